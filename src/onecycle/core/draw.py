@@ -1,0 +1,77 @@
+"""Axes and grids for every plot; matplotlib is loaded when the first one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+
+def axes(ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
+    """`ax`, or the axes of a new figure of `figsize` inches."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=figsize)[1]
+
+
+def grid(
+    count: int,
+    columns: int,
+    figsize: tuple[float, float] | None = None,
+    cell: float = 3.0,
+    title: str | None = None,
+) -> list[Any]:
+    """`count` axes in rows of `columns`; axes left over in the last row are hidden."""
+    from matplotlib import pyplot as plt
+
+    rows = max(1, ceil(count / columns))
+    size = figsize or (columns * cell, rows * cell)
+    figure, places = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    if title:
+        figure.suptitle(title)
+    flat = list(places.flat)
+    for unused in flat[count:]:
+        unused.axis("off")
+    return flat[:count]
+
+
+def picture(
+    pixels: Any, ax: Any = None, figsize: tuple[float, float] = (3, 3), **options: Any
+) -> Any:
+    """Draw an (h, w) or (h, w, 3) array without ticks; `options` go to `imshow`."""
+    ax = axes(ax, figsize)
+    ax.imshow(pixels, **options)
+    ax.axis("off")
+    return ax
+
+
+def add_title(ax: Any, text: str, **options: Any) -> None:
+    """Put `text` over what the axes already say; `$` stays a dollar sign, not mathematics."""
+    before = ax.get_title()
+    ax.set_title("\n".join(filter(None, [before, text.replace("$", r"\$")])), **options)
+
+
+def plot_multi(
+    draw: Callable[[int, int, Any], None],
+    rows: int = 1,
+    columns: int = 1,
+    figsize: tuple[float, float] = (12, 6),
+) -> None:
+    """Call `draw(i, j, ax)` on each of `rows` x `columns` axes."""
+    for index, ax in enumerate(grid(rows * columns, columns, figsize)):
+        draw(index // columns, index % columns, ax)
+
+
+def save_figure(figure_or_ax: Any, path: str | Path, dpi: int = 90) -> Path:
+    """Write the figure as a picture file, and close it."""
+    from matplotlib import pyplot as plt
+
+    figure = getattr(figure_or_ax, "figure", None) or figure_or_ax
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi)
+    plt.close(figure)
+    return path

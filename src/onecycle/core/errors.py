@@ -1,0 +1,66 @@
+"""The tree of errors: each says what was found, what was wanted, where, and what to do."""
+
+from collections.abc import Iterable
+
+
+class OnecycleError(Exception):
+    """Anything that onecycle refuses, with a reason a user can act on."""
+
+
+class DataError(OnecycleError, ValueError):
+    """Something is wrong with files, tables or labels."""
+
+
+class EmptyDataError(DataError):
+    """A list, a table or one side of a split has nothing in it."""
+
+
+class TableError(DataError):
+    """A CSV file or a frame cannot be used as it is."""
+
+
+class LabelError(DataError):
+    """A label is blank, unknown, or of the wrong kind."""
+
+
+class ImageError(DataError):
+    """A picture is missing, damaged, too large or of an unknown format."""
+
+
+class SizeError(DataError):
+    """Pictures (or a picture and its mask) differ in size where they must not."""
+
+
+class UsageError(OnecycleError, ValueError):
+    """A step was called with arguments that do not fit, or at the wrong time."""
+
+
+class ModelError(OnecycleError, ValueError):
+    """An architecture is unknown or cannot be taken apart."""
+
+
+class WeightsError(OnecycleError):
+    """Pretrained or saved weights are missing, damaged, or of another model."""
+
+
+class CheckpointError(WeightsError):
+    """A saved learner cannot be written or read."""
+
+
+class TrainingError(OnecycleError, RuntimeError):
+    """Training cannot go on."""
+
+
+class DivergedError(TrainingError):
+    """The loss is no longer a number; the weights of the last good epoch are back."""
+
+
+class OnecycleWarning(UserWarning):
+    """Something is allowed but probably not meant."""
+
+
+def listing(values: Iterable[object], limit: int = 5) -> str:
+    """The first `limit` values as text, and how many more there are."""
+    rows = list(values)
+    shown = ", ".join(str(row) if isinstance(row, int) else repr(str(row)) for row in rows[:limit])
+    return shown + (f" and {len(rows) - limit} more" if len(rows) > limit else "")

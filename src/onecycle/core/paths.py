@@ -1,0 +1,20 @@
+"""A path that can list its folder, as the course's notebooks do with `path.ls()`."""
+
+from __future__ import annotations
+
+import pathlib
+
+
+class Path(type(pathlib.Path())):  # type: ignore[misc]  # the class of this system's paths
+    """`pathlib.Path` with `ls()`; whatever is derived from it (`path/'train'`) has it too."""
+
+    __slots__ = ()
+
+    def ls(self) -> list[Path]:
+        """The folder's entries, sorted by name."""
+        return ls(self)
+
+
+def ls(folder: str | pathlib.Path) -> list[Path]:
+    """The entries of `folder`, sorted by name."""
+    return sorted(Path(entry) for entry in pathlib.Path(folder).iterdir())

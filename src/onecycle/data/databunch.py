@@ -1,0 +1,206 @@
+"""A DataBunch: loaders for training, validation and test, and the Task that describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path as PurePath
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from onecycle.core.defaults import defaults
+from onecycle.core.errors import UsageError
+from onecycle.core.paths import Path
+from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.task import Batches, Task
+
+
+class DatasetType(Enum):
+    """Which side of the data is meant."""
+
+    Train = "train"
+    Valid = "valid"
+    Test = "test"
+
+
+def default_device() -> torch.device:
+    """`defaults.device`, or the first CUDA device, or the CPU."""
+    if defaults.device is not None:
+        return torch.device(defaults.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class DataBunch:
+    """Loaders of one set of labelled items. `normalize` and `with_*` return new ones."""
+
+    src: LabelledItems
+    path: Path
+    train_dl: Batches
+    valid_dl: Batches | None
+    test_dl: Batches | None
+    options: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        src: LabelledItems,
+        path: str | PurePath,
+        bs: int,
+        val_bs: int,
+        num_workers: int | None,
+        device: Any,
+        seed: int,
+    ) -> DataBunch:
+        """Ask the task's input for the loaders of each side."""
+        options = {
+            "bs": bs,
+            "val_bs": val_bs,
+            "num_workers": defaults.cpus if num_workers is None else num_workers,
+            "device": default_device() if device is None else torch.device(device),
+            "seed": seed,
+        }
+        shared = {k: options[k] for k in ("num_workers", "device", "seed")}
+        make = src.train.task.input.loader
+        held = [
+            make(side, batch_size=val_bs, **shared) if side is not None and len(side) else None
+            for side in (src.valid, src.test)
+        ]
+        train = make(src.train, batch_size=bs, train=True, **shared)
+        return cls(src, Path(path), train, held[0], held[1], options)
+
+    def __repr__(self) -> str:
+        sides = ", ".join(
+            f"{name} {len(ds)}" for name, ds in (("train", self.train_ds), ("valid", self.valid_ds))
+        )
+        return f"DataBunch: {sides}, batch size {self.batch_size}, {self.task}"
+
+    @property
+    def task(self) -> Task:
+        """What an item and an answer are."""
+        return self.src.train.task
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are put."""
+        return self.options["device"]
+
+    @property
+    def batch_size(self) -> int:
+        """Items in a training batch."""
+        return self.options["bs"]
+
+    @property
+    def classes(self) -> list[Any]:
+        """The names of the classes."""
+        return self.src.classes
+
+    @property
+    def c(self) -> int:
+        """The number of outputs a model needs."""
+        return self.src.c
+
+    @property
+    def train_ds(self) -> LabelList:
+        """The training side as a dataset, augmented."""
+        return self.src.train
+
+    @property
+    def valid_ds(self) -> LabelList:
+        """The validation side as a dataset."""
+        return self.src.valid
+
+    @property
+    def test_ds(self) -> LabelList | None:
+        """The test set, if one was added."""
+        return self.src.test
+
+    def loss_func(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """The target's loss."""
+        return self.task.target.loss(outputs, y, reduction)
+
+    def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
+        """The loader of one side."""
+        found = {
+            DatasetType.Train: self.train_dl,
+            DatasetType.Valid: self.valid_dl,
+            DatasetType.Test: self.test_dl,
+        }[DatasetType(ds_type)]
+        if found is None:
+            raise UsageError(
+                f"there is no {DatasetType(ds_type).value} set"
+                + (": add one with add_test before databunch()" if self.valid_dl else "")
+            )
+        return found
+
+    def ordered(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
+        """A loader of one side in its order, without augmentation, nothing dropped."""
+        if DatasetType(ds_type) is not DatasetType.Train:
+            return self.dl(ds_type)
+        plain = replace(self.src.train, augment=False)
+        return self._held(plain)
+
+    def _held(self, side: LabelList) -> Batches:
+        shared = {k: self.options[k] for k in ("num_workers", "device", "seed")}
+        return self.task.input.loader(side, batch_size=self.options["val_bs"], **shared)
+
+    def single(self, sources: Sequence[Any], task: Task | None = None) -> Batches:
+        """A loader of unlabelled `sources`, prepared as in validation."""
+        items = replace(self.src.valid.x, items=tuple(sources), inner_df=None)
+        return self._held(LabelList(items, None, task or self.task))
+
+    def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> tuple[Tensor, Tensor]:
+        """One batch (x, y) of that side, on the CPU; the order of training stays as it is."""
+        loader = self.dl(ds_type)
+        state = loader.state()
+        batches: Iterator[tuple[Tensor, Tensor]] = iter(loader)
+        try:
+            x, y = next(batches)
+        finally:
+            batches.close()  # type: ignore[attr-defined]  # a generator: its threads end here
+            loader.restore(state)
+        return x.cpu(), y.cpu()
+
+    def show_batch(
+        self,
+        rows: int = 5,
+        ds_type: DatasetType = DatasetType.Train,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Draw rows x rows items of one batch with their labels; returns the figure."""
+        from onecycle.core.draw import grid
+
+        x, y = self.one_batch(ds_type)
+        count = min(len(x), rows * rows)
+        places = grid(count, min(rows, count), figsize, cell=2.4)
+        target = (
+            self.src.test.target
+            if ds_type is DatasetType.Test and self.src.test
+            else (self.task.target)
+        )
+        for i, ax in enumerate(places):
+            self.task.input.as_item(x[i]).show(ax=ax)
+            target.show(target.answer(y[i].numpy()), ax)
+        return places[0].figure
+
+    def normalize(self, stats: Any = None) -> Self:
+        """The same with inputs minus mean, over standard deviation (each per channel, of 0-1).
+
+        Without `stats` they are computed from one training batch.
+        """
+        return self.with_task(
+            Task(self.task.input.normalized(stats, self), self.task.target)  # type: ignore[attr-defined]
+        )
+
+    def with_threshold(self, thresh: float) -> Self:
+        """The same with another decision threshold (`> thresh`) for several labels."""
+        if not hasattr(self.task.target, "thresh"):
+            raise UsageError(f"{type(self.task.target).__name__} decides by no threshold")
+        return self.with_task(Task(self.task.input, replace(self.task.target, thresh=thresh)))  # type: ignore[type-var]
+
+    def with_task(self, task: Task) -> Self:
+        """The same items and sizes under another task."""
+        return type(self).of(self.src.with_task(task), self.path, **self.options)  # type: ignore[return-value]

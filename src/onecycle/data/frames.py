@@ -1,0 +1,133 @@
+"""Tables that users have, read without guessing: text stays text, every fault has its row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Column = int | str
+_TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
+_FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
+
+
+def read_table(
+    path: str | Path, delimiter: str | None = None, header: int | str | None = "infer"
+) -> pd.DataFrame:
+    """A CSV file as a frame of strings: "007", "NA" and "null" stay what they are."""
+    import pandas as pd
+
+    path = Path(path)
+    text = _decoded(path)
+    if not text.strip():
+        raise EmptyDataError(f"{path}: the file is empty")
+    _check_header(path, text, delimiter, header)
+    try:
+        from io import StringIO
+
+        frame = pd.read_csv(
+            StringIO(text),
+            sep=delimiter or ",",
+            header=header,  # type: ignore[arg-type]
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
+    if frame.empty:
+        raise EmptyDataError(f"{path}: 0 rows below the header")
+    return frame
+
+
+def as_frame(table: Any) -> pd.DataFrame:
+    """A pandas frame, also from polars and other frames that know `to_pandas`."""
+    import pandas as pd
+
+    frame = table if isinstance(table, pd.DataFrame) else getattr(table, "to_pandas", lambda: 0)()
+    if not isinstance(frame, pd.DataFrame):
+        raise TableError(f"a DataFrame is wanted, not {type(table).__name__}")
+    twice = [str(name) for name, count in Counter(map(str, frame.columns)).items() if count > 1]
+    if twice:
+        raise TableError(f"the frame has several columns named {listing(twice)}: rename or drop")
+    if frame.empty:
+        raise EmptyDataError("the frame has 0 rows")
+    return frame
+
+
+def column(frame: pd.DataFrame, col: Column) -> list[Any]:
+    """The values of one column, named or counted from 0."""
+    if isinstance(col, int | np.integer) and col not in frame.columns:
+        if not -frame.shape[1] <= col < frame.shape[1]:
+            raise TableError(f"there is no column {col}: {_columns(frame)}")
+        return frame.iloc[:, int(col)].tolist()
+    if col not in frame.columns:
+        raise TableError(f"there is no column {col!r}: {_columns(frame)}")
+    return frame[col].tolist()
+
+
+def truths(frame: pd.DataFrame, col: Column) -> np.ndarray:
+    """A column of yes and no, however it is written, as booleans."""
+    values = [str(v).strip().lower() for v in column(frame, col)]
+    wrong = [i for i, v in enumerate(values) if v not in _TRUE and v not in _FALSE]
+    if wrong:
+        rows = listing(frame.index[wrong].tolist())
+        raise TableError(
+            f"column {col!r} should hold true or false, but row(s) {rows} hold "
+            f"{listing(dict.fromkeys(values[i] for i in wrong))}"
+        )
+    return np.array([v in _TRUE for v in values])
+
+
+def looks_like_numbers(values: list[Any]) -> bool:
+    """Real numbers, not names: floats, or text that all reads as numbers, one with a point."""
+    if all(isinstance(v, float | np.floating) for v in values):
+        return True
+    texts = [v for v in values if isinstance(v, str)]
+    pointed = any("." in t or "e" in t.lower() for t in texts)
+    return len(texts) == len(values) and pointed and all(map(_is_number, texts))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def _columns(frame: pd.DataFrame) -> str:
+    return f"the table has {frame.shape[1]} columns: {listing(frame.columns, 12)}"
+
+
+def _decoded(path: Path) -> str:
+    """UTF-8, or else Latin-1 with a warning."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        warn(f"{path} is not UTF-8; read as Latin-1", OnecycleWarning, stacklevel=3)
+        return data.decode("latin-1")
+
+
+def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
+    """pandas renames a repeated column in silence; here it is refused."""
+    if header is None:
+        return
+    import csv
+
+    line = int(header) if not isinstance(header, str) else 0
+    names = next(csv.reader([text.splitlines()[line]], delimiter=delimiter or ","), [])
+    twice = [name for name, count in Counter(n.strip() for n in names).items() if count > 1]
+    if twice:
+        raise TableError(f"{path}: the header names {listing(twice)} twice: rename or drop one")

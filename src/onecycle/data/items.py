@@ -1,0 +1,258 @@
+"""Where the items are: an ItemList knows paths (or texts, or rows) and opens none of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as PurePath
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing
+from onecycle.core.paths import Path
+from onecycle.data import split
+from onecycle.data.frames import Column, as_frame, column, read_table
+from onecycle.data.task import Input
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from onecycle.data.labels import SplitItems
+
+
+@dataclass(frozen=True, eq=False)
+class ItemList:
+    """An ordered list of sources, below `path`; `inner_df` has one row per item, if there is one.
+
+    Order is part of the value: it makes a seeded split repeatable. Every step returns a new list.
+    """
+
+    items: tuple[Any, ...]
+    path: Path
+    input: Input
+    inner_df: pd.DataFrame | None = None
+    label_cls: Any = None
+
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    what: ClassVar[str] = "item"
+
+    @classmethod
+    def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
+        raise UsageError(f"{cls.__name__} cannot open anything: use ImageList or another kind")
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | PurePath = ".",
+        extensions: Iterable[str] | None = None,
+        recurse: bool = True,
+        include: Sequence[str] | None = None,
+    ) -> Self:
+        """Every file below `path` with one of `extensions`, sorted; hidden files are left out.
+
+        With `include`, only the first-level folders of those names.
+        """
+        root = Path(path)
+        if not root.is_dir():
+            raise EmptyDataError(f"{root} is not a folder")
+        wanted = {e.lower() for e in (extensions or cls.suffixes)}
+        found = sorted(_files(root, wanted, recurse, include))
+        if not found:
+            kinds = "/".join(sorted(wanted))
+            raise EmptyDataError(f"no {kinds} file below {root}")
+        return cls._make(found, root)
+
+    @classmethod
+    def from_paths(cls, paths: Iterable[str | PurePath], path: str | PurePath = ".") -> Self:
+        """The given files in the given order; relative names are looked for below `path`."""
+        return cls._make([Path(path) / p for p in paths], path)
+
+    @classmethod
+    def from_df(
+        cls,
+        df: Any,
+        path: str | PurePath = ".",
+        cols: Column = 0,
+        folder: str | PurePath | None = None,
+        suffix: str = "",
+    ) -> Self:
+        """One item a row: the file `path/folder/(value of cols)(suffix)`; keeps the frame."""
+        frame = as_frame(df)
+        base = Path(path) / (folder or "")
+        names = column(frame, cols)
+        blank = [row for row, name in zip(frame.index, names, strict=True) if not _name(name)]
+        if blank:
+            raise TableError(f"column {cols!r} names no file in row(s) {listing(blank)}")
+        return cls._make([base / f"{_name(n)}{suffix}" for n in names], path, inner_df=frame)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | PurePath,
+        csv_name: str | PurePath,
+        header: int | str | None = "infer",
+        delimiter: str | None = None,
+        cols: Column = 0,
+        folder: str | PurePath | None = None,
+        suffix: str = "",
+    ) -> Self:
+        """As `from_df`, from the file `path/csv_name`, whose cells are all read as text."""
+        frame = read_table(Path(path) / csv_name, delimiter, header)
+        return cls.from_df(frame, path, cols, folder, suffix)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        """The item itself, opened."""
+        return self.input.as_item(self.input.read(self.items[index]))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} ({len(self)} items)\nPath: {self.path}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The frame with one row per item."""
+        if self.inner_df is None:
+            raise UsageError("these items come from no table: use from_csv or from_df")
+        return self.inner_df
+
+    def take(self, positions: Iterable[int]) -> Self:
+        """The items at `positions`, in that order, with their rows."""
+        index = np.asarray(list(positions), dtype=np.int64)
+        rows = None if self.inner_df is None else self.inner_df.iloc[index]
+        return replace(self, items=tuple(self.items[i] for i in index), inner_df=rows)
+
+    def relative(self, item: Any) -> str:
+        """An item's name below the list's path, with forward slashes."""
+        full = PurePath(item)
+        base = PurePath(self.path)
+        return (full.relative_to(base) if full.is_relative_to(base) else full).as_posix()
+
+    def first_folder(self, item: Any) -> str:
+        """The first folder of an item below the list's path, or an empty string."""
+        name, slash, _ = self.relative(item).partition("/")
+        return name if slash else ""
+
+    def filter_by_func(self, keep: Callable[[Any], bool]) -> Self:
+        """The items for which `keep(item)` is true."""
+        return self._kept([i for i, item in enumerate(self.items) if keep(item)])
+
+    def filter_by_folder(
+        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
+    ) -> Self:
+        """The items whose first folder below `path` is in `include` and not in `exclude`."""
+        return self.filter_by_func(
+            lambda item: (
+                (include is None or self.first_folder(item) in include)
+                and self.first_folder(item) not in (exclude or ())
+            )
+        )
+
+    def filter_by_rand(self, p: float, seed: int | None = None) -> Self:
+        """Each item with probability `p`; without `seed`, numpy's global generator draws."""
+        uniform = np.random.rand if seed is None else np.random.RandomState(seed).rand
+        return self._kept(np.flatnonzero(uniform(len(self)) < p))
+
+    def add(self, other: ItemList) -> Self:
+        """These items and then the others; the frames are joined where both have one."""
+        frame = None
+        if self.inner_df is not None and other.inner_df is not None:
+            import pandas as pd
+
+            frame = pd.concat([self.inner_df, other.inner_df], ignore_index=True)
+        return replace(self, items=self.items + other.items, inner_df=frame)
+
+    def _kept(self, positions: Iterable[int]) -> Self:
+        kept = self.take(positions)
+        if not len(kept):
+            raise EmptyDataError(f"the filter leaves none of {len(self)} items")
+        return kept
+
+    def split(self, splitter: split.Splitter) -> SplitItems:
+        """Divide into training and validation items by any function of this list."""
+        from onecycle.data.labels import SplitItems
+
+        train, valid = splitter(self)
+        for name, side in (("training", train), ("validation", valid)):
+            if not len(side):
+                raise EmptyDataError(
+                    f"the split of {len(self)} items leaves no {name} items"
+                    + ("; to train without validation use split_none()" if side is valid else "")
+                )
+        return SplitItems(self.take(train), self.take(valid))
+
+    def split_none(self) -> SplitItems:
+        """Everything trains, nothing validates."""
+        from onecycle.data.labels import SplitItems
+
+        return SplitItems(self, self.take([]))
+
+    def split_by_rand_pct(self, valid_pct: float = 0.2, seed: int | None = None) -> SplitItems:
+        """A random share validates; seeds as in `np.random.seed(seed)`."""
+        return self.split(split.randomly(valid_pct, seed))
+
+    def split_subsets(
+        self, train_size: float, valid_size: float, seed: int | None = None
+    ) -> SplitItems:
+        """Random shares for both sides; the rest is left out."""
+        return self.split(split.subsets(train_size, valid_size, seed))
+
+    def split_by_folder(self, train: str = "train", valid: str = "valid") -> SplitItems:
+        """By the first folder below `path`; items in neither are left out."""
+        return self.split(split.by_folder(train, valid))
+
+    def split_by_idx(self, valid_idx: Iterable[int]) -> SplitItems:
+        """The items at these positions validate."""
+        return self.split(split.by_index(valid_idx))
+
+    def split_by_valid_func(self, func: Callable[[Any], bool]) -> SplitItems:
+        """The items for which `func(item)` is true validate."""
+        return self.split(split.by_function(func))
+
+    def split_by_files(self, valid_names: Iterable[str]) -> SplitItems:
+        """The items of these file names validate."""
+        return self.split(split.by_names(valid_names))
+
+    def split_by_fname_file(
+        self, fname: str | PurePath, path: str | PurePath | None = None
+    ) -> SplitItems:
+        """The items named in the lines of a text file (relative to `path`) validate."""
+        file = Path(path or self.path) / fname
+        try:
+            names = file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise TableError(f"{file}: cannot be read ({error.strerror})") from error
+        return self.split(split.by_names(names, str(file)))
+
+    def split_by_list(self, train: Self, valid: Self) -> SplitItems:
+        """Two lists made elsewhere."""
+        from onecycle.data.labels import SplitItems
+
+        return SplitItems(train, valid)
+
+    def split_from_df(self, col: Column = 2) -> SplitItems:
+        """The rows with a true value in column `col` validate."""
+        return self.split(split.by_column(col))
+
+
+def _name(value: Any) -> str:
+    text = "" if value is None or value != value else str(value)  # NaN differs from itself
+    return text.strip()
+
+
+def _files(
+    root: Path, wanted: set[str], recurse: bool, include: Sequence[str] | None
+) -> Iterator[Path]:
+    for folder, below, names in os.walk(root):
+        below[:] = [d for d in below if not d.startswith(".") and recurse]
+        if include is not None and PurePath(folder) == PurePath(root):
+            below[:] = [d for d in below if d in include]
+        for name in names:
+            if not name.startswith(".") and PurePath(name).suffix.lower() in wanted:
+                yield Path(folder) / name

@@ -1,0 +1,251 @@
+"""What the answers are: a labeller maps an item list to raw labels, and the target is fitted."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from warnings import warn
+
+import numpy as np
+
+from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
+from onecycle.data.frames import Column, column, looks_like_numbers
+from onecycle.data.items import ItemList
+from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
+from onecycle.data.task import Task
+from onecycle.spec.targets import is_blank
+
+Labeller = Callable[[ItemList], Sequence[Any]]
+
+
+def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
+    """Labels from the list's frame: one column, one column of tags, or several columns."""
+
+    def label(items: ItemList) -> Sequence[Any]:
+        if isinstance(cols, list | tuple) and len(cols) > 1:
+            return list(zip(*(column(items.frame, c) for c in cols), strict=True))
+        values = column(items.frame, cols[0] if isinstance(cols, list | tuple) else cols)
+        return [_tags(v, label_delim) for v in values] if label_delim else values
+
+    return label
+
+
+def from_function(func: Callable[[Any], Any]) -> Labeller:
+    """Labels from a function of the item."""
+    return lambda items: [func(item) for item in items.items]
+
+
+def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
+    """Labels from group 1 of a regular expression on the item's path, with forward slashes."""
+    compiled = re.compile(pattern)
+    if compiled.groups < 1:
+        raise UsageError(f"the pattern {pattern!r} needs a group: the label in round brackets")
+
+    def label(items: ItemList) -> Sequence[str]:
+        names = [Path(i).absolute().as_posix() if full_path else Path(i).as_posix() for i in items]
+        found = [compiled.search(name) for name in names]
+        missed = [name for name, match in zip(names, found, strict=True) if match is None]
+        if missed:
+            raise LabelError(f"{len(missed)} paths do not match {pattern!r}: {listing(missed)}")
+        return [match.group(1) for match in found if match]
+
+    return label
+
+
+@dataclass(frozen=True, eq=False)
+class SplitItems:
+    """Two sides without labels; the next step is one of `label_*`."""
+
+    train: ItemList
+    valid: ItemList
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {len(self.train)} train, {len(self.valid)} valid"
+
+    @property
+    def path(self) -> Path:
+        """The folder that names are relative to."""
+        return self.train.path
+
+    def label(
+        self,
+        labeller: Labeller,
+        label_cls: Any = None,
+        classes: Sequence[Any] | None = None,
+        unknown: str = "error",
+    ) -> LabelledItems:
+        """Label both sides, and fit the target on the training side only.
+
+        `label_cls` is a kind of target (Category, ...) or one already set up; None infers it:
+        real numbers -> Numbers, lists of tags -> MultiCategory, text and integers -> Category.
+        A validation label unknown to the training side is an error, or with unknown="drop" its
+        item is left out with a warning.
+        """
+        if unknown not in {"error", "drop"}:
+            raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
+        sides = [(items, list(labeller(items))) for items in (self.train, self.valid)]
+        target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
+        for items, labels in sides:
+            _refuse_blank(items, labels, target)
+        if classes is not None:
+            sides[0] = _known(*sides[0], target, unknown)
+        target = target.fit(sides[0][1])
+        sides = [_known(items, labels, target, unknown) for items, labels in sides]
+        _warn_if_one_class(target, sides[0][1])
+        task = Task(self.train.input.fit(self.train.items), target)
+        lists = [LabelList(items, tuple(labels), task) for items, labels in sides]
+        return LabelledItems(replace(lists[0], augment=True), lists[1], None)
+
+    def label_from_df(
+        self,
+        cols: Column | Sequence[Column] = 1,
+        label_cls: Any = None,
+        label_delim: str | None = None,
+        classes: Sequence[Any] | None = None,
+        unknown: str = "error",
+    ) -> LabelledItems:
+        """From one column, one column of tags apart by `label_delim`, or several columns.
+
+        Several columns of zeros and ones are several classes named like the columns; other
+        several columns are several numbers.
+        """
+        labeller = from_columns(cols, label_delim)
+        if isinstance(cols, list | tuple) and len(cols) > 1 and label_cls is None:
+            labeller, label_cls, classes = _several(self.train, cols, labeller)
+        elif label_cls is None and label_delim is None:
+            values = list(labeller(self.train))
+            label_cls = Numbers if looks_like_numbers(values) else self.train.label_cls
+        return self.label(labeller, label_cls, classes, unknown)
+
+    def label_from_folder(
+        self,
+        label_cls: Any = None,
+        classes: Sequence[Any] | None = None,
+        unknown: str = "error",
+    ) -> LabelledItems:
+        """The name of the folder that holds the file."""
+        named = from_function(lambda item: Path(item).parent.name)
+        return self.label(named, label_cls, classes, unknown)
+
+    def label_from_func(
+        self,
+        func: Callable[[Any], Any],
+        label_cls: Any = None,
+        classes: Sequence[Any] | None = None,
+        unknown: str = "error",
+    ) -> LabelledItems:
+        """`func(item)`."""
+        return self.label(from_function(func), label_cls, classes, unknown)
+
+    def label_from_re(
+        self,
+        pat: str,
+        full_path: bool = False,
+        label_cls: Any = None,
+        classes: Sequence[Any] | None = None,
+        unknown: str = "error",
+    ) -> LabelledItems:
+        """Group 1 of a regular expression on the item's path."""
+        return self.label(from_pattern(pat, full_path), label_cls, classes, unknown)
+
+    def label_const(self, const: Any = 0, label_cls: Any = None) -> LabelledItems:
+        """The same label for every item."""
+        return self.label(from_function(lambda _: const), label_cls)
+
+    def label_empty(self) -> LabelledItems:
+        """No labels: to look at items, or to predict."""
+        return self.label(from_function(lambda _: 0), NoLabel)
+
+
+def _tags(value: Any, delimiter: str) -> Any:
+    """A cell as a list of tags; a blank cell stays as it is, to be refused with its row."""
+    if is_blank(value):
+        return value
+    return [tag for tag in str(value).split(delimiter) if tag.strip()]
+
+
+def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:
+    """Columns of zeros and ones as tags; other columns as numbers."""
+    names = tuple(train.frame.columns[c] if isinstance(c, int) else c for c in cols)
+    values = np.array(labeller(train), dtype=object)
+    if set(map(str, values.ravel())) <= {"0", "1", "0.0", "1.0", "True", "False"}:
+        on = {"1", "1.0", "True"}
+
+        def tags(items: ItemList) -> Sequence[Any]:
+            rows = labeller(items)
+            return [[n for n, v in zip(names, row, strict=True) if str(v) in on] for row in rows]
+
+        return tags, MultiCategory, names
+    return labeller, Numbers(names=tuple(map(str, names))), None
+
+
+def _target(label_cls: Any, labels: Sequence[Any], classes: Sequence[Any] | None) -> Target:
+    kind = label_cls if label_cls is not None else _inferred(labels)
+    if classes is None:
+        return kind() if isinstance(kind, type) else kind
+    given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
+    return kind(classes=given) if isinstance(kind, type) else replace(kind, classes=given)
+
+
+def _inferred(labels: Sequence[Any]) -> type[Category] | type[MultiCategory] | type[Numbers]:
+    first = next((label for label in labels if not is_blank(label)), None)
+    if isinstance(first, float | np.floating):
+        return Numbers
+    if isinstance(first, np.ndarray) or hasattr(first, "numpy"):
+        return Numbers
+    if isinstance(first, list | tuple | set | frozenset):
+        real = all(isinstance(v, float | np.floating) for v in first)
+        return Numbers if first and real else MultiCategory
+    return Category
+
+
+def _refuse_blank(items: ItemList, labels: Sequence[Any], target: Target) -> None:
+    rows = [i for i, label in enumerate(labels) if is_blank(label)]
+    if rows:
+        raise LabelError(
+            f"{len(rows)} of {len(labels)} labels are blank: {_where(items, rows)}. "
+            "Fill them in, or leave the items out with filter_by_func"
+        )
+
+
+def _known(
+    items: ItemList, labels: list[Any], target: Target, unknown: str
+) -> tuple[ItemList, list[Any]]:
+    """Items whose label the target can encode; the others are an error or dropped."""
+    faults = {i: fault for i, label in enumerate(labels) if (fault := target.check(label))}
+    if not faults:
+        return items, labels
+    values = Counter(str(labels[i]) for i in faults).most_common()
+    named = listing([f"{value} ({count}x)" for value, count in values])
+    first = next(iter(faults.values()))
+    message = f"{len(faults)} of {len(labels)} labels cannot be used (the first {first}): {named}"
+    if unknown == "error":
+        raise LabelError(
+            f"{message}, at {_where(items, list(faults))}. Correct them, put such items into the "
+            'training set, or pass unknown="drop"'
+        )
+    warn(f"{message}: left out", OnecycleWarning, stacklevel=4)
+    kept = [i for i in range(len(labels)) if i not in faults]
+    return items.take(kept), [labels[i] for i in kept]
+
+
+def _where(items: ItemList, rows: Iterable[int]) -> str:
+    """Rows of the table, or names of the files."""
+    if items.inner_df is not None:
+        return "row(s) " + listing([items.inner_df.index[i] for i in rows])
+    return listing([items.items[i] for i in rows])
+
+
+def _warn_if_one_class(target: Target, labels: Sequence[Any]) -> None:
+    classes = getattr(target, "classes", None)
+    if classes is not None and len(classes) == 1 and len(labels) > 1:
+        warn(
+            f"there is only one class, {classes[0]!r}: there is nothing to tell apart",
+            OnecycleWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,105 @@
+"""Batches from threads: decoding and warping run outside Python's lock, nothing is pickled.
+
+Sample i of epoch e is augmented by a generator made from (seed, e, i), so the batches are the
+same for every number of workers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.chance import generator
+from onecycle.core.errors import UsageError
+from onecycle.data.labelled import LabelList
+
+AHEAD = 3  # batches being loaded while one is used
+
+
+class Loader:
+    """Iterates over `dataset` in batches (x, y) on `device`.
+
+    A training loader shuffles, augments and drops the last part of a batch.
+    """
+
+    def __init__(
+        self,
+        dataset: LabelList,
+        batch_size: int,
+        num_workers: int,
+        device: torch.device,
+        seed: int = 0,
+        train: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"a batch holds at least one item, not {batch_size}")
+        if train and batch_size > len(dataset):
+            raise UsageError(
+                f"bs={batch_size} is larger than the training set of {len(dataset)} items, so "
+                f"there would be no batch: use bs={len(dataset)} or less"
+            )
+        self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
+        self.device, self.seed, self.train = device, seed, train
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        return whole if self.train or not rest else whole + 1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        task_input = self.dataset.task.input
+        for samples in self.samples():
+            x, y = task_input.collate(samples)
+            moved = x.to(self.device, non_blocking=True)
+            yield task_input.prepare(moved), y.to(self.device, non_blocking=True)
+
+    def state(self) -> int:
+        """The number of passes begun: it decides the order of the next one."""
+        return self.epoch
+
+    def restore(self, state: int) -> None:
+        """Go back to a `state`."""
+        self.epoch = state
+
+    def samples(self) -> Iterator[list[Any]]:
+        """The loaded samples of each batch, on the CPU."""
+        epoch = self.epoch
+        self.epoch += self.train
+        batches = self._positions(epoch)
+        if self.num_workers < 1:
+            return ([self._load(int(i), epoch) for i in batch] for batch in batches)
+        return self._threaded(batches, epoch)
+
+    def _positions(self, epoch: int) -> list[np.ndarray]:
+        order = np.arange(len(self.dataset))
+        if self.train:
+            order = generator(self.seed, epoch).permutation(order)
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return [order[start : start + self.batch_size] for start in starts]
+
+    def _load(self, index: int, epoch: int) -> Any:
+        rng = generator(self.seed, epoch, index) if self.dataset.augment else None
+        return self.dataset.sample(index, rng)
+
+    def _load_part(self, part: np.ndarray, epoch: int) -> list[Any]:
+        return [self._load(int(index), epoch) for index in part]
+
+    def _threaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
+        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="onecycle-loader")
+        waiting: deque[list[Future[list[Any]]]] = deque()
+        try:
+            for batch in batches:
+                parts = np.array_split(batch, min(len(batch), 2 * self.num_workers))
+                waiting.append([pool.submit(self._load_part, part, epoch) for part in parts])
+                if len(waiting) > AHEAD:
+                    yield [sample for part in waiting.popleft() for sample in part.result()]
+            while waiting:
+                yield [sample for part in waiting.popleft() for sample in part.result()]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,123 @@
+"""The kinds of answers in torch: their loss and activation on top of the plain specs."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from onecycle.spec.answers import Answer
+from onecycle.spec.targets import (
+    CategorySpec,
+    MultiCategorySpec,
+    NoLabelSpec,
+    NumbersSpec,
+    TargetSpec,
+)
+
+
+class Target(Protocol):
+    """How a label becomes a tensor and a tensor an answer; see `spec.targets` for the numpy half.
+
+    Batches: outputs (n, n_outputs, ...) as the model gives them, y (n, ...) as encoded.
+    """
+
+    @property
+    def n_outputs(self) -> int: ...
+    def fit(self, labels: Any) -> Any: ...
+    def check(self, label: Any) -> str | None: ...
+    def encode(self, label: Any) -> np.ndarray: ...
+    def decode(self, probabilities: np.ndarray) -> Answer: ...
+    def answer(self, y: np.ndarray) -> Answer: ...
+    def to_json(self) -> dict[str, Any]: ...
+
+    def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Mean loss, or with reduction "none" one loss per item (n,)."""
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """Outputs as probabilities or values, float32."""
+
+    def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
+        """The encoded label after the picture went through `plan`."""
+
+    def show(self, answer: Answer, ax: Any) -> None:
+        """Draw the answer onto (or over) axes."""
+
+    def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
+        """The label of a picture of `size` (h, w) for torchvision's transforms, or None."""
+
+
+class _Still(TargetSpec):
+    """Answers that stay the same however the picture is turned; drawn as a title."""
+
+    def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
+        """The label itself."""
+        return y
+
+    def show(self, answer: Answer, ax: Any) -> None:
+        """The answer's text as a title."""
+        from onecycle.core.draw import add_title
+
+        add_title(ax, answer.text, fontsize=9)
+
+    def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
+        """The label as torchvision's transforms move it; None where it does not move."""
+        return None
+
+
+def per_item(losses: Tensor, reduction: str) -> Tensor:
+    """(n, ...) losses as their mean, or the mean of each item."""
+    return losses.mean() if reduction == "mean" else losses.flatten(1).mean(1)
+
+
+class Category(CategorySpec, _Still):
+    """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
+
+    def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Cross-entropy of the logits."""
+        return F.cross_entropy(outputs, y, reduction=reduction)
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """Softmax over the classes."""
+        return outputs.float().softmax(1)
+
+
+class MultiCategory(MultiCategorySpec, _Still):
+    """Several classes per item: binary cross-entropy, sigmoid. y is float32 (n, classes)."""
+
+    def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Binary cross-entropy of the logits, mean over the classes."""
+        each = F.binary_cross_entropy_with_logits(outputs, y, reduction="none")
+        return per_item(each, reduction)
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """Sigmoid of each class."""
+        return outputs.float().sigmoid()
+
+
+class Numbers(NumbersSpec, _Still):
+    """One or more numbers: mean squared error. y and outputs are float32 (n, k)."""
+
+    def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Squared error, mean over the numbers."""
+        return per_item((outputs - y) ** 2, reduction)
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """The outputs themselves."""
+        return outputs.float()
+
+
+class NoLabel(NoLabelSpec, _Still):
+    """No labels: batches carry zeros in their place."""
+
+    def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Zero: there is nothing to compare with."""
+        zeros = torch.zeros(len(outputs), device=outputs.device)
+        return zeros.mean() if reduction == "mean" else zeros
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """The outputs themselves."""
+        return outputs.float()

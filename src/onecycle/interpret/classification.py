@@ -1,0 +1,127 @@
+"""Where a single-label model errs: confusion, the worst items, and what they looked at."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.draw import add_title, axes, grid
+from onecycle.core.errors import UsageError
+from onecycle.data.databunch import DatasetType
+from onecycle.interpret.heatmap import grad_cam
+from onecycle.learn.learner import Learner
+from onecycle.learn.predictions import Predictions
+
+
+class Interpretation:
+    """Predictions of one side, and the learner that made them."""
+
+    def __init__(self, learn: Learner, predictions: Predictions) -> None:
+        self.learn, self.predictions = learn, predictions
+
+    @classmethod
+    def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
+        """Run the model over one side."""
+        return cls(learn, learn.predictions(ds_type))
+
+    @property
+    def classes(self) -> list[Any]:
+        """The names of the classes."""
+        return self.predictions.classes
+
+    def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
+        """(losses, positions) of the `k` items with the largest loss, worst first."""
+        found = self.predictions.losses.topk(k or len(self.predictions), largest=largest)
+        return found.values, found.indices
+
+    def plot_top_losses(
+        self,
+        k: int = 9,
+        largest: bool = True,
+        figsize: tuple[float, float] | None = None,
+        heatmap: bool = False,
+        alpha: float = 0.5,
+        cmap: str = "magma",
+    ) -> Any:
+        """Draw the worst items: said / true / loss, with `heatmap` where the model looked."""
+        losses, positions = self.top_losses(min(k, len(self.predictions)), largest)
+        places = grid(len(positions), max(1, round(len(positions) ** 0.5)), figsize, cell=3)
+        for ax, loss, position in zip(places, losses, positions, strict=True):
+            index = int(position)
+            item, _ = self.predictions.items[index]
+            item.show(ax=ax)
+            if heatmap:
+                looked = grad_cam(self.learn, self.predictions, index)
+                extent = (-0.5, item.size[1] - 0.5, item.size[0] - 0.5, -0.5)
+                ax.imshow(looked, extent=extent, alpha=alpha, cmap=cmap, interpolation="bilinear")
+            add_title(ax, f"{self.line(index)}\nloss {float(loss):.2f}", fontsize=8)
+        return places[0].figure
+
+    def line(self, index: int) -> str:
+        """One item's answer and truth as text."""
+        return f"said {self.predictions.said(index)}\ntrue {self.predictions.true(index)}"
+
+
+class ClassificationInterpretation(Interpretation):
+    """For one class per item."""
+
+    def __init__(self, learn: Learner, predictions: Predictions) -> None:
+        super().__init__(learn, predictions)
+        if predictions.targets.ndim != 1 or not self.classes:
+            raise UsageError("for several labels per item use MultiLabelInterpretation")
+        self.pred_class = predictions.probabilities.argmax(1)
+        self.y_true = predictions.targets
+
+    def confusion_matrix(self) -> np.ndarray:
+        """Counts (classes, classes): rows are the true classes, columns what was said."""
+        n = len(self.classes)
+        cells = torch.bincount(self.y_true * n + self.pred_class, minlength=n * n)
+        return cells.reshape(n, n).numpy()
+
+    def most_confused(self, min_val: int = 1) -> list[tuple[Any, Any, int]]:
+        """(true, said, count) of the mistakes made at least `min_val` times, most first."""
+        matrix = self.confusion_matrix()
+        np.fill_diagonal(matrix, 0)
+        found = [
+            (self.classes[i], self.classes[j], int(matrix[i, j]))
+            for i, j in zip(*np.where(matrix >= max(1, min_val)), strict=True)
+        ]
+        return sorted(found, key=lambda row: -row[2])
+
+    def plot_confusion_matrix(
+        self,
+        normalize: bool = False,
+        title: str = "Confusion matrix",
+        cmap: str = "Blues",
+        norm_dec: int = 2,
+        plot_txt: bool = True,
+        figsize: tuple[float, float] = (6, 6),
+        dpi: int | None = None,
+    ) -> Any:
+        """Draw the matrix, with `normalize` as shares of each true class."""
+        matrix = self.confusion_matrix().astype(float)
+        if normalize:
+            matrix /= matrix.sum(1, keepdims=True).clip(min=1)
+        ax = axes(None, figsize)
+        ax.imshow(matrix, cmap=cmap)
+        ticks = range(len(self.classes))
+        ax.set_xticks(ticks, self.classes, rotation=90)
+        ax.set_yticks(ticks, self.classes)
+        ax.set(xlabel="said", ylabel="true", title=title)
+        if plot_txt:
+            for (row, col), value in np.ndenumerate(matrix):
+                text = f"{value:.{norm_dec}f}" if normalize else f"{value:.0f}"
+                colour = "white" if value > matrix.max() / 2 else "black"
+                ax.text(col, row, text, ha="center", va="center", color=colour)
+        if dpi:
+            ax.figure.set_dpi(dpi)
+        ax.figure.tight_layout()
+        return ax.figure
+
+    def line(self, index: int) -> str:
+        """Said and true, with the probability of the true class."""
+        share = float(self.predictions.probabilities[index, int(self.y_true[index])])
+        return f"{super().line(index)} ({share:.2f})"

@@ -1,0 +1,44 @@
+"""Where the model looked: Grad-CAM (Selvaraju et al. 2016, arXiv 1610.02391)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.errors import UsageError
+from onecycle.learn.learner import Learner
+from onecycle.learn.predictions import Predictions
+
+
+def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray:
+    """Weights (h', w') of the last feature map for the model's answer on one item, 0-1.
+
+    For several labels: of all labels that were said. The learner stays as it was.
+    """
+    model = learn.model
+    if not isinstance(model, nn.Sequential) or len(model) < 2:
+        raise UsageError("a heat map needs a model of a body and a head, as cnn_learner makes it")
+    x, _ = next(iter(learn.data.single([predictions.items.items[index]])))
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            features = model[0](x).float()
+        features.requires_grad_()
+        with torch.enable_grad():
+            outputs = model[1](features)
+            score = _score(outputs[0])
+            (gradient,) = torch.autograd.grad(score, features)
+    finally:
+        for module, training in modes:
+            module.training = training
+    share = gradient.mean((2, 3), keepdim=True)
+    looked = (features * share).sum(1)[0].detach().clamp(min=0)
+    return (looked / looked.max().clamp(min=1e-8)).cpu().numpy()
+
+
+def _score(outputs: Tensor) -> Tensor:
+    """The outputs above zero together, or else the largest."""
+    said = outputs[outputs > 0]
+    return said.sum() if len(said) else outputs.max()

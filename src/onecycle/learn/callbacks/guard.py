@@ -1,0 +1,45 @@
+"""Stops a training whose loss is no longer a number, and gives back the last good weights."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from torch import Tensor
+
+from onecycle.core.errors import DivergedError
+from onecycle.learn.callback import Callback, Run
+
+
+class FiniteLoss(Callback):
+    """Keeps the weights of the last good epoch while training."""
+
+    order = -10
+
+    def before_epoch(self, run: Run) -> None:
+        """Remember the weights."""
+        self.kept = {k: v.detach().clone() for k, v in run.model.state_dict().items()}
+
+    def after_loss(self, run: Run) -> None:
+        """Raise DivergedError at the first loss that is not a number, weights put back."""
+        if isfinite(run.loss_value):
+            return
+        cause = _cause(run)
+        run.model.load_state_dict(self.kept)
+        raise DivergedError(
+            f"the loss became {run.loss_value} in epoch {run.epoch}, step {run.step}, at learning "
+            f"rate {run.optimizer.rates()[-1]:.2e}: {cause}. The weights are those before the epoch"
+        )
+
+    def after_fit(self, run: Run) -> None:
+        """Let the copy go."""
+        self.kept = {}
+
+
+def _cause(run: Run) -> str:
+    """The first thing on the way to the loss that is not finite."""
+    for name, value in (("inputs", run.x), ("labels", run.y)):
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+            return f"the {name} of the batch already hold values that are not numbers"
+    if isinstance(run.outputs, Tensor) and not run.outputs.isfinite().all():
+        return "the model's outputs overflowed, so the rate is probably too high: try a tenth"
+    return "the loss function itself does, on finite outputs and labels"

@@ -1,0 +1,31 @@
+"""Mixup: train on blends of two items and of their losses (Zhang et al. 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from onecycle.learn.callback import Callback, Run
+
+
+class MixUp(Callback):
+    """Blends each picture with another of its batch; the share comes from Beta(alpha, alpha)."""
+
+    def __init__(self, alpha: float = 0.4) -> None:
+        self.alpha = alpha
+
+    def before_batch(self, run: Run) -> None:
+        """Blend the inputs, and let the loss look at both labels."""
+        n = len(run.x)
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample((n,)).to(run.x.device)
+        share = torch.maximum(share, 1 - share)  # so that an item and its partner are not doubles
+        other = torch.randperm(n, device=run.x.device)
+        wide = share.view(n, *[1] * (run.x.ndim - 1))
+        run.x = run.x * wide + run.x[other] * (1 - wide)
+        plain, partner = run.loss_func, run.y[other]
+
+        def blended(outputs: Tensor, y: Tensor) -> Tensor:
+            each = [plain(outputs, labels, reduction="none") for labels in (y, partner)]
+            return (each[0] * share + each[1] * (1 - share)).mean()
+
+        run.loss_func = blended

@@ -1,0 +1,168 @@
+"""A learner on disk: one safetensors file with weights, optimizer and, as JSON, the task.
+
+The file is replaced in one step, so a crash while saving leaves the old one whole; its digest
+finds damage that safetensors itself does not see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import CheckpointError, OnecycleWarning, listing
+from onecycle.core.files import write_atomically
+from onecycle.spec.task import task_to_json
+from onecycle.version import __version__
+
+if TYPE_CHECKING:
+    from onecycle.learn.learner import Learner
+
+FORMAT = 1
+_MODEL, _OPT = "model.", "opt."
+
+
+def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
+    """Write the learner's state; returns the path."""
+    from safetensors.torch import save_file
+
+    path = checkpoint_path(learner, file)
+    tensors = {_MODEL + k: v.detach().cpu() for k, v in learner.model.state_dict().items()}
+    if with_opt and learner.opt is not None:
+        tensors |= _optimizer_tensors(learner.opt.inner.state_dict()["state"])
+    tensors = {k: v.contiguous().clone() for k, v in tensors.items()}
+    about = {
+        "format": FORMAT,
+        "onecycle": __version__,
+        "task": task_to_json(learner.task.input, learner.task.target),  # type: ignore[arg-type]
+        "history": learner.history,
+        "sha256": digest(tensors),
+    }
+    try:
+        write_atomically(
+            path, lambda to: save_file(tensors, to, {"onecycle": json.dumps(about, default=str)})
+        )
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({error.strerror or error}); an older file there is as it "
+            "was. Set learn.path or learn.model_dir to a folder with room that you may write to"
+        ) from error
+    return path
+
+
+def load(learner: Learner, file: str | Path, with_opt: bool, strict: bool) -> None:
+    """Read a state written by `save` into the learner."""
+    path = checkpoint_path(learner, file)
+    about, tensors = read(path)
+    _check_task(learner, about, path)
+    weights = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
+    _check_weights(learner, weights, path, strict)
+    learner.model.load_state_dict(weights, strict=strict)
+    stored = {k.removeprefix(_OPT): v for k, v in tensors.items() if k.startswith(_OPT)}
+    learner.opt = None
+    if with_opt and stored:
+        _restore_optimizer(learner, stored, path)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The JSON part and the tensors of a checkpoint, checked."""
+    from safetensors import safe_open
+
+    if not path.is_file():
+        near = sorted(p.stem for p in path.parent.glob("*.safetensors"))
+        raise CheckpointError(f"{path}: no such file; saved here are: {listing(near) or 'none'}")
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("onecycle", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own kind for each fault of the header
+        raise CheckpointError(f"{path}: damaged, or no checkpoint at all ({error})") from error
+    if not isinstance(about, dict) or "format" not in about:
+        raise CheckpointError(
+            f"{path}: not written by learn.save(); for weights of another program use "
+            f'pretrained="{path.name}"'
+        )
+    if about["format"] > FORMAT:
+        raise CheckpointError(f"{path}: written by a newer onecycle ({about.get('onecycle')})")
+    if about.get("sha256") != digest(tensors):
+        raise CheckpointError(f"{path}: damaged: its content does not match its digest")
+    return about, tensors
+
+
+def checkpoint_path(learner: Learner, file: str | Path) -> Path:
+    """`path/model_dir/file.safetensors`; an absolute file stays where it is."""
+    name = Path(file)
+    name = name if name.suffix == ".safetensors" else name.with_name(name.name + ".safetensors")
+    return Path(learner.path) / learner.model_dir / name
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and bytes, in the order of the names."""
+    total = sha256()
+    for name in sorted(tensors):
+        total.update(name.encode())
+        total.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _optimizer_tensors(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
+    return {
+        f"{_OPT}{index}.{name}": torch.as_tensor(value).detach().cpu()
+        for index, values in state.items()
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _restore_optimizer(learner: Learner, stored: Mapping[str, Tensor], path: Path) -> None:
+    """Fill a fresh optimizer; if it has another shape (other groups frozen), say so and go on."""
+    optimizer = learner.create_opt(1e-3)
+    wanted = optimizer.inner.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in stored.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    parameters = [p for part in optimizer.param_groups for p in part["params"]]
+    fits = all(
+        index < len(parameters)
+        and all(v.ndim == 0 or v.shape == parameters[index].shape for v in values.values())
+        for index, values in state.items()
+    )
+    if not fits or len(state) != len(parameters):
+        learner.opt = None
+        message = f"{path}: the saved optimizer is of other frozen groups; it starts afresh"
+        warn(message, OnecycleWarning, stacklevel=4)
+        return
+    optimizer.inner.load_state_dict({"state": state, "param_groups": wanted["param_groups"]})
+
+
+def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
+    """The saved answers must be the learner's: same kind, same classes."""
+    saved, ours = about.get("task", {}).get("target", {}), learner.task.target.to_json()
+    plain = json.loads(json.dumps(ours, default=str))
+    differ = [k for k in plain if k != "thresh" and saved.get(k) != plain[k]]
+    if differ:
+        raise CheckpointError(
+            f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
+            f"{plain[differ[0]]}"
+        )
+
+
+def _check_weights(
+    learner: Learner, weights: Mapping[str, Tensor], path: Path, strict: bool
+) -> None:
+    ours = learner.model.state_dict()
+    lost, extra = sorted(set(ours) - set(weights)), sorted(set(weights) - set(ours))
+    wrong = [k for k in ours if k in weights and ours[k].shape != weights[k].shape]
+    if wrong or (strict and (lost or extra)):
+        raise CheckpointError(
+            f"{path}: saved from another model: {len(lost)} tensors are missing "
+            f"({listing(lost, 2)}), {len(extra)} are unknown ({listing(extra, 2)}), {len(wrong)} "
+            f"have another shape ({listing(wrong, 2)})"
+        )

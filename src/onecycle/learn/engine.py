@@ -1,0 +1,56 @@
+"""How a step is computed: device and precision, so that the loop need not know."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from warnings import warn
+
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.errors import OnecycleWarning, UsageError
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+class Engine:
+    """Forward, backward and step on one device in one precision.
+
+    fp16 scales the loss (it starts at 2**16, halves at an overflow, whose step is left out, and
+    doubles after 1000 good steps); weights stay float32. Source: Micikevicius et al. 2018.
+    """
+
+    def __init__(self, device: torch.device, precision: str = "fp32") -> None:
+        if precision not in PRECISIONS:
+            raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
+        if precision == "fp16" and device.type == "cpu":
+            warn("no fp16 arithmetic on the CPU: bf16 is used", OnecycleWarning, stacklevel=3)
+            precision = "bf16"
+        self.device, self.precision = device, precision
+        scales = precision == "fp16"
+        self.scaler = torch.amp.GradScaler(device.type, growth_interval=1000, enabled=scales)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the model runs."""
+        if self.precision == "fp32":
+            return nullcontext()
+        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype)
+
+    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
+        """The model's outputs, float32 whatever the precision inside."""
+        with self.autocast():
+            outputs = model(x)
+        return outputs.float() if isinstance(outputs, Tensor) else outputs
+
+    def backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients of the loss, unscaled."""
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(optimizer)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Move the weights; False where an fp16 overflow made it leave the step out."""
+        before = self.scaler.get_scale()
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return self.scaler.get_scale() >= before

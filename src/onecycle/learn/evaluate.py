@@ -1,0 +1,94 @@
+"""Loss and metrics of a set; metrics look at copies, with luck of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from onecycle.core.chance import untouched
+from onecycle.core.errors import EmptyDataError
+from onecycle.learn.metrics import needs_whole_set
+
+
+def evaluate(
+    batches: Iterable[tuple[Tensor, Tensor]],
+    loss_func: Callable[..., Tensor] | None,
+    metrics: Sequence[Any],
+) -> list[float | None]:
+    """[loss, *metrics] over (outputs, y) batches.
+
+    Plain functions are averaged by items, those marked `whole_set` see everything at once, and
+    objects with `reset`, `update` and `compute` (torchmetrics) are driven as they expect.
+    """
+    tallies = [_Mean(loss_func)] if loss_func else []
+    tallies += [_tally(metric) for metric in metrics]
+    count = 0
+    for outputs, y in batches:
+        count += len(y)
+        for tally in tallies:
+            with untouched(torch):
+                tally.add(outputs.clone(), y.clone())
+    if not count:
+        raise EmptyDataError("there is nothing to evaluate: the set has no items")
+    with untouched(torch):
+        values: list[float | None] = [tally.result() for tally in tallies]
+    return values if loss_func else [None, *values]
+
+
+class _Mean:
+    """The mean of a function's batch values, weighted by items."""
+
+    def __init__(self, func: Any) -> None:
+        self.func, self.total, self.count = func, 0.0, 0
+
+    def add(self, outputs: Tensor, y: Tensor) -> None:
+        """One batch."""
+        self.total += float(self.func(outputs, y)) * len(y)
+        self.count += len(y)
+
+    def result(self) -> float:
+        """The mean so far."""
+        return self.total / self.count
+
+
+class _Whole:
+    """A function of all outputs and all labels."""
+
+    def __init__(self, func: Any) -> None:
+        self.func = func
+        self.outputs: list[Tensor] = []
+        self.y: list[Tensor] = []
+
+    def add(self, outputs: Tensor, y: Tensor) -> None:
+        """One batch, kept on the CPU."""
+        self.outputs.append(outputs.cpu())
+        self.y.append(y.cpu())
+
+    def result(self) -> float:
+        """The function's value."""
+        return float(self.func(torch.cat(self.outputs), torch.cat(self.y)))
+
+
+class _Stateful:
+    """An object that accumulates by itself."""
+
+    def __init__(self, metric: Any) -> None:
+        self.metric = metric
+        metric.reset()
+
+    def add(self, outputs: Tensor, y: Tensor) -> None:
+        """One batch."""
+        self.metric.update(outputs, y)
+
+    def result(self) -> float:
+        """What it computes."""
+        return float(self.metric.compute())
+
+
+def _tally(metric: Any) -> _Mean | _Whole | _Stateful:
+    if all(hasattr(metric, name) for name in ("reset", "update", "compute")):
+        return _Stateful(metric)
+    return _Whole(metric) if needs_whole_set(metric) else _Mean(metric)

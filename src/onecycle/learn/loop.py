@@ -1,0 +1,87 @@
+"""The loop: forward, backward, step; validation; and the moments at which callbacks are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.errors import TrainingError
+from onecycle.core.progress import bar
+from onecycle.data.task import Batches
+from onecycle.learn.callback import Callback, Run, StopFit
+from onecycle.learn.engine import Engine
+
+Notify = Callable[[str], None]
+Validate = Callable[[Run], dict[str, Any]]
+
+
+def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool = True) -> None:
+    """Train for `run.epochs`, with a row of results in `run.history` after each."""
+    ordered = sorted(callbacks, key=lambda callback: callback.order)
+
+    def notify(moment: str) -> None:
+        for callback in ordered:
+            getattr(callback, moment)(run)
+
+    first = run.epoch
+    try:
+        notify("before_fit")
+        for epoch in range(first, first + run.epochs):
+            run.epoch = epoch
+            run.row = {"epoch": run.epoch}
+            train_epoch(run, notify, show)
+            notify("before_validate")
+            run.row |= validate(run)
+            run.history.append(run.row)
+            notify("after_epoch")
+    except StopFit:
+        pass
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"out of memory with batches of {run.data.batch_size}: use "
+            f"bs={max(1, run.data.batch_size // 2)}, smaller pictures or to_fp16()"
+        ) from error
+    finally:
+        run.optimizer.zero_grad()
+        notify("after_fit")
+
+
+def train_epoch(run: Run, notify: Notify, show: bool) -> None:
+    """One pass over the training batches."""
+    run.model.train()
+    notify("before_epoch")
+    loader = run.data.train_dl
+    for x, y in bar(loader, len(loader), f"epoch {run.epoch}", show):
+        run.x, run.y = x, y
+        loss_func = run.loss_func
+        notify("before_batch")
+        run.outputs = run.engine.forward(run.model, run.x)
+        run.loss = run.loss_func(run.outputs, run.y)
+        run.loss_value = float(run.loss.detach())
+        notify("after_loss")
+        run.engine.backward(run.loss, run.optimizer.inner)
+        notify("after_backward")
+        run.optimizer.decay()
+        run.engine.step(run.optimizer.inner)
+        run.optimizer.zero_grad()
+        run.loss_func = loss_func
+        notify("after_step")
+        run.step += 1
+
+
+def predict(
+    model: nn.Module, batches: Batches, engine: Engine, show: bool = False, label: str = ""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(outputs, y) of each batch, float32, in evaluation mode; the model's mode is put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for x, y in bar(batches, len(batches), label, show):
+                yield engine.forward(model, x), y
+    finally:
+        for module, training in modes:
+            module.training = training

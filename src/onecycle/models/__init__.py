@@ -1,0 +1,19 @@
+"""Architectures by name: `models.resnet34` is any model of timm (or of torchvision)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onecycle.models.architectures import Architecture, find
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        return find(name)
+    except ValueError as error:
+        raise AttributeError(str(error)) from None
+
+
+__all__ = ["Architecture", "find"]

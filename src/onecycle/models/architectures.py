@@ -1,0 +1,130 @@
+"""From a name to a network: timm's models, torchvision's where timm has none, and our small one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from onecycle.core.errors import ModelError
+
+# names that torchvision (and the course) uses for models that timm has under another name
+_ALIASES = {"mobilenet_v2": "mobilenetv2_100"}
+_TORCHVISION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "googlenet", "mnasnet1_0")
+SMALL = Path(__file__).with_name("weights") / "small.safetensors"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named network; calling it builds one. `options` are the constructor's own."""
+
+    name: str
+    source: str = "timm"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, pretrained: bool = False, **options: Any) -> nn.Module:
+        """The network without its classifier, with its published weights if asked for."""
+        return _BUILDERS[self.source](self.name, pretrained, **{**self.options, **options})
+
+
+def find(arch: Any) -> Architecture:
+    """The architecture that a name, a constructor or a partial of one stands for."""
+    if isinstance(arch, Architecture):
+        return arch
+    if isinstance(arch, partial):
+        inner = find(arch.func if not arch.args else arch.args[0])
+        options = {k: v for k, v in (arch.keywords or {}).items() if k != "pretrained"}
+        return Architecture(inner.name, inner.source, {**inner.options, **options})
+    if callable(arch):
+        module = getattr(arch, "__module__", "")
+        if module.startswith("torchvision."):
+            return Architecture(arch.__name__, "torchvision")
+        arch = arch.__name__
+    return _by_name(str(arch))
+
+
+def _by_name(name: str) -> Architecture:
+    if name == "small":
+        return Architecture("small", "onecycle")
+    import timm
+
+    name = _ALIASES.get(name, name)
+    if timm.is_model(name.partition(".")[0]):
+        return Architecture(name)
+    if name in _TORCHVISION:
+        return Architecture(name, "torchvision")
+    near = get_close_matches(name, [*timm.list_models(), *_TORCHVISION], 3)
+    hint = f"; near are {', '.join(near)}" if near else ""
+    raise ModelError(
+        f"there is no model {name!r}{hint}. timm.list_models('*resnet*') lists the names"
+    )
+
+
+def _from_timm(name: str, pretrained: bool, **options: Any) -> nn.Module:
+    import timm
+
+    size = options.pop("img_size", None)
+    flexible = [{"dynamic_img_size": True}, {}, {"img_size": size}] if size else [{}]
+    for more in flexible:
+        try:
+            net = timm.create_model(
+                name, pretrained=pretrained, num_classes=0, global_pool="", **more, **options
+            )
+        except TypeError:  # the family does not know this option
+            continue
+        if not size or _accepts(net, size):
+            return net
+    raise ModelError(f"{name} takes no pictures of {size}: give transform() another size")
+
+
+def _accepts(net: nn.Module, size: tuple[int, int]) -> bool:
+    """Whether the network runs on pictures of `size` (some are built for one size only)."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            net.eval().forward_features(torch.zeros(1, 3, *size))  # type: ignore[operator]
+    except (AssertionError, RuntimeError):
+        return False
+    finally:
+        net.train()
+    return True
+
+
+def _from_torchvision(name: str, pretrained: bool, **options: Any) -> nn.Module:
+    import torchvision
+
+    options.pop("img_size", None)
+    build: Callable[..., nn.Module] = getattr(torchvision.models, name)
+    return build(weights="DEFAULT" if pretrained else None, **options)
+
+
+def _small(name: str, pretrained: bool, **options: Any) -> nn.Module:
+    """A ResNet of 1.6 million parameters; its weights come with onecycle, see `weights/`."""
+    from timm.models.resnet import BasicBlock, ResNet
+
+    options.pop("img_size", None)
+    net = ResNet(
+        BasicBlock,
+        [2, 2, 2, 1],
+        channels=(32, 64, 128, 256),
+        stem_width=16,
+        stem_type="deep",
+        num_classes=0,
+        global_pool="",
+        **options,
+    )
+    net.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    return net
+
+
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "timm": _from_timm,
+    "torchvision": _from_torchvision,
+    "onecycle": _small,
+}

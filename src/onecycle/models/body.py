@@ -1,0 +1,149 @@
+"""A body: any network up to its last feature map, with its parameters in two groups of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.errors import ModelError
+from onecycle.models.architectures import SMALL, find
+from onecycle.models.weights import load_weights, published
+
+_AFTER_POOL = ("pre_logits", "conv_head", "norm_head", "head", "fc", "classifier")
+
+
+class Body(nn.Module):
+    """A network from pictures (n, 3, h, w) to its last features (n, channels, h', w').
+
+    Tokens become a map again where their grid is square, else (n, channels, tokens, 1).
+    `stats` are the (mean, std) its weights were trained with, where these are known.
+    """
+
+    def __init__(self, net: nn.Module, size: tuple[int, int] = (64, 64)) -> None:
+        super().__init__()
+        self.net = net
+        config = getattr(net, "pretrained_cfg", None) or {}
+        mean, std = config.get("mean"), config.get("std")
+        self.stats = (tuple(mean), tuple(std)) if mean and std else None
+        self.last_first = getattr(net, "output_fmt", "NCHW") == "NHWC"
+        self.n_prefix = int(getattr(net, "num_prefix_tokens", 0))
+        self.channels = self._probe(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last feature map."""
+        run = getattr(self.net, "forward_features", self.net)
+        y: Tensor = run(x)
+        if y.ndim == 4:
+            return y.permute(0, 3, 1, 2) if self.last_first else y
+        if y.ndim != 3:
+            raise ModelError(
+                f"{type(self.net).__name__} gives features of shape {tuple(y.shape)}: give `cut`, "
+                "the number of children to keep, or a function that returns the body"
+            )
+        y = y[:, self.n_prefix :].transpose(1, 2)
+        side = round(y.shape[2] ** 0.5)
+        grid = (side, side) if side * side == y.shape[2] else (y.shape[2], 1)
+        return y.reshape(*y.shape[:2], *grid)
+
+    def _probe(self, size: tuple[int, int]) -> int:
+        """Run once on zeros: counts channels, and drops layers that only the classifier used."""
+        called: set[str] = set()
+        hooks = [
+            child.register_forward_hook(lambda *_, name=name: called.add(name))
+            for name, child in self.net.named_children()
+        ]
+        mode = self.net.training
+        try:
+            with torch.inference_mode():
+                channels = self.eval()(torch.zeros(2, 3, *size)).shape[1]
+        except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{type(self.net).__name__} does not run on pictures of {size}: {error}"
+            ) from error
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self.train(mode)
+        for name in _AFTER_POOL:
+            if hasattr(self.net, name) and name not in called:
+                setattr(self.net, name, nn.Identity())
+        return int(channels)
+
+    def halves(self) -> list[list[nn.Parameter]]:
+        """The parameters of the early and of the late layers, as timm orders its stages."""
+        parameters = dict(self.net.named_parameters())
+        matcher = getattr(self.net, "group_matcher", None)
+        if matcher is None:
+            return _split_by_children(self.net)
+        from timm.models import group_parameters
+
+        groups = group_parameters(self.net, matcher(coarse=True))
+        order = sorted(groups)
+        early = {n for g in order[: len(order) // 2 + 1] for n in groups[g]}
+        return [
+            [p for n, p in parameters.items() if n in early],
+            [p for n, p in parameters.items() if n not in early],
+        ]
+
+
+def create_body(
+    arch: Any,
+    pretrained: bool | str = True,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    size: tuple[int, int] | None = None,
+) -> Body:
+    """The body of an architecture: a name, a constructor, a partial of one, or a module.
+
+    `pretrained` is True (the published weights), False, "small" or the path of a file.
+    """
+    if isinstance(arch, nn.Module):
+        net = arch
+    else:
+        architecture = find(arch)
+        own = architecture.source == "onecycle"
+        fetch = pretrained is True and not own
+        options = {} if size is None else {"img_size": size}
+        build = published if fetch else (lambda build, _: build())
+        net = build(lambda: architecture(pretrained=fetch, **options), architecture.name)
+        file = SMALL if pretrained in ("small", True) and own else pretrained
+        if pretrained == "small" and not own:
+            raise ModelError('pretrained="small" are the weights of models.small, not of others')
+        if not isinstance(file, bool):
+            load_weights(net, file)
+            if not own:  # what a file was trained with is not what timm's table says
+                net.pretrained_cfg = {}  # type: ignore[assignment]
+    return Body(_cut(net, cut), size or (64, 64))
+
+
+def _cut(net: nn.Module, cut: int | Callable[[nn.Module], nn.Module] | None) -> nn.Module:
+    """The part before the classifier: as `cut` says, or up to the last pooling or linear child."""
+    if callable(cut):
+        return cut(net)
+    if cut is None and hasattr(net, "forward_features"):
+        return net
+    children = list(net.children())
+    if cut is None:
+        if len(children) > 1 and isinstance(getattr(net, "features", None), nn.Module):
+            return net.features  # type: ignore[return-value]
+        ends = [i for i, child in enumerate(children) if _pools(child)]
+        cut = ends[0] if ends else len(children)
+    return nn.Sequential(*children[:cut])
+
+
+def _pools(module: nn.Module) -> bool:
+    kinds = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Linear, nn.Flatten)
+    return isinstance(module, kinds)
+
+
+def _split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
+    """Two halves of the innermost row of children with more than one entry."""
+    children = [child for child in net.children() if any(True for _ in child.parameters())]
+    if len(children) == 1:
+        return _split_by_children(children[0])
+    middle = max(1, len(children) // 2)
+    early = [p for child in children[:middle] for p in child.parameters()]
+    known = {id(p) for p in early}
+    return [early, [p for p in net.parameters() if id(p) not in known]]

@@ -1,0 +1,55 @@
+"""Layer groups: parameters from the input to the output, for freezing and for rates by depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from torch import nn
+
+from onecycle.core.errors import UsageError
+
+Groups = list[list[nn.Parameter]]
+NORMS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.modules.instancenorm._InstanceNorm,
+)
+
+
+def layer_groups(
+    model: nn.Module,
+    split_on: Callable[[nn.Module], Iterable[nn.Module]] | Iterable[nn.Module] | None = None,
+) -> Groups:
+    """The model's parameters in groups.
+
+    `split_on` gives the modules at which a new group begins (or a function of the model that
+    does). Without it a body and a head make three groups: early layers, late layers, head.
+    """
+    if split_on is not None:
+        starts = split_on(model) if callable(split_on) else split_on
+        return _split_at(model, list(starts))
+    if isinstance(model, nn.Sequential) and hasattr(model[0], "halves"):
+        head = [p for part in model[1:] for p in part.parameters()]
+        return [group for group in (*model[0].halves(), head) if group]  # type: ignore[operator]
+    return [list(model.parameters())]
+
+
+def _split_at(model: nn.Module, starts: Sequence[nn.Module]) -> Groups:
+    inside = {id(module) for module in model.modules()}
+    if any(id(module) not in inside for module in starts):
+        raise UsageError("split_on names a module that is not part of the model")
+    first = {id(next(m.parameters())) for m in starts if any(True for _ in m.parameters())}
+    groups: Groups = [[]]
+    for parameter in model.parameters():
+        if id(parameter) in first and groups[-1]:
+            groups.append([])
+        groups[-1].append(parameter)
+    return groups
+
+
+def norm_parameters(model: nn.Module, batch_only: bool = False) -> set[int]:
+    """The ids of the parameters of normalisation layers (or of batch norm alone)."""
+    kinds: Any = NORMS[0] if batch_only else NORMS
+    return {id(p) for m in model.modules() if isinstance(m, kinds) for p in m.parameters()}

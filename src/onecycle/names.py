@@ -1,0 +1,114 @@
+"""Where each public name lives; modules are loaded when a name of theirs is first used."""
+
+_CORE = {
+    "Path": "onecycle.core.paths",
+    "defaults": "onecycle.core.defaults",
+    "ls": "onecycle.core.paths",
+    "plot_multi": "onecycle.core.draw",
+}
+_DATA = {
+    "Category": "onecycle.data.targets",
+    "DataBunch": "onecycle.data.databunch",
+    "DatasetType": "onecycle.data.databunch",
+    "ItemList": "onecycle.data.items",
+    "MultiCategory": "onecycle.data.targets",
+    "Numbers": "onecycle.data.targets",
+    "planet_sample": "onecycle.data.samples.planet",
+    "butterflies_sample": "onecycle.data.samples.butterflies",
+}
+_LEARN = {
+    "Callback": "onecycle.learn.callback",
+    "LabelSmoothingCrossEntropy": "onecycle.learn.losses",
+    "Learner": "onecycle.learn.learner",
+    "StopFit": "onecycle.learn.callback",
+    "lr_find": "onecycle.learn.learner",
+} | dict.fromkeys(
+    (
+        "accuracy",
+        "accuracy_thresh",
+        "auroc",
+        "average_precision",
+        "error_rate",
+        "f1",
+        "fbeta",
+        "mae",
+        "mean_absolute_error",
+        "mean_squared_error",
+        "mse",
+        "precision",
+        "r2",
+        "r2_score",
+        "recall",
+        "rmse",
+        "root_mean_squared_error",
+        "top_k_accuracy",
+        "whole_set",
+    ),
+    "onecycle.learn.metrics",
+)
+_CALLBACKS = {
+    "CSVLogger": "onecycle.learn.callbacks.logs",
+    "EarlyStopping": "onecycle.learn.callbacks.tracking",
+    "GradientClipping": "onecycle.learn.callbacks.gradients",
+    "MixUp": "onecycle.learn.callbacks.mixup",
+    "ReduceLROnPlateau": "onecycle.learn.callbacks.tracking",
+    "SaveModel": "onecycle.learn.callbacks.tracking",
+    "TensorBoardLogger": "onecycle.learn.callbacks.logs",
+}
+_AUGMENT = dict.fromkeys(
+    (
+        "brightness",
+        "contrast",
+        "crop",
+        "crop_pad",
+        "cutout",
+        "dihedral",
+        "dihedral_affine",
+        "flip_affine",
+        "flip_lr",
+        "flip_ud",
+        "get_transforms",
+        "jitter",
+        "perspective_warp",
+        "rand_crop",
+        "rand_pad",
+        "rand_resize_crop",
+        "rand_zoom",
+        "rgb_randomize",
+        "rotate",
+        "skew",
+        "squish",
+        "symmetric_warp",
+        "tilt",
+        "zoom",
+        "zoom_crop",
+    ),
+    "onecycle.vision.augment",
+)
+_VISION = {
+    "FlowField": "onecycle.vision.image",
+    "Image": "onecycle.vision.image",
+    "ImageDataBunch": "onecycle.vision.lists",
+    "ImageList": "onecycle.vision.lists",
+    "ImagePoints": "onecycle.vision.image",
+    "ImageSegment": "onecycle.vision.image",
+    "PointsItemList": "onecycle.vision.lists",
+    "SegmentationItemList": "onecycle.vision.lists",
+    "TTA": "onecycle.vision.tta",
+    "cnn_learner": "onecycle.vision.learner",
+    "create_cnn": "onecycle.vision.learner",
+    "get_image_files": "onecycle.vision.lists",
+    "imagenet_stats": "onecycle.vision.stats",
+    "models": "onecycle.models",
+    "open_image": "onecycle.vision.image",
+    "open_mask": "onecycle.vision.image",
+    "verify_images": "onecycle.vision.checks",
+}
+_INTERPRET = {
+    "ClassificationInterpretation": "onecycle.interpret.classification",
+    "MultiLabelInterpretation": "onecycle.interpret.multilabel",
+    "best_threshold": "onecycle.interpret.multilabel",
+}
+
+VISION = _CORE | _DATA | _LEARN | _CALLBACKS | _AUGMENT | _VISION
+EVERYTHING = VISION | _INTERPRET | {"__version__": "onecycle.version"}

@@ -1,0 +1,53 @@
+"""How an item becomes a model's input, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from onecycle.core.errors import UsageError
+from onecycle.spec.plain import Plain
+
+RESIZE_METHODS = ("crop", "pad", "squish", "none")
+PADDING_MODES = ("reflection", "border", "zeros")
+
+
+@dataclass(frozen=True)
+class ImageSpec(Plain):
+    """A picture of any size becomes `size` (h, w), minus `mean`, over `std` (RGB, 0-1).
+
+    crop: the largest centred part of the wanted shape; pad: the whole picture and `padding_mode`
+    beside it; squish: the whole picture, stretched; none (or no size): as it is.
+    """
+
+    size: tuple[int, int] | None = None
+    resize_method: str = "crop"
+    padding_mode: str = "reflection"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    kind: ClassVar[str] = "image"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("resize_method", self.resize_method, RESIZE_METHODS),
+            ("padding_mode", self.padding_mode, PADDING_MODES),
+        ):
+            if value not in allowed:
+                raise UsageError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+
+
+def parse_size(size: Any) -> tuple[tuple[int, int] | None, str]:
+    """An int, (h, w) or an array as (h, w), and the way of resizing that the form stands for.
+
+    As in the course: one int and an array crop, a tuple or a list squishes.
+    """
+    if size is None:
+        return None, "none"
+    method = "squish" if isinstance(size, tuple | list) else "crop"
+    values = [size, size] if not hasattr(size, "__len__") else list(size)
+    if len(values) == 3:  # (channels, h, w), as `img.shape` gives it
+        values = values[1:]
+    whole = all(float(v) == int(v) and int(v) > 0 for v in values)
+    if len(values) != 2 or not whole:
+        raise UsageError(f"size is a positive int, (h, w) or an array of two, not {size!r}")
+    return (int(values[0]), int(values[1])), method

@@ -1,0 +1,37 @@
+"""Frozen dataclasses that turn into JSON and back, by the names of their fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from onecycle.core.errors import CheckpointError
+
+
+def frozen(value: Any) -> Any:
+    """Lists become tuples, all the way down."""
+    return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The base of every spec; `kind` is the name by which a file finds the class again."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the spec (not a torch adapter's own ones) and its kind."""
+        stored = [f.name for f in fields(self) if f.metadata.get("json", True)]
+        return {"kind": self.kind, **{name: getattr(self, name) for name in stored}}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The spec that `to_json` wrote; an unknown field means a newer or a foreign file."""
+        known = {f.name for f in fields(cls)}
+        given = {k: frozen(v) for k, v in values.items() if k != "kind"}
+        if unknown := set(given) - known:
+            raise CheckpointError(
+                f"{cls.kind} has no field {', '.join(sorted(unknown))}: the file was written by a "
+                "newer onecycle or by something else"
+            )
+        return cls(**given)

@@ -1,0 +1,290 @@
+"""The transforms by name, with the ranges and defaults of the course; all are optional.
+
+A range is (low, high), a single value is always used. `p` is the chance that the transform acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+
+from onecycle.core.errors import UsageError
+from onecycle.spec.inputs import parse_size
+from onecycle.vision import geometry as geo
+from onecycle.vision.transform import (
+    Always,
+    Crop,
+    Draw,
+    Geometric,
+    Lighting,
+    LogUniform,
+    Pixels,
+    Transform,
+    Uniform,
+    Whole,
+    drawn,
+)
+
+Range = float | tuple[float, float]
+Tfms = tuple[list[Any], list[Any]]
+
+
+def get_transforms(
+    do_flip: bool = True,
+    flip_vert: bool = False,
+    max_rotate: float = 10.0,
+    max_zoom: float = 1.1,
+    max_lighting: float = 0.2,
+    max_warp: float = 0.2,
+    p_affine: float = 0.75,
+    p_lighting: float = 0.75,
+    xtra_tfms: Sequence[Any] | None = None,
+) -> Tfms:
+    """(train, valid) transforms that suit most photographs.
+
+    `flip_vert` draws one of the 8 symmetries of the square (satellite pictures); a magnitude of
+    zero leaves the transform out; `max_lighting` 0.2 shifts brightness by up to logit(0.6) and
+    scales contrast by 0.8 to 1.25; `xtra_tfms` come after, torchvision's v2 transforms too.
+    """
+    tfms: list[Any] = [rand_crop()]
+    if do_flip:
+        tfms.append(dihedral_affine() if flip_vert else flip_lr(p=0.5))
+    if max_warp:
+        tfms.append(symmetric_warp(magnitude=(-max_warp, max_warp), p=p_affine))
+    if max_rotate:
+        tfms.append(rotate(degrees=(-max_rotate, max_rotate), p=p_affine))
+    if max_zoom > 1:
+        tfms.append(rand_zoom(scale=(1.0, max_zoom), p=p_affine))
+    if max_lighting:
+        if not 0 < max_lighting < 1:
+            raise UsageError(f"max_lighting lies between 0 and 1, not {max_lighting}")
+        change = (0.5 * (1 - max_lighting), 0.5 * (1 + max_lighting))
+        tfms.append(brightness(change=change, p=p_lighting))
+        tfms.append(contrast(scale=(1 - max_lighting, 1 / (1 - max_lighting)), p=p_lighting))
+    return tfms + list(xtra_tfms or ()), [crop_pad()]
+
+
+def rotate(degrees: Range = 0.0, p: float = 1.0) -> Transform:
+    """Turn counter-clockwise by `degrees`."""
+    return Geometric("rotate", {"degrees": drawn(degrees)}, p, matrix=geo.rotation)
+
+
+def flip_lr(p: float = 1.0) -> Transform:
+    """Mirror left-right."""
+    return Geometric("flip_lr", {"axis": Always(1)}, p, matrix=geo.mirroring)
+
+
+def flip_ud(p: float = 1.0) -> Transform:
+    """Mirror top-bottom."""
+    return Geometric("flip_ud", {"axis": Always(0)}, p, matrix=geo.mirroring)
+
+
+flip_affine = flip_lr
+
+
+def dihedral(k: int | tuple[int, int] = (0, 7), p: float = 1.0) -> Transform:
+    """One of the 8 symmetries of the square."""
+    return Geometric("dihedral", {"k": drawn(k, Whole)}, p, matrix=geo.dihedral)
+
+
+dihedral_affine = dihedral
+
+
+def zoom(
+    scale: Range = 1.0, row_pct: Range = 0.5, col_pct: Range = 0.5, p: float = 1.0
+) -> Transform:
+    """Enlarge `scale` times towards the focus at (row_pct, col_pct)."""
+    draws = {"scale": drawn(scale), "row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
+    return Geometric("zoom", draws, p, matrix=geo.zooming)
+
+
+def rand_zoom(scale: Range = (1.0, 1.1), p: float = 1.0) -> Transform:
+    """Enlarge towards a focus drawn anywhere in the window."""
+    return zoom(scale, (0.0, 1.0), (0.0, 1.0), p)
+
+
+def squish(
+    scale: Range = 1.0, row_pct: Range = 0.5, col_pct: Range = 0.5, p: float = 1.0
+) -> Transform:
+    """Stretch one axis: the width for a scale below 1, the height above."""
+    draws = {"scale": drawn(scale), "row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
+    return Geometric("squish", draws, p, matrix=geo.squishing)
+
+
+def symmetric_warp(magnitude: Range = (-0.2, 0.2), p: float = 1.0) -> Transform:
+    """Perspective: each pair of corners moves together, by `magnitude` of half a side."""
+    draws: dict[str, Draw] = {"magnitude": drawn(magnitude, Uniform, count=4)}
+    return Geometric("symmetric_warp", draws, p, matrix=_symmetric_warp)
+
+
+def perspective_warp(magnitude: Range = (-0.2, 0.2), p: float = 1.0) -> Transform:
+    """Perspective: the four corners move apart from one another, each in both directions."""
+    draws: dict[str, Draw] = {"magnitude": drawn(magnitude, Uniform, count=8)}
+    return Geometric("perspective_warp", draws, p, matrix=_perspective_warp)
+
+
+def tilt(
+    direction: int | tuple[int, int] = (0, 3), magnitude: Range = (-0.2, 0.2), p: float = 1.0
+) -> Transform:
+    """Lean the picture to the left, right, forward or backward (direction 0-3)."""
+    draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
+    return Geometric("tilt", draws, p, matrix=_tilt)
+
+
+def skew(
+    direction: int | tuple[int, int] = (0, 7), magnitude: Range = (-0.2, 0.2), p: float = 1.0
+) -> Transform:
+    """Pull one corner along one of its two sides (direction 0-7)."""
+    draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
+    return Geometric("skew", draws, p, matrix=_skew)
+
+
+def brightness(change: Range = 0.5, p: float = 1.0) -> Transform:
+    """A grey of one half becomes `change` (0-1)."""
+    return Lighting("brightness", {"change": drawn(change)}, p, logits=_brightness)
+
+
+def contrast(scale: Range = 1.0, p: float = 1.0) -> Transform:
+    """Logits times `scale`, drawn on a logarithmic scale; below 1 is flatter."""
+    return Lighting("contrast", {"scale": drawn(scale, LogUniform)}, p, logits=_contrast)
+
+
+def crop(size: Any = None, row_pct: Range = 0.5, col_pct: Range = 0.5) -> Transform:
+    """The window sits at (row_pct, col_pct) of the room beside it."""
+    draws = {"row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
+    return Crop("crop", draws, size=parse_size(size)[0])
+
+
+def crop_pad(
+    size: Any = None,
+    padding_mode: str | None = None,
+    row_pct: Range = 0.5,
+    col_pct: Range = 0.5,
+) -> Transform:
+    """As `crop`; where the picture is smaller than the window, `padding_mode` fills the rest."""
+    draws = {"row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
+    return Crop("crop_pad", draws, size=parse_size(size)[0], padding_mode=padding_mode)
+
+
+def rand_crop(size: Any = None) -> Transform:
+    """The window sits anywhere in the room beside it."""
+    return crop(size, (0.0, 1.0), (0.0, 1.0))
+
+
+def rand_pad(padding: int, size: Any = None, mode: str = "reflection") -> list[Transform]:
+    """A window drawn from the picture with `padding` pixels added on every side."""
+    draws: dict[str, Draw] = {"row_pct": Uniform(0, 1), "col_pct": Uniform(0, 1)}
+    return [Crop("rand_pad", draws, size=parse_size(size)[0], padding=padding, padding_mode=mode)]
+
+
+def zoom_crop(scale: Range, do_rand: bool = False, p: float = 1.0) -> list[Transform]:
+    """Zoom and crop, both at random places with `do_rand`, else in the middle."""
+    if do_rand:
+        return [rand_zoom(scale, p), rand_crop()]
+    return [zoom(scale, p=p), crop_pad()]
+
+
+def rand_resize_crop(
+    size: Any = None, max_scale: float = 2.0, ratios: tuple[float, float] = (0.75, 1.33)
+) -> list[Transform]:
+    """A part of the picture of random place, scale (up to `max_scale`) and shape."""
+    draws = {
+        "scale": Uniform(1.0, max_scale),
+        "ratio": LogUniform(*ratios),
+        "row_pct": Uniform(0, 1),
+        "col_pct": Uniform(0, 1),
+    }
+    return [Geometric("rand_resize_crop", draws, matrix=_part), crop(size)]
+
+
+def cutout(
+    n_holes: int | tuple[int, int] = 1, length: int | tuple[int, int] = 40, p: float = 1.0
+) -> Transform:
+    """Black squares with sides of `length` pixels. Source: DeVries & Taylor 2017."""
+    draws = {"n_holes": drawn(n_holes, Whole), "length": drawn(length, Whole)}
+    return Pixels("cutout", draws, p, change=_cutout)
+
+
+def jitter(magnitude: Range = 0.01, p: float = 1.0) -> Transform:
+    """Each pixel looks up to `magnitude` of half a side away from its place."""
+    return Pixels("jitter", {"magnitude": drawn(magnitude)}, p, change=_jitter)
+
+
+def rgb_randomize(
+    channel: int | tuple[int, int] = (0, 2), thresh: Range = 0.3, p: float = 1.0
+) -> Transform:
+    """One colour channel becomes noise between 0 and `thresh`."""
+    draws = {"channel": drawn(channel, Whole), "thresh": drawn(thresh)}
+    return Pixels("rgb_randomize", draws, p, change=_noise_channel)
+
+
+def _symmetric_warp(h: float, w: float, magnitude: Any) -> geo.Matrix:
+    a, b, c, d = np.broadcast_to(magnitude, 4)
+    moved = [[-1 - d, -1 - b], [1 + d, -1 - a], [-1 - c, 1 + b], [1 + c, 1 + a]]
+    return geo.corners(h, w, np.array(moved))
+
+
+def _perspective_warp(h: float, w: float, magnitude: Any) -> geo.Matrix:
+    still = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
+    return geo.corners(h, w, still + np.broadcast_to(magnitude, 8).reshape(4, 2))
+
+
+def _tilt(h: float, w: float, direction: int, magnitude: float) -> geo.Matrix:
+    moved = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
+    along, side = divmod(direction, 2)  # which axis grows, on which of the two other sides
+    chosen = moved[:, 1 - along] == (1 if side else -1)
+    moved[chosen, along] *= 1 + magnitude
+    return geo.corners(h, w, moved)
+
+
+def _skew(h: float, w: float, direction: int, magnitude: float) -> geo.Matrix:
+    moved = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
+    corner, axis = divmod(direction, 2)
+    moved[corner, axis] *= 1 + magnitude
+    return geo.corners(h, w, moved)
+
+
+def _part(
+    h: float, w: float, scale: float, ratio: float, row_pct: float, col_pct: float
+) -> geo.Matrix:
+    x, y = min(1.0, ratio) / scale, min(1.0, 1 / ratio) / scale
+    placed = geo.shift((1 - x) * (col_pct - 0.5) * w, (1 - y) * (row_pct - 0.5) * h)
+    return placed @ geo.scaling(x, y)
+
+
+def _brightness(change: float) -> tuple[float, float]:
+    return 1.0, log(change / (1 - change))
+
+
+def _contrast(scale: float) -> tuple[float, float]:
+    return scale, 0.0
+
+
+def _cutout(pixels: np.ndarray, rng: np.random.Generator, n_holes: int, length: int) -> np.ndarray:
+    pixels = pixels.copy()
+    for _ in range(n_holes):
+        row, col = rng.integers(0, pixels.shape[0]), rng.integers(0, pixels.shape[1])
+        top, left = max(0, row - length // 2), max(0, col - length // 2)
+        pixels[top : row - length // 2 + length, left : col - length // 2 + length] = 0
+    return pixels
+
+
+def _jitter(pixels: np.ndarray, rng: np.random.Generator, magnitude: float) -> np.ndarray:
+    import cv2
+
+    h, w = pixels.shape[:2]
+    rows, cols = np.mgrid[:h, :w].astype(np.float32)
+    rows += rng.uniform(-1, 1, (h, w)).astype(np.float32) * magnitude * h / 2
+    cols += rng.uniform(-1, 1, (h, w)).astype(np.float32) * magnitude * w / 2
+    return cv2.remap(pixels, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def _noise_channel(
+    pixels: np.ndarray, rng: np.random.Generator, channel: int, thresh: float
+) -> np.ndarray:
+    pixels = pixels.copy()
+    pixels[:, :, channel] = rng.uniform(0, 255 * thresh, pixels.shape[:2])
+    return pixels

@@ -1,0 +1,191 @@
+"""Pictures, masks and points as values that can show themselves."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import UsageError
+from onecycle.spec.pixels import open_indexes, open_pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture: `data` is float32 (3, h, w) in 0-1."""
+
+    data: Tensor
+
+    _empty: ClassVar[str] = "Image"
+
+    @classmethod
+    def of_pixels(cls, pixels: np.ndarray) -> Self:
+        """From uint8 (h, w, 3)."""
+        return cls(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(channels, h, w)."""
+        return self.data.shape
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.data.shape[-2], self.data.shape[-1]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """uint8 (h, w, 3)."""
+        return (self.data * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+
+    def show(
+        self,
+        ax: Any = None,
+        figsize: tuple[float, float] = (3, 3),
+        title: str | None = None,
+        hide_axis: bool = True,
+        cmap: str | None = None,
+        y: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Draw on `ax` or a new figure; `y` (a mask, points, or an answer) is drawn over it."""
+        from onecycle.core.draw import add_title, picture
+
+        ax = picture(self.pixels, ax, figsize, cmap=cmap)
+        if not hide_axis:
+            ax.axis("on")
+        if hasattr(y, "show"):
+            y.show(ax=ax, **options)
+        elif y is not None:
+            add_title(ax, str(y))
+        if title:
+            add_title(ax, title)
+        return ax
+
+    def apply_tfms(self, tfms: Any, size: Any = None, seed: int | None = None, **how: Any) -> Image:
+        """The picture through random transforms; `how` are `transform()`'s ways of resizing."""
+        from onecycle.vision.input import ImageInput
+
+        given = ImageInput().transformed((tfms or [], []), size=size, **how)
+        rng = np.random.default_rng(seed)
+        return given.as_item(given.load_pixels(self.pixels, rng))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {tuple(self.shape)}"
+
+    def _repr_png_(self) -> bytes:
+        from PIL import Image as PillowImage
+
+        buffer = io.BytesIO()
+        PillowImage.fromarray(self.pixels).save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSegment:
+    """A mask: `data` is int64 (1, h, w), one class number per pixel."""
+
+    data: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """(1, h, w)."""
+        return self.data.shape
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.data.shape[-2], self.data.shape[-1]
+
+    def show(
+        self,
+        ax: Any = None,
+        figsize: tuple[float, float] = (3, 3),
+        title: str | None = None,
+        cmap: str = "tab20",
+        alpha: float = 0.5,
+    ) -> Any:
+        """Draw the classes in colours, half transparent by default."""
+        from onecycle.core.draw import add_title, picture
+
+        ax = picture(
+            self.data[0].numpy(), ax, figsize, cmap=cmap, alpha=alpha, interpolation="nearest"
+        )
+        if title:
+            add_title(ax, title)
+        return ax
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {tuple(self.shape)}"
+
+
+@dataclass(frozen=True, eq=False)
+class FlowField:
+    """Points on a picture of `size` (h, w): `flow` is (n, 2)."""
+
+    size: tuple[int, int]
+    flow: Tensor
+
+
+class ImagePoints:
+    """Points of a picture: `data` is float32 (n, 2), (y, x), from -1 to 1 from edge to edge.
+
+    `flow` holds pixel coordinates (y, x) with `scale` (x, y with `y_first` false), where whole
+    numbers are the centres of pixels; without `scale` it is `data` already.
+    """
+
+    def __init__(self, flow: FlowField, scale: bool = True, y_first: bool = True) -> None:
+        points = torch.as_tensor(flow.flow, dtype=torch.float32).reshape(-1, 2)
+        points = points if y_first else points.flip(1)
+        size = torch.tensor(flow.size, dtype=torch.float32)
+        self.size = (int(flow.size[0]), int(flow.size[1]))
+        self.data = (points + 0.5) / size * 2 - 1 if scale else points
+
+    @property
+    def pixels(self) -> Tensor:
+        """(n, 2) as (y, x) in pixels of the picture."""
+        return (self.data + 1) / 2 * torch.tensor(self.size, dtype=torch.float32) - 0.5
+
+    def show(
+        self,
+        ax: Any = None,
+        figsize: tuple[float, float] = (3, 3),
+        title: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Draw the points as red dots."""
+        from onecycle.core.draw import add_title, axes
+
+        ax = axes(ax, figsize)
+        marks = {"s": 12, "marker": ".", "c": "r", **options}
+        ax.scatter(self.pixels[:, 1], self.pixels[:, 0], **marks)
+        if title:
+            add_title(ax, title)
+        return ax
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {tuple(self.data.shape)}"
+
+
+def open_image(fn: Any, div: bool = True, convert_mode: str = "RGB") -> Image:
+    """Open a path, bytes, file, PIL image or array as a picture; `convert_mode` "L" makes it grey.
+
+    `div=False` keeps values at 0-255.
+    """
+    if convert_mode not in {"RGB", "L"}:
+        raise UsageError(f'convert_mode is "RGB" or "L", not {convert_mode!r}')
+    image = Image.of_pixels(open_pixels(fn))
+    if convert_mode == "L":
+        weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        image = Image((image.data * weights).sum(0, keepdim=True).expand(3, -1, -1))
+    return image if div else Image(image.data * 255)
+
+
+def open_mask(fn: Any, div: bool = False) -> ImageSegment:
+    """Open an index mask; with `div` a mask of 0 and 255 becomes one of 0 and 1."""
+    stored = torch.from_numpy(np.ascontiguousarray(open_indexes(fn))).long()[None]
+    return ImageSegment(stored // 255 if div else stored)

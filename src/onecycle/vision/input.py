@@ -1,0 +1,181 @@
+"""Pictures as model input: read, warped by a plan, batched as bytes, normalised on the device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import ImageError, SizeError, UsageError, listing
+from onecycle.data.loader import Loader
+from onecycle.data.targets import NoLabel, Target
+from onecycle.spec.inputs import ImageSpec, parse_size
+from onecycle.spec.pixels import open_pixels
+from onecycle.vision.checks import check_files
+from onecycle.vision.foreign import run_foreign
+from onecycle.vision.image import Image
+from onecycle.vision.plan import Plan, draw_plan, is_plain
+from onecycle.vision.transform import Pixels, Transform, flattened
+from onecycle.vision.warp import exact, exact_plan, warp, warp_on_device
+
+_HIDDEN = {"json": False}
+_MARGIN = 1.1  # a training JPEG is decoded at least this much larger than its output
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One loaded picture: `x` uint8 (h, w, 3), its label, and what is still to be done with it."""
+
+    x: np.ndarray
+    y: np.ndarray
+    target: Any
+    plan: Plan | None = None
+    source: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Unwarped:
+    """A batch whose pictures are warped on the device: uint8 (3, h, w) each, of any sizes."""
+
+    pictures: list[Tensor]
+    plans: list[Plan]
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Self:
+        """The same batch on `device`."""
+        moved = [p.to(device, non_blocking=non_blocking) for p in self.pictures]
+        return replace(self, pictures=moved)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageInput(ImageSpec):
+    """How a picture becomes a tensor; the fields that are not in the spec serve training only."""
+
+    train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
+    valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
+    on_device: bool = field(default=False, metadata=_HIDDEN)
+
+    def read(self, source: Any) -> Sample:
+        """The picture at its own size."""
+        pixels = source.pixels if isinstance(source, Image) else open_pixels(source)
+        return Sample(pixels, np.zeros((), np.float32), NoLabel())
+
+    def fit(self, sources: Sequence[Any]) -> Self:
+        """Pictures need no vocabulary."""
+        return self
+
+    def check(self, sources: Sequence[Any]) -> None:
+        """Raise for missing, empty and unreadable files, and for sizes that cannot be batched."""
+        check_files([s for s in sources if isinstance(s, str | os.PathLike)], self._fixed_size())
+
+    def _fixed_size(self) -> bool:
+        sizes = [getattr(tfm, "size", None) for tfm in (*self.train_tfms, *self.valid_tfms)]
+        return self.size is not None or any(sizes)
+
+    def transformed(
+        self,
+        tfms: Any,
+        size: Any = None,
+        resize_method: str | None = None,
+        padding_mode: str | None = None,
+        tfm_y: bool = False,
+    ) -> Self:
+        """With (train, valid) transforms; masks and points move in any case, `tfm_y` or not."""
+        pair = ([], []) if tfms is None else tfms
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise UsageError("transforms come as a pair (train, valid), as get_transforms() gives")
+        wanted, method = parse_size(size)
+        return replace(
+            self,
+            size=wanted,
+            resize_method=resize_method or method,
+            padding_mode=padding_mode or "reflection",
+            train_tfms=flattened(pair[0]),
+            valid_tfms=flattened(pair[1]),
+        )
+
+    def load(
+        self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
+    ) -> Sample:
+        """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
+        tfms = self.valid_tfms if rng is None else self.train_tfms
+        plain = is_plain(tfms) and (rng is None or not tfms)
+        if isinstance(source, Image):
+            pixels = source.pixels
+        else:
+            pixels = open_pixels(source, None if plain else self._enough(y))
+        if plain:
+            plan = exact_plan(pixels.shape[:2], self)
+            return Sample(exact(pixels, self), target.move(y, plan), target, source=source)
+        size = y.shape[-2:] if y.ndim == 3 else pixels.shape[:2]
+        rng = rng or np.random.default_rng(0)
+        plan = draw_plan(tfms, self, (size[0], size[1]), rng)
+        x = pixels if self.on_device else warp(pixels, plan)
+        return Sample(x, target.move(y, plan), target, plan, source)
+
+    def load_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> Sample:
+        """An array as an unlabelled training sample."""
+        return self.load(pixels, np.zeros((), np.float32), NoLabel(), rng)
+
+    def _enough(self, y: np.ndarray) -> tuple[int, int] | None:
+        """The size (h, w) down to which a JPEG may be shrunk while it is decoded."""
+        if self.size is None or self.resize_method == "none" or y.ndim == 3:
+            return None
+        return int(self.size[0] * _MARGIN), int(self.size[1] * _MARGIN)
+
+    def collate(self, samples: Sequence[Sample]) -> tuple[Any, Tensor]:
+        """Bytes (n, 3, h, w), stored with the channels last, and the stacked labels."""
+        samples = [run_foreign(sample) for sample in samples]
+        y = torch.from_numpy(np.stack([sample.y for sample in samples]))
+        if self.on_device and all(sample.plan for sample in samples):
+            pictures = [torch.from_numpy(s.x).permute(2, 0, 1).contiguous() for s in samples]
+            return Unwarped(pictures, [s.plan for s in samples if s.plan]), y
+        shapes = {sample.x.shape: sample for sample in samples}
+        if len(shapes) > 1:
+            named = [f"{s.source}: {shape[0]} x {shape[1]}" for shape, s in shapes.items()]
+            raise SizeError(
+                f"pictures of different sizes do not fit into one batch: {listing(named)}. "
+                "Give transform() a size, for example size=224"
+            )
+        return torch.from_numpy(np.stack([s.x for s in samples])).permute(0, 3, 1, 2), y
+
+    def prepare(self, x: Any) -> Tensor:
+        """Float32 (n, 3, h, w): 0-1, or normalised if statistics were given."""
+        x = warp_on_device(x.pictures, x.plans) if isinstance(x, Unwarped) else x.float()
+        if self.mean is None or self.std is None:
+            return x.div_(255)
+        mean, std = (torch.tensor(v, device=x.device) * 255 for v in (self.mean, self.std))
+        return x.sub_(mean[:, None, None]).div_(std[:, None, None])
+
+    def as_item(self, x: Any) -> Image:
+        """A sample, or a prepared tensor (3, h, w), as a picture."""
+        if isinstance(x, Tensor):
+            if self.mean is not None and self.std is not None:
+                mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+                x = x.cpu() * std[:, None, None] + mean[:, None, None]
+            return Image(x.float().cpu().clamp(0, 1))
+        return Image.of_pixels(run_foreign(x).x)
+
+    def normalized(self, stats: Any, data: Any) -> Self:
+        """With (mean, std) per channel; None measures them on one training batch of `data`."""
+        if self.mean is not None:
+            raise UsageError("this data is normalised already: call normalize() once")
+        if stats is None:
+            x = data.one_batch()[0].transpose(0, 1).flatten(1)
+            stats = x.mean(1).tolist(), x.std(1).tolist()
+        mean, std = (tuple(float(v) for v in values) for values in stats)
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ImageError(f"statistics are (mean, std) of 3 channels, std above 0: {stats}")
+        return replace(self, mean=mean, std=std)
+
+    def loader(self, dataset: Any, **options: Any) -> Loader:
+        """Batches from threads; on a CUDA device the warp runs there, on whole batches."""
+        cuda = options["device"].type == "cuda"
+        if cuda and not any(isinstance(tfm, Pixels) for tfm in self.train_tfms):
+            task = replace(dataset.task, input=replace(self, on_device=True))
+            dataset = replace(dataset, task=task)
+        return Loader(dataset, **options)

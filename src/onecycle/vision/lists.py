@@ -1,0 +1,185 @@
+"""Lists of pictures, and the factories that go from files to a DataBunch in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path as PurePath
+from typing import Any, ClassVar, Self
+
+from onecycle.core.paths import Path
+from onecycle.data.databunch import DataBunch
+from onecycle.data.frames import Column, read_table
+from onecycle.data.items import ItemList
+from onecycle.data.labelled import LabelledItems
+from onecycle.spec.pixels import SUFFIXES
+from onecycle.vision.input import ImageInput
+from onecycle.vision.targets import Mask, Points
+
+
+class ImageList(ItemList):
+    """Pictures: files, or anything `open_image` takes."""
+
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    default_target: ClassVar[Any] = None
+
+    @classmethod
+    def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
+        return cls(tuple(items), Path(path), ImageInput(), label_cls=cls.default_target, **more)
+
+
+class SegmentationItemList(ImageList):
+    """Pictures whose labels are masks."""
+
+    default_target: ClassVar[Any] = Mask
+
+
+class PointsItemList(ImageList):
+    """Pictures whose labels are points."""
+
+    default_target: ClassVar[Any] = Points
+
+
+def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]:
+    """The picture files of a folder, sorted."""
+    return list(ImageList.from_folder(folder, recurse=recurse).items)
+
+
+class ImageDataBunch(DataBunch):
+    """Factories for the common layouts; all take `transform()`'s and `databunch()`'s options."""
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | PurePath,
+        train: str = "train",
+        valid: str = "valid",
+        test: str | None = None,
+        valid_pct: float | None = None,
+        seed: int | None = None,
+        classes: Sequence[str] | None = None,
+        **options: Any,
+    ) -> DataBunch:
+        """Labels from folder names; validation from folder `valid`, or a share `valid_pct`."""
+        items = ImageList.from_folder(path, include=None if valid_pct else [train, valid])
+        split = (
+            items.split_by_folder(train, valid)
+            if valid_pct is None
+            else _only_below(items, path, train).split_by_rand_pct(valid_pct, seed)
+        )
+        labelled = split.label_from_folder(classes=classes)
+        return _finished(labelled.add_test_folder(test) if test else labelled, **options)
+
+    @classmethod
+    def from_df(
+        cls,
+        path: str | PurePath,
+        df: Any,
+        folder: str | PurePath | None = None,
+        label_delim: str | None = None,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        fn_col: Column = 0,
+        label_col: Column | Sequence[Column] = 1,
+        suffix: str = "",
+        **options: Any,
+    ) -> DataBunch:
+        """File names and labels from two columns of a frame."""
+        items = ImageList.from_df(df, path, fn_col, folder, suffix)
+        split = items.split_by_rand_pct(valid_pct, seed)
+        return _finished(split.label_from_df(label_col, label_delim=label_delim), **options)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | PurePath,
+        folder: str | PurePath | None = None,
+        label_delim: str | None = None,
+        csv_labels: str | PurePath = "labels.csv",
+        delimiter: str | None = None,
+        header: int | str | None = "infer",
+        **options: Any,
+    ) -> DataBunch:
+        """As `from_df`, from the file `path/csv_labels`."""
+        frame = read_table(Path(path) / csv_labels, delimiter, header)
+        return cls.from_df(path, frame, folder, label_delim, **options)
+
+    @classmethod
+    def from_lists(
+        cls,
+        path: str | PurePath,
+        fnames: Sequence[Any],
+        labels: Sequence[Any],
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Any,
+    ) -> DataBunch:
+        """Files and their labels, in the same order."""
+        named = dict(zip(map(str, fnames), labels, strict=True))
+        return cls.from_name_func(
+            path, fnames, lambda item: named[str(item)], valid_pct, seed, **options
+        )
+
+    @classmethod
+    def from_name_func(
+        cls,
+        path: str | PurePath,
+        fnames: Iterable[Any],
+        label_func: Callable[[Any], Any],
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Any,
+    ) -> DataBunch:
+        """Labels from a function of the file's path."""
+        items = ImageList._make([Path(name) for name in fnames], path)
+        split = items.split_by_rand_pct(valid_pct, seed)
+        return _finished(split.label_from_func(label_func), **options)
+
+    @classmethod
+    def from_name_re(
+        cls,
+        path: str | PurePath,
+        fnames: Iterable[Any],
+        pat: str,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Any,
+    ) -> DataBunch:
+        """Labels from group 1 of a regular expression on the file's path."""
+        items = ImageList._make([Path(name) for name in fnames], path)
+        return _finished(items.split_by_rand_pct(valid_pct, seed).label_from_re(pat), **options)
+
+
+def _only_below(items: ImageList, path: str | PurePath, train: str) -> ImageList:
+    """With `train="."` everything below the path, else what lies in that folder."""
+    below = Path(path) / train
+    inside = below.resolve()
+    return items.filter_by_func(lambda item: PurePath(item).resolve().is_relative_to(inside))
+
+
+def _finished(
+    labelled: LabelledItems,
+    ds_tfms: Any = None,
+    size: Any = None,
+    bs: int = 64,
+    val_bs: int | None = None,
+    num_workers: int | None = None,
+    device: Any = None,
+    test: str | None = None,
+    resize_method: str | None = None,
+    padding_mode: str | None = None,
+    tfm_y: bool = False,
+    no_check: bool = False,
+    batch_seed: int = 0,
+) -> DataBunch:
+    """Transform and batch, with the options that all factories share."""
+    if test:
+        labelled = labelled.add_test_folder(test)
+    changed = labelled.transform(ds_tfms, size, resize_method, padding_mode, tfm_y)
+    return changed.databunch(
+        bs=bs,
+        val_bs=val_bs,
+        num_workers=num_workers,
+        device=device,
+        seed=batch_seed,
+        no_check=no_check,
+    )

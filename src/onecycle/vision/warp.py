@@ -1,0 +1,189 @@
+"""Pixels through a plan: OpenCV on the CPU, `grid_sample` on a device; both do the same.
+
+A plan costs one antialiased shrinking at most, one interpolation and one table of 256 values.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import hypot
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from onecycle.spec.inputs import ImageSpec
+from onecycle.vision.geometry import is_pixel_exact, shift, source_matrix
+from onecycle.vision.plan import Plan
+
+SHRINK_FROM = 1.5  # a picture this much larger than its output is shrunk before the warp
+_EPS = 1e-3  # keeps logits finite: black and white stay within a grey level
+_VALUES = (np.arange(256) / 255).clip(_EPS, 1 - _EPS)
+_LOGITS = np.log(_VALUES / (1 - _VALUES))
+
+
+def warp(pixels: np.ndarray, plan: Plan) -> np.ndarray:
+    """A uint8 (h, w, 3) picture through its plan: uint8 (*plan.out, 3)."""
+    pixels, plan = shrunk(pixels, plan)
+    pixels = _remap(pixels, plan, nearest=False)
+    if plan.lighting != (1.0, 0.0):
+        import cv2
+
+        pixels = cv2.LUT(pixels, _curve(*plan.lighting))
+    for tfm, params, seed in plan.pixels:
+        pixels = tfm.change(pixels, np.random.default_rng(seed), **params)
+    return pixels
+
+
+def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
+    """An integer (h, w) mask through the plan of its picture: nearest, `void` outside it."""
+    resized = plan.resized((mask.shape[0], mask.shape[1]))
+    return _remap(mask, resized, nearest=True, outside=void)
+
+
+def shrunk(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
+    """The picture area-averaged to about the scale of its output, with the plan that fits it."""
+    h, w = pixels.shape[:2]
+    plan = plan if (h, w) == plan.source else plan.resized((h, w))
+    (a, b, _), (c, d, _), _ = plan.matrix.tolist()
+    step_x, step_y = hypot(a, b), hypot(c, d)
+    small = (_fewer(h, step_y), _fewer(w, step_x))
+    if small == (h, w):
+        return pixels, plan
+    import cv2
+
+    return cv2.resize(pixels, small[::-1], interpolation=cv2.INTER_AREA), plan.resized(small)
+
+
+def _fewer(length: int, step: float) -> int:
+    return max(1, round(length / step)) if step >= SHRINK_FROM else length
+
+
+def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = None) -> np.ndarray:
+    import cv2
+
+    borders = {
+        "reflection": cv2.BORDER_REFLECT,
+        "border": cv2.BORDER_REPLICATE,
+        "zeros": cv2.BORDER_CONSTANT,
+    }
+    nearest = nearest or is_pixel_exact(plan.matrix)
+    flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR)
+    return cv2.warpPerspective(
+        pixels,
+        plan.matrix,
+        plan.out[::-1],
+        flags=flags,
+        borderMode=borders[plan.padding_mode],
+        borderValue=0 if outside is None else outside,
+    )
+
+
+def _curve(factor: float, summand: float) -> np.ndarray:
+    """The table that scales and shifts the logits of the values 0-255."""
+    return (255.5 - 255 / (1 + np.exp(_LOGITS * factor + summand))).astype(np.uint8)
+
+
+def warp_on_device(pictures: Sequence[Tensor], plans: Sequence[Plan]) -> Tensor:
+    """Pictures uint8 (3, h, w) of any sizes through their plans: float (n, 3, *out), 0-255."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        groups[tuple(picture.shape)].append(i)
+    device = pictures[0].device
+    out = torch.empty((len(pictures), 3, *plans[0].out), device=device)
+    for rows in groups.values():
+        batch = torch.stack([pictures[i] for i in rows]).float()
+        out[rows] = _sampled(batch, [plans[i] for i in rows])
+    return _lit(out, plans)
+
+
+def _sampled(batch: Tensor, plans: Sequence[Plan]) -> Tensor:
+    """One `grid_sample` for pictures (n, 3, h, w) of one size."""
+    h, w = batch.shape[2:]
+    rows, cols = plans[0].out
+    matrices = np.stack([p.resized((h, w)).matrix for p in plans])
+    m = torch.tensor(matrices, dtype=torch.float32, device=batch.device)[:, :, :, None, None]
+    y = torch.arange(rows, device=batch.device, dtype=torch.float32)[:, None]
+    x = torch.arange(cols, device=batch.device, dtype=torch.float32)[None, :]
+    u, v, d = (m[:, i, 0] * x + m[:, i, 1] * y + m[:, i, 2] for i in range(3))
+    grid = torch.stack([(2 * u / d + 1) / w - 1, (2 * v / d + 1) / h - 1], -1)
+    mode = plans[0].padding_mode
+    return F.grid_sample(batch, grid, "bilinear", mode, align_corners=False)
+
+
+def _lit(pixels: Tensor, plans: Sequence[Plan]) -> Tensor:
+    """The lighting of each plan on floats 0-255 (n, 3, h, w)."""
+    if all(plan.lighting == (1.0, 0.0) for plan in plans):
+        return pixels
+    curves = torch.tensor([p.lighting for p in plans], device=pixels.device, dtype=pixels.dtype)
+    factor, summand = curves[:, 0, None, None, None], curves[:, 1, None, None, None]
+    logits = torch.logit((pixels / 255).clamp(_EPS, 1 - _EPS))
+    return torch.sigmoid(logits * factor + summand) * 255
+
+
+def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """A uint8 (h, w, 3) picture prepared as in the exported file: crop or pad, antialiased resize.
+
+    Every validation picture and every prediction goes this way.
+    """
+    if spec.size is None or spec.resize_method == "none":
+        return pixels
+    if spec.resize_method == "crop":
+        pixels = cut_out(pixels, spec.size)
+    elif spec.resize_method == "pad":
+        return _padded(pixels, spec)
+    return resize(pixels, spec.size)
+
+
+def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
+    """Where `exact` puts each pixel, for the masks and points of the picture."""
+    if spec.size is None or spec.resize_method == "none":
+        return Plan(source, source, np.eye(3))
+    if spec.resize_method == "pad":
+        inner = fit(source, spec.size)
+        top, left = (spec.size[0] - inner[0]) // 2, (spec.size[1] - inner[1]) // 2
+        matrix = source_matrix(np.eye(3), source, inner, "squish") @ shift(-left, -top)
+        return Plan(source, spec.size, matrix, spec.padding_mode)
+    box = source if spec.resize_method == "squish" else fit(spec.size, source)
+    top, left = (source[0] - box[0]) // 2, (source[1] - box[1]) // 2
+    matrix = shift(left, top) @ source_matrix(np.eye(3), box, spec.size, "squish")
+    return Plan(source, spec.size, matrix, spec.padding_mode)
+
+
+def fit(shape: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
+    """The largest (h, w) of the proportions of `shape` within `room`."""
+    scale = min(room[0] / shape[0], room[1] / shape[1])
+    h, w = (min(r, max(1, round(s * scale))) for s, r in zip(shape, room, strict=True))
+    return h, w
+
+
+def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The largest centred part of (h, w, ...) pixels with the shape of `size`."""
+    h, w = pixels.shape[:2]
+    ch, cw = fit(size, (h, w))
+    top, left = (h - ch) // 2, (w - cw) // 2
+    return pixels[top : top + ch, left : left + cw]
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 (h, w, 3) to `size`, antialiased, within a grey level of Pillow's bilinear resize."""
+    if pixels.shape[:2] == size:
+        return pixels
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    x = F.interpolate(x, size, mode="bilinear", antialias=True)
+    return x[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def _padded(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """The whole picture in the middle of `size`, the rest filled as `padding_mode` says."""
+    assert spec.size is not None
+    rows, cols = spec.size
+    inner = fit((pixels.shape[0], pixels.shape[1]), spec.size)
+    small = resize(pixels, inner)
+    top, left = (rows - inner[0]) // 2, (cols - inner[1]) // 2
+    widths = ((top, rows - inner[0] - top), (left, cols - inner[1] - left), (0, 0))
+    modes: dict[str, Any] = {"reflection": "symmetric", "border": "edge", "zeros": "constant"}
+    return np.pad(small, widths, mode=modes[spec.padding_mode])
