@@ -1,6 +1,7 @@
 """The tree of errors: each says what was found, what was wanted, where, and what to do."""
 
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class OnecycleError(Exception):
@@ -62,5 +63,6 @@ class OnecycleWarning(UserWarning):
 def listing(values: Iterable[object], limit: int = 5) -> str:
     """The first `limit` values as text, and how many more there are."""
     rows = list(values)
-    shown = ", ".join(str(row) if isinstance(row, int) else repr(str(row)) for row in rows[:limit])
+    first = [str(row) if isinstance(row, Integral) else repr(str(row)) for row in rows[:limit]]
+    shown = ", ".join(first)
     return shown + (f" and {len(rows) - limit} more" if len(rows) > limit else "")

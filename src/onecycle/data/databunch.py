@@ -72,6 +72,18 @@ class DataBunch:
         train = make(src.train, batch_size=bs, train=True, **shared)
         return cls(src, Path(path), train, held[0], held[1], options)
 
+    @classmethod
+    def for_prediction(cls, src: LabelledItems, device: Any = None) -> DataBunch:
+        """No sides at all: only `single` and the task are of use."""
+        options = {
+            "bs": 1,
+            "val_bs": 64,
+            "num_workers": defaults.cpus,
+            "device": default_device() if device is None else torch.device(device),
+            "seed": 0,
+        }
+        return cls(src, Path("."), None, None, None, options)  # type: ignore[arg-type]
+
     def __repr__(self) -> str:
         sides = ", ".join(
             f"{name} {len(ds)}" for name, ds in (("train", self.train_ds), ("valid", self.valid_ds))

@@ -45,6 +45,8 @@ def read_table(
         raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
     if frame.empty:
         raise EmptyDataError(f"{path}: 0 rows below the header")
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first cells for an index
+        raise TableError(f"{path}: from line 2 on, rows have more cells than the header has names")
     return frame
 
 
@@ -68,10 +70,17 @@ def column(frame: pd.DataFrame, col: Column) -> list[Any]:
     if isinstance(col, int | np.integer) and col not in frame.columns:
         if not -frame.shape[1] <= col < frame.shape[1]:
             raise TableError(f"there is no column {col}: {_columns(frame)}")
-        return frame.iloc[:, int(col)].tolist()
+        return _values(frame.iloc[:, int(col)])
     if col not in frame.columns:
         raise TableError(f"there is no column {col!r}: {_columns(frame)}")
-    return frame[col].tolist()
+    return _values(frame[col])
+
+
+def _values(series: pd.Series[Any]) -> list[Any]:
+    """Python values; pandas' own two ways of saying "nothing" become None."""
+    import pandas as pd
+
+    return [None if value is pd.NA or value is pd.NaT else value for value in series.tolist()]
 
 
 def truths(frame: pd.DataFrame, col: Column) -> np.ndarray:
@@ -127,7 +136,8 @@ def _check_header(path: Path, text: str, delimiter: str | None, header: int | st
     import csv
 
     line = int(header) if not isinstance(header, str) else 0
-    names = next(csv.reader([text.splitlines()[line]], delimiter=delimiter or ","), [])
+    lines = [row for row in text.splitlines() if row.strip()]
+    names = next(csv.reader(lines[line : line + 1], delimiter=delimiter or ","), [])
     twice = [name for name, count in Counter(n.strip() for n in names).items() if count > 1]
     if twice:
         raise TableError(f"{path}: the header names {listing(twice)} twice: rename or drop one")

@@ -21,6 +21,7 @@ from onecycle.data.task import Task
 from onecycle.spec.targets import is_blank
 
 Labeller = Callable[[ItemList], Sequence[Any]]
+_SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "True": True}
 
 
 def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
@@ -29,7 +30,7 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
     def label(items: ItemList) -> Sequence[Any]:
         if isinstance(cols, list | tuple) and len(cols) > 1:
             return list(zip(*(column(items.frame, c) for c in cols), strict=True))
-        values = column(items.frame, cols[0] if isinstance(cols, list | tuple) else cols)
+        values = column(items.frame, cols if isinstance(cols, int | str) else cols[0])
         return [_tags(v, label_delim) for v in values] if label_delim else values
 
     return label
@@ -126,10 +127,11 @@ class SplitItems:
         self,
         label_cls: Any = None,
         classes: Sequence[Any] | None = None,
-        unknown: str = "error",
+        unknown: str | None = None,
     ) -> LabelledItems:
-        """The name of the folder that holds the file."""
+        """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         named = from_function(lambda item: Path(item).parent.name)
+        unknown = unknown or ("error" if classes is None else "drop")
         return self.label(named, label_cls, classes, unknown)
 
     def label_from_func(
@@ -172,14 +174,16 @@ def _tags(value: Any, delimiter: str) -> Any:
 def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:
     """Columns of zeros and ones as tags; other columns as numbers."""
     names = tuple(train.frame.columns[c] if isinstance(c, int) else c for c in cols)
-    values = np.array(labeller(train), dtype=object)
-    if set(map(str, values.ravel())) <= {"0", "1", "0.0", "1.0", "True", "False"}:
-        on = {"1", "1.0", "True"}
 
-        def tags(items: ItemList) -> Sequence[Any]:
-            rows = labeller(items)
-            return [[n for n, v in zip(names, row, strict=True) if str(v) in on] for row in rows]
+    def tags(items: ItemList) -> Sequence[Any]:
+        rows = labeller(items)
+        odd = [i for i, row in enumerate(rows) if not set(map(str, row)) <= _SWITCHES.keys()]
+        if odd:
+            where = _where(items, odd)
+            raise LabelError(f"columns {listing(names)} hold more than 0 and 1: {where}")
+        return [[n for n, v in zip(names, row, strict=True) if _SWITCHES[str(v)]] for row in rows]
 
+    if all(str(v) in _SWITCHES for row in labeller(train) for v in row):
         return tags, MultiCategory, names
     return labeller, Numbers(names=tuple(map(str, names))), None
 

@@ -36,14 +36,24 @@ class Input(Protocol):
     def read(self, source: Any) -> Any:
         """A path, bytes, PIL, array or text as a typed item that can show itself."""
 
-    def fit(self, sources: Sequence[Any]) -> Input:
+    def fit(self, sources: Sequence[Any]) -> Any:
         """Learn a vocabulary or statistics from the training side; returns a new input."""
 
     def check(self, sources: Sequence[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
 
-    def transformed(self, tfms: Any, **options: Any) -> Input:
+    def transformed(
+        self,
+        tfms: Any,
+        size: Any = None,
+        resize_method: str | None = None,
+        padding_mode: str | None = None,
+        tfm_y: bool = False,
+    ) -> Any:
         """The same input with other transforms, size and ways of resizing."""
+
+    def normalized(self, stats: Any, data: Any) -> Any:
+        """The same input with these statistics, or those of a batch of `data`."""
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None

@@ -42,6 +42,7 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
         "onecycle": __version__,
         "task": task_to_json(learner.task.input, learner.task.target),  # type: ignore[arg-type]
         "history": learner.history,
+        "recipe": learner.recipe,
         "sha256": digest(tensors),
     }
     try:

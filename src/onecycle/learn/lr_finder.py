@@ -15,7 +15,7 @@ from onecycle.learn.recorder import Smooth
 from onecycle.learn.schedule import exponential, rates_by_group
 
 if TYPE_CHECKING:
-    from onecycle.learn.learner import Learner
+    from onecycle.learn.trainer import Trainer
 
 
 class _RangeTest(Callback):
@@ -49,7 +49,7 @@ class _RangeTest(Callback):
 
 
 def find_lr(
-    learner: Learner,
+    learner: Trainer,
     start_lr: float | slice = 1e-7,
     end_lr: float | slice = 10,
     num_it: int = 100,

@@ -47,7 +47,14 @@ def parse_size(size: Any) -> tuple[tuple[int, int] | None, str]:
     values = [size, size] if not hasattr(size, "__len__") else list(size)
     if len(values) == 3:  # (channels, h, w), as `img.shape` gives it
         values = values[1:]
-    whole = all(float(v) == int(v) and int(v) > 0 for v in values)
+    whole = not isinstance(size, str) and all(_is_length(v) for v in values)
     if len(values) != 2 or not whole:
         raise UsageError(f"size is a positive int, (h, w) or an array of two, not {size!r}")
     return (int(values[0]), int(values[1])), method
+
+
+def _is_length(value: Any) -> bool:
+    try:
+        return float(value) == int(value) > 0
+    except (TypeError, ValueError, OverflowError):
+        return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ def sniff(path: Any) -> str | None:
     """What is wrong with a file by its first and last bytes, or None; odd ones are decoded."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
-            head = file.read(16)
+            head = file.read(32)
             length = file.seek(0, os.SEEK_END)
             file.seek(max(0, length - 64))
             tail = file.read()
@@ -119,16 +118,26 @@ def sniff(path: Any) -> str | None:
     if not head:
         return "the file is empty (0 bytes)"
     whole = any(head.startswith(m) and end in tail for m, end in _MARKS)
-    return None if whole else verify(Path(path))
+    return None if whole and _png_area(head) <= MAX_PIXELS else verify(Path(path))
+
+
+def _png_area(head: bytes) -> int:
+    """The pixels that the header of a PNG promises; 0 for other files."""
+    if not head.startswith(b"\x89PNG"):
+        return 0
+    return int.from_bytes(head[16:20]) * int.from_bytes(head[20:24])
 
 
 def open_size(path: Any) -> tuple[int, int]:
     """The (h, w) of an upright picture, from its header."""
     from PIL import Image
 
-    with Image.open(path, formats=FORMATS) as picture:
-        turned = picture.getexif().get(274, 1) in {5, 6, 7, 8}
-        return picture.size if turned else picture.size[::-1]
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            turned = picture.getexif().get(274, 1) in {5, 6, 7, 8} and picture.format != "TIFF"
+            return picture.size if turned else picture.size[::-1]  # Pillow turns TIFF by itself
+    except Exception as error:  # Pillow's readers raise many kinds on damaged files
+        raise ImageError(f"{path}: its size cannot be read ({error})") from error
 
 
 def _fast_jpeg(data: bytes, at_least: tuple[int, int] | None) -> np.ndarray | None:
@@ -182,21 +191,17 @@ def _turned(pixels: np.ndarray, turn: int) -> np.ndarray:
 
 def _pillow(data: bytes, name: str) -> Any:
     """Open and decode with Pillow; every failure becomes an ImageError."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its bomb warning; the cap below is an error
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ImageError(
-                    f"{name}: {picture.width} x {picture.height} pixels are more than the limit "
-                    f"of {MAX_PIXELS:,}"
-                )
-            picture.load()
-    except ImageError:
-        raise
-    except Image.UnidentifiedImageError:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > MAX_PIXELS:
+            size = f"{picture.width} x {picture.height}"
+            raise Image.DecompressionBombError(f"{size} is more than the limit of {MAX_PIXELS:,}")
+        picture.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name}: too many pixels ({error})") from None
+    except UnidentifiedImageError:
         raise ImageError(f"{name}: {_what_instead(data)}") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise ImageError(f"{name}: damaged or cut off ({error})") from error
@@ -260,4 +265,4 @@ def _from_array(values: np.ndarray) -> np.ndarray:
         alpha = values[:, :, 3:].astype(np.float32) / 255
         laid = values[:, :, :3] * alpha + _BACKGROUND * (1 - alpha)
         values = np.rint(laid).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
+    return np.array(np.broadcast_to(values, (*values.shape[:2], 3)))  # a copy, free to be changed

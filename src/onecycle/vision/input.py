@@ -21,7 +21,7 @@ from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
 from onecycle.vision.plan import Plan, draw_plan, is_plain
 from onecycle.vision.transform import Pixels, Transform, flattened
-from onecycle.vision.warp import exact, exact_plan, warp, warp_on_device
+from onecycle.vision.warp import exact, exact_plan, shrunk, warp, warp_on_device
 
 _HIDDEN = {"json": False}
 _MARGIN = 1.1  # a training JPEG is decoded at least this much larger than its output
@@ -114,7 +114,7 @@ class ImageInput(ImageSpec):
         size = y.shape[-2:] if y.ndim == 3 else pixels.shape[:2]
         rng = rng or np.random.default_rng(0)
         plan = draw_plan(tfms, self, (size[0], size[1]), rng)
-        x = pixels if self.on_device else warp(pixels, plan)
+        x = shrunk(pixels, plan)[0] if self.on_device else warp(pixels, plan)
         return Sample(x, target.move(y, plan), target, plan, source)
 
     def load_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> Sample:

@@ -1,0 +1,41 @@
+# Two commands: `make demo` and `make test`. Each sets up everything it needs in .venv first.
+PYTHON ?= python3
+UV := .uv/bin/uv
+BIN := .venv/bin
+
+.PHONY: demo test slow lint types bench clean help
+
+help:
+	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
+	@echo "make test   the tests"
+	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
+	@echo "make lint   ruff; make types: mypy"
+
+$(UV):
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "onecycle needs Python 3.11 or newer"'
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/ready: pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	touch .venv/ready
+
+demo: .venv/ready
+	$(BIN)/onecycle demo planet --out demo-output
+
+test: .venv/ready
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: .venv/ready
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .uv demo-output .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,84 @@
+"""`onecycle demo planet`: several labels per satellite tile, in the stages of the lesson."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from onecycle.cli.report import stage_table, write_plots
+from onecycle.data.databunch import DataBunch
+from onecycle.data.labelled import LabelledItems
+from onecycle.data.samples import planet_sample
+from onecycle.interpret.multilabel import MultiLabelInterpretation
+from onecycle.learn.metrics import accuracy_thresh, average_precision, fbeta
+from onecycle.vision.augment import get_transforms
+from onecycle.vision.learner import cnn_learner
+from onecycle.vision.lists import ImageList
+from onecycle.vision.stats import half_stats
+
+# name, side in pixels, body frozen, epochs, learning rates
+STAGES = (
+    ("128 frozen", 128, True, 4, slice(1e-2)),
+    ("128 unfrozen", 128, False, 6, slice(1e-3, 5e-3)),
+    ("256 frozen", 256, True, 2, slice(3e-3)),
+    ("256 unfrozen", 256, False, 4, slice(3e-4, 3e-3)),
+)
+
+
+def planet(out: Path, tiles: int, seed: int) -> dict[str, dict[str, float]]:
+    """Draw the tiles, train through all stages, write model and plots; returns the stages."""
+    start = perf_counter()
+    torch.manual_seed(seed)
+    root = planet_sample(out / "data" / f"planet-{tiles}", n=tiles, n_test=50, seed=seed)
+    print(f"{tiles} satellite tiles drawn in {root} ({perf_counter() - start:.0f} s)")
+    src = labelled(root, seed)
+    learn = cnn_learner(
+        data_at(src, 128, seed),
+        "small",
+        metrics=[
+            partial(accuracy_thresh, thresh=0.2),
+            partial(fbeta, thresh=0.2),
+            average_precision,
+        ],
+    )
+    curve = learn.lr_find()
+    print(f"suggested learning rate for the new head: {curve.suggestion:.1e}")
+    stages = {}
+    for name, size, frozen, epochs, rates in STAGES:
+        print(f"\n{name} pixels")
+        learn.data = data_at(src, size, seed)
+        learn.freeze() if frozen else learn.unfreeze()
+        learn.fit_one_cycle(epochs, rates)
+        stages[name] = learn.history[-1]
+    print(stage_table(stages))
+    found = MultiLabelInterpretation.from_learner(learn)
+    learn.with_threshold(found.best_threshold())
+    print(f"threshold with the best F2: {found.best_threshold():.2f}, now in force\n")
+    print(found.per_label().round(3))
+    learn.save((out / "model").absolute(), with_opt=False)
+    write_plots(learn, curve, out)
+    tile = src.test.items[0] if src.test else src.valid.items[0]
+    answer, _, _ = learn.predict(tile)
+    print(f"\n{tile}: {answer}")
+    print(f"model and plots are in {out} ({perf_counter() - start:.0f} s in all). Next:")
+    print(f"  onecycle predict {out}/model.safetensors {root}/test-jpg")
+    return stages
+
+
+def labelled(root: Path, seed: int) -> LabelledItems:
+    """The data block, as for Kaggle's Planet set."""
+    return (
+        ImageList.from_csv(root, "train_v2.csv", folder="train-jpg", suffix=".jpg")
+        .split_by_rand_pct(0.2, seed=seed)
+        .label_from_df(label_delim=" ")
+        .add_test(ImageList.from_folder(root / "test-jpg"))
+    )
+
+
+def data_at(src: LabelledItems, size: int, seed: int) -> DataBunch:
+    """The same tiles at another size."""
+    tfms = get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0)
+    return src.transform(tfms, size=size).databunch(bs=32, seed=seed).normalize(half_stats)

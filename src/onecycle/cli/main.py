@@ -1,0 +1,172 @@
+"""The command `onecycle`: train on pictures, use what was trained, and see a demonstration."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="From labelled pictures to a trained model: find the rate, train with 1cycle, look at "
+    "the mistakes. Begin with: onecycle demo planet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+demo = typer.Typer(help="Make a sample data set and train on it.", no_args_is_help=True)
+train = typer.Typer(help="Train a model on your own data.", no_args_is_help=True)
+app.add_typer(demo, name="demo")
+app.add_typer(train, name="train")
+
+Source = Annotated[
+    Path,
+    typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels."),
+]
+Folder = Annotated[
+    str, typer.Option(help="CSV: the folder of the pictures, seen from the CSV file.")
+]
+Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, such as ".jpg".')]
+LabelColumn = Annotated[str, typer.Option(help="CSV: the column with the labels (name or number).")]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(help='CSV: what stands between several labels of a picture, such as " ".'),
+]
+ValidColumn = Annotated[
+    str | None, typer.Option(help="CSV: a column that is true for validation pictures.")
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(help="Folder: label = group 1 of this regular expression on the path."),
+]
+ValidPct = Annotated[
+    float, typer.Option(help="The share that validates, where nothing else says which.")
+]
+Arch = Annotated[str, typer.Option(help="Any timm model, or `small`, which comes with onecycle.")]
+Weights = Annotated[
+    str,
+    typer.Option(help="yes (published weights), no (from scratch), or a file with weights."),
+]
+Size = Annotated[int, typer.Option(help="Side of the pictures that the model sees, in pixels.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures per step.")]
+FlipVert = Annotated[
+    bool, typer.Option(help="Pictures have no upside (satellite, microscope): flip them freely.")
+]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
+Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+
+
+def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Show the library's own errors as one clear message, without a stack trace."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        from onecycle.core.errors import OnecycleError
+
+        try:
+            command(*args, **options)
+        except OnecycleError as error:
+            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+            sys.exit(2)
+
+    return run
+
+
+@demo.command("planet")
+@_plain_errors
+def demo_planet(
+    out: Out = Path("demo-output"),
+    tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 900,
+    seed: Seed = 0,
+) -> None:
+    """Several labels per picture: draw satellite tiles, train in four stages, look at mistakes."""
+    from onecycle.cli.demo import planet
+
+    planet(out, tiles, seed)
+
+
+@train.command("images")
+@_plain_errors
+def train_images(
+    source: Source,
+    folder: Folder = ".",
+    suffix: Suffix = "",
+    label_col: LabelColumn = "1",
+    label_delim: Delimiter = None,
+    valid_col: ValidColumn = None,
+    pattern: Pattern = None,
+    valid_pct: ValidPct = 0.2,
+    arch: Arch = "small",
+    pretrained: Weights = "yes",
+    size: Size = 128,
+    bs: BatchSize = 64,
+    epochs: Annotated[int, typer.Option(help="Epochs with the body frozen.")] = 4,
+    unfrozen_epochs: Annotated[int, typer.Option(help="Epochs with everything trained.")] = 4,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; found if not given.")] = None,
+    flip_vert: FlipVert = False,
+    seed: Seed = 0,
+    out: Out = Path("onecycle-output"),
+) -> None:
+    """Train on a folder or a CSV of pictures, and write the model, its figures and plots."""
+    from onecycle.cli import train as work
+
+    where = work.Where(
+        source, folder, suffix, label_col, label_delim, valid_col, pattern, valid_pct, seed
+    )
+    how = work.How(arch, pretrained, size, bs, flip_vert, seed)
+    work.train(where, how, epochs, unfrozen_epochs, lr, out)
+
+
+@app.command("lr-find")
+@_plain_errors
+def lr_find(
+    source: Source,
+    folder: Folder = ".",
+    suffix: Suffix = "",
+    label_col: LabelColumn = "1",
+    label_delim: Delimiter = None,
+    valid_col: ValidColumn = None,
+    pattern: Pattern = None,
+    valid_pct: ValidPct = 0.2,
+    arch: Arch = "small",
+    pretrained: Weights = "yes",
+    size: Size = 128,
+    bs: BatchSize = 64,
+    flip_vert: FlipVert = False,
+    seed: Seed = 0,
+    out: Out = Path("onecycle-output"),
+) -> None:
+    """Measure the loss over growing learning rates, suggest one, and draw the curve."""
+    from onecycle.cli import train as work
+
+    where = work.Where(
+        source, folder, suffix, label_col, label_delim, valid_col, pattern, valid_pct, seed
+    )
+    work.find(where, work.How(arch, pretrained, size, bs, flip_vert, seed), out)
+
+
+@app.command("predict")
+@_plain_errors
+def predict(
+    model: Annotated[Path, typer.Argument(help="model.safetensors as `train` or `demo` wrote it.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    thresh: Annotated[
+        float | None, typer.Option(help="Another decision threshold, for several labels.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
+) -> None:
+    """Say what a trained model sees in pictures."""
+    from onecycle.cli.predict import predict as work
+
+    work(model, pictures, thresh, csv)
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    from onecycle.version import __version__
+
+    print(__version__)

@@ -1,0 +1,53 @@
+"""`onecycle predict`: what a trained model says about pictures, as a table or a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from onecycle.core.errors import ImageError, UsageError
+from onecycle.spec.pixels import SUFFIXES
+from onecycle.vision.learner import load_cnn
+
+
+def predict(
+    model: Path, pictures: Sequence[Path], thresh: float | None, target: Path | None
+) -> None:
+    """One row per picture: name, answer, and the probability of each class (or each number).
+
+    A picture that cannot be read gets an empty answer and its fault on standard error.
+    """
+    learn = load_cnn(model)
+    if thresh is not None:
+        learn.with_threshold(thresh)
+    names = [str(c) for c in learn.data.classes] or list(getattr(learn.task.target, "names", ()))
+    files = list(_files(pictures))
+    if not files:
+        raise UsageError("there are no pictures to look at")
+    opened = target.open("w", newline="", encoding="utf-8") if target else nullcontext(sys.stdout)
+    failed = 0
+    with opened as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "answer", *names])
+        for path in files:
+            try:
+                answer, _, values = learn.predict(path)
+            except ImageError as error:
+                failed += 1
+                print(error, file=sys.stderr)
+                writer.writerow([path, *[""] * (1 + len(names))])
+                continue
+            writer.writerow([path, answer, *(f"{v:.4f}" for v in values.flatten().tolist())])
+    if target:
+        print(f"{len(files) - failed} of {len(files)} answers written to {target}")
+
+
+def _files(pictures: Iterable[Path]) -> Iterator[Path]:
+    for path in pictures:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        else:
+            yield path

@@ -1,0 +1,146 @@
+"""`onecycle train images` and `onecycle lr-find`: from a folder or a CSV to a model with plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onecycle.cli.report import stage_table, write_plots
+from onecycle.core.errors import UsageError
+from onecycle.data.databunch import DataBunch
+from onecycle.data.labelled import LabelledItems
+from onecycle.learn import metrics
+from onecycle.learn.learner import Learner
+from onecycle.models.body import Body
+from onecycle.vision.augment import get_transforms
+from onecycle.vision.learner import cnn_learner
+from onecycle.vision.lists import ImageList
+from onecycle.vision.stats import imagenet_stats
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where pictures and labels are, and who validates."""
+
+    source: Path
+    folder: str = "."
+    suffix: str = ""
+    label_col: str = "1"
+    label_delim: str | None = None
+    valid_col: str | None = None
+    pattern: str | None = None
+    valid_pct: float = 0.2
+    seed: int = 0
+
+    def labelled(self) -> LabelledItems:
+        """The data block's steps for a CSV file, a pattern, or folders named like the classes."""
+        if self.source.is_file():
+            return self._from_csv()
+        if not self.source.is_dir():
+            raise UsageError(f"{self.source} is neither a folder nor a CSV file")
+        items = ImageList.from_folder(self.source)
+        if (self.source / "train").is_dir() and (self.source / "valid").is_dir():
+            split = items.split_by_folder()
+        else:
+            split = items.split_by_rand_pct(self.valid_pct, self.seed)
+        return split.label_from_re(self.pattern) if self.pattern else split.label_from_folder()
+
+    def _from_csv(self) -> LabelledItems:
+        items = ImageList.from_csv(
+            self.source.parent, self.source.name, folder=self.folder, suffix=self.suffix
+        )
+        split = (
+            items.split_from_df(_column(self.valid_col))
+            if self.valid_col
+            else items.split_by_rand_pct(self.valid_pct, self.seed)
+        )
+        return split.label_from_df(_column(self.label_col), label_delim=self.label_delim)
+
+
+@dataclass(frozen=True)
+class How:
+    """Which model sees the pictures, and how."""
+
+    arch: str = "small"
+    pretrained: str = "yes"
+    size: int = 128
+    bs: int = 64
+    flip_vert: bool = False
+    seed: int = 0
+
+    def learner(self, labelled: LabelledItems) -> Learner:
+        """A learner with the metrics that suit the labels."""
+        torch.manual_seed(self.seed)
+        wanted: bool | str = {"yes": True, "no": False}.get(self.pretrained, self.pretrained)
+        data = self._data(labelled, imagenet_stats)
+        learn = cnn_learner(data, self.arch, pretrained=wanted, metrics=_metrics(data))
+        body = learn.model[0]  # type: ignore[index]
+        if isinstance(body, Body) and body.stats and wanted is True:
+            learn.data = self._data(labelled, body.stats)
+        return learn
+
+    def _data(self, labelled: LabelledItems, stats: Any) -> DataBunch:
+        tfms = get_transforms(flip_vert=self.flip_vert)
+        bs = min(self.bs, len(labelled.train))
+        data = labelled.transform(tfms, size=self.size).databunch(bs=bs, seed=self.seed)
+        return data.normalize(stats)
+
+
+def train(
+    where: Where, how: How, epochs: int, unfrozen: int, lr: float | None, out: Path
+) -> Learner:
+    """Find the rate, train the head, then everything; write model and plots into `out`."""
+    learn = how.learner(where.labelled())
+    print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
+    stages = {}
+    curve = None
+    if lr is None:
+        curve = learn.lr_find()
+        lr = min(curve.suggestion, 3e-2)
+        print(f"learning rate: {lr:.1e}")
+    if epochs and how.pretrained != "no":
+        learn.fit_one_cycle(epochs, slice(lr))
+        stages["frozen"] = learn.history[-1]
+    learn.unfreeze()
+    learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages else lr)
+    stages["unfrozen"] = learn.history[-1]
+    print(stage_table(stages))
+    learn.save((out / "model").absolute(), with_opt=False)
+    write_plots(learn, curve, out)
+    print(
+        f"written to {out}: model.safetensors and plots; onecycle predict {out}/model.safetensors"
+    )
+    return learn
+
+
+def find(where: Where, how: How, out: Path) -> None:
+    """Print the readings of the range test, and draw its curve."""
+    learn = how.learner(where.labelled())
+    curve = learn.lr_find()
+    for name, rate in curve.suggestions().items():
+        print(f"{name:>12}: " + (f"{rate:.2e}" if rate else "-"))
+    out.mkdir(parents=True, exist_ok=True)
+    curve.plot().savefig(out / "lr.png", dpi=90)
+    print(f"drawn in {out / 'lr.png'}")
+
+
+def _column(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _metrics(data: DataBunch) -> list[Any]:
+    kind = data.task.target.to_json()["kind"]
+    suited: dict[str, list[Any]] = {
+        "category": [metrics.accuracy],
+        "multicategory": [
+            partial(metrics.accuracy_thresh, thresh=0.5),
+            partial(metrics.fbeta, thresh=0.2),
+            metrics.average_precision,
+        ],
+        "numbers": [metrics.rmse, metrics.r2],
+    }
+    return suited.get(kind, [])

@@ -1,0 +1,6 @@
+"""Sample sets that are drawn by code, the same for the same seed; nothing is downloaded."""
+
+from onecycle.data.samples.butterflies import butterflies_sample
+from onecycle.data.samples.planet import planet_sample
+
+__all__ = ["butterflies_sample", "planet_sample"]

@@ -1,0 +1,292 @@
+"""The training half of a learner: layer groups, precision, optimizer, fit, and putting back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.chance import untouched
+from onecycle.core.defaults import defaults
+from onecycle.core.errors import UsageError
+from onecycle.core.paths import Path as ListablePath
+from onecycle.data.databunch import DataBunch
+from onecycle.data.task import Task
+from onecycle.learn import loop
+from onecycle.learn.callback import Callback, Run
+from onecycle.learn.callbacks.frozen_norm import FrozenNorm
+from onecycle.learn.callbacks.guard import FiniteLoss
+from onecycle.learn.callbacks.schedules import OneCycle
+from onecycle.learn.engine import Engine
+from onecycle.learn.evaluate import evaluate
+from onecycle.learn.lr_curve import RateCurve
+from onecycle.learn.lr_finder import find_lr
+from onecycle.learn.metrics import name_of
+from onecycle.learn.optimizer import AdamW, GroupedOptimizer
+from onecycle.learn.recorder import Printer, Recorder
+from onecycle.learn.schedule import rates_by_group
+from onecycle.models.groups import Groups, layer_groups, norm_parameters
+
+Rate = float | slice | Sequence[float]
+
+
+class Trainer:
+    """Trains `model` on `data`; `Learner` adds what one does with the result.
+
+    `metrics` is a function of (outputs, y) or a list of them; `wd` decoupled weight decay, on
+    normalisation layers too with `bn_wd`; `train_bn` keeps batch norm learning in frozen groups,
+    without it their statistics stand still.
+    Saved weights go to `path/model_dir`.
+    """
+
+    def __init__(
+        self,
+        data: DataBunch,
+        model: nn.Module,
+        opt_func: Callable[..., torch.optim.Optimizer] = AdamW,
+        loss_func: Callable[..., Tensor] | None = None,
+        metrics: Any = None,
+        wd: float = defaults.wd,
+        true_wd: bool = True,
+        bn_wd: bool = True,
+        train_bn: bool = True,
+        path: str | Path | None = None,
+        model_dir: str | Path = "models",
+        callbacks: Sequence[Callback] = (),
+        groups: Groups | None = None,
+        silent: bool = False,
+    ) -> None:
+        self._data, self.model = data, model.to(data.device)
+        self.opt_func, self._loss_func = opt_func, loss_func
+        found = metrics if isinstance(metrics, list | tuple) else [metrics]
+        self.metrics = [metric for metric in found if metric is not None]
+        self.wd, self.true_wd, self.bn_wd, self.train_bn = wd, true_wd, bn_wd, train_bn
+        self.path, self.model_dir = ListablePath(path or data.path), model_dir
+        self.callbacks = list(callbacks)
+        self.layer_groups = groups or layer_groups(self.model)
+        self.silent = silent
+        self.engine = Engine(data.device)
+        self.opt: GroupedOptimizer | None = None
+        self.history: list[dict[str, Any]] = []
+        self.recipe: dict[str, Any] | None = None
+        self.recorder = Recorder([name_of(metric) for metric in self.metrics])
+
+    def __getattr__(self, name: str) -> Any:
+        if not self.__dict__:
+            raise UsageError("this Learner was destroyed: make a new one")
+        raise AttributeError(f"a Learner has no attribute {name!r}")
+
+    @property
+    def data(self) -> DataBunch:
+        """The data; assign another DataBunch with the same answers to train on at another size."""
+        return self._data
+
+    @data.setter
+    def data(self, other: DataBunch) -> None:
+        ours, theirs = self.task.target.to_json(), other.task.target.to_json()
+        differ = [k for k in ours if k != "thresh" and ours[k] != theirs.get(k)]
+        if differ:
+            raise UsageError(
+                f"the other data has other answers: {differ[0]} is {theirs.get(differ[0])}, this "
+                f"learner was made for {ours[differ[0]]}"
+            )
+        self._data = other
+
+    @property
+    def task(self) -> Task:
+        """What an item and an answer are."""
+        return self._data.task
+
+    @property
+    def loss_func(self) -> Callable[..., Tensor]:
+        """The loss: the one given, or the target's."""
+        return self._loss_func or self.task.target.loss
+
+    @loss_func.setter
+    def loss_func(self, func: Callable[..., Tensor] | None) -> None:
+        self._loss_func = func
+
+    def with_threshold(self, thresh: float) -> Self:
+        """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
+        self._data = self._data.with_threshold(thresh)
+        return self
+
+    # --- freezing and precision -------------------------------------------------------------
+
+    def freeze_to(self, n: int) -> Self:
+        """Train the layer groups from number `n` on (-1: the last); starts a fresh optimizer.
+
+        Batch norm goes on learning in frozen groups if `train_bn`.
+        """
+        count = len(self.layer_groups)
+        if not -count <= n < count:
+            raise UsageError(f"there are {count} layer groups, so n lies in {-count}..{count - 1}")
+        norms = norm_parameters(self.model, batch_only=True) if self.train_bn else set()
+        for index, group in enumerate(self.layer_groups):
+            for parameter in group:
+                parameter.requires_grad_(index >= n % count or id(parameter) in norms)
+        self.opt = None
+        return self
+
+    def freeze(self) -> Self:
+        """Train the last layer group only."""
+        return self.freeze_to(-1)
+
+    def unfreeze(self) -> Self:
+        """Train everything."""
+        return self.freeze_to(0)
+
+    def to_fp16(self) -> Self:
+        """Train and predict in 16-bit floats with loss scaling (on a CPU: bfloat16)."""
+        return self._to("fp16")
+
+    def to_bf16(self) -> Self:
+        """Train and predict in bfloat16."""
+        return self._to("bf16")
+
+    def to_fp32(self) -> Self:
+        """Train and predict in 32-bit floats."""
+        return self._to("fp32")
+
+    def _to(self, precision: str) -> Self:
+        self.engine = Engine(self.data.device, precision)
+        return self
+
+    # --- training ---------------------------------------------------------------------------
+
+    def create_opt(self, lr: Rate, wd: float | None = None) -> GroupedOptimizer:
+        """A fresh optimizer over what is not frozen."""
+        self.opt = GroupedOptimizer(
+            self.layer_groups,
+            self.model,
+            self.opt_func,
+            self.wd if wd is None else wd,
+            self.true_wd,
+            self.bn_wd,
+        )
+        self.opt.set_rates(self.lr_range(lr))
+        return self.opt
+
+    def lr_range(self, lr: Rate) -> list[float]:
+        """One rate per layer group; see `schedule.rates_by_group`."""
+        return rates_by_group(lr, len(self.layer_groups))
+
+    def fit(
+        self,
+        epochs: int,
+        lr: Rate = defaults.lr,
+        wd: float | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Train for `epochs` at constant rates."""
+        if epochs < 1:
+            raise UsageError(f"train for at least one epoch, not {epochs}")
+        rates = self.lr_range(lr)
+        if self.opt is None:
+            self.create_opt(lr, wd)
+        assert self.opt is not None
+        self.opt.set_rates(rates)
+        if wd is not None:
+            self.opt.set_wd(wd)
+        self.run_fit(epochs, callbacks, validate=self.data.valid_dl is not None)
+        return self
+
+    def fit_one_cycle(
+        self,
+        cyc_len: int,
+        max_lr: Rate = defaults.lr,
+        moms: tuple[float, float] = (0.95, 0.85),
+        div_factor: float = 25.0,
+        pct_start: float = 0.3,
+        final_div: float | None = None,
+        wd: float | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Train for `cyc_len` epochs with one cycle.
+
+        The rate climbs from max/div_factor to `max_lr` in the share `pct_start` of all steps and
+        falls to max/final_div (div_factor * 1e4); the momentum falls from moms[0] to moms[1] and
+        comes back.
+        """
+        final = final_div or div_factor * 1e4
+        cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
+        return self.fit(cyc_len, max_lr, wd, [*callbacks, cycle])
+
+    def run_fit(
+        self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
+    ) -> None:
+        """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
+
+        Ctrl-C ends it after the current step, with the weights kept.
+        """
+        assert self.opt is not None
+        run = Run(
+            self.model,
+            self.data,
+            self.opt,
+            self.engine,
+            self.loss_func,
+            epochs,
+            epochs * len(self.data.train_dl),
+            history=self.history,
+        )
+        shown = defaults.progress and not self.silent
+        usual: list[Callback] = []
+        if not self.train_bn:
+            usual = [FrozenNorm()]
+        if not bare:
+            names = self.recorder.metric_names
+            usual += [self.recorder, Printer(names, shown), FiniteLoss(), *self.callbacks]
+        check = self._validation if validate else (lambda run: {})
+        try:
+            loop.fit(run, [*usual, *callbacks], check, shown)
+        except KeyboardInterrupt:
+            if bare:
+                raise
+            print(f"stopped by hand in epoch {run.epoch}, step {run.step}; the weights are kept")
+
+    def _validation(self, run: Run) -> dict[str, Any]:
+        assert self.data.valid_dl is not None
+        pairs = loop.predict(self.model, self.data.valid_dl, self.engine)
+        values = evaluate(pairs, self.loss_func, self.metrics)
+        names = ["valid_loss", *(name_of(metric) for metric in self.metrics)]
+        return dict(zip(names, values, strict=True))
+
+    def lr_find(
+        self,
+        start_lr: float | slice = 1e-7,
+        end_lr: float | slice = 10,
+        num_it: int = 100,
+        stop_div: bool = True,
+        wd: float | None = None,
+    ) -> RateCurve:
+        """Measure the loss over growing rates, and put everything back; see `find_lr`."""
+        curve = find_lr(self, start_lr, end_lr, num_it, stop_div, wd)
+        self.recorder.curve = curve
+        if defaults.progress and not self.silent:
+            print("LR Finder is complete, type learn.recorder.plot() to see the graph.")
+        return curve
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Whatever happens inside: weights, modes, optimizer and luck come out as before."""
+        weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        modes = [(module, module.training) for module in self.model.modules()]
+        order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
+        scaler = self.engine.scaler.state_dict()
+        try:
+            with untouched(torch):
+                yield
+        finally:
+            self.model.load_state_dict(weights)
+            for module, training in modes:
+                module.training = training
+            for parameter in self.model.parameters():
+                parameter.grad = None
+            self.data.train_dl.restore(order)
+            self.opt, self.history[:] = opt, history
+            self.engine.scaler.load_state_dict(scaler)

@@ -1,0 +1,37 @@
+"""What many tests share: small pictures with a texture, in folders as users have them."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {"blue": (40, 70, 200), "red": (200, 60, 50)}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """24 files: train/ and valid/, red/ and blue/ in each, 8 and 4 pictures of 40 x 48 pixels."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for side, count in (("train", 8), ("valid", 4)):
+        for colour in COLOURS:
+            (root / side / colour).mkdir(parents=True)
+            for i in range(count):
+                name = f"{i}.{'png' if i % 2 else 'jpg'}"
+                texture(rng, colour).save(root / side / colour / name, quality=95)
+    return root
+
+
+def texture(rng, colour, size=(40, 48)):
+    """Smooth noise around a colour, as a PIL picture."""
+    coarse = rng.integers(-50, 50, (6, 6, 3)) + np.array(COLOURS[colour])
+    picture = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
+    return picture.resize(size[::-1], Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -1,0 +1,242 @@
+"""A DataBunch is a value: new sizes, statistics and thresholds make new ones."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from PIL import Image as PillowImage
+
+from onecycle.core.defaults import defaults
+from onecycle.core.errors import EmptyDataError, ImageError, SizeError, UsageError
+from onecycle.data.databunch import DatasetType
+from onecycle.vision.augment import get_transforms
+from onecycle.vision.lists import ImageList
+from onecycle.vision.stats import imagenet_stats
+
+
+@pytest.fixture
+def src(pictures):
+    return ImageList.from_folder(pictures).split_by_folder().label_from_folder()
+
+
+@pytest.fixture
+def data(src):
+    return src.transform(get_transforms(), size=24).databunch(bs=4, num_workers=0, device="cpu")
+
+
+def shapes(data):
+    return {tuple(x.shape[2:]) for dl in (data.train_dl, data.valid_dl) for x, _ in dl}
+
+
+def test_an_older_databunch_keeps_its_size_when_the_source_is_transformed_again(src):
+    small = src.transform(get_transforms(), size=16).databunch(bs=4, num_workers=0)
+    large = src.transform(get_transforms(), size=32).databunch(bs=4, num_workers=0)
+    assert shapes(small) == {(16, 16)}
+    assert shapes(large) == {(32, 32)}
+    assert src.train[0][0].size == (40, 48)  # the source itself has no transforms at all
+
+
+def test_the_same_source_can_be_halved_as_the_course_does(src):
+    whole = np.array([40, 48])
+    data = src.transform(get_transforms(), size=whole // 2, tfm_y=True).databunch(bs=4)
+    assert shapes(data) == {(20, 24)}
+    assert shapes(src.transform(None, size=whole // 2).databunch(bs=4)) == {(20, 24)}
+
+
+def test_a_databunch_answers_for_its_sides(data):
+    assert (data.classes, data.c, data.batch_size) == (["blue", "red"], 2, 4)
+    assert (len(data.train_ds), len(data.valid_ds), data.test_ds) == (16, 8, None)
+    assert (len(data.train_dl), len(data.valid_dl), data.test_dl) == (4, 2, None)
+    assert data.device == torch.device("cpu")
+    picture, answer = data.valid_ds[5]
+    assert (picture.shape, str(answer), answer.obj, answer.data) == ((3, 24, 24), "red", "red", 1)
+    assert data.valid_ds.items[5].parent.name == "red"
+    assert "train 16, valid 8, batch size 4" in repr(data)
+    with pytest.raises(IndexError, match="item 16 of 16"):
+        data.train_ds[16]
+    assert len(list(data.valid_ds)) == 8
+
+
+def test_the_training_side_is_transformed_afresh_on_every_access(data):
+    first, second = data.train_ds[0][0].data, data.train_ds[0][0].data
+    assert not torch.equal(first, second)
+    assert torch.equal(data.valid_ds[0][0].data, data.valid_ds[0][0].data)
+
+
+def test_the_batch_size_defaults_are_those_of_the_course(src):
+    with pytest.raises(UsageError, match="bs=64 is larger"):
+        src.transform(None, size=8).databunch()
+    assert src.transform(None, size=8).databunch(bs=8, val_bs=3).valid_dl.batch_size == 3
+    assert src.transform(None, size=8).databunch(bs=8).valid_dl.batch_size == 8
+
+
+def test_the_default_device_can_be_assigned_before(src, monkeypatch):
+    monkeypatch.setattr(defaults, "device", torch.device("cpu"))
+    assert src.transform(None, size=8).databunch(bs=8).device == torch.device("cpu")
+
+
+def test_normalize_gives_a_new_databunch_with_the_statistics_taken_out(data):
+    normal = data.normalize(imagenet_stats)
+    x = data.one_batch(DatasetType.Valid)[0]
+    mean, std = (torch.tensor(v)[:, None, None] for v in imagenet_stats)
+    wanted = (x - mean) / std
+    torch.testing.assert_close(normal.one_batch(DatasetType.Valid)[0], wanted, atol=1e-5, rtol=0)
+    assert torch.equal(data.one_batch(DatasetType.Valid)[0], x)
+    back = normal.task.input.as_item(normal.one_batch(DatasetType.Valid)[0][2])
+    torch.testing.assert_close(back.data, x[2], atol=1e-5, rtol=0)
+
+
+def test_normalize_without_statistics_measures_one_batch(data):
+    x = data.one_batch()[0]
+    spec = data.normalize().task.input
+    assert spec.mean == pytest.approx([float(x[:, i].mean()) for i in range(3)], abs=1e-4)
+    assert spec.std == pytest.approx([float(x[:, i].std()) for i in range(3)], abs=1e-4)
+
+
+def test_normalizing_twice_is_an_error(data):
+    with pytest.raises(UsageError, match="normalised already"):
+        data.normalize(imagenet_stats).normalize(imagenet_stats)
+
+
+@pytest.mark.parametrize("stats", [([0.5], [0.5]), ([0.5] * 3, [1, 0, 1])])
+def test_statistics_are_for_three_channels_and_above_zero(data, stats):
+    with pytest.raises(ImageError, match="of 3 channels, std above 0"):
+        data.normalize(stats)
+
+
+def test_one_batch_leaves_the_order_of_training_alone(data):
+    wanted = [y.tolist() for _, y in data.train_dl]
+    again = data.with_task(data.task)
+    peeked = again.one_batch()
+    assert peeked[1].tolist() == again.one_batch()[1].tolist() == wanted[0]
+    assert [y.tolist() for _, y in again.train_dl] == wanted
+
+
+def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(pictures, data):
+    split = ImageList.from_folder(pictures).split_by_folder()
+    labelled = split.label_from_func(lambda path: [path.parent.name, path.suffix])
+    several = labelled.transform(None, size=8).databunch(bs=4)
+    assert several.classes == [".jpg", ".png", "blue", "red"]
+    assert several.with_threshold(0.2).task.target.thresh == 0.2
+    assert several.task.target.thresh == 0.5
+    with pytest.raises(UsageError, match="decides by no threshold"):
+        data.with_threshold(0.2)
+
+
+def test_without_validation_there_is_no_loader_for_it(pictures):
+    src = ImageList.from_folder(pictures / "train").split_none().label_from_folder()
+    data = src.transform(None, size=8).databunch(bs=4)
+    assert data.valid_dl is None
+    with pytest.raises(UsageError, match="there is no valid set"):
+        data.dl(DatasetType.Valid)
+
+
+def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, pictures):
+    for labelled in (
+        src.add_test(ImageList.from_folder(pictures / "valid")),
+        src.add_test(sorted((pictures / "valid").rglob("*.*g"))),
+        src.add_test_folder("valid"),
+    ):
+        assert "8 test" in repr(labelled)
+        data = labelled.transform(get_transforms(), size=24).databunch(bs=4, num_workers=0)
+        assert len(data.test_ds) == 8
+        x, y = data.one_batch(DatasetType.Test)
+        assert torch.equal(x, data.one_batch(DatasetType.Valid)[0])
+        assert y.tolist() == [0, 0, 0, 0]
+        assert str(data.test_ds[0][1]) == ""
+    assert src.test is None
+    with pytest.raises(EmptyDataError, match="test set has no items"):
+        src.add_test([])
+    with pytest.raises(UsageError, match="there is no test set: add one with add_test"):
+        src.transform(None, size=8).databunch(bs=4).dl(DatasetType.Test)
+
+
+def test_the_training_side_in_its_order_without_augmentation(data):
+    plain = data.ordered(DatasetType.Train)
+    ys = torch.cat([y for _, y in plain])
+    assert ys.tolist() == [0] * 8 + [1] * 8
+    assert torch.equal(next(iter(plain))[0], next(iter(plain))[0])
+
+
+@pytest.mark.parametrize("ds_type", [DatasetType.Train, DatasetType.Valid])
+def test_show_batch_draws_rows_times_rows_pictures_with_their_labels(data, ds_type):
+    figure = data.show_batch(rows=3, ds_type=ds_type, figsize=(4, 4))
+    drawn = [ax for ax in figure.axes if ax.images]
+    assert len(drawn) == 4  # no more than the batch has
+    assert {ax.get_title() for ax in drawn} <= {"blue", "red"}
+    assert len(data.show_batch(1).axes) == 1
+    plt.close("all")
+
+
+def test_transforms_come_as_a_pair(src):
+    with pytest.raises(UsageError, match=r"pair \(train, valid\)"):
+        src.transform(get_transforms()[0], size=8)
+
+
+# --- bad files, seen before training
+
+
+def add(folder, name, data):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for side in ("train", "valid"):
+        for colour in ("red", "blue"):
+            (tmp_path / side / colour).mkdir(parents=True)
+            for i in range(2):
+                picture = PillowImage.new("RGB", (12, 10), colour)
+                picture.save(tmp_path / side / colour / f"{i}.png")
+    return tmp_path
+
+
+def bunch(folder, **options):
+    src = ImageList.from_folder(folder).split_by_folder().label_from_folder()
+    return src.transform(None, **options).databunch(bs=2, num_workers=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "0 bytes"), (b"hello", "not a picture"), (b"<html></html>", "web page")],
+)
+def test_a_file_that_is_no_picture_is_named_before_training(folder, data, reason):
+    add(folder, "train/red/bad.jpg", data)
+    with pytest.raises(ImageError, match=rf"(?s)1 of 9 files .*train/red/bad\.jpg: .*{reason}"):
+        bunch(folder, size=8)
+
+
+def test_a_truncated_picture_is_named_before_training(folder):
+    PillowImage.effect_noise((64, 64), 50).convert("RGB").save(folder / "valid/red/cut.jpg")
+    whole = (folder / "valid/red/cut.jpg").read_bytes()
+    add(folder, "valid/red/cut.jpg", whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match=r"(?s)valid/red/cut\.jpg: .*cut off"):
+        bunch(folder, size=8)
+
+
+def test_missing_pictures_are_counted_and_named_before_training(folder):
+    items = ImageList.from_paths(["train/red/0.png", "train/red/gone.png", "train/red/1.png"], folder)
+    labelled = items.split_by_idx([2]).label_from_func(lambda path: path.stem != "0")
+    with pytest.raises(ImageError, match=r"1 of 3 pictures are missing: '.*gone\.png'.*suffix"):
+        labelled.transform(None, size=8).databunch(bs=1)
+    assert labelled.transform(None, size=8).databunch(bs=1, no_check=True).batch_size == 1
+
+
+def test_pictures_of_different_sizes_without_a_size_are_named_before_training(folder):
+    PillowImage.new("RGB", (20, 30)).save(folder / "train/red/odd.png")
+    with pytest.raises(SizeError, match=r"2 different sizes: .*: 10 x 12 \(8 files\)', '.*odd\.png"):
+        bunch(folder)
+    assert shapes(bunch(folder, size=8)) == {(8, 8)}
+
+
+def test_pictures_of_one_size_need_no_size(folder):
+    assert shapes(bunch(folder)) == {(10, 12)}
+
+
+def test_different_sizes_in_one_batch_are_an_error_that_names_them(folder):
+    PillowImage.new("RGB", (20, 30)).save(folder / "valid/red/odd.png")
+    src = ImageList.from_folder(folder).split_by_folder().label_from_folder()
+    data = src.databunch(bs=2, val_bs=5, num_workers=0, no_check=True)
+    with pytest.raises(SizeError, match=r"odd\.png: 30 x 20.*Give transform\(\) a size"):
+        list(data.valid_dl)

@@ -1,0 +1,138 @@
+"""Batches depend on the seed and the epoch, on nothing else; threads end when nobody listens."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from onecycle.core.errors import UsageError
+from onecycle.data.loader import Loader
+from onecycle.vision.augment import get_transforms
+from onecycle.vision.lists import ImageList
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def labelled(pictures):
+    items = ImageList.from_folder(pictures).split_by_folder().label_from_folder()
+    return items.transform(get_transforms(flip_vert=True), size=24)
+
+
+def loader(side, bs=5, workers=0, seed=0, train=True):
+    return Loader(side, bs, workers, CPU, seed, train)
+
+
+def order(loader):
+    """The places in the data set in the order of one pass."""
+    places = {path: i for i, path in enumerate(loader.dataset.items)}
+    return [[places[sample.source] for sample in batch] for batch in loader.samples()]
+
+
+def same(a, b):
+    return all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(a, b, strict=True))
+
+
+def threads():
+    return [t for t in threading.enumerate() if t.name.startswith("onecycle-loader")]
+
+
+def test_batches_are_the_same_for_every_number_of_workers(labelled):
+    wanted = loader(labelled.train)
+    first, second = list(wanted), list(wanted)
+    assert not same(first, second)
+    for workers in (1, 3):
+        other = loader(labelled.train, workers=workers)
+        assert same(list(other), first)
+        assert same(list(other), second)
+
+
+def test_the_same_seed_gives_the_same_order_and_epochs_differ(labelled):
+    one, again, other = (loader(labelled.train, seed=s) for s in (7, 7, 8))
+    first = order(one)
+    assert order(again) == first
+    assert order(one) == order(again) != first
+    assert order(other) != first
+
+
+def test_global_generators_neither_move_nor_matter(labelled):
+    np.random.seed(0)
+    torch.manual_seed(0)
+    first = list(loader(labelled.train))
+    assert np.random.rand() == np.random.RandomState(0).rand()
+    assert torch.equal(torch.rand(1), torch.rand(1, generator=torch.Generator().manual_seed(0)))
+    assert same(first, list(loader(labelled.train)))
+
+
+def test_in_training_the_last_part_of_a_batch_is_dropped_and_no_item_comes_twice(labelled):
+    train = loader(labelled.train, bs=5)
+    assert len(train) == 3  # 16 items
+    seen = order(train)
+    assert [len(batch) for batch in seen] == [5, 5, 5]
+    assert len(set(sum(seen, []))) == 15
+
+
+def test_what_is_dropped_differs_from_epoch_to_epoch(labelled):
+    train = loader(labelled.train, bs=5)
+    left_out = {(set(range(16)) - set(sum(order(train), []))).pop() for _ in range(8)}
+    assert len(left_out) > 2
+
+
+def test_in_validation_every_item_comes_once_in_its_order(labelled):
+    valid = loader(labelled.valid, bs=3, train=False)
+    assert len(valid) == 3
+    assert order(valid) == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert [y.tolist() for _, y in valid] == [[0, 0, 0], [0, 1, 1], [1, 1]]
+    assert same(list(valid), list(valid))
+
+
+def test_a_batch_may_be_larger_than_the_validation_set(labelled):
+    assert [len(x) for x, _ in loader(labelled.valid, bs=100, train=False)] == [8]
+
+
+def test_a_batch_larger_than_the_training_set_is_an_error(labelled):
+    with pytest.raises(UsageError, match=r"bs=17 is larger than the training set of 16 items"):
+        loader(labelled.train, bs=17)
+    assert len(loader(labelled.train, bs=16)) == 1
+    with pytest.raises(UsageError, match="at least one item, not 0"):
+        loader(labelled.train, bs=0)
+
+
+def test_a_pass_begun_and_left_counts_and_can_be_taken_back(labelled):
+    train = loader(labelled.train)
+    state = train.state()
+    first = order(train)
+    train.restore(state)
+    assert order(train) == first
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_loader_left_midway_ends_its_threads_at_once(labelled, workers):
+    train = loader(labelled.train, bs=1, workers=workers)
+    begun = time.perf_counter()
+    batches = iter(train)
+    next(batches)
+    batches.close()
+    assert threads() == []
+    for _ in train:
+        break
+    assert threads() == []
+    assert time.perf_counter() - begun < 5
+
+
+def test_an_error_in_a_worker_reaches_the_caller_and_ends_the_threads(labelled, monkeypatch):
+    def fail(self, index, rng):
+        raise ValueError(f"item {index} is broken")
+
+    monkeypatch.setattr(type(labelled.train), "sample", fail)
+    with pytest.raises(ValueError, match=r"item \d+ is broken"):
+        list(loader(labelled.train, workers=2))
+    assert threads() == []
+
+
+def test_a_batch_is_bytes_prepared_on_the_device(labelled):
+    x, y = next(iter(loader(labelled.train, bs=4)))
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((4, 3, 24, 24), torch.float32, (4,), torch.int64)
+    assert 0 <= x.min() < x.max() <= 1

@@ -1,0 +1,138 @@
+"""The order of the rooms as a test: a package imports those before it, and no other."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import onecycle
+
+ROOMS = [
+    "core",
+    "spec",
+    "data",
+    "models",
+    "deploy",
+    "learn",
+    "vision",
+    "text",
+    "series",
+    "interpret",
+    "course",
+    "cli",
+]
+STRANGERS = {("models", "data"), ("deploy", "data")} | {
+    (a, b)
+    for a in ("vision", "text", "series")
+    for b in ("vision", "text", "series")
+    if a != b
+}
+PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+ROOT = Path(onecycle.__file__).parent
+
+
+def imports():
+    """(file, line, imported module, names) of every import statement in the package."""
+    for path in sorted(ROOT.rglob("*.py")):
+        here = path.relative_to(ROOT)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((here, node.lineno, alias.name, ()) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names = tuple(alias.name for alias in node.names)
+                yield here, node.lineno, "." * node.level + (node.module or ""), names
+
+
+def between_rooms():
+    """(importing room, imported room, where), of imports from one room into another."""
+    for here, line, module, names in imports():
+        if len(here.parts) == 1 or module.partition(".")[0] != "onecycle":
+            continue
+        parts = module.split(".")
+        rooms = [parts[1]] if len(parts) > 1 else [name for name in names if name in ROOMS]
+        for room in rooms:
+            if room in ROOMS and room != here.parts[0]:
+                yield here.parts[0], room, f"{here.as_posix()}:{line}"
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_imports_point_downwards_only():
+    upward = [w for a, b, w in between_rooms() if ROOMS.index(b) > ROOMS.index(a)]
+    assert upward == []
+
+
+def test_rooms_that_are_strangers_do_not_import_each_other():
+    assert [where for a, b, where in between_rooms() if (a, b) in STRANGERS] == []
+
+
+def test_every_package_is_a_room():
+    packages = {path.parent.relative_to(ROOT).parts[0] for path in ROOT.glob("*/__init__.py")}
+    assert packages <= set(ROOMS)
+
+
+def test_imports_are_absolute_and_named():
+    stars = [f"{h}:{n}" for h, n, m, names in imports() if m.startswith(".") or "*" in names]
+    assert stars == []
+
+
+def test_nothing_is_pickled():
+    assert [f"{h}:{n}" for h, n, m, _ in imports() if m.partition(".")[0] in PICKLES] == []
+
+
+def test_import_onecycle_loads_nothing_heavy():
+    heavy = ["torch", "torchvision", "timm", "pandas", "matplotlib", "cv2", "PIL", "numpy"]
+    loaded = run(f"import sys, onecycle; print([m for m in {heavy} if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_importing_vision_loads_no_plots():
+    names = "sys.modules"
+    code = f"import sys\nfrom onecycle.vision import *\nprint('matplotlib.pyplot' in {names})"
+    assert run(code) == "False"
+
+
+def test_core_and_spec_import_where_torch_is_not_installed():
+    modules = [
+        ".".join(("onecycle", *path.relative_to(ROOT).with_suffix("").parts))
+        for room in ("core", "spec")
+        for path in sorted((ROOT / room).glob("*.py"))
+    ]
+    code = f"""
+import sys, importlib
+for gone in ("torch", "torchvision", "timm", "pandas", "cv2"):
+    sys.modules[gone] = None
+for name in {modules}:
+    importlib.import_module(name)
+print("imported")
+"""
+    assert run(code) == "imported"
+
+
+def test_masks_and_points_are_decoded_where_torch_is_not_installed():
+    code = """
+import json, sys
+for gone in ("torch", "torchvision", "timm", "pandas", "cv2"):
+    sys.modules[gone] = None
+import numpy as np
+from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.targets import MaskSpec, PointsSpec
+from onecycle.spec.task import task_from_json, task_to_json
+def read_back(target):
+    return task_from_json(json.loads(json.dumps(task_to_json(ImageSpec((2, 3)), target))))[1]
+sky_road_tree = np.array([[[.1, .8, .1], [.2, .2, .4]],
+                          [[.7, .1, .2], [.5, .1, .3]],
+                          [[.2, .1, .7], [.3, .7, .3]]])
+mask = read_back(MaskSpec(classes=("sky", "road", "tree"), void=2)).decode(sky_road_tree)
+print(mask.data.tolist(), mask)
+points = read_back(PointsSpec(count=2, flip_pairs=((0, 1),))).decode(np.array([-.5, .25, 0, 1]))
+print(points.data.tolist(), points)
+"""
+    assert run(code).splitlines() == [
+        "[[[1, 0, 2], [1, 2, 0]]] mask 2 x 3",
+        "[[-0.5, 0.25], [0.0, 1.0]] 2 points",
+    ]

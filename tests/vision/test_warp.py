@@ -1,0 +1,188 @@
+"""Pixels through a plan: on the CPU, on a device, in validation, and again."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+from pixel_helpers import smooth_noise
+from torch.nn import functional as F
+
+from onecycle.data.targets import NoLabel
+from onecycle.spec.inputs import ImageSpec
+from onecycle.vision import augment
+from onecycle.vision.augment import get_transforms
+from onecycle.vision.input import ImageInput
+from onecycle.vision.plan import draw_plan
+from onecycle.vision.transform import flattened
+from onecycle.vision.warp import exact, warp, warp_mask, warp_on_device
+
+STRONG = get_transforms(flip_vert=True, max_rotate=45, max_zoom=1.4, max_lighting=0.4, max_warp=0.3,
+                        p_affine=1.0, p_lighting=1.0)  # fmt: skip
+NOTHING = np.zeros((), np.float32)
+
+
+def both(source, size, mode, method, seed, tfms=STRONG):
+    """One picture through the input's two ways, in grey levels."""
+    picture = smooth_noise(np.random.default_rng(seed), source, 12)
+    given = ImageInput().transformed(tfms, size=size, resize_method=method, padding_mode=mode)
+    found = []
+    for on_device in (False, True):
+        way = ImageInput(**{**vars(given), "on_device": on_device})
+        sample = way.load(picture, NOTHING, NoLabel(), np.random.default_rng(seed))
+        found.append(way.prepare(way.collate([sample])[0])[0] * 255)
+    return found
+
+
+@pytest.mark.parametrize("mode", ["reflection", "border", "zeros"])
+@pytest.mark.parametrize("method", ["crop", "pad", "squish"])
+@pytest.mark.parametrize("source", [(96, 130), (300, 220), (500, 640)])
+def test_the_cpu_and_the_device_agree(source, method, mode):
+    apart = []
+    for seed in range(8):
+        cpu, device = both(source, (64, 80), mode, method, seed)
+        assert cpu.shape == device.shape == (3, 64, 80)
+        apart.append((cpu - device).abs())
+    apart = torch.stack(apart)
+    assert apart.mean() <= 1
+    assert (apart <= 4).double().mean() >= 0.999
+
+
+def test_the_cpu_and_the_device_agree_on_masks():
+    rng = np.random.default_rng(0)
+    equal = []
+    for seed in range(20):
+        mask = smooth_noise(rng, (96, 130), 6).argmax(2).astype(np.int16)
+        spec = ImageSpec((64, 80), "crop", "border")
+        plan = draw_plan(flattened(STRONG[0]), spec, (96, 130), np.random.default_rng(seed))
+        y, x = np.mgrid[:64, :80].astype(np.float64)
+        u, v, d = np.einsum("ij,jhw->ihw", plan.matrix, np.stack([x, y, np.ones_like(x)]))
+        places = np.stack([(2 * u / d + 1) / 130 - 1, (2 * v / d + 1) / 96 - 1], -1)[None]
+        sampled = F.grid_sample(
+            torch.from_numpy(mask.astype(np.float64))[None, None],
+            torch.from_numpy(places),
+            "nearest",
+            "border",
+            align_corners=False,
+        )
+        equal.append((sampled[0, 0].numpy() == warp_mask(mask, plan, None)).mean())
+    assert np.mean(equal) >= 0.995
+
+
+def test_the_device_takes_pictures_of_several_sizes_in_their_order():
+    rng = np.random.default_rng(0)
+    pictures = [smooth_noise(rng, size) for size in ((40, 50), (60, 40), (40, 50))]
+    spec = ImageSpec((32, 32), "crop")
+    plans = [draw_plan(flattened(STRONG[0]), spec, p.shape[:2], rng) for p in pictures]
+    tensors = [torch.from_numpy(p).permute(2, 0, 1) for p in pictures]
+    out = warp_on_device(tensors, plans)
+    for i in range(3):
+        alone = warp_on_device([tensors[i]], [plans[i]])[0]
+        torch.testing.assert_close(out[i], alone, atol=1e-3, rtol=0)
+        apart = np.abs(out[i].permute(1, 2, 0).numpy() - warp(pictures[i], plans[i]))
+        assert apart.mean() <= 1
+
+
+def test_a_plan_replayed_gives_the_same_pixels():
+    picture = smooth_noise(np.random.default_rng(0), (50, 60))
+    extras = [augment.cutout((1, 3), 8), augment.jitter(0.05), augment.rgb_randomize()]
+    tfms = flattened([*STRONG[0], *extras])
+    plan = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(1))
+    first = warp(picture, plan)
+    np.random.seed(3)
+    assert np.array_equal(warp(picture, plan), first)
+    again = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(1))
+    assert np.array_equal(warp(picture, again), first)
+    other = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(2))
+    assert not np.array_equal(warp(picture, other), first)
+
+
+def test_flips_and_quarter_turns_lose_nothing():
+    picture = np.random.default_rng(0).integers(0, 256, (33, 33, 3)).astype(np.uint8)
+    for tfm in (augment.flip_lr(), augment.dihedral(6), augment.rotate(90)):
+        plan = draw_plan((tfm,), ImageSpec((33, 33)), (33, 33), np.random.default_rng(0))
+        assert sorted(map(tuple, warp(picture, plan).reshape(-1, 3).tolist())) == sorted(
+            map(tuple, picture.reshape(-1, 3).tolist())
+        )
+
+
+def test_a_much_larger_picture_is_averaged_not_sampled():
+    chequered = np.zeros((256, 256, 3), np.uint8)
+    chequered[::2, 1::2] = chequered[1::2, ::2] = 255
+    tfms = flattened(get_transforms(max_lighting=0)[0])
+    plan = draw_plan(tfms, ImageSpec((32, 32)), (256, 256), np.random.default_rng(0))
+    assert np.abs(warp(chequered, plan).astype(int) - 127).max() < 12
+
+
+def test_a_picture_decoded_smaller_shows_the_same():
+    picture = smooth_noise(np.random.default_rng(0), (400, 600), 10)
+    small = np.array(PillowImage.fromarray(picture).resize((300, 200), PillowImage.Resampling.BOX))
+    tfms = flattened(get_transforms(max_lighting=0)[0])
+    plan = draw_plan(tfms, ImageSpec((80, 80)), (400, 600), np.random.default_rng(5))
+    apart = np.abs(warp(picture, plan).astype(int) - warp(small, plan))
+    assert apart.mean() < 1.5
+
+
+@pytest.mark.parametrize("mode", ["reflection", "border", "zeros"])
+def test_what_lies_outside_is_filled_as_the_mode_says(mode):
+    row = np.repeat(np.array([[10, 20, 30, 40]], np.uint8)[:, :, None], 3, 2)
+    picture = np.repeat(row, 4, 0)
+    wanted = {
+        "reflection": [20, 10, 10, 20, 30, 40, 40, 30],
+        "border": [10, 10, 10, 20, 30, 40, 40, 40],
+        "zeros": [0, 0, 10, 20, 30, 40, 0, 0],
+    }[mode]
+    tfms = flattened([augment.crop_pad(size=(4, 8))])
+    plan = draw_plan(tfms, ImageSpec(padding_mode=mode), (4, 4), np.random.default_rng(0))
+    assert warp(picture, plan)[1, :, 2].tolist() == wanted
+    assert exact(picture, ImageSpec((4, 8), "pad", mode))[1, :, 2].tolist() == wanted
+
+
+def test_a_mask_is_void_outside_where_the_picture_is_black():
+    tfms = flattened([augment.crop_pad(size=(3, 5))])
+    plan = draw_plan(tfms, ImageSpec(padding_mode="zeros"), (3, 3), np.random.default_rng(0))
+    moved = warp_mask(np.array([[1, 2, 3]] * 3, np.int16), plan, 255)
+    assert moved.tolist() == [[255, 1, 2, 3, 255]] * 3
+
+
+# --- validation
+
+
+@pytest.mark.parametrize("source", [(300, 200), (97, 131), (40, 30), (64, 64)])
+@pytest.mark.parametrize("size", [(64, 64), (50, 80)])
+def test_validation_is_pillows_antialiased_resize_within_a_grey_level(source, size):
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (*source, 3)).astype(np.uint8)
+    wanted = PillowImage.fromarray(picture).resize(size[::-1], PillowImage.Resampling.BILINEAR)
+    apart = np.abs(exact(picture, ImageSpec(size, "squish")).astype(int) - np.array(wanted))
+    assert apart.max() <= 1
+
+
+def test_validation_crops_the_largest_centred_part_of_the_wanted_shape():
+    picture = np.zeros((30, 60, 3), np.uint8)
+    picture[:, 15:45] = 200  # the middle square
+    out = exact(picture, ImageSpec((10, 10), "crop"))
+    assert out.shape == (10, 10, 3)
+    assert (out == 200).all()
+    assert (exact(picture, ImageSpec((10, 10), "squish")) == 0).any()
+
+
+def test_validation_pads_around_the_whole_picture():
+    out = exact(np.full((20, 40, 3), 100, np.uint8), ImageSpec((10, 10), "pad", "zeros"))
+    assert out[:, 5, 0].tolist() == [0, 0, 100, 100, 100, 100, 100, 0, 0, 0] or out[
+        :, 5, 0
+    ].tolist() == [0, 0, 0, 100, 100, 100, 100, 100, 0, 0]
+
+
+def test_validation_without_a_size_changes_nothing():
+    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
+    for spec in (ImageSpec(), ImageSpec((5, 5), "none")):
+        assert np.array_equal(exact(picture, spec), picture)
+
+
+def test_extreme_shapes_are_still_resized():
+    for source in ((1, 200), (300, 2), (1, 1)):
+        for method in ("crop", "pad", "squish"):
+            spec = ImageSpec((16, 24), method)
+            assert exact(np.full((*source, 3), 77, np.uint8), spec).shape == (16, 24, 3)
+            plan = draw_plan(flattened(STRONG[0]), spec, source, np.random.default_rng(0))
+            assert warp(np.full((*source, 3), 77, np.uint8), plan).shape == (16, 24, 3)
