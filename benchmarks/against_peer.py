@@ -28,7 +28,9 @@ def layout(source, target):
     with (source / "tiles.csv").open() as given, (target / "labels.csv").open("w") as made:
         rows = csv.writer(made)
         rows.writerow(["image_name", "tags"])
-        rows.writerows([row["file"].removesuffix(".jpg"), row["tags"]] for row in csv.DictReader(given))
+        rows.writerows(
+            [row["file"].removesuffix(".jpg"), row["tags"]] for row in csv.DictReader(given)
+        )
 
 
 def say(**figures):
@@ -50,11 +52,12 @@ def ours(case, root, size):
     if case == "import":
         exec("from onecycle.vision import *")
         return say(seconds=perf_counter() - start)
+    tfms = get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0)
     data = (
         ImageList.from_csv(root, "labels.csv", folder="images", suffix=".jpg")
         .split_by_rand_pct(0.2, seed=42)
         .label_from_df(label_delim=" ")
-        .transform(get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0), size=size)
+        .transform(tfms, size=size)
         .databunch(bs=64)
         .normalize(imagenet_stats)
     )
@@ -114,7 +117,9 @@ def main():
                 )
             for name in sides["ours"][0]:
                 a, b = (median(f[name] for f in sides[s]) for s in ("ours", "peer"))
-                rows.append(f"| {case} {' '.join(size)} | {name} | {a:.2f} | {b:.2f} | {a / b:.2f} |")
+                rows.append(
+                    f"| {case} {' '.join(size)} | {name} | {a:.2f} | {b:.2f} | {a / b:.2f} |"
+                )
                 print(rows[-1], flush=True)
     if args.out:
         import torch

@@ -22,10 +22,7 @@ ROOMS = [
     "cli",
 ]
 STRANGERS = {("models", "data"), ("deploy", "data")} | {
-    (a, b)
-    for a in ("vision", "text", "series")
-    for b in ("vision", "text", "series")
-    if a != b
+    (a, b) for a in ("vision", "text", "series") for b in ("vision", "text", "series") if a != b
 }
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 ROOT = Path(onecycle.__file__).parent

@@ -98,6 +98,7 @@ _VISION = {
     "cnn_learner": "onecycle.vision.learner",
     "create_cnn": "onecycle.vision.learner",
     "get_image_files": "onecycle.vision.lists",
+    "half_stats": "onecycle.vision.stats",
     "imagenet_stats": "onecycle.vision.stats",
     "models": "onecycle.models",
     "open_image": "onecycle.vision.image",

@@ -216,7 +216,9 @@ def test_a_truncated_picture_is_named_before_training(folder):
 
 
 def test_missing_pictures_are_counted_and_named_before_training(folder):
-    items = ImageList.from_paths(["train/red/0.png", "train/red/gone.png", "train/red/1.png"], folder)
+    items = ImageList.from_paths(
+        ["train/red/0.png", "train/red/gone.png", "train/red/1.png"], folder
+    )
     labelled = items.split_by_idx([2]).label_from_func(lambda path: path.stem != "0")
     with pytest.raises(ImageError, match=r"1 of 3 pictures are missing: '.*gone\.png'.*suffix"):
         labelled.transform(None, size=8).databunch(bs=1)
@@ -225,7 +227,9 @@ def test_missing_pictures_are_counted_and_named_before_training(folder):
 
 def test_pictures_of_different_sizes_without_a_size_are_named_before_training(folder):
     PillowImage.new("RGB", (20, 30)).save(folder / "train/red/odd.png")
-    with pytest.raises(SizeError, match=r"2 different sizes: .*: 10 x 12 \(8 files\)', '.*odd\.png"):
+    with pytest.raises(
+        SizeError, match=r"2 different sizes: .*: 10 x 12 \(8 files\)', '.*odd\.png"
+    ):
         bunch(folder)
     assert shapes(bunch(folder, size=8)) == {(8, 8)}
 

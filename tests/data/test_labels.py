@@ -138,7 +138,9 @@ def sides(names, valid):
 
 
 def test_labels_from_folders():
-    labelled = sides(["train/dog/1.jpg", "train/cat/2.jpg", "valid/cat/3.jpg"], [2]).label_from_folder()
+    labelled = sides(
+        ["train/dog/1.jpg", "train/cat/2.jpg", "valid/cat/3.jpg"], [2]
+    ).label_from_folder()
     assert raw(labelled) == (["dog", "cat"], ["cat"])
     assert labelled.classes == ["cat", "dog"]
 
@@ -252,7 +254,9 @@ def test_a_missing_column_is_an_error_that_lists_the_columns(colours):
 
 def test_a_label_unseen_in_training_is_an_error_that_names_it_and_its_rows():
     split = table(valid=(3, 4, 5), label=["a", "b", "a", "z", "b", "z"], index=list("uvwxyz"))
-    message = r"2 of 3 labels cannot be used .*'z \(2x\)', at row\(s\) 'x', 'z'\. .*unknown=\"drop\""
+    message = (
+        r"2 of 3 labels cannot be used .*'z \(2x\)', at row\(s\) 'x', 'z'\. .*unknown=\"drop\""
+    )
     with pytest.raises(LabelError, match=message):
         split.label_from_df()
 

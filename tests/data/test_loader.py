@@ -134,5 +134,10 @@ def test_an_error_in_a_worker_reaches_the_caller_and_ends_the_threads(labelled, 
 
 def test_a_batch_is_bytes_prepared_on_the_device(labelled):
     x, y = next(iter(loader(labelled.train, bs=4)))
-    assert (x.shape, x.dtype, y.shape, y.dtype) == ((4, 3, 24, 24), torch.float32, (4,), torch.int64)
+    assert (x.shape, x.dtype, y.shape, y.dtype) == (
+        (4, 3, 24, 24),
+        torch.float32,
+        (4,),
+        torch.int64,
+    )
     assert 0 <= x.min() < x.max() <= 1

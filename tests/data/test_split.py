@@ -17,7 +17,9 @@ def listed(names=NAMES, root="/data", frame=None):
 
 def sides(split):
     """The numbers in the names of the items of both sides."""
-    return tuple([int(Path(item).stem) for item in side.items] for side in (split.train, split.valid))
+    return tuple(
+        [int(Path(item).stem) for item in side.items] for side in (split.train, split.valid)
+    )
 
 
 def numbered(count):

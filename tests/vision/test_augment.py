@@ -39,7 +39,10 @@ def looks_uniform(values, low, high):
     values = np.sort(np.ravel(values))
     assert low <= values[0] < values[-1] <= high
     wanted = (values - low) / (high - low)
-    return np.abs(wanted - (np.arange(len(values)) + 0.5) / len(values)).max() < 1.95 / len(values) ** 0.5
+    return (
+        np.abs(wanted - (np.arange(len(values)) + 0.5) / len(values)).max()
+        < 1.95 / len(values) ** 0.5
+    )
 
 
 def test_the_default_transforms_are_the_courses_in_its_order():
@@ -211,7 +214,10 @@ def test_cutout_blackens_squares_of_that_side():
     rows, cols = np.nonzero(out[:, :, 0] == 0)
     assert 0 < len(rows) <= 36
     assert (np.ptp(rows) + 1) * (np.ptp(cols) + 1) == len(rows)
-    sums = [int((changed([augment.cutout((1, 3), 6)], white, s)[0][:, :, 0] == 0).sum()) for s in range(60)]
+    sums = [
+        int((changed([augment.cutout((1, 3), 6)], white, s)[0][:, :, 0] == 0).sum())
+        for s in range(60)
+    ]
     assert max(sums) > 72
     assert min(sums) <= 36
     assert white.min() == 255
@@ -245,7 +251,9 @@ def test_rand_pad_moves_the_window_by_up_to_the_padding():
 
 def test_rand_pad_fills_with_its_own_mode():
     white = np.full((16, 16, 3), 255, np.uint8)
-    outs = [changed([augment.rand_pad(6, mode="zeros")], white, s, size=(16, 16))[0] for s in range(9)]
+    outs = [
+        changed([augment.rand_pad(6, mode="zeros")], white, s, size=(16, 16))[0] for s in range(9)
+    ]
     assert min(out.min() for out in outs) == 0
     outs = [changed([augment.rand_pad(6)], white, s, size=(16, 16))[0] for s in range(9)]
     assert min(out.min() for out in outs) == 255

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -19,8 +20,8 @@ from onecycle.vision.learner import cnn_learner
 from onecycle.vision.lists import ImageList
 from onecycle.vision.stats import half_stats
 
-# name, side in pixels, body frozen, epochs, learning rates
-STAGES = (
+Stage = tuple[str, int, bool, int, slice]  # name, side in pixels, frozen, epochs, rates
+STAGES: tuple[Stage, ...] = (
     ("128 frozen", 128, True, 4, slice(1e-2)),
     ("128 unfrozen", 128, False, 6, slice(1e-3, 5e-3)),
     ("256 frozen", 256, True, 2, slice(3e-3)),
@@ -28,7 +29,9 @@ STAGES = (
 )
 
 
-def planet(out: Path, tiles: int, seed: int) -> dict[str, dict[str, float]]:
+def planet(
+    out: Path, tiles: int, seed: int, stages: Sequence[Stage] = STAGES
+) -> dict[str, dict[str, float]]:
     """Draw the tiles, train through all stages, write model and plots; returns the stages."""
     start = perf_counter()
     torch.manual_seed(seed)
@@ -36,7 +39,7 @@ def planet(out: Path, tiles: int, seed: int) -> dict[str, dict[str, float]]:
     print(f"{tiles} satellite tiles drawn in {root} ({perf_counter() - start:.0f} s)")
     src = labelled(root, seed)
     learn = cnn_learner(
-        data_at(src, 128, seed),
+        data_at(src, stages[0][1], seed),
         "small",
         metrics=[
             partial(accuracy_thresh, thresh=0.2),
@@ -46,14 +49,14 @@ def planet(out: Path, tiles: int, seed: int) -> dict[str, dict[str, float]]:
     )
     curve = learn.lr_find()
     print(f"suggested learning rate for the new head: {curve.suggestion:.1e}")
-    stages = {}
-    for name, size, frozen, epochs, rates in STAGES:
+    rows = {}
+    for name, size, frozen, epochs, rates in stages:
         print(f"\n{name} pixels")
         learn.data = data_at(src, size, seed)
         learn.freeze() if frozen else learn.unfreeze()
         learn.fit_one_cycle(epochs, rates)
-        stages[name] = learn.history[-1]
-    print(stage_table(stages))
+        rows[name] = learn.history[-1]
+    print(stage_table(rows))
     found = MultiLabelInterpretation.from_learner(learn)
     learn.with_threshold(found.best_threshold())
     print(f"threshold with the best F2: {found.best_threshold():.2f}, now in force\n")
@@ -65,7 +68,7 @@ def planet(out: Path, tiles: int, seed: int) -> dict[str, dict[str, float]]:
     print(f"\n{tile}: {answer}")
     print(f"model and plots are in {out} ({perf_counter() - start:.0f} s in all). Next:")
     print(f"  onecycle predict {out}/model.safetensors {root}/test-jpg")
-    return stages
+    return rows
 
 
 def labelled(root: Path, seed: int) -> LabelledItems:

@@ -59,7 +59,8 @@ class LabelList:
     def __getitem__(self, index: int) -> tuple[Any, Answer]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
-        sample = self.sample(index, np.random.default_rng() if self.augment else None)
+        rng = np.random.default_rng() if self.augment else None
+        sample = self.task.input.finish(self.sample(index, rng))
         return self.task.input.as_item(sample), self.target.answer(sample.y)
 
     def __iter__(self) -> Iterator[tuple[Any, Answer]]:

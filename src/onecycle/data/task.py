@@ -60,6 +60,9 @@ class Input(Protocol):
     ) -> Any:
         """In a worker: read, augment (with `rng`; None means validation) and move the label."""
 
+    def finish(self, sample: Any) -> Any:
+        """Outside the workers: what is left to do on one loaded sample and its label."""
+
     def collate(self, samples: Sequence[Any]) -> tuple[Any, Tensor]:
         """Samples as one batch on the CPU."""
 

@@ -20,7 +20,7 @@ from onecycle.vision.checks import check_files
 from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
 from onecycle.vision.plan import Plan, draw_plan, is_plain
-from onecycle.vision.transform import Pixels, Transform, flattened
+from onecycle.vision.transform import Foreign, Pixels, Transform, flattened
 from onecycle.vision.warp import exact, exact_plan, shrunk, warp, warp_on_device
 
 _HIDDEN = {"json": False}
@@ -111,11 +111,14 @@ class ImageInput(ImageSpec):
         if plain:
             plan = exact_plan(pixels.shape[:2], self)
             return Sample(exact(pixels, self), target.move(y, plan), target, source=source)
-        size = y.shape[-2:] if y.ndim == 3 else pixels.shape[:2]
         rng = rng or np.random.default_rng(0)
-        plan = draw_plan(tfms, self, (size[0], size[1]), rng)
+        plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
         x = shrunk(pixels, plan)[0] if self.on_device else warp(pixels, plan)
         return Sample(x, target.move(y, plan), target, plan, source)
+
+    def finish(self, sample: Sample) -> Sample:
+        """Run the transforms of other libraries, on the picture and its label."""
+        return run_foreign(sample)
 
     def load_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> Sample:
         """An array as an unlabelled training sample."""
@@ -129,18 +132,16 @@ class ImageInput(ImageSpec):
 
     def collate(self, samples: Sequence[Sample]) -> tuple[Any, Tensor]:
         """Bytes (n, 3, h, w), stored with the channels last, and the stacked labels."""
-        samples = [run_foreign(sample) for sample in samples]
+        samples = [self.finish(sample) for sample in samples]
+        plans = [sample.plan for sample in samples if sample.plan]
+        unwarped = self.on_device and len(plans) == len(samples)
+        shapes = [p.out for p in plans] if unwarped else [s.x.shape for s in samples]
+        if len(set(shapes)) > 1:
+            raise SizeError(_different(samples, shapes))
         y = torch.from_numpy(np.stack([sample.y for sample in samples]))
-        if self.on_device and all(sample.plan for sample in samples):
+        if unwarped:
             pictures = [torch.from_numpy(s.x).permute(2, 0, 1).contiguous() for s in samples]
-            return Unwarped(pictures, [s.plan for s in samples if s.plan]), y
-        shapes = {sample.x.shape: sample for sample in samples}
-        if len(shapes) > 1:
-            named = [f"{s.source}: {shape[0]} x {shape[1]}" for shape, s in shapes.items()]
-            raise SizeError(
-                f"pictures of different sizes do not fit into one batch: {listing(named)}. "
-                "Give transform() a size, for example size=224"
-            )
+            return Unwarped(pictures, plans), y
         return torch.from_numpy(np.stack([s.x for s in samples])).permute(0, 3, 1, 2), y
 
     def prepare(self, x: Any) -> Tensor:
@@ -175,7 +176,16 @@ class ImageInput(ImageSpec):
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads; on a CUDA device the warp runs there, on whole batches."""
         cuda = options["device"].type == "cuda"
-        if cuda and not any(isinstance(tfm, Pixels) for tfm in self.train_tfms):
+        if cuda and not any(isinstance(tfm, Pixels | Foreign) for tfm in self.train_tfms):
             task = replace(dataset.task, input=replace(self, on_device=True))
             dataset = replace(dataset, task=task)
         return Loader(dataset, **options)
+
+
+def _different(samples: Sequence[Sample], shapes: Sequence[tuple[int, ...]]) -> str:
+    first = {shape: sample.source for shape, sample in zip(shapes, samples, strict=True)}
+    named = [f"{source}: {shape[0]} x {shape[1]}" for shape, source in first.items()]
+    return (
+        f"pictures of different sizes do not fit into one batch: {listing(named)}. "
+        "Give transform() a size, for example size=224"
+    )

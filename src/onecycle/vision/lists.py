@@ -11,6 +11,7 @@ from onecycle.data.databunch import DataBunch
 from onecycle.data.frames import Column, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems
+from onecycle.data.labels import from_columns
 from onecycle.spec.pixels import SUFFIXES
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Mask, Points
@@ -114,10 +115,13 @@ class ImageDataBunch(DataBunch):
         **options: Any,
     ) -> DataBunch:
         """Files and their labels, in the same order."""
-        named = dict(zip(map(str, fnames), labels, strict=True))
-        return cls.from_name_func(
-            path, fnames, lambda item: named[str(item)], valid_pct, seed, **options
-        )
+        import pandas as pd
+
+        rows = list(zip(fnames, labels, strict=True))
+        frame = pd.DataFrame({"label": pd.Series([label for _, label in rows], dtype=object)})
+        items = ImageList._make([Path(name) for name, _ in rows], path, inner_df=frame)
+        split = items.split_by_rand_pct(valid_pct, seed)
+        return _finished(split.label(from_columns("label")), **options)
 
     @classmethod
     def from_name_func(

@@ -118,7 +118,7 @@ def _clouds(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _step(values: np.ndarray) -> np.ndarray:
-    return (1 / (1 + np.exp(-12 * values))).astype(np.float32)
+    return (0.5 + 0.5 * np.tanh(6 * values)).astype(np.float32)
 
 
 BREEDS: dict[str, Callable[[Rng, np.ndarray, np.ndarray], np.ndarray]] = {

@@ -73,7 +73,7 @@ def draw_tile(rng: Rng, size: int) -> tuple[np.ndarray, list[str]]:
             tags.append(name)
     tile = _lit(rng, tile)
     tile = _WEATHER[weather](rng, tile)
-    grain = rng.normal(0, 0.012, tile.shape).astype(np.float32)
+    grain = 0.012 * rng.standard_normal(tile.shape, dtype=np.float32)
     return (tile + grain).clip(0, 1), [weather, *([] if weather == "cloudy" else sorted(tags))]
 
 
@@ -166,7 +166,7 @@ def _water(rng: Rng, tile: np.ndarray) -> np.ndarray:
     else:
         field = noise(rng, size, 2, 4, 0.4)
         field += 1.5 - 6 * _distance(rng, size)
-        body, bank = (1 / (1 + np.exp(-s * 14)) for s in (field - 1, field - 0.85))
+        body, bank = (0.5 + 0.5 * np.tanh(7 * s) for s in (field - 1, field - 0.85))
     tile = blend(tile, tile * 0.4 + 0.33, bank * 0.7)
     ripple = 1 + 0.02 * noise(rng, size, 6, 2)
     return blend(tile, _colour(rng) * 0.85 * ripple[:, :, None], body)

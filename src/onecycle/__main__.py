@@ -1,0 +1,5 @@
+"""`python -m onecycle` is the command `onecycle`."""
+
+from onecycle.cli.main import app
+
+app()

@@ -1,0 +1,114 @@
+"""The commands, run as a user runs them."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from onecycle.cli import demo
+from onecycle.cli.main import app
+from onecycle.data.samples import butterflies_sample, planet_sample
+
+
+@pytest.fixture(scope="module")
+def butterflies(tmp_path_factory):
+    return butterflies_sample(tmp_path_factory.mktemp("b") / "set", n=60, size=64, layout="folders")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def trained(butterflies, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    size = ("--size", 48, "--bs", 16, "--epochs", 1, "--unfrozen-epochs", 2, "--lr", "0.005")
+    done = run("train", "images", butterflies, *size, "--pretrained", "no", "--out", out)
+    assert done.exit_code == 0, done.output
+    return out, done.output
+
+
+def test_training_leaves_a_model_and_plots(trained):
+    out, text = trained
+    names = {path.name for path in out.iterdir()}
+    assert {"model.safetensors", "batch.png", "losses.png", "confusion.png", "worst.png"} <= names
+    assert "accuracy" in text
+    assert "Banded_Glider" in text
+
+
+def test_predictions_go_into_a_csv_with_one_probability_per_class(trained, butterflies, tmp_path):
+    table = tmp_path / "answers.csv"
+    folder = butterflies / "valid" / "Eyed_Satyr"
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"hello")
+    done = run("predict", trained[0] / "model.safetensors", folder, broken, "--csv", table)
+    assert done.exit_code == 0
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [row["file"] for row in rows[:-1]] == sorted(map(str, folder.iterdir()))
+    shares = [float(rows[0][name]) for name in list(rows[0])[2:]]
+    assert len(shares) == 5
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert rows[0]["answer"] == list(rows[0])[2:][shares.index(max(shares))]
+    assert rows[-1]["answer"] == ""
+    assert "1 of" not in done.output
+    assert f"{len(rows) - 1} of {len(rows)} answers" in done.output
+
+
+def test_lr_find_prints_readings_and_draws_the_curve(butterflies, tmp_path):
+    done = run(
+        "lr-find", butterflies, "--size", 32, "--bs", 16, "--pretrained", "no", "--out", tmp_path
+    )
+    assert done.exit_code == 0, done.output
+    assert "suggestion" in done.output
+    assert (tmp_path / "lr.png").stat().st_size > 1000
+
+
+def test_errors_are_one_message_without_a_stack_trace(tmp_path):
+    done = run("train", "images", tmp_path / "nowhere")
+    assert done.exit_code == 2
+    assert "neither a folder nor a CSV file" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("words", [[], ["train"], ["predict"], ["demo", "planet"], ["lr-find"]])
+def test_every_command_explains_itself(words):
+    done = subprocess.run(
+        [sys.executable, "-m", "onecycle", *words, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--help" in done.stdout
+
+
+def test_the_demo_runs_all_its_steps_in_small(tmp_path):
+    stages = tuple((name, size // 4, frozen, 1, lr) for name, size, frozen, _, lr in demo.STAGES)
+    rows = demo.planet(tmp_path, tiles=50, seed=1, stages=stages)
+    assert list(rows) == ["128 frozen", "128 unfrozen", "256 frozen", "256 unfrozen"]
+    names = {path.name for path in tmp_path.iterdir()}
+    plots = {"batch.png", "lr.png", "losses.png", "per_label.png", "thresholds.png", "worst.png"}
+    assert plots | {"model.safetensors"} <= names
+
+
+def test_train_reads_a_csv_with_several_labels(tmp_path):
+    root = planet_sample(tmp_path / "set", n=40, n_test=2, size=64)
+    table = root / "train_v2.csv"
+    where = (
+        "--folder",
+        "train-jpg",
+        "--suffix",
+        ".jpg",
+        "--label-col",
+        "tags",
+        "--label-delim",
+        " ",
+    )
+    how = ("--size", 32, "--bs", 8, "--epochs", 0, "--unfrozen-epochs", 1, "--lr", 0.001)
+    done = run(
+        "train", "images", table, *where, *how, "--pretrained", "no", "--out", tmp_path / "out"
+    )
+    assert done.exit_code == 0, done.output
+    assert "fbeta" in done.output
+    assert (tmp_path / "out" / "per_label.csv").is_file()

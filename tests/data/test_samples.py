@@ -1,0 +1,92 @@
+"""The drawn sample sets: the same for the same seed, whole or not there, not told by colour."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from onecycle.core.errors import DataError
+from onecycle.data.samples import butterflies_sample, drawing, planet_sample
+
+
+def rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def colours(path):
+    pixels = cv2.imread(str(path)).reshape(-1, 3) / 255
+    return np.r_[pixels.mean(0), pixels.std(0)]
+
+
+def test_tiles_depend_on_the_seed_and_their_number_alone(tmp_path):
+    few = planet_sample(tmp_path / "few", n=3, n_test=1, size=48, seed=4)
+    many = planet_sample(tmp_path / "many", n=6, n_test=2, size=48, seed=4)
+    other = planet_sample(tmp_path / "other", n=3, n_test=1, size=48, seed=5)
+    for name in ("train-jpg/train_2.jpg", "test-jpg/test_0.jpg"):
+        assert (few / name).read_bytes() == (many / name).read_bytes()
+        assert (few / name).read_bytes() != (other / name).read_bytes()
+    assert rows(few / "train_v2.csv") == rows(many / "train_v2.csv")[:3]
+
+
+def test_the_layout_is_that_of_kaggles_planet_set(tmp_path):
+    root = planet_sample(tmp_path / "p", n=30, n_test=4, size=32)
+    table = rows(root / "train_v2.csv")
+    assert [row["image_name"] for row in table] == [f"train_{i}" for i in range(30)]
+    assert all((root / "train-jpg" / f"{row['image_name']}.jpg").is_file() for row in table)
+    assert len(list((root / "test-jpg").iterdir())) == 4 == len(rows(root / "test_truth.csv"))
+    weather = {"clear", "partly_cloudy", "haze", "cloudy"}
+    for row in table:
+        tags = row["tags"].split(" ")
+        assert len(weather & set(tags)) == 1
+        assert tags == ["cloudy"] or ("cloudy" not in tags and len(tags) >= 1)
+
+
+def test_a_complete_set_is_kept_and_anything_else_is_left_alone(tmp_path):
+    root = butterflies_sample(tmp_path / "b", n=5, size=32)
+    before = (root / "images" / "Banded_Glider_0.jpg").stat().st_mtime_ns
+    assert butterflies_sample(tmp_path / "b", n=5, size=32) == root
+    assert (root / "images" / "Banded_Glider_0.jpg").stat().st_mtime_ns == before
+    with pytest.raises(DataError, match="holds something else"):
+        butterflies_sample(tmp_path / "b", n=6, size=32)
+    assert (root / "images" / "Banded_Glider_0.jpg").is_file()
+
+
+def test_an_interrupted_drawing_leaves_nothing_that_looks_complete(tmp_path, monkeypatch):
+    def breaks(path: Path, values):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("onecycle.data.samples.planet.write_picture", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        planet_sample(tmp_path / "p", n=3, n_test=0, size=32)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_butterflies_come_by_name_and_by_folder(tmp_path):
+    named = butterflies_sample(tmp_path / "n", n=10, size=32)
+    assert (named / "images" / "Eyed_Satyr_8.jpg").is_file()
+    folders = butterflies_sample(tmp_path / "f", n=25, size=32, layout="folders")
+    assert len(list((folders / "train").rglob("*.jpg"))) == 20
+    assert len(list((folders / "valid").rglob("*.jpg"))) == 5
+    same = (named / "images" / "Eyed_Satyr_8.jpg").read_bytes()
+    assert (folders / "train" / "Eyed_Satyr" / "8.jpg").read_bytes() == same
+
+
+def test_colour_alone_does_not_tell_the_breeds(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    files = sorted((butterflies_sample(tmp_path / "b", n=250, size=48) / "images").iterdir())
+    labels = np.array([f.stem.rsplit("_", 1)[0] for f in files])
+    x = np.stack([colours(f) for f in files])
+    order = np.random.default_rng(0).permutation(len(x))
+    fit, held = order[:180], order[180:]
+    model = LogisticRegression(max_iter=2000).fit(x[fit], labels[fit])
+    assert model.score(x[held], labels[held]) < 0.5  # chance is .2, a small network reaches .95
+
+
+def test_noise_has_mean_zero_and_deviation_one():
+    drawn = drawing.noise(np.random.default_rng(3), 64, 5)
+    assert drawn.shape == (64, 64)
+    assert abs(drawn.mean()) < 1e-4
+    assert drawn.std() == pytest.approx(1, abs=1e-3)
