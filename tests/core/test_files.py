@@ -18,7 +18,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(target, half)
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["model.bin"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model.bin"]
 
 
 def test_a_write_makes_its_folders_and_replaces_the_old_file(tmp_path):
@@ -26,7 +26,7 @@ def test_a_write_makes_its_folders_and_replaces_the_old_file(tmp_path):
     for content in (b"one", b"two"):
         write_atomically(target, lambda path, content=content: path.write_bytes(content))
     assert target.read_bytes() == b"two"
-    assert os.listdir(target.parent) == ["model.bin"]
+    assert [p.name for p in target.parent.iterdir()] == ["model.bin"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such bits")

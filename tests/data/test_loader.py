@@ -71,13 +71,13 @@ def test_in_training_the_last_part_of_a_batch_is_dropped_and_no_item_comes_twice
     assert len(train) == 3  # 16 items
     seen = order(train)
     assert [len(batch) for batch in seen] == [5, 5, 5]
-    assert len(set(sum(seen, []))) == 15
+    assert len({place for batch in seen for place in batch}) == 15
 
 
 def test_what_is_dropped_differs_from_epoch_to_epoch(labelled):
     train = loader(labelled.train, bs=5)
-    left_out = {(set(range(16)) - set(sum(order(train), []))).pop() for _ in range(8)}
-    assert len(left_out) > 2
+    epochs = [{place for batch in order(train) for place in batch} for _ in range(8)]
+    assert len({(set(range(16)) - seen).pop() for seen in epochs}) > 2
 
 
 def test_in_validation_every_item_comes_once_in_its_order(labelled):

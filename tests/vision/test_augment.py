@@ -155,7 +155,7 @@ def test_a_transform_without_a_chance_rests_and_a_certain_one_does_not():
     rng = np.random.default_rng(0)
     assert all(augment.flip_lr(p=0).draw(rng) is None for _ in range(50))
     assert all(augment.flip_lr(p=1).draw(rng) is not None for _ in range(50))
-    with pytest.raises(UsageError, match="rotate: p is a probability, not 1.5"):
+    with pytest.raises(UsageError, match=r"rotate: p is a probability, not 1\.5"):
         augment.rotate(5.0, p=1.5)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import augment
@@ -12,8 +13,6 @@ from onecycle.vision.plan import draw_plan
 from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flattened
 from onecycle.vision.warp import exact, exact_plan, warp
-
-from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 
 FAMILY = {
     "rotate": lambda: augment.rotate((-180, 180)),

@@ -204,7 +204,7 @@ class DataBunch:
         Without `stats` they are computed from one training batch.
         """
         return self.with_task(
-            Task(self.task.input.normalized(stats, self), self.task.target)  # type: ignore[attr-defined]
+            Task(self.task.input.normalized(stats, self), self.task.target)
         )
 
     def with_threshold(self, thresh: float) -> Self:

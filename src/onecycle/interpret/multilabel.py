@@ -84,9 +84,10 @@ class MultiLabelInterpretation(Interpretation):
 
 def fbeta_curve(probabilities: Tensor, targets: Tensor, beta: float) -> list[float]:
     """Per-item F-beta at the thresholds .01, .02, ... .99."""
-    how = {"beta": beta, "sigmoid": False}
-    steps = _STEPS.tolist()
-    return [float(metrics.fbeta(probabilities, targets, thresh=t, **how)) for t in steps]
+    return [
+        float(metrics.fbeta(probabilities, targets, thresh=t, beta=beta, sigmoid=False))
+        for t in _STEPS.tolist()
+    ]
 
 
 def best_threshold(probabilities: Tensor, targets: Tensor, beta: float = 2.0) -> float:

@@ -23,7 +23,7 @@ def evaluate(
     Plain functions are averaged by items, those marked `whole_set` see everything at once, and
     objects with `reset`, `update` and `compute` (torchmetrics) are driven as they expect.
     """
-    tallies = [_Mean(loss_func)] if loss_func else []
+    tallies: list[_Mean | _Whole | _Stateful] = [_Mean(loss_func)] if loss_func else []
     tallies += [_tally(metric) for metric in metrics]
     count = 0
     for outputs, y in batches:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import TrainingError
 from onecycle.core.progress import bar
-from onecycle.data.task import Batches
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.engine import Engine
 
 Notify = Callable[[str], None]
 Validate = Callable[[Run], dict[str, Any]]
+
+
+class Passes(Protocol):
+    """Anything that can be iterated for batches (x, y), and counts them."""
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]: ...
+    def __len__(self) -> int: ...
 
 
 def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool = True) -> None:
@@ -73,7 +79,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
 
 
 def predict(
-    model: nn.Module, batches: Batches, engine: Engine, show: bool = False, label: str = ""
+    model: nn.Module, batches: Passes, engine: Engine, show: bool = False, label: str = ""
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(outputs, y) of each batch, float32, in evaluation mode; the model's mode is put back."""
     modes = [(module, module.training) for module in model.modules()]

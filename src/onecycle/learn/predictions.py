@@ -58,15 +58,15 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
         rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))
     if not rows:
         raise EmptyDataError("there is nothing to predict: the set has no items")
-    columns = (torch.cat(column) for column in zip(*rows, strict=True))
-    return Predictions(*columns, batches.dataset, learner.task)
+    probabilities, targets, losses = (torch.cat(column) for column in zip(*rows, strict=True))
+    return Predictions(probabilities, targets, losses, batches.dataset, learner.task)
 
 
 def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -> Any:
     """(answer, encoded answer, probabilities) of one item, and the picture itself if asked for."""
     batches = learner.data.single([item])
     (x, _) = next(iter(batches))
-    outputs, _ = next(iter(loop.predict(learner.model, _Ready(x), learner.engine)))
+    outputs, _ = next(iter(loop.predict(learner.model, OneBatch(x), learner.engine)))
     target = learner.task.target
     if thresh is not None:
         target = replace(target, thresh=thresh)  # type: ignore[type-var]
@@ -76,7 +76,7 @@ def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -
     return (learner.task.input.as_item(x[0]), *found) if return_x else found
 
 
-class _Ready:
+class OneBatch:
     """A loader of the one batch that is already there."""
 
     def __init__(self, x: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop
-from onecycle.learn.predictions import _Ready
+from onecycle.learn.predictions import OneBatch
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -32,7 +32,7 @@ def summary(learner: Learner) -> str:
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
         x = learner.data.one_batch(DatasetType.Train)[0][:1].to(learner.data.device)
-        list(loop.predict(learner.model, _Ready(x), learner.engine))
+        list(loop.predict(learner.model, OneBatch(x), learner.engine))
     finally:
         for hook in hooks:
             hook.remove()

@@ -110,8 +110,8 @@ def _small(name: str, pretrained: bool, **options: Any) -> nn.Module:
 
     options.pop("img_size", None)
     net = ResNet(
-        BasicBlock,
-        [2, 2, 2, 1],
+        BasicBlock,  # type: ignore[arg-type]  # timm annotates an instance where it wants the class
+        (2, 2, 2, 1),
         channels=(32, 64, 128, 256),
         stem_width=16,
         stem_type="deep",
@@ -119,7 +119,7 @@ def _small(name: str, pretrained: bool, **options: Any) -> nn.Module:
         global_pool="",
         **options,
     )
-    net.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    net.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}  # type: ignore[assignment]
     return net
 
 

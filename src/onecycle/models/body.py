@@ -114,7 +114,7 @@ def create_body(
         if not isinstance(file, bool):
             load_weights(net, file)
             if not own:  # what a file was trained with is not what timm's table says
-                net.pretrained_cfg = {}  # type: ignore[assignment]
+                net.pretrained_cfg = {}
     return Body(_cut(net, cut), size or (64, 64))
 
 

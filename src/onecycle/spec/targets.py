@@ -81,7 +81,7 @@ class CategorySpec(TargetSpec):
         return np.array(self.classes.index(_plain(label)), np.int64)
 
     def decode(self, probabilities: np.ndarray) -> Answer:
-        return self.answer(np.asarray(probabilities).argmax())
+        return self.answer(np.asarray(np.argmax(probabilities)))
 
     def answer(self, y: np.ndarray) -> Answer:
         index = int(y)

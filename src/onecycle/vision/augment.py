@@ -191,7 +191,7 @@ def rand_resize_crop(
     size: Any = None, max_scale: float = 2.0, ratios: tuple[float, float] = (0.75, 1.33)
 ) -> list[Transform]:
     """A part of the picture of random place, scale (up to `max_scale`) and shape."""
-    draws = {
+    draws: dict[str, Draw] = {
         "scale": Uniform(1.0, max_scale),
         "ratio": LogUniform(*ratios),
         "row_pct": Uniform(0, 1),

@@ -47,8 +47,8 @@ class TensorBoardLogger(Callback):
     order = 30
 
     def __init__(self, log_dir: str | Path = "runs/onecycle") -> None:
-        self.log_dir, self.writer = Path(log_dir), None
-        self.seen = 0
+        self.log_dir, self.seen = Path(log_dir), 0
+        self.writer: Any = None
 
     def before_fit(self, run: Run) -> None:
         """Open the log."""
@@ -58,7 +58,7 @@ class TensorBoardLogger(Callback):
             raise UsageError(
                 "TensorBoard is not installed: pip install 'onecycle[tensorboard]'"
             ) from error
-        self.writer: Any = SummaryWriter(self.log_dir)
+        self.writer = SummaryWriter(self.log_dir)
 
     def after_step(self, run: Run) -> None:
         """The batch's figures."""
