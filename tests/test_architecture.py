@@ -87,9 +87,23 @@ def test_import_onecycle_loads_nothing_heavy():
     assert loaded == "[]"
 
 
-def test_importing_vision_loads_no_plots():
-    code = "import sys\nfrom onecycle.vision import *\nprint('matplotlib.pyplot' in sys.modules)"
-    assert run(code) == "False"
+def test_what_few_users_need_is_imported_where_it_is_used():
+    """Plots, tables and logs are loaded by the function that needs them, not with the package."""
+    late = {"matplotlib", "pandas", "IPython", "tensorboard", "sklearn", "tqdm"}
+    early = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for name in imported(node)
+        if name.partition(".")[0] in late
+    ]
+    assert early == []
+
+
+def imported(statement):
+    if isinstance(statement, ast.ImportFrom):
+        return [statement.module or ""]
+    return [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
 
 
 def test_core_and_spec_import_where_torch_is_not_installed():

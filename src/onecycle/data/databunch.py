@@ -85,10 +85,13 @@ class DataBunch:
         return cls(src, Path("."), None, None, None, options)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
-        sides = ", ".join(
-            f"{name} {len(ds)}" for name, ds in (("train", self.train_ds), ("valid", self.valid_ds))
+        sides = f"{len(self.train_ds)} train, {len(self.valid_ds)} valid"
+        kinds = f"{type(self.task.input).__name__} -> {type(self.task.target).__name__}"
+        size = getattr(self.task.input, "size", None)
+        return (
+            f"{type(self).__name__}: {sides}, {len(self.test_ds or ())} test, {kinds}, "
+            f"size {size}, bs {self.batch_size}, on {self.device}"
         )
-        return f"DataBunch: {sides}, batch size {self.batch_size}, {self.task}"
 
     @property
     def task(self) -> Task:
@@ -203,9 +206,7 @@ class DataBunch:
 
         Without `stats` they are computed from one training batch.
         """
-        return self.with_task(
-            Task(self.task.input.normalized(stats, self), self.task.target)
-        )
+        return self.with_task(Task(self.task.input.normalized(stats, self), self.task.target))
 
     def with_threshold(self, thresh: float) -> Self:
         """The same with another decision threshold (`> thresh`) for several labels."""

@@ -78,15 +78,16 @@ class SplitItems:
         labeller: Labeller,
         label_cls: Any = None,
         classes: Sequence[Any] | None = None,
-        unknown: str = "error",
+        unknown: str | None = None,
     ) -> LabelledItems:
         """Label both sides, and fit the target on the training side only.
 
         `label_cls` is a kind of target (Category, ...) or one already set up; None infers it:
         real numbers -> Numbers, lists of tags -> MultiCategory, text and integers -> Category.
         A validation label unknown to the training side is an error, or with unknown="drop" its
-        item is left out with a warning.
+        item is left out with a warning; with `classes` given, items of others are left out.
         """
+        unknown = unknown or ("error" if classes is None else "drop")
         if unknown not in {"error", "drop"}:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
         sides = [(items, list(labeller(items))) for items in (self.train, self.valid)]
@@ -108,7 +109,7 @@ class SplitItems:
         label_cls: Any = None,
         label_delim: str | None = None,
         classes: Sequence[Any] | None = None,
-        unknown: str = "error",
+        unknown: str | None = None,
     ) -> LabelledItems:
         """From one column, one column of tags apart by `label_delim`, or several columns.
 
@@ -139,7 +140,7 @@ class SplitItems:
         func: Callable[[Any], Any],
         label_cls: Any = None,
         classes: Sequence[Any] | None = None,
-        unknown: str = "error",
+        unknown: str | None = None,
     ) -> LabelledItems:
         """`func(item)`."""
         return self.label(from_function(func), label_cls, classes, unknown)
@@ -150,7 +151,7 @@ class SplitItems:
         full_path: bool = False,
         label_cls: Any = None,
         classes: Sequence[Any] | None = None,
-        unknown: str = "error",
+        unknown: str | None = None,
     ) -> LabelledItems:
         """Group 1 of a regular expression on the item's path."""
         return self.label(from_pattern(pat, full_path), label_cls, classes, unknown)

@@ -20,6 +20,7 @@ from onecycle.learn import loop
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.callbacks.frozen_norm import FrozenNorm
 from onecycle.learn.callbacks.guard import FiniteLoss
+from onecycle.learn.callbacks.mixup import MixUp
 from onecycle.learn.callbacks.schedules import OneCycle
 from onecycle.learn.engine import Engine
 from onecycle.learn.evaluate import evaluate
@@ -50,7 +51,7 @@ class Trainer:
         opt_func: Callable[..., torch.optim.Optimizer] = AdamW,
         loss_func: Callable[..., Tensor] | None = None,
         metrics: Any = None,
-        wd: float = defaults.wd,
+        wd: float | None = None,
         true_wd: bool = True,
         bn_wd: bool = True,
         train_bn: bool = True,
@@ -64,7 +65,8 @@ class Trainer:
         self.opt_func, self._loss_func = opt_func, loss_func
         found = metrics if isinstance(metrics, list | tuple) else [metrics]
         self.metrics = [metric for metric in found if metric is not None]
-        self.wd, self.true_wd, self.bn_wd, self.train_bn = wd, true_wd, bn_wd, train_bn
+        self.wd = defaults.wd if wd is None else wd
+        self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
         self.path, self.model_dir = ListablePath(path or data.path), model_dir
         self.callbacks = list(callbacks)
         self.layer_groups = groups or layer_groups(self.model)
@@ -115,8 +117,6 @@ class Trainer:
         self._data = self._data.with_threshold(thresh)
         return self
 
-    # --- freezing and precision -------------------------------------------------------------
-
     def freeze_to(self, n: int) -> Self:
         """Train the layer groups from number `n` on (-1: the last); starts a fresh optimizer.
 
@@ -152,11 +152,14 @@ class Trainer:
         """Train and predict in 32-bit floats."""
         return self._to("fp32")
 
+    def mixup(self, alpha: float = 0.4) -> Self:
+        """Train on blends of two items from now on; see `MixUp`."""
+        self.callbacks.append(MixUp(alpha))
+        return self
+
     def _to(self, precision: str) -> Self:
         self.engine = Engine(self.data.device, precision)
         return self
-
-    # --- training ---------------------------------------------------------------------------
 
     def create_opt(self, lr: Rate, wd: float | None = None) -> GroupedOptimizer:
         """A fresh optimizer over what is not frozen."""
@@ -178,13 +181,14 @@ class Trainer:
     def fit(
         self,
         epochs: int,
-        lr: Rate = defaults.lr,
+        lr: Rate | None = None,
         wd: float | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Train for `epochs` at constant rates."""
         if epochs < 1:
             raise UsageError(f"train for at least one epoch, not {epochs}")
+        lr = defaults.lr if lr is None else lr
         rates = self.lr_range(lr)
         if self.opt is None:
             self.create_opt(lr, wd)
@@ -198,7 +202,7 @@ class Trainer:
     def fit_one_cycle(
         self,
         cyc_len: int,
-        max_lr: Rate = defaults.lr,
+        max_lr: Rate | None = None,
         moms: tuple[float, float] = (0.95, 0.85),
         div_factor: float = 25.0,
         pct_start: float = 0.3,
@@ -213,6 +217,7 @@ class Trainer:
         comes back.
         """
         final = final_div or div_factor * 1e4
+        max_lr = defaults.lr if max_lr is None else max_lr
         cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
         return self.fit(cyc_len, max_lr, wd, [*callbacks, cycle])
 

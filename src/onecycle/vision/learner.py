@@ -7,11 +7,11 @@ from pathlib import Path as PurePath
 from typing import Any
 from warnings import warn
 
-from torch import nn
+from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, OnecycleWarning
 from onecycle.core.paths import Path
-from onecycle.data.databunch import DataBunch
+from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.data.task import Task
@@ -24,8 +24,23 @@ from onecycle.models.head import create_head, init_layers
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points
+from onecycle.vision.tta import TTA
 
 TARGETS: dict[str, Any] = {t.kind: t for t in (Category, MultiCategory, Numbers, Mask, Points)}
+
+
+class ImageLearner(Learner):
+    """A learner on pictures."""
+
+    def TTA(  # noqa: N802 - the course's name
+        self,
+        beta: float | None = 0.4,
+        scale: float = 1.35,
+        ds_type: DatasetType = DatasetType.Valid,
+        with_loss: bool = False,
+    ) -> list[Tensor]:
+        """Probabilities from several looks at each picture; see `vision.tta.TTA`."""
+        return TTA(self, beta, scale, ds_type, with_loss)
 
 
 def create_cnn_model(
@@ -61,7 +76,7 @@ def cnn_learner(
     bn_final: bool = False,
     concat_pool: bool = True,
     **learner_options: Any,
-) -> Learner:
+) -> ImageLearner:
     """A learner on `base_arch` with a new head, frozen to the head if it is pretrained.
 
     `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
@@ -82,7 +97,7 @@ def cnn_learner(
         size,
     )
     groups = layer_groups(model, split_on)
-    learner = Learner(data, model, groups=groups, **learner_options)
+    learner = ImageLearner(data, model, groups=groups, **learner_options)
     if custom_head is None and cut is None and not isinstance(base_arch, nn.Module):
         learner.recipe = _recipe(base_arch, lin_ftrs, ps, bn_final, concat_pool, size)
     if pretrained:
@@ -113,7 +128,7 @@ def _recipe(
     }
 
 
-def load_cnn(path: str | PurePath) -> Learner:
+def load_cnn(path: str | PurePath) -> ImageLearner:
     """A learner for predicting, from a file that `learn.save` wrote, without its data.
 
     Raises CheckpointError for a file that is damaged, or whose model had parts of its own.
@@ -136,7 +151,7 @@ def load_cnn(path: str | PurePath) -> Learner:
     model.load_state_dict(weights)
     nothing = ImageList((), Path("."), given)
     side = LabelList(nothing, None, Task(given, target))
-    learner = Learner(DataBunch.for_prediction(LabelledItems(side, side, None)), model)
+    learner = ImageLearner(DataBunch.for_prediction(LabelledItems(side, side, None)), model)
     model.eval()
     return learner
 

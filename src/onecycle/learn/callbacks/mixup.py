@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from onecycle.learn.callback import Callback, Run
+from onecycle.learn.losses import per_item_loss
 
 
 class MixUp(Callback):
@@ -25,7 +26,7 @@ class MixUp(Callback):
         plain, partner = run.loss_func, run.y[other]
 
         def blended(outputs: Tensor, y: Tensor) -> Tensor:
-            each = [plain(outputs, labels, reduction="none") for labels in (y, partner)]
+            each = [per_item_loss(plain, outputs, labels) for labels in (y, partner)]
             return (each[0] * share + each[1] * (1 - share)).mean()
 
         run.loss_func = blended
