@@ -51,7 +51,7 @@ def test_a_databunch_answers_for_its_sides(data):
     picture, answer = data.valid_ds[5]
     assert (picture.shape, str(answer), answer.obj, answer.data) == ((3, 24, 24), "red", "red", 1)
     assert data.valid_ds.items[5].parent.name == "red"
-    assert "train 16, valid 8, batch size 4" in repr(data)
+    assert "16 train, 8 valid, 0 test, ImageInput -> Category" in repr(data)
     with pytest.raises(IndexError, match="item 16 of 16"):
         data.train_ds[16]
     assert len(list(data.valid_ds)) == 8

@@ -141,3 +141,13 @@ def test_a_batch_is_bytes_prepared_on_the_device(labelled):
         torch.int64,
     )
     assert 0 <= x.min() < x.max() <= 1
+
+
+def test_an_item_is_augmented_anew_in_every_epoch_and_alike_for_the_same_seed(labelled):
+    def shown(train):
+        return {s.source: s.x.tobytes() for batch in train.samples() for s in batch}
+
+    train, again = loader(labelled.train, bs=16), loader(labelled.train, bs=16)
+    first, second = shown(train), shown(train)
+    assert not any(first[source] == second[source] for source in first)
+    assert (shown(again), shown(again)) == (first, second)

@@ -241,3 +241,17 @@ def test_the_list_keeps_its_kind_through_filters(streets):
     assert type(items) is SegmentationItemList
     assert len(items) == 6
     assert type(ImageList.from_folder(streets).take([0])) is ImageList
+
+
+def test_verify_images_deletes_what_is_broken_and_shrinks_what_is_large(tmp_path):
+    from PIL import Image as PillowImage
+
+    PillowImage.new("RGB", (90, 30)).save(tmp_path / "wide.png")
+    PillowImage.new("RGB", (20, 30)).save(tmp_path / "small.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff and no more")
+    assert [p.name for p in verify_images(tmp_path, delete=True, max_size=45)] == ["broken.jpg"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.jpg", "wide.png"]
+    with PillowImage.open(tmp_path / "wide.png") as wide:
+        assert (wide.size, wide.format) == ((45, 15), "PNG")
+    with PillowImage.open(tmp_path / "small.jpg") as small:
+        assert small.size == (20, 30)

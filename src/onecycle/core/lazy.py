@@ -16,7 +16,8 @@ def lazy_names(
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = import_module(where[name])
-        return getattr(module, name, module)
+        is_module = where[name].endswith(f".{name}") and name not in vars(module)
+        return module if is_module else getattr(module, name)
 
     names = sorted(where)
     return get, lambda: names, names

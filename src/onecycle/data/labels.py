@@ -169,7 +169,7 @@ def _tags(value: Any, delimiter: str) -> Any:
     """A cell as a list of tags; a blank cell stays as it is, to be refused with its row."""
     if is_blank(value):
         return value
-    return [tag for tag in str(value).split(delimiter) if tag.strip()]
+    return [tag.strip() for tag in str(value).split(delimiter) if tag.strip()]
 
 
 def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:

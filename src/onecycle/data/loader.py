@@ -79,7 +79,7 @@ class Loader:
     def _positions(self, epoch: int) -> list[np.ndarray]:
         order = np.arange(len(self.dataset))
         if self.train:
-            order = generator(self.seed, epoch).permutation(order)
+            order = generator(self.seed, epoch, -1).permutation(order)
         starts = range(0, len(self) * self.batch_size, self.batch_size)
         return [order[start : start + self.batch_size] for start in starts]
 

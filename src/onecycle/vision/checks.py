@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,9 @@ from typing import Any
 
 from onecycle.core.defaults import defaults
 from onecycle.core.errors import ImageError, SizeError, listing
+from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
-from onecycle.spec.pixels import SUFFIXES, open_size, sniff, verify
+from onecycle.spec.pixels import FORMATS, SUFFIXES, open_size, sniff, verify
 
 _SHOW_FROM = 5000  # files; below that the check takes no time worth a bar
 
@@ -62,9 +62,16 @@ def _same_size(paths: Sequence[Any], sizes: Sequence[tuple[int, int]]) -> None:
 
 
 def verify_images(
-    path: str | Path, delete: bool = True, recurse: bool = False, max_workers: int | None = None
+    path: str | Path,
+    delete: bool = True,
+    max_workers: int | None = None,
+    max_size: int | None = None,
+    recurse: bool = False,
 ) -> list[Path]:
-    """Decode every picture of a folder; returns those that fail, and deletes them if asked to."""
+    """Decode every picture of a folder; returns those that fail, and deletes them if asked to.
+
+    With `max_size` pictures with a longer side are shrunk in place to that many pixels.
+    """
     folder = Path(path)
     entries = folder.rglob("*") if recurse else folder.iterdir()
     files = sorted(p for p in entries if p.suffix.lower() in SUFFIXES)
@@ -75,5 +82,19 @@ def verify_images(
         if fault:
             print(fault)
             if delete:
-                os.unlink(file)  # noqa: PTH108 - asked for by name
+                file.unlink()
+        elif max_size is not None:
+            _shrink(file, max_size)
     return bad
+
+
+def _shrink(file: Path, max_size: int) -> None:
+    """Write a picture anew with its longer side at `max_size`, upright, in its own format."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file, formats=FORMATS) as picture:
+        if max(picture.size) <= max_size:
+            return
+        kind, small = picture.format, ImageOps.exif_transpose(picture)
+    small.thumbnail((max_size, max_size))
+    write_atomically(file, lambda to: small.save(to, kind))

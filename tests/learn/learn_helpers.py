@@ -1,0 +1,90 @@
+"""What the tests of learning share: a tiny net, and everything about a learner that may change."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from onecycle.learn.learner import Learner
+from onecycle.models.groups import layer_groups
+
+HALF = ([0.5] * 3, [0.5] * 3)
+
+
+def tiny_net(n_outputs, seed=0, dropout=0.0):
+    """Three convolutions with batch norm and a head."""
+    torch.manual_seed(seed)
+    body = nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 10, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(10),
+        nn.ReLU(),
+    )
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(10)]
+    head += [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(body, nn.Sequential(*head, nn.Linear(10, n_outputs)))
+
+
+def tiny_learner(data, seed=0, dropout=0.0, **options):
+    """A learner on `tiny_net` with three layer groups: each convolution, and the head."""
+    net = tiny_net(data.c, seed, dropout)
+    groups = layer_groups(net, [net[0][3], net[1]])
+    return Learner(data, net, groups=groups, silent=True, **options)
+
+
+def weights(learn):
+    """Parameters and buffers, copied."""
+    return {k: v.detach().clone() for k, v in learn.model.state_dict().items()}
+
+
+def differences(ours, theirs):
+    """The names of the tensors that are not bit-identical."""
+    assert ours.keys() == theirs.keys()
+    return [k for k in ours if not torch.equal(ours[k], theirs[k])]
+
+
+def order_of(loader):
+    """The labels of the next pass, in their order; the loader stays where it is."""
+    state = loader.state()
+    labels = torch.cat([y for _, y in loader]).tolist()
+    loader.restore(state)
+    return labels
+
+
+def state_of(learn):
+    """Everything that looking must not change, as values that compare."""
+    words = np.random.get_state()
+    return {
+        "weights": {k: v.tolist() for k, v in learn.model.state_dict().items()},
+        "modes": [module.training for module in learn.model.modules()],
+        "trainable": [p.requires_grad for p in learn.model.parameters()],
+        "gradients": [p.grad is None for p in learn.model.parameters()],
+        "history": [dict(row) for row in learn.history],
+        "order": order_of(learn.data.train_dl),
+        "optimizer": (id(learn.opt), optimizer_state(learn)),
+        "torch": torch.get_rng_state().tolist(),
+        "numpy": (words[1].tolist(), *words[2:]),
+        "python": random.getstate(),
+        "inference": torch.is_inference_mode_enabled(),
+        "gradients on": torch.is_grad_enabled(),
+    }
+
+
+def optimizer_state(learn):
+    """The optimizer's tensors and rates as lists."""
+    if learn.opt is None:
+        return None
+    found = learn.opt.inner.state_dict()
+    state = {
+        i: {k: torch.as_tensor(v).tolist() for k, v in s.items()} for i, s in found["state"].items()
+    }
+    rates = [(g["lr"], g.get("betas"), g["wd"]) for g in found["param_groups"]]
+    return state, rates
+
+
+def changed(before, after):
+    """The names of what differs."""
+    return [name for name in before if before[name] != after[name]]

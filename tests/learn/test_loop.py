@@ -1,0 +1,181 @@
+"""A plain-torch loop, written out, moves every weight as `fit_one_cycle` does, step by step."""
+
+from math import cos, pi
+
+import pytest
+import torch
+from learn_helpers import tiny_learner, tiny_net
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from onecycle.learn.callback import Callback
+
+TOLERANCE = 1e-6
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+class Weights(Callback):
+    """Keeps all weights and buffers after each step."""
+
+    def __init__(self):
+        self.after = []
+
+    def after_step(self, run):
+        self.after.append({k: v.clone() for k, v in run.model.state_dict().items()})
+
+
+class Textbook:
+    """Plain torch: three groups, AdamW, and the 1cycle formulas."""
+
+    def __init__(self, n_outputs, wd, frozen=0, bn_wd=True):
+        self.net = tiny_net(n_outputs)
+        self.wd, self.bn_wd, self.frozen = wd, bn_wd, frozen
+        self.optimizer = None
+
+    def parts(self, rates):
+        """One part per group and kind: (parameters, rate, decay)."""
+        groups = [self.net[0][:3], self.net[0][3:], self.net[1]]
+        parts = []
+        for number, (group, rate) in enumerate(zip(groups, rates, strict=True)):
+            norms = [p for m in group.modules() if isinstance(m, NORMS) for p in m.parameters()]
+            others = [
+                p
+                for m in group.modules()
+                if not isinstance(m, NORMS)
+                for p in m._parameters.values()
+                if p is not None
+            ]
+            for p in others:
+                p.requires_grad = number >= self.frozen
+            kept = norms + ([] if number < self.frozen else others)
+            plain = [p for p in kept if not any(p is q for q in norms)]
+            parts.append(
+                {"params": norms, "weight_decay": self.wd if self.bn_wd else 0.0, "group": number}
+            )
+            if plain:
+                parts.append({"params": plain, "weight_decay": self.wd, "group": number})
+        return parts
+
+    def fit(self, data, epochs, rates, start=0.3):
+        """Weights after each step."""
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(self.parts(rates), lr=1.0, betas=(0.95, 0.99))
+        n = epochs * len(data.train_dl)
+        up = int(start * n)
+        step, found = 0, []
+        for _ in range(epochs):
+            self.net.train()
+            for x, y in data.train_dl:
+                if step < up:
+                    share = (1 + cos(pi * step / up)) / 2  # 1 at the start, 0 at the peak
+                    factor, momentum = 1 + (1 / 25 - 1) * share, 0.85 + 0.1 * share
+                else:
+                    share = (
+                        1 + cos(pi * (step - up) / (n - up))
+                    ) / 2  # 1 at the peak, 0 at the end
+                    factor = 1 / 250_000 + (1 - 1 / 250_000) * share
+                    momentum = 0.95 - 0.1 * share
+                for part in self.optimizer.param_groups:
+                    part["lr"] = rates[part["group"]] * factor
+                    part["betas"] = (momentum, 0.99)
+                loss = binary_cross_entropy_with_logits(self.net(x), y)
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                found.append({k: v.clone() for k, v in self.net.state_dict().items()})
+                step += 1
+        return found
+
+
+def compare(ours, theirs):
+    """Every tensor after every step, buffers included."""
+    assert len(ours) == len(theirs) > 0
+    for step, (mine, wanted) in enumerate(zip(ours, theirs, strict=True)):
+        assert mine.keys() == wanted.keys()
+        for name in mine:
+            torch.testing.assert_close(
+                mine[name], wanted[name], rtol=0, atol=TOLERANCE, msg=f"step {step}: {name}"
+            )
+
+
+def test_one_cycle_with_rates_by_depth(multi, multi_src, make_bunch):
+    learn, book, kept = tiny_learner(multi), Textbook(multi.c, 1e-2), Weights()
+    learn.fit_one_cycle(3, slice(1e-3, 4e-2), callbacks=[kept])
+    wanted = book.fit(make_bunch(multi_src), 3, [1e-3, 40**0.5 * 1e-3, 4e-2])
+    compare(kept.after, wanted)
+    assert len(wanted) == 9
+
+
+def test_frozen_groups_stay_and_their_batch_norm_learns(multi, multi_src, make_bunch):
+    learn, book, kept = tiny_learner(multi), Textbook(multi.c, 0.1, frozen=2), Weights()
+    start = {k: v.clone() for k, v in learn.model.state_dict().items()}
+    learn.freeze()
+    learn.fit_one_cycle(2, slice(3e-2), wd=0.1, callbacks=[kept])
+    compare(kept.after, book.fit(make_bunch(multi_src), 2, [3e-3, 3e-3, 3e-2]))
+    last = kept.after[-1]
+    moved = {k for k in last if not torch.equal(start[k], last[k])}
+    assert not moved & {"0.0.weight", "0.3.weight"}
+    assert {"0.1.weight", "0.4.bias", "0.1.running_mean", "1.2.weight", "1.3.weight"} <= moved
+
+
+def test_the_optimizer_goes_on_in_a_second_fit(multi, multi_src, make_bunch):
+    learn, book = tiny_learner(multi), Textbook(multi.c, 1e-2)
+    other, kept = make_bunch(multi_src), Weights()
+    learn.fit_one_cycle(2, 1e-2, callbacks=[kept])
+    learn.fit_one_cycle(1, slice(1e-4, 1e-2), callbacks=[kept])
+    wanted = book.fit(other, 2, [1e-2] * 3) + book.fit(other, 1, [1e-4, 1e-3, 1e-2])
+    compare(kept.after, wanted)
+
+
+@pytest.mark.parametrize("bn_wd", [False, True])
+def test_decay_spares_batch_norm_where_it_is_told_to(multi, multi_src, make_bunch, bn_wd):
+    learn, kept = tiny_learner(multi, wd=0.5, bn_wd=bn_wd), Weights()
+    learn.fit_one_cycle(1, 2e-2, callbacks=[kept])
+    wanted = Textbook(multi.c, 0.5, bn_wd=bn_wd).fit(make_bunch(multi_src), 1, [2e-2] * 3)
+    compare(kept.after, wanted)
+    other = Textbook(multi.c, 0.5, bn_wd=not bn_wd).fit(make_bunch(multi_src), 1, [2e-2] * 3)
+    with pytest.raises(AssertionError):
+        compare(kept.after, other)
+
+
+def test_a_fresh_optimizer_after_unfreezing(multi, multi_src, make_bunch):
+    learn, kept = tiny_learner(multi), Weights()
+    book, other = Textbook(multi.c, 1e-2, frozen=2), make_bunch(multi_src)
+    learn.freeze()
+    learn.fit_one_cycle(1, 1e-2, callbacks=[kept])
+    wanted = book.fit(other, 1, [1e-2] * 3)
+    learn.unfreeze()
+    learn.fit_one_cycle(1, 1e-3, callbacks=[kept])
+    book.optimizer, book.frozen = None, 0
+    compare(kept.after, wanted + book.fit(other, 1, [1e-3] * 3))
+
+
+def test_without_true_decay_the_optimizers_own_term_is_used(multi, multi_src, make_bunch):
+    learn = tiny_learner(multi, wd=0.3, true_wd=False)
+    learn.fit(1, 1e-2)
+    net = tiny_net(multi.c)
+    plain = torch.optim.Adam(net.parameters(), lr=1e-2, betas=(0.9, 0.99), weight_decay=0.3)
+    for x, y in make_bunch(multi_src).train_dl:
+        plain.zero_grad()
+        binary_cross_entropy_with_logits(net(x), y).backward()
+        plain.step()
+    compare([learn.model.state_dict()], [net.state_dict()])
+
+
+def test_the_decay_of_one_fit_is_not_that_of_the_next(multi):
+    learn = tiny_learner(multi, wd=1e-2)
+    learn.fit(1, 1e-3, wd=0.0)
+    assert {part["wd"] for part in learn.opt.param_groups} == {0.0}
+    learn.fit(1, 1e-3, wd=0.2)
+    assert {part["wd"] for part in learn.opt.param_groups} == {0.2}
+    learn.fit(1, 1e-3)
+    assert {part["wd"] for part in learn.opt.param_groups} == {1e-2}
+
+
+def test_the_recorder_holds_the_rates_and_momenta_that_were_used(multi):
+    learn = tiny_learner(multi)
+    learn.fit_one_cycle(2, slice(1e-3, 1e-2))
+    assert learn.recorder.lrs[0] == pytest.approx(1e-2 / 25)
+    assert learn.recorder.lrs[1] == pytest.approx(1e-2, rel=1e-9)  # int(.3 * 6) = 1 step up
+    assert learn.recorder.moms[:2] == pytest.approx([0.95, 0.85])
+    assert len(learn.recorder.lrs) == len(learn.recorder.losses) == 6
