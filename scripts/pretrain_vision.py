@@ -104,9 +104,10 @@ def scene(bank: art.Bank, seed: list[int]) -> tuple[art.Bytes, art.Bytes]:
     return art.spoil(rng, image), names[:, ::2, ::2]
 
 
-def draw_scenes(bank: art.Bank, seed: list[int], count: int, pool: ThreadPoolExecutor) -> Scenes:
+def draw_scenes(bank: art.Bank, seed: list[int], count: int, threads: int) -> Scenes:
     """Draw `count` scenes, each from its own random numbers."""
-    drawn = list(pool.map(lambda index: scene(bank, [*seed, index]), range(count)))
+    with ThreadPoolExecutor(threads) as pool:
+        drawn = list(pool.map(lambda index: scene(bank, [*seed, index]), range(count)))
     images = np.stack([image for image, _ in drawn]).transpose(0, 3, 1, 2)
     return Scenes(torch.from_numpy(images), torch.from_numpy(np.stack([n for _, n in drawn])))
 
@@ -207,13 +208,12 @@ def cell_accuracy(student: Student, scenes: Scenes, size: int) -> float:
 def batches(bank: art.Bank, options: argparse.Namespace) -> Iterator[Scenes]:
     """Batches of scenes without end: draw a pool, go through it a few times, draw the next."""
     chance, turn = torch.Generator().manual_seed(options.seed), 0
-    with ThreadPoolExecutor(options.threads) as pool:
-        while True:
-            scenes = draw_scenes(bank, [options.seed, 2, turn], 3072, pool)
-            for _ in range(3):
-                for rows in torch.randperm(3072, generator=chance).split(options.batch):
-                    yield Scenes(scenes.images[rows], scenes.names[rows])
-            turn += 1
+    while True:
+        scenes = draw_scenes(bank, [options.seed, 2, turn], 3072, options.threads)
+        for _ in range(3):
+            for rows in torch.randperm(3072, generator=chance).split(options.batch):
+                yield Scenes(scenes.images[rows], scenes.names[rows])
+        turn += 1
 
 
 def train(student: Student, options: argparse.Namespace, say: Say) -> int:
@@ -221,8 +221,7 @@ def train(student: Student, options: argparse.Namespace, say: Say) -> int:
     began, bank, average = time.monotonic(), art.draw_bank(options.seed), 0.0
     optimizer = torch.optim.AdamW(student.parameters(), lr=0, weight_decay=0.02)
     chance = torch.Generator().manual_seed(options.seed + 1)
-    with ThreadPoolExecutor(options.threads) as pool:
-        unseen = draw_scenes(bank, [options.seed, 3], 512, pool)
+    unseen = draw_scenes(bank, [options.seed, 3], 512, options.threads)
     for step, scenes in enumerate(batches(bank, options)):
         minutes = (time.monotonic() - began) / 60
         done = max(step / options.steps, minutes / options.minutes)

@@ -78,7 +78,7 @@ class Textbook:
                 for part in self.optimizer.param_groups:
                     part["lr"] = rates[part["group"]] * factor
                     part["betas"] = (momentum, 0.99)
-                loss = binary_cross_entropy_with_logits(self.net(x), y)
+                loss = binary_cross_entropy_with_logits(self.net(x), y, reduction="none").mean()
                 self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()

@@ -24,7 +24,7 @@ Stage = tuple[str, int, bool, int, slice]  # name, side in pixels, frozen, epoch
 STAGES: tuple[Stage, ...] = (
     ("128 frozen", 128, True, 4, slice(1e-2)),
     ("128 unfrozen", 128, False, 6, slice(1e-3, 5e-3)),
-    ("256 frozen", 256, True, 2, slice(3e-3)),
+    ("256 frozen", 256, True, 2, slice(2e-3)),
     ("256 unfrozen", 256, False, 4, slice(3e-4, 3e-3)),
 )
 
@@ -51,7 +51,7 @@ def planet(
     print(f"suggested learning rate for the new head: {curve.suggestion:.1e}")
     rows = {}
     for name, size, frozen, epochs, rates in stages:
-        print(f"\n{name} pixels")
+        print(f"\n{name}")
         learn.data = data_at(src, size, seed)
         learn.freeze() if frozen else learn.unfreeze()
         learn.fit_one_cycle(epochs, rates)

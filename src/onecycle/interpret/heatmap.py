@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -27,8 +29,8 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
             features = model[0](x).float()
         features.requires_grad_()
         with torch.enable_grad():
-            outputs = model[1](features)
-            score = _score(outputs[0])
+            outputs = model[1:](features)
+            score = _score(outputs[0], predictions.said(index).data)
             (gradient,) = torch.autograd.grad(score, features)
     finally:
         for module, training in modes:
@@ -38,7 +40,8 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
     return (looked / looked.max().clamp(min=1e-8)).cpu().numpy()
 
 
-def _score(outputs: Tensor) -> Tensor:
-    """The outputs above zero together, or else the largest."""
-    said = outputs[outputs > 0]
-    return said.sum() if len(said) else outputs.max()
+def _score(outputs: Tensor, answer: Any) -> Tensor:
+    """The outputs of the answer (a class, or marks of several) together, or else the largest."""
+    chosen = torch.as_tensor(answer, device=outputs.device)
+    said = outputs[chosen.bool().flatten() if chosen.ndim else chosen]
+    return said.sum() if said.numel() else outputs.max()

@@ -93,4 +93,4 @@ def fbeta_curve(probabilities: Tensor, targets: Tensor, beta: float) -> list[flo
 def best_threshold(probabilities: Tensor, targets: Tensor, beta: float = 2.0) -> float:
     """The threshold of .01, .02, ... .99 with the best per-item F-beta."""
     curve = fbeta_curve(probabilities, targets, beta)
-    return float(_STEPS[max(range(len(curve)), key=curve.__getitem__)])
+    return (1 + max(range(len(curve)), key=curve.__getitem__)) / 100

@@ -30,6 +30,7 @@ _MODEL, _OPT = "model.", "opt."
 
 def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
     """Write the learner's state; returns the path."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = checkpoint_path(learner, file)
@@ -43,16 +44,17 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
         "task": task_to_json(learner.task.input, learner.task.target),  # type: ignore[arg-type]
         "history": learner.history,
         "recipe": learner.recipe,
-        "sha256": digest(tensors),
+        "trained": learner.opt and sum(len(p["params"]) for p in learner.opt.param_groups),
     }
+    text = json.dumps(about, default=str)
+    metadata = {"onecycle": text, "sha256": digest(tensors, text)}
     try:
-        write_atomically(
-            path, lambda to: save_file(tensors, to, {"onecycle": json.dumps(about, default=str)})
-        )
-    except OSError as error:
+        write_atomically(path, lambda to: save_file(tensors, to, metadata))
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
-            f"{path} cannot be written ({error.strerror or error}); an older file there is as it "
-            "was. Set learn.path or learn.model_dir to a folder with room that you may write to"
+            f"{path} cannot be written ({reason}); an older file there is as it was. Set "
+            "learn.path or learn.model_dir to a folder with room that you may write to"
         ) from error
     return path
 
@@ -68,7 +70,7 @@ def load(learner: Learner, file: str | Path, with_opt: bool, strict: bool) -> No
     stored = {k.removeprefix(_OPT): v for k, v in tensors.items() if k.startswith(_OPT)}
     learner.opt = None
     if with_opt and stored:
-        _restore_optimizer(learner, stored, path)
+        _restore_optimizer(learner, stored, about["trained"], path)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -80,7 +82,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: no such file; saved here are: {listing(near) or 'none'}")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("onecycle", "{}"))
+            metadata = file.metadata() or {}
+            about = json.loads(metadata.get("onecycle", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own kind for each fault of the header
         raise CheckpointError(f"{path}: damaged, or no checkpoint at all ({error})") from error
@@ -91,7 +94,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     if about["format"] > FORMAT:
         raise CheckpointError(f"{path}: written by a newer onecycle ({about.get('onecycle')})")
-    if about.get("sha256") != digest(tensors):
+    if metadata.get("sha256") != digest(tensors, metadata["onecycle"]):
         raise CheckpointError(f"{path}: damaged: its content does not match its digest")
     return about, tensors
 
@@ -103,12 +106,13 @@ def checkpoint_path(learner: Learner, file: str | Path) -> Path:
     return Path(learner.path) / learner.model_dir / name
 
 
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names and bytes, in the order of the names."""
-    total = sha256()
+def digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """SHA-256 over the JSON part, and names, kinds and bytes of the tensors."""
+    total = sha256(text.encode())
     for name in sorted(tensors):
-        total.update(name.encode())
-        total.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
@@ -121,7 +125,9 @@ def _optimizer_tensors(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tens
     }
 
 
-def _restore_optimizer(learner: Learner, stored: Mapping[str, Tensor], path: Path) -> None:
+def _restore_optimizer(
+    learner: Learner, stored: Mapping[str, Tensor], trained: int, path: Path
+) -> None:
     """Fill a fresh optimizer; if it has another shape (other groups frozen), say so and go on."""
     optimizer = learner.create_opt(1e-3)
     wanted = optimizer.inner.state_dict()
@@ -135,7 +141,7 @@ def _restore_optimizer(learner: Learner, stored: Mapping[str, Tensor], path: Pat
         and all(v.ndim == 0 or v.shape == parameters[index].shape for v in values.values())
         for index, values in state.items()
     )
-    if not fits or len(state) != len(parameters):
+    if not fits or trained != len(parameters):
         learner.opt = None
         message = f"{path}: the saved optimizer is of other frozen groups; it starts afresh"
         warn(message, OnecycleWarning, stacklevel=4)

@@ -24,7 +24,8 @@ def evaluate(
     objects with `reset`, `update` and `compute` (torchmetrics) are driven as they expect.
     """
     tallies: list[_Mean | _Whole | _Stateful] = [_Mean(loss_func)] if loss_func else []
-    tallies += [_tally(metric) for metric in metrics]
+    with untouched(torch):
+        tallies += [_tally(metric) for metric in metrics]
     count = 0
     for outputs, y in batches:
         count += len(y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,8 +24,10 @@ class Learner(Trainer):
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
         """[loss, *metrics] on the validation set, or on another loader."""
         wanted = self.metrics if metrics is None else metrics
-        pairs = loop.predict(self.model, dl or self.data.dl(DatasetType.Valid), self.engine)
-        return evaluate(pairs, self.loss_func, wanted if isinstance(wanted, list) else [wanted])
+        wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+        batches = self.data.dl(DatasetType.Valid) if dl is None else dl
+        with closing(loop.predict(self.model, batches, self.engine)) as pairs:
+            return evaluate(pairs, self.loss_func, wanted)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything the model says about one side, in the side's order."""

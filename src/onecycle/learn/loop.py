@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
@@ -29,8 +30,15 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
     ordered = sorted(callbacks, key=lambda callback: callback.order)
 
     def notify(moment: str) -> None:
+        """Tell every callback, also where one of them asks to stop."""
+        stop = None
         for callback in ordered:
-            getattr(callback, moment)(run)
+            try:
+                getattr(callback, moment)(run)
+            except StopFit as asked:
+                stop = asked
+        if stop is not None:
+            raise stop
 
     first = run.epoch
     try:
@@ -52,7 +60,9 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
         ) from error
     finally:
         run.optimizer.zero_grad()
-        notify("after_fit")
+        with ExitStack() as ends:  # each has its turn, whatever happens in the ones before
+            for callback in reversed(ordered):
+                ends.callback(callback.after_fit, run)
 
 
 def train_epoch(run: Run, notify: Notify, show: bool) -> None:
@@ -80,14 +90,18 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
 
 def predict(
     model: nn.Module, batches: Passes, engine: Engine, show: bool = False, label: str = ""
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(outputs, y) of each batch, float32, in evaluation mode; the model's mode is put back."""
+) -> Generator[tuple[Tensor, Tensor]]:
+    """(outputs, y) of each batch, float32, in evaluation mode.
+
+    The model's mode is put back at the end, or when the generator is closed.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode():
-            for x, y in bar(batches, len(batches), label, show):
-                yield engine.forward(model, x), y
+        for x, y in bar(batches, len(batches), label, show):
+            with torch.no_grad():
+                outputs = engine.forward(model, x)
+            yield outputs, y
     finally:
         for module, training in modes:
             module.training = training

@@ -13,6 +13,7 @@ from onecycle.core.draw import axes
 
 FLAT = 0.05  # a curve that varies less than this before it rises is flat
 RISE = 1.1  # a loss this many times the minimum shoots up
+SMOOTHING = 0.98  # of the running average that the losses are
 
 
 @dataclass(frozen=True)
@@ -24,36 +25,41 @@ class RateCurve:
 
     @property
     def steepest(self) -> float:
-        """The rate where the loss falls fastest per step of the logarithm."""
+        """The rate where the loss falls fastest per step of the logarithm.
+
+        Measured on means of a tenth of the curve, and weighted by the batches that a value
+        averages: the first few are so noisy that their steps would win.
+        """
         start, stop = self._window(10, 5)
-        losses = np.array(self.losses[start:stop], dtype=np.float64)
+        losses = np.array(self._finite()[start:stop], dtype=np.float64)
         if len(losses) < 2:
             return self.rates[0]
-        return self.rates[start + int(np.argmin(np.gradient(losses)))]
+        width = max(1, len(losses) // 10)
+        means = np.convolve(losses, np.ones(width) / width, "valid")
+        first = start + width // 2
+        seen = 1 - SMOOTHING ** np.arange(first + 1, first + len(means) + 1)
+        return self.rates[first + int(np.argmin(np.gradient(means) * seen))]
 
     @property
     def minimum(self) -> float:
         """A tenth of the rate of the smallest loss."""
-        losses = self._finite()
-        return self.rates[int(np.argmin(losses))] / 10
+        return self.rates[self._lowest()] / 10
 
     @property
     def shoots_up(self) -> float | None:
-        """The rate after the minimum so far at which the loss first exceeds 1.1 times it."""
-        lowest = float("inf")
-        for rate, loss in zip(self.rates, self.losses, strict=True):
-            if not isfinite(loss) or loss > RISE * lowest:
-                return rate
-            lowest = min(lowest, loss)
-        return None
+        """The rate after the minimum at which the loss first exceeds 1.1 times it."""
+        lowest = self._lowest()
+        limit = RISE * self.losses[lowest]
+        later = zip(self.rates[lowest:], self.losses[lowest:], strict=True)
+        return next((rate for rate, loss in later if not loss <= limit), None)
 
     @property
     def is_flat(self) -> bool:
         """Whether the loss varies less than 5 % before it shoots up."""
-        end = self.rates.index(self.shoots_up) if self.shoots_up else len(self.rates)
-        before = self.losses[: max(1, end)]
-        # the climb towards the rise belongs to the rise, not to the flat part
-        before = before[: int(np.argmin(before)) + 1]
+        lowest = self._lowest()
+        start = min(self._window(10, 5)[0], lowest)  # the first values average too few batches
+        # the climb from the minimum belongs to the rise, not to the flat part
+        before = self.losses[start : lowest + 1]
         return max(before) - min(before) < FLAT * max(before)
 
     @property
@@ -101,6 +107,10 @@ class RateCurve:
         """The part of the curve to look at; of a short curve all of it."""
         short = len(self.rates) < 2 * (skip_start + skip_end)
         return (0, len(self.rates)) if short else (skip_start, len(self.rates) - skip_end)
+
+    def _lowest(self) -> int:
+        """Where the smallest loss is."""
+        return int(np.argmin(self._finite()))
 
     def _finite(self) -> Sequence[float]:
         """The losses up to the first that is not a number."""

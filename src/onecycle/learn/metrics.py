@@ -6,7 +6,7 @@ Several labels and other kinds pass through the activation that the docstring na
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,6 +43,15 @@ def name_of(metric: Any) -> str:
     if isinstance(metric, partial):
         return name_of(metric.func)
     return str(getattr(metric, "__name__", None) or type(metric).__name__).lower()
+
+
+def names_of(metrics: Sequence[Any]) -> list[str]:
+    """One column name for each metric; a name that is taken is numbered."""
+    names: list[str] = []
+    for name in map(name_of, metrics):
+        taken = sum(other.partition(" ")[0] == name for other in names)
+        names.append(f"{name} {taken + 1}" if taken else name)
+    return names
 
 
 def needs_whole_set(metric: Any) -> bool:

@@ -42,14 +42,11 @@ class GroupedOptimizer:
             for norms in (False, True):
                 chosen = [p for p in trainable if (id(p) in spared) is norms]
                 if chosen:
-                    decay = 0.0 if norms else wd
-                    own = 0.0 if true_wd else decay
-                    parts.append(
-                        {"params": chosen, "weight_decay": own, "wd": decay, "group": index}
-                    )
+                    parts.append({"params": chosen, "group": index, "decays": not norms})
         if not parts:
             raise TrainingError("every parameter is frozen: unfreeze() or freeze_to() first")
         self.inner = opt_func(parts)
+        self.set_wd(wd)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -83,9 +80,8 @@ class GroupedOptimizer:
     def set_wd(self, wd: float) -> None:
         """Another weight decay for all parts that decay at all."""
         for part in self.param_groups:
-            if part["wd"]:
-                part["wd"] = wd
-                part["weight_decay"] = 0.0 if self.true_wd else wd
+            part["wd"] = wd if part["decays"] else 0.0
+            part["weight_decay"] = 0.0 if self.true_wd else part["wd"]
 
     @torch.no_grad()
     def decay(self) -> None:

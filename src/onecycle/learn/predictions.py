@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,10 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
     """Run the model over a loader that keeps the set's order."""
     target, labelled = learner.task.target, batches.dataset.labels is not None
     rows = []
-    for outputs, y in loop.predict(learner.model, batches, learner.engine):
-        losses = target.loss(outputs, y, "none") if labelled else torch.zeros(len(outputs))
-        rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))
+    with closing(loop.predict(learner.model, batches, learner.engine)) as pairs:
+        for outputs, y in pairs:
+            losses = target.loss(outputs, y, "none") if labelled else torch.zeros(len(outputs))
+            rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))
     if not rows:
         raise EmptyDataError("there is nothing to predict: the set has no items")
     probabilities, targets, losses = (torch.cat(column) for column in zip(*rows, strict=True))
@@ -69,7 +71,7 @@ def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -
     outputs, _ = next(iter(loop.predict(learner.model, OneBatch(x), learner.engine)))
     target = learner.task.target
     if thresh is not None:
-        target = replace(target, thresh=thresh)  # type: ignore[type-var]
+        target = learner.data.with_threshold(thresh).task.target
     probabilities = target.activate(outputs)[0].cpu()
     answer = target.decode(probabilities.numpy())
     found = answer, torch.as_tensor(answer.data), probabilities

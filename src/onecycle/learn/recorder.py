@@ -9,13 +9,13 @@ from onecycle.core.draw import axes, grid
 from onecycle.core.errors import UsageError
 from onecycle.core.progress import Table, clock
 from onecycle.learn.callback import Callback, Run
-from onecycle.learn.lr_curve import RateCurve
+from onecycle.learn.lr_curve import SMOOTHING, RateCurve
 
 
 class Smooth:
     """An exponential moving average without a start-up bias."""
 
-    def __init__(self, beta: float = 0.98) -> None:
+    def __init__(self, beta: float = SMOOTHING) -> None:
         self.beta, self.count, self.average = beta, 0, 0.0
 
     def add(self, value: float) -> float:

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import cos, pi
+from math import cos, inf, pi
 from typing import Any
 
 from onecycle.core.errors import UsageError
@@ -38,8 +37,20 @@ def rates_by_group(lr: Any, n_groups: int) -> list[float]:
     A number: the same for all. `slice(b)`: b for the last group, b/10 for the others.
     `slice(a, b)`: geometric from a (first group) to b (last). A sequence: one per group.
     """
+    try:
+        rates = _rates(lr, n_groups)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"learning rates are numbers above 0, not {lr!r}") from error
+    if len(rates) != n_groups:
+        raise UsageError(f"{len(rates)} learning rates for {n_groups} layer groups")
+    if not all(0 < rate < inf for rate in rates):
+        raise UsageError(f"learning rates are finite numbers above 0, not {lr}")
+    return rates
+
+
+def _rates(lr: Any, n_groups: int) -> list[float]:
     if not isinstance(lr, slice):
-        rates = [float(v) for v in lr] if isinstance(lr, Sequence) else [float(lr)] * n_groups
+        rates = [float(v) for v in lr] if hasattr(lr, "__len__") else [float(lr)] * n_groups
     elif lr.start is None:
         rates = [float(lr.stop) / 10] * (n_groups - 1) + [float(lr.stop)]
     else:
@@ -47,8 +58,4 @@ def rates_by_group(lr: Any, n_groups: int) -> list[float]:
         depth = max(1, n_groups - 1)
         rates = [float(lr.start) * ratio ** (i / depth) for i in range(n_groups)]
         rates[-1] = float(lr.stop)
-    if len(rates) != n_groups:
-        raise UsageError(f"{len(rates)} learning rates for {n_groups} layer groups")
-    if not all(rate > 0 for rate in rates):
-        raise UsageError(f"learning rates are above 0, not {lr}")
     return rates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ from onecycle.learn.engine import Engine
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.lr_finder import find_lr
-from onecycle.learn.metrics import name_of
+from onecycle.learn.metrics import names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
@@ -75,10 +75,10 @@ class Trainer:
         self.opt: GroupedOptimizer | None = None
         self.history: list[dict[str, Any]] = []
         self.recipe: dict[str, Any] | None = None
-        self.recorder = Recorder([name_of(metric) for metric in self.metrics])
+        self.recorder = Recorder(names_of(self.metrics))
 
     def __getattr__(self, name: str) -> Any:
-        if not self.__dict__:
+        if not self.__dict__ and not name.startswith("__"):
             raise UsageError("this Learner was destroyed: make a new one")
         raise AttributeError(f"a Learner has no attribute {name!r}")
 
@@ -194,8 +194,7 @@ class Trainer:
             self.create_opt(lr, wd)
         assert self.opt is not None
         self.opt.set_rates(rates)
-        if wd is not None:
-            self.opt.set_wd(wd)
+        self.opt.set_wd(self.wd if wd is None else wd)
         self.run_fit(epochs, callbacks, validate=self.data.valid_dl is not None)
         return self
 
@@ -256,9 +255,9 @@ class Trainer:
 
     def _validation(self, run: Run) -> dict[str, Any]:
         assert self.data.valid_dl is not None
-        pairs = loop.predict(self.model, self.data.valid_dl, self.engine)
-        values = evaluate(pairs, self.loss_func, self.metrics)
-        names = ["valid_loss", *(name_of(metric) for metric in self.metrics)]
+        with closing(loop.predict(self.model, self.data.valid_dl, self.engine)) as pairs:
+            values = evaluate(pairs, self.loss_func, self.metrics)
+        names = ["valid_loss", *self.recorder.metric_names]
         return dict(zip(names, values, strict=True))
 
     def lr_find(

@@ -58,7 +58,8 @@ def load_weights(net: nn.Module, path: str | Path) -> None:
     given = {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
     matched = {k: given[k] for k in wanted if k in given}
     lost = [k for k in wanted if k not in given and not k.startswith(_CLASSIFIERS)]
-    if lost:
+    extra = [k for k in given if k not in wanted and not k.startswith(_CLASSIFIERS)]
+    if lost or extra:
         matched = _by_order(wanted, given, path)
     wrong = [k for k, v in matched.items() if v.shape != wanted[k].shape]
     if wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import NoReturn
 
 from torch import Tensor
 
@@ -23,11 +24,24 @@ class FiniteLoss(Callback):
         """Raise DivergedError at the first loss that is not a number, weights put back."""
         if isfinite(run.loss_value):
             return
-        cause = _cause(run)
+        where = f"in epoch {run.epoch}, step {run.step}"
+        self._give_up(run, f"the loss became {run.loss_value} {where}", _cause(run))
+
+    def before_validate(self, run: Run) -> None:
+        """Raise as well where the last steps left weights that are not numbers."""
+        if all(bool(p.isfinite().all()) for p in run.model.parameters()):
+            return
+        where = f"in epoch {run.epoch}, step {run.step - 1} or before"
+        cause = "gradients overflowed, so the rate is probably too high: try a tenth"
+        self._give_up(run, f"the weights are no longer numbers {where}", cause)
+
+    def _give_up(self, run: Run, what: str, cause: str) -> NoReturn:
+        """Put the weights back, forget the optimizer's averages of broken steps, and raise."""
         run.model.load_state_dict(self.kept)
+        run.optimizer.inner.state.clear()
         raise DivergedError(
-            f"the loss became {run.loss_value} in epoch {run.epoch}, step {run.step}, at learning "
-            f"rate {run.optimizer.rates()[-1]:.2e}: {cause}. The weights are those before the epoch"
+            f"{what}, at learning rate {run.optimizer.rates()[-1]:.2e}: {cause}. The weights are "
+            "those before the epoch"
         )
 
     def after_fit(self, run: Run) -> None:

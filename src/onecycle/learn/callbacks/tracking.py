@@ -25,7 +25,9 @@ class Tracker(Callback):
     ) -> None:
         if mode not in {"auto", "min", "max"}:
             raise UsageError(f'mode is "auto", "min" or "max", not {mode!r}')
-        grows = any(word in monitor for word in _GROWS) if mode == "auto" else mode == "max"
+        falls = "loss" in monitor or "error" in monitor
+        rises = any(word in monitor for word in _GROWS) and not falls
+        grows = rises if mode == "auto" else mode == "max"
         self.monitor, self.sign, self.min_delta = monitor, 1 if grows else -1, min_delta
 
     def before_fit(self, run: Run) -> None:
