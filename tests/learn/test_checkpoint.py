@@ -263,7 +263,7 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(saved, tmp_path):
     learn, _ = saved
     (tmp_path / "file").touch()
     learn.model_dir = "file"
-    with pytest.raises(CheckpointError, match="file/a.safetensors cannot be written"):
+    with pytest.raises(CheckpointError, match=r"file/a\.safetensors cannot be written"):
         learn.save("a")
 
 

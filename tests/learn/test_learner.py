@@ -194,7 +194,7 @@ def test_predictions_can_be_edited(single):
 
 
 def test_a_missing_side_is_an_error_that_names_it(multi):
-    with pytest.raises(UsageError, match="no test set.*add_test"):
+    with pytest.raises(UsageError, match=r"no test set.*add_test"):
         tiny_learner(multi).get_preds(DatasetType.Test)
 
 

@@ -32,11 +32,11 @@ class Textbook:
         self.wd, self.bn_wd, self.frozen = wd, bn_wd, frozen
         self.optimizer = None
 
-    def parts(self, rates):
-        """One part per group and kind: (parameters, rate, decay)."""
+    def parts(self):
+        """One part per group and kind: its parameters, decay and number."""
         groups = [self.net[0][:3], self.net[0][3:], self.net[1]]
         parts = []
-        for number, (group, rate) in enumerate(zip(groups, rates, strict=True)):
+        for number, group in enumerate(groups):
             norms = [p for m in group.modules() if isinstance(m, NORMS) for p in m.parameters()]
             others = [
                 p
@@ -59,7 +59,7 @@ class Textbook:
     def fit(self, data, epochs, rates, start=0.3):
         """Weights after each step."""
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(self.parts(rates), lr=1.0, betas=(0.95, 0.99))
+            self.optimizer = torch.optim.AdamW(self.parts(), lr=1.0, betas=(0.95, 0.99))
         n = epochs * len(data.train_dl)
         up = int(start * n)
         step, found = 0, []

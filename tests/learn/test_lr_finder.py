@@ -1,4 +1,4 @@
-"""The range test gives everything back, ends where it should, and its curve is read as one would."""
+"""The range test gives everything back, ends in time, and its curve is read as one would."""
 
 import json
 import random

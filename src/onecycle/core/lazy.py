@@ -16,7 +16,7 @@ def lazy_names(
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = import_module(where[name])
-        is_module = where[name].endswith(f".{name}") and name not in vars(module)
+        is_module = where[name].rpartition(".")[2] == name and name not in vars(module)
         return module if is_module else getattr(module, name)
 
     names = sorted(where)

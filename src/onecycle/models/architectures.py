@@ -70,15 +70,20 @@ def _from_timm(name: str, pretrained: bool, **options: Any) -> nn.Module:
 
     size = options.pop("img_size", None)
     flexible = [{"dynamic_img_size": True}, {}, {"img_size": size}] if size else [{}]
+    unknown: list[TypeError] = []
     for more in flexible:
         try:
             net = timm.create_model(
                 name, pretrained=pretrained, num_classes=0, global_pool="", **more, **options
             )
-        except TypeError:  # the family does not know this option
+        except TypeError as error:  # the family does not know this option
+            unknown.append(error)
             continue
         if not size or _accepts(net, size):
             return net
+    if len(unknown) == len(flexible):
+        plain = unknown[len(flexible) // 2]  # the attempt without an option of ours
+        raise ModelError(f"{name} cannot be built: {plain}") from plain
     raise ModelError(f"{name} takes no pictures of {size}: give transform() another size")
 
 

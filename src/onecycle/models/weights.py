@@ -41,7 +41,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     for name in _WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
-    tensors = {k.removeprefix("module."): v for k, v in found.items() if isinstance(v, Tensor)}
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    tensors = {k.removeprefix("module."): v for k, v in pairs if isinstance(v, Tensor)}
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors")
     return tensors
