@@ -79,7 +79,7 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
 @_plain_errors
 def demo_planet(
     out: Out = Path("demo-output"),
-    tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 900,
+    tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 500,
     seed: Seed = 0,
 ) -> None:
     """Several labels per picture: draw satellite tiles, train in four stages, look at mistakes."""
