@@ -46,6 +46,11 @@ _LEARN = {
     ),
     "onecycle.learn.metrics",
 )
+_PIXELS = dict.fromkeys(
+    ("CombinedLoss", "CrossEntropyFlat", "DiceLoss", "FocalLoss"), "onecycle.learn.pixel_losses"
+) | dict.fromkeys(
+    ("dice", "foreground_acc", "mean_iou", "pixel_accuracy"), "onecycle.learn.pixel_metrics"
+)
 _CALLBACKS = {
     "CSVLogger": "onecycle.learn.callbacks.logs",
     "EarlyStopping": "onecycle.learn.callbacks.tracking",
@@ -98,18 +103,22 @@ _VISION = {
     "cnn_learner": "onecycle.vision.learner",
     "create_cnn": "onecycle.vision.learner",
     "get_image_files": "onecycle.vision.lists",
+    "Mask": "onecycle.vision.targets",
+    "Points": "onecycle.vision.targets",
     "half_stats": "onecycle.vision.stats",
     "imagenet_stats": "onecycle.vision.stats",
     "models": "onecycle.models",
     "open_image": "onecycle.vision.image",
     "open_mask": "onecycle.vision.image",
+    "unet_learner": "onecycle.vision.unet",
     "verify_images": "onecycle.vision.checks",
 }
 _INTERPRET = {
     "ClassificationInterpretation": "onecycle.interpret.classification",
     "MultiLabelInterpretation": "onecycle.interpret.multilabel",
+    "SegmentationInterpretation": "onecycle.interpret.segmentation",
     "best_threshold": "onecycle.interpret.multilabel",
 }
 
-VISION = _CORE | _DATA | _LEARN | _CALLBACKS | _AUGMENT | _VISION
+VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION
 EVERYTHING = VISION | _INTERPRET | {"__version__": "onecycle.version"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onecycle.core.errors import ImageError, UsageError
 from onecycle.spec.pixels import SUFFIXES
-from onecycle.vision.learner import load_cnn
+from onecycle.vision.restore import load_cnn
 
 
 def predict(

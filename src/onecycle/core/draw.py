@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,17 @@ def add_title(ax: Any, text: str, **options: Any) -> None:
     """Put `text` over what the axes already say; `$` stays a dollar sign, not mathematics."""
     before = ax.get_title()
     ax.set_title("\n".join(filter(None, [before, text.replace("$", r"\$")])), **options)
+
+
+def add_legend(figure: Any, names: Sequence[Any], cmap: str) -> None:
+    """Names and their colours, spread over a colour map, below the figure."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+
+    colours = colormaps[cmap]
+    top = max(len(names) - 1, 1)
+    marks = [Patch(color=colours(i / top), label=str(name)) for i, name in enumerate(names)]
+    figure.legend(handles=marks, loc="outside lower center", ncols=min(len(marks), 6), fontsize=8)
 
 
 def plot_multi(

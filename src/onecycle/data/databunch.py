@@ -199,6 +199,7 @@ class DataBunch:
         for i, ax in enumerate(places):
             self.task.input.as_item(x[i]).show(ax=ax)
             target.show(target.answer(y[i].numpy()), ax)
+        target.legend(places[0].figure)
         return places[0].figure
 
     def normalize(self, stats: Any = None) -> Self:

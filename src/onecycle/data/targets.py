@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +24,10 @@ class Target(Protocol):
     """How a label becomes a tensor and a tensor an answer; see `spec.targets` for the numpy half.
 
     Batches: outputs (n, n_outputs, ...) as the model gives them, y (n, ...) as encoded.
+    Answers that are `drawn_over` their picture want a picture each for true and said.
     """
+
+    drawn_over: ClassVar[bool]
 
     @property
     def n_outputs(self) -> int: ...
@@ -46,11 +50,29 @@ class Target(Protocol):
     def show(self, answer: Answer, ax: Any) -> None:
         """Draw the answer onto (or over) axes."""
 
+    def legend(self, figure: Any) -> None:
+        """Say below a figure of shown answers what their colours mean."""
+
+    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
+        """Raise, before training, for labels that do not fit their items."""
+
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label of a picture of `size` (h, w) for torchvision's transforms, or None."""
 
 
-class _Still(TargetSpec):
+class Plainly(TargetSpec):
+    """What most answers do: nothing to look into before training, no legend."""
+
+    drawn_over: ClassVar[bool] = False
+
+    def legend(self, figure: Any) -> None:
+        """No colours, no legend."""
+
+    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
+        """`check` has seen the labels already."""
+
+
+class _Still(Plainly):
     """Answers that stay the same however the picture is turned; drawn as a title."""
 
     def move(self, y: np.ndarray, plan: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.heatmap import grad_cam
 from onecycle.learn.learner import Learner
-from onecycle.learn.predictions import Predictions
+from onecycle.learn.predictions import Predictions, draw
 
 
 class Interpretation:
@@ -48,6 +48,9 @@ class Interpretation:
     ) -> Any:
         """Draw the worst items: said / true / loss, with `heatmap` where the model looked."""
         losses, positions = self.top_losses(min(k, len(self.predictions)), largest)
+        if self.learn.task.target.drawn_over:
+            captions = [f"loss {float(loss):.2f}" for loss in losses]
+            return draw(self.predictions, positions.tolist(), 2, figsize, captions)
         places = grid(len(positions), max(1, round(len(positions) ** 0.5)), figsize, cell=3)
         for ax, loss, position in zip(places, losses, positions, strict=True):
             index = int(position)

@@ -18,6 +18,7 @@ class Run:
     """The state of one call to `fit`: what callbacks read, and may write.
 
     `x`, `y`, `loss_func`, `outputs` and `loss` belong to the batch at hand; `row` to the epoch.
+    The weights move after every `accumulate` batches, whose gradients are averaged.
     """
 
     model: nn.Module
@@ -27,6 +28,7 @@ class Run:
     loss_func: Callable[..., Tensor]
     epochs: int
     n_steps: int
+    accumulate: int = 1
     epoch: int = 0
     step: int = 0
     x: Any = None

@@ -46,9 +46,12 @@ class Engine:
             outputs = model(x)
         return outputs.float() if isinstance(outputs, Tensor) else outputs
 
-    def backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Gradients of the loss, unscaled."""
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of the loss, scaled, to those that are there."""
         self.scaler.scale(loss).backward()
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Once before each step: the gradients as they are."""
         self.scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> bool:

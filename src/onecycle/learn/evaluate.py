@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from onecycle.core.chance import untouched
 from onecycle.core.errors import EmptyDataError
-from onecycle.learn.metrics import needs_whole_set
+from onecycle.learn.metrics import Summed, needs_whole_set
 
 
 def evaluate(
@@ -23,7 +24,7 @@ def evaluate(
     Plain functions are averaged by items, those marked `whole_set` see everything at once, and
     objects with `reset`, `update` and `compute` (torchmetrics) are driven as they expect.
     """
-    tallies: list[_Mean | _Whole | _Stateful] = [_Mean(loss_func)] if loss_func else []
+    tallies: list[_Mean | _Whole | _Sum | _Stateful] = [_Mean(loss_func)] if loss_func else []
     with untouched(torch):
         tallies += [_tally(metric) for metric in metrics]
     count = 0
@@ -73,6 +74,26 @@ class _Whole:
         return float(self.func(torch.cat(self.outputs), torch.cat(self.y)))
 
 
+class _Sum:
+    """The value of counts that are added up."""
+
+    def __init__(self, metric: Any) -> None:
+        options = metric.keywords if isinstance(metric, partial) else {}
+        metric = metric.func if isinstance(metric, partial) else metric
+        self.counts, self.value = partial(metric.counts, **options), metric.value
+        self.total: Tensor | None = None
+
+    def add(self, outputs: Tensor, y: Tensor) -> None:
+        """One batch."""
+        found = self.counts(outputs, y)
+        self.total = found if self.total is None else self.total + found
+
+    def result(self) -> float:
+        """The value of the sum."""
+        assert self.total is not None
+        return float(self.value(self.total))
+
+
 class _Stateful:
     """An object that accumulates by itself."""
 
@@ -89,7 +110,9 @@ class _Stateful:
         return float(self.metric.compute())
 
 
-def _tally(metric: Any) -> _Mean | _Whole | _Stateful:
+def _tally(metric: Any) -> _Mean | _Whole | _Sum | _Stateful:
+    if isinstance(metric.func if isinstance(metric, partial) else metric, Summed):
+        return _Sum(metric)
     if all(hasattr(metric, name) for name in ("reset", "update", "compute")):
         return _Stateful(metric)
     return _Whole(metric) if needs_whole_set(metric) else _Mean(metric)

@@ -70,7 +70,8 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     run.model.train()
     notify("before_epoch")
     loader = run.data.train_dl
-    for x, y in bar(loader, len(loader), f"epoch {run.epoch}", show):
+    total = len(loader)
+    for i, (x, y) in enumerate(bar(loader, total, f"epoch {run.epoch}", show)):
         run.x, run.y = x, y
         loss_func = run.loss_func
         notify("before_batch")
@@ -78,12 +79,16 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         run.loss = run.loss_func(run.outputs, run.y)
         run.loss_value = float(run.loss.detach())
         notify("after_loss")
-        run.engine.backward(run.loss, run.optimizer.inner)
+        first = i - i % run.accumulate
+        run.engine.backward(run.loss / (min(first + run.accumulate, total) - first))
+        run.loss_func = loss_func
+        if i + 1 < total and (i + 1) % run.accumulate:
+            continue
+        run.engine.unscale(run.optimizer.inner)
         notify("after_backward")
         run.optimizer.decay()
         run.engine.step(run.optimizer.inner)
         run.optimizer.zero_grad()
-        run.loss_func = loss_func
         notify("after_step")
         run.step += 1
 

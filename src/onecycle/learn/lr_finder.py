@@ -66,7 +66,8 @@ def find_lr(
     test = _RangeTest(start_lr, end_lr, num_it, stop_div)
     with learner.restored():
         learner.create_opt(start_lr, learner.wd if wd is None else wd)
-        epochs = ceil(num_it / len(learner.data.train_dl))
+        steps = ceil(len(learner.data.train_dl) / learner.accumulate)
+        epochs = ceil(num_it / steps)
         learner.run_fit(epochs, [test], validate=False, bare=True)
     if not test.losses:
         raise UsageError("the loss is not a number at the first step: look at data and labels")

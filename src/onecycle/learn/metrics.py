@@ -38,6 +38,27 @@ def whole_set(func: Metric) -> WholeSet:
     return WholeSet(func)
 
 
+@dataclass(frozen=True)
+class Summed:
+    """A metric of counts that add up over the batches: `value` of the sum of all `counts`."""
+
+    name: str
+    counts: Metric
+    value: Callable[[Tensor], Tensor]
+
+    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
+        return self.value(self.counts(outputs, y, **options))
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+
+def summed(name: str, counts: Metric, value: Callable[[Tensor], Tensor]) -> Summed:
+    """A metric for sets too large to be held: `counts(outputs, y)` are added up, then valued."""
+    return Summed(name, counts, value)
+
+
 def name_of(metric: Any) -> str:
     """The column's name: the function's own, also inside a partial."""
     if isinstance(metric, partial):

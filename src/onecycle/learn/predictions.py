@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,9 @@ def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -
     return (learner.task.input.as_item(x[0]), *found) if return_x else found
 
 
+_HEADINGS = {1: ("true / said",), 2: ("true", "said")}
+
+
 class OneBatch:
     """A loader of the one batch that is already there."""
 
@@ -94,26 +98,44 @@ class OneBatch:
 def show(
     learner: Learner, ds_type: DatasetType, rows: int, figsize: tuple[float, float] | None
 ) -> Any:
-    """Up to rows x rows items of one side, the true answer over the model's."""
+    """Up to rows x rows items of one side (rows of pairs of pictures, for masks and points)."""
+    side = learner.data.ordered(ds_type).dataset
+    count = min(rows if learner.task.target.drawn_over else rows * rows, len(side))
+    found = of_part(learner, side, range(count))
+    return draw(found, range(count), min(rows, count), figsize)
+
+
+def of_part(learner: Learner, side: LabelList, positions: Sequence[int]) -> Predictions:
+    """What the model says about some items of a side, in one batch."""
+    labels = None if side.labels is None else tuple(side.labels[i] for i in positions)
+    part = replace(side, x=side.x.take(positions), labels=labels)
+    make = learner.task.input.loader
+    device = learner.data.device
+    return of_set(learner, make(part, batch_size=len(positions), num_workers=0, device=device))
+
+
+def draw(
+    found: Predictions,
+    indexes: Sequence[int],
+    columns: int,
+    figsize: tuple[float, float] | None = None,
+    captions: Sequence[str] | None = None,
+) -> Any:
+    """Items with what is true and what was said: two pictures each where answers lie over them."""
     from onecycle.core.draw import add_title, grid
 
-    side = learner.data.ordered(ds_type).dataset
-    count = min(rows * rows, len(side))
-    part = replace(
-        side,
-        x=side.x.take(range(count)),
-        labels=None if side.labels is None else side.labels[:count],
-    )
-    batches = learner.task.input.loader(
-        part, batch_size=count, num_workers=0, device=learner.data.device
-    )
-    found = of_set(learner, batches)
-    target = learner.task.target
-    places = grid(count, min(rows, count), figsize, cell=2.6)
-    for i, ax in enumerate(places):
-        item, _ = part[i]
-        item.show(ax=ax)
-        add_title(ax, "true / said", fontsize=8)
-        part.target.show(found.true(i), ax)
-        target.show(found.said(i), ax)
+    target = found.task.target
+    each = 2 if target.drawn_over else 1
+    places = grid(each * len(indexes), each if each == 2 else columns, figsize, cell=2.6)
+    for n, index in enumerate(indexes):
+        first, last = places[each * n], places[each * n + each - 1]
+        item, _ = found.items[index]
+        for ax, heading in zip(places[each * n :][:each], _HEADINGS[each], strict=True):
+            item.show(ax=ax)
+            add_title(ax, heading, fontsize=8)
+        found.items.target.show(found.true(index), first)
+        target.show(found.said(index), last)
+        if captions:
+            add_title(last, captions[n], fontsize=8)
+    target.legend(places[0].figure)
     return places[0].figure

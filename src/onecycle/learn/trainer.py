@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,7 +42,8 @@ class Trainer:
     `metrics` is a function of (outputs, y) or a list of them; `wd` decoupled weight decay, on
     normalisation layers too with `bn_wd`; `train_bn` keeps batch norm learning in frozen groups,
     without it their statistics stand still.
-    Saved weights go to `path/model_dir`.
+    Saved weights go to `path/model_dir`. With `accumulate` n the weights move after every n
+    batches, as they would with batches n times as large.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         groups: Groups | None = None,
         silent: bool = False,
+        accumulate: int = 1,
     ) -> None:
         self._data, self.model = data, model.to(data.device)
         self.opt_func, self._loss_func = opt_func, loss_func
@@ -67,10 +70,12 @@ class Trainer:
         self.metrics = [metric for metric in found if metric is not None]
         self.wd = defaults.wd if wd is None else wd
         self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
+        if accumulate < 1:
+            raise UsageError(f"accumulate at least 1 batch, not {accumulate}")
         self.path, self.model_dir = ListablePath(path or data.path), model_dir
         self.callbacks = list(callbacks)
         self.layer_groups = groups or layer_groups(self.model)
-        self.silent = silent
+        self.silent, self.accumulate = silent, accumulate
         self.engine = Engine(data.device)
         self.opt: GroupedOptimizer | None = None
         self.history: list[dict[str, Any]] = []
@@ -235,7 +240,8 @@ class Trainer:
             self.engine,
             self.loss_func,
             epochs,
-            epochs * len(self.data.train_dl),
+            epochs * ceil(len(self.data.train_dl) / self.accumulate),
+            self.accumulate,
             history=self.history,
         )
         shown = defaults.progress and not self.silent

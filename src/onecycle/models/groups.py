@@ -25,11 +25,14 @@ def layer_groups(
     """The model's parameters in groups.
 
     `split_on` gives the modules at which a new group begins (or a function of the model that
-    does). Without it a body and a head make three groups: early layers, late layers, head.
+    does). Without it the model's own `layer_groups()` are taken; a body and a head make three
+    groups: early layers, late layers, head.
     """
     if split_on is not None:
         starts = split_on(model) if callable(split_on) else split_on
         return _split_at(model, list(starts))
+    if hasattr(model, "layer_groups"):
+        return model.layer_groups()  # type: ignore[operator]
     if isinstance(model, nn.Sequential) and hasattr(model[0], "halves"):
         head = [p for part in model[1:] for p in part.parameters()]
         return [group for group in (*model[0].halves(), head) if group]  # type: ignore[operator]

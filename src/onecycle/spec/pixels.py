@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import ImageError
+from onecycle.core.errors import ImageError, listing
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -57,8 +57,13 @@ def open_pixels(source: Any, at_least: tuple[int, int] | None = None) -> np.ndar
         raise ImageError(f"{name}: too large for the memory of this machine") from error
 
 
-def open_indexes(source: Any) -> np.ndarray:
-    """A mask file as its stored numbers, an array (h, w) of uint8 or int32; palettes are kept."""
+def open_indexes(source: Any, colours: Any = None) -> np.ndarray:
+    """A mask file as its stored numbers, an array (h, w) of uint8 or int32; palettes are kept.
+
+    With `colours`, a table (n, 3) of uint8, each pixel is the row of its colour.
+    """
+    if colours is not None:
+        return _rows_of_colours(open_pixels(source), np.asarray(colours), source)
     if isinstance(source, np.ndarray):
         return source
     data, name = read_bytes(source)
@@ -70,6 +75,22 @@ def open_indexes(source: Any) -> np.ndarray:
         )
     stored = np.array(picture)
     return stored if stored.dtype == np.uint8 else stored.astype(np.int32)
+
+
+def _rows_of_colours(pixels: np.ndarray, colours: np.ndarray, source: Any) -> np.ndarray:
+    """(h, w, 3) colours as rows of the table (n, 3), int32."""
+    shift = np.array([16, 8, 0])
+    given = (pixels.astype(np.int32) << shift).sum(2)
+    known = (colours.astype(np.int32).reshape(-1, 3) << shift).sum(1)
+    order = known.argsort()
+    rows = order[np.searchsorted(known[order], given).clip(max=len(known) - 1)]
+    strange = known[rows] != given
+    if strange.any():
+        values, counts = np.unique(pixels[strange], axis=0, return_counts=True)
+        named = [f"{tuple(map(int, v))} ({n} pixels)" for v, n in zip(values, counts, strict=True)]
+        name = source if isinstance(source, str | os.PathLike) else "the mask"
+        raise ImageError(f"{name} holds colours that are not in the table: {listing(named)}")
+    return rows.astype(np.int32)
 
 
 def read_bytes(source: Any) -> tuple[bytes, str]:

@@ -108,13 +108,19 @@ class ImageSegment:
         title: str | None = None,
         cmap: str = "tab20",
         alpha: float = 0.5,
+        n_classes: int | None = None,
     ) -> Any:
-        """Draw the classes in colours, half transparent by default."""
+        """Draw the classes in colours, half transparent by default.
+
+        With `n_classes` a class has the same colour in every mask.
+        """
         from onecycle.core.draw import add_title, picture
 
-        ax = picture(
-            self.data[0].numpy(), ax, figsize, cmap=cmap, alpha=alpha, interpolation="nearest"
-        )
+        top = n_classes or int(self.data.max()) + 1
+        options = {"cmap": cmap, "vmin": 0, "vmax": max(top - 1, 1), "alpha": alpha}
+        shown = self.data[0].numpy()
+        shown = np.ma.masked_where(shown < 0, shown)
+        ax = picture(shown, ax, figsize, interpolation="nearest", **options)
         if title:
             add_title(ax, title)
         return ax
@@ -185,7 +191,10 @@ def open_image(fn: Any, div: bool = True, convert_mode: str = "RGB") -> Image:
     return image if div else Image(image.data * 255)
 
 
-def open_mask(fn: Any, div: bool = False) -> ImageSegment:
-    """Open an index mask; with `div` a mask of 0 and 255 becomes one of 0 and 1."""
-    stored = torch.from_numpy(np.ascontiguousarray(open_indexes(fn))).long()[None]
+def open_mask(fn: Any, div: bool = False, colours: Any = None) -> ImageSegment:
+    """Open an index mask; with `div` a mask of 0 and 255 becomes one of 0 and 1.
+
+    `colours`, a table (classes, 3) of 0-255, turns a coloured mask into rows of the table.
+    """
+    stored = torch.from_numpy(np.ascontiguousarray(open_indexes(fn, colours))).long()[None]
     return ImageSegment(stored // 255 if div else stored)

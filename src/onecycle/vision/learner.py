@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path as PurePath
 from typing import Any
 from warnings import warn
 
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError, OnecycleWarning
-from onecycle.core.paths import Path
+from onecycle.core.errors import OnecycleWarning
 from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.targets import Category, MultiCategory, Numbers
-from onecycle.data.task import Task
-from onecycle.learn.checkpoint import read
 from onecycle.learn.learner import Learner
-from onecycle.models.architectures import Architecture, find
+from onecycle.models.architectures import find
 from onecycle.models.body import Body, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.head import create_head, init_layers
-from onecycle.vision.input import ImageInput
-from onecycle.vision.lists import ImageList
-from onecycle.vision.targets import Mask, Points
 from onecycle.vision.tta import TTA
-
-TARGETS: dict[str, Any] = {t.kind: t for t in (Category, MultiCategory, Numbers, Mask, Points)}
 
 
 class ImageLearner(Learner):
@@ -99,9 +88,10 @@ def cnn_learner(
     groups = layer_groups(model, split_on)
     learner = ImageLearner(data, model, groups=groups, **learner_options)
     if custom_head is None and cut is None and not isinstance(base_arch, nn.Module):
-        learner.recipe = _recipe(base_arch, lin_ftrs, ps, bn_final, concat_pool, size)
+        more = {"lin_ftrs": lin_ftrs, "ps": ps, "bn_final": bn_final, "concat_pool": concat_pool}
+        learner.recipe = recipe_of("cnn", base_arch, size, more)
     if pretrained:
-        _compare_statistics(data, model[0])
+        compare_statistics(data, model[0])
         learner.freeze()
     return learner
 
@@ -109,54 +99,22 @@ def cnn_learner(
 create_cnn = cnn_learner
 
 
-def _recipe(
-    arch: Any,
-    lin_ftrs: Sequence[int] | None,
-    ps: float | Sequence[float],
-    bn_final: bool,
-    concat_pool: bool,
-    size: tuple[int, int] | None,
+def recipe_of(
+    model: str, arch: Any, size: tuple[int, int] | None, more: dict[str, Any]
 ) -> dict[str, Any]:
     """What `load_cnn` needs to build the same model again, as plain data."""
     found = find(arch)
     return {
+        "model": model,
         "arch": found.name,
         "source": found.source,
         "options": found.options,
-        "head": {"lin_ftrs": lin_ftrs, "ps": ps, "bn_final": bn_final, "concat_pool": concat_pool},
         "size": size,
+        "more": more,
     }
 
 
-def load_cnn(path: str | PurePath) -> ImageLearner:
-    """A learner for predicting, from a file that `learn.save` wrote, without its data.
-
-    Raises CheckpointError for a file that is damaged, or whose model had parts of its own.
-    """
-    path = PurePath(path)
-    about, tensors = read(path)
-    try:
-        recipe = about["recipe"]
-        arch = Architecture(recipe["arch"], recipe["source"], recipe["options"])
-        size = tuple(recipe["size"]) if recipe["size"] else None
-        target = TARGETS[about["task"]["target"]["kind"]].from_json(about["task"]["target"])
-        given = ImageInput.from_json(about["task"]["input"])
-        model = create_cnn_model(arch, target.n_outputs, False, size=size, **recipe["head"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: holds no recipe for its model (it had a head or a body of its own): build "
-            "the learner as before and use learn.load"
-        ) from error
-    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    model.load_state_dict(weights)
-    nothing = ImageList((), Path("."), given)
-    side = LabelList(nothing, None, Task(given, target))
-    learner = ImageLearner(DataBunch.for_prediction(LabelledItems(side, side, None)), model)
-    model.eval()
-    return learner
-
-
-def _compare_statistics(data: DataBunch, body: nn.Module) -> None:
+def compare_statistics(data: DataBunch, body: nn.Module) -> None:
     """Warn where the data is not normalised as the body's weights expect."""
     given = (getattr(data.task.input, "mean", None), getattr(data.task.input, "std", None))
     wanted = body.stats if isinstance(body, Body) else None

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from onecycle.core.errors import SizeError
-from onecycle.data.targets import per_item
+from onecycle.core.draw import add_legend
+from onecycle.core.errors import LabelError, SizeError, listing
+from onecycle.data.targets import Plainly, per_item
 from onecycle.spec.answers import Answer
 from onecycle.spec.pixels import open_indexes
 from onecycle.spec.targets import MaskSpec, PointsSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment
+from onecycle.vision.mask_checks import check_masks
 from onecycle.vision.plan import Plan
 from onecycle.vision.warp import warp_mask
 
 IGNORED = -100  # torch's own default: no loss where the target has this value
 
 
-class Mask(MaskSpec):
+@dataclass(frozen=True)
+class Mask(MaskSpec, Plainly):
     """One class per pixel: cross-entropy over all pixels but the void ones.
 
     y is int64 (n, 1, h, w), outputs (n, classes, h, w). A raw label is a path or an array.
+    `void` is the number or the name of the class that no loss counts. `div` is for files of 0
+    and 255; `colours`, a table with a row per class, for files of colours.
     """
+
+    div: bool = field(default=False, metadata={"json": False})
+    colours: tuple[tuple[int, int, int], ...] | None = field(default=None, metadata={"json": False})
+    drawn_over: ClassVar[bool] = True
+
+    def fit(self, labels: Any) -> Self:
+        if not self.classes:
+            raise LabelError("name the classes of the masks: label_from_func(..., classes=)")
+        if not isinstance(self.void, str):
+            return self
+        if self.void not in self.classes:
+            raise LabelError(f"void is {self.void!r}, not among {listing(self.classes)}")
+        return replace(self, void=self.classes.index(self.void))
 
     def encode(self, label: Any) -> np.ndarray:
         source = label.data[0].numpy() if isinstance(label, ImageSegment) else label
-        return open_indexes(source).astype(np.int64)[None]
+        stored = open_indexes(source, self.colours).astype(np.int64)[None]
+        return stored // 255 if self.div else stored
+
+    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
+        check_masks(sources, labels, self)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy per pixel."""
@@ -65,14 +88,21 @@ class Mask(MaskSpec):
 
     def show(self, answer: Answer, ax: Any) -> None:
         """The classes in colours over the picture."""
-        ImageSegment(torch.from_numpy(answer.data)).show(ax=ax)
+        ImageSegment(torch.from_numpy(answer.data)).show(ax=ax, n_classes=len(self.classes))
+
+    def legend(self, figure: Any) -> None:
+        """The name of each class beside its colour."""
+        add_legend(figure, self.classes, "tab20")
 
 
-class Points(PointsSpec):
+class Points(PointsSpec, Plainly):
     """Points of a picture: mean squared error in [-1, 1] units. y and outputs are (n, count, 2).
 
-    A raw label is ImagePoints, or an array (count, 2) of (y, x) in [-1, 1].
+    A raw label is ImagePoints, or an array (count, 2) of (y, x) in [-1, 1]. Points that leave the
+    picture keep their coordinates, beyond 1.
     """
+
+    drawn_over: ClassVar[bool] = True
 
     def fit(self, labels: Any) -> Self:
         return self if self.count else replace(self, count=len(self.encode(labels[0])))

@@ -1,0 +1,83 @@
+"""Where a segmentation errs: figures per class, what is taken for what, the worst pictures."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from onecycle.core.draw import axes
+from onecycle.core.errors import UsageError
+from onecycle.data.databunch import DatasetType
+from onecycle.data.labelled import LabelList
+from onecycle.learn import loop
+from onecycle.learn.learner import Learner
+from onecycle.learn.pixel_metrics import confusion, shares
+from onecycle.learn.predictions import Predictions, draw, of_part
+
+
+class SegmentationInterpretation:
+    """Counts of pixels and the loss of each picture of one side; holds no masks in memory.
+
+    `matrix` is (classes, classes), rows true, columns said, without void; `losses` (n,).
+    """
+
+    def __init__(self, learn: Learner, side: LabelList, matrix: Tensor, losses: Tensor) -> None:
+        self.learn, self.side, self.matrix, self.losses = learn, side, matrix, losses
+
+    @classmethod
+    def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
+        """Run the model over one side."""
+        target, batches = learn.task.target, learn.data.ordered(ds_type)
+        if target.to_json()["kind"] != "mask":
+            raise UsageError("SegmentationInterpretation is for masks")
+        void = getattr(target, "void", None)
+        matrix, losses = torch.zeros(target.n_outputs, target.n_outputs, dtype=torch.float64), []
+        with closing(loop.predict(learn.model, batches, learn.engine)) as pairs:
+            for outputs, y in pairs:
+                matrix += confusion(outputs, y, void).cpu()
+                losses.append(target.loss(outputs, y, "none").cpu())
+        return cls(learn, batches.dataset, matrix, torch.cat(losses))
+
+    def per_class(self) -> Any:
+        """A frame with a row per class: IoU, precision, recall, share of all true pixels."""
+        import pandas as pd
+
+        right, said, true = self.matrix.diagonal(), self.matrix.sum(0), self.matrix.sum(1)
+        columns = {
+            "IoU": shares(self.matrix),
+            "precision": right / said,
+            "recall": right / true,
+            "share": true / true.sum(),
+        }
+        return pd.DataFrame(
+            {name: values.numpy() for name, values in columns.items()},
+            index=list(self.learn.task.target.classes),  # type: ignore[attr-defined]
+        )
+
+    def plot_per_class(self) -> Any:
+        """IoU of each class as bars; returns the figure."""
+        frame = self.per_class()["IoU"].sort_values()
+        ax = axes(None, (6, 0.35 * len(frame) + 1))
+        ax.barh(frame.index.astype(str), frame.values, color="#3b7dd8")
+        ax.set(xlim=(0, 1), xlabel="intersection over union")
+        for row, value in enumerate(frame.values):
+            ax.text(value + 0.01, row, f"{value:.2f}", va="center", fontsize=8)
+        ax.figure.tight_layout()
+        return ax.figure
+
+    def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
+        """(losses, positions) of the `k` pictures with the largest loss, worst first."""
+        found = self.losses.topk(min(k or len(self.losses), len(self.losses)), largest=largest)
+        return found.values, found.indices
+
+    def plot_top_losses(
+        self, k: int = 5, largest: bool = True, figsize: tuple[float, float] | None = None
+    ) -> Any:
+        """The worst pictures, true beside said; returns the figure."""
+        losses, positions = self.top_losses(k, largest)
+        found: Predictions = of_part(self.learn, self.side, positions.tolist())
+        captions = [f"loss {float(loss):.2f}" for loss in losses]
+        return draw(found, range(len(found)), 2, figsize, captions)
