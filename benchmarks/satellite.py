@@ -36,16 +36,14 @@ STAGES = (
     ("128 frozen", 128, True, 4, slice(5e-3)),
     ("128 unfrozen", 128, False, 6, slice(1e-4, 1e-3)),
     ("160 frozen", 160, True, 2, slice(1e-3)),
-    ("160 unfrozen", 160, False, 5, slice(3e-5, 5e-4)),
+    ("160 unfrozen", 160, False, 5, slice(5e-5, 5e-4)),
 )
 SCRATCH = tuple((name, size, False, n, 3e-3) for name, size, _, n, _ in STAGES)
 FIGURES = ("accuracy", "F2", "macro F1", "mAP")
 
 
 def data_at(source, size, seed):
-    tfms = get_transforms(
-        flip_vert=True, max_rotate=20, max_zoom=1.2, max_lighting=0.3, max_warp=0.1
-    )
+    tfms = get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0)
     data = source.transform(tfms, size=size).databunch(bs=32, val_bs=64, seed=seed)
     return data.normalize(half_stats)
 
@@ -62,6 +60,9 @@ def run(source, kind, weights, seed, log):
         metrics=metrics,
         silent=True,
         train_bn=False,
+        lin_ftrs=[],
+        concat_pool=False,
+        ps=0.2,
     )
     for name, size, frozen, epochs, rate in STAGES if weights else SCRATCH:
         start = perf_counter()

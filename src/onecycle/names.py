@@ -15,6 +15,7 @@ _DATA = {
     "Numbers": "onecycle.data.targets",
     "planet_sample": "onecycle.data.samples.planet",
     "butterflies_sample": "onecycle.data.samples.butterflies",
+    "streets_sample": "onecycle.data.samples.streets",
 }
 _LEARN = {
     "Callback": "onecycle.learn.callback",

@@ -88,6 +88,19 @@ def demo_planet(
     planet(out, tiles, seed)
 
 
+@demo.command("camvid")
+@_plain_errors
+def demo_camvid(
+    out: Out = Path("demo-output"),
+    scenes: Annotated[int, typer.Option(help="How many street scenes are drawn.")] = 240,
+    seed: Seed = 0,
+) -> None:
+    """A class for every pixel: draw street scenes with their masks, train a U-Net on them."""
+    from onecycle.cli.demo_camvid import camvid
+
+    camvid(out, scenes, seed)
+
+
 @train.command("images")
 @_plain_errors
 def train_images(

@@ -62,7 +62,8 @@ def add_legend(figure: Any, names: Sequence[Any], cmap: str) -> None:
     colours = colormaps[cmap]
     top = max(len(names) - 1, 1)
     marks = [Patch(color=colours(i / top), label=str(name)) for i, name in enumerate(names)]
-    figure.legend(handles=marks, loc="outside lower center", ncols=min(len(marks), 6), fontsize=8)
+    columns = max(1, min(len(marks), int(figure.get_figwidth() / 1.2)))
+    figure.legend(handles=marks, loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def plot_multi(

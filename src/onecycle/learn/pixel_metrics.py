@@ -22,9 +22,10 @@ def confusion(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
 
 
 def shares(matrix: Tensor) -> Tensor:
-    """Intersection over union of each class; NaN for a class that neither is nor was said."""
-    right = matrix.diagonal()
-    return right / (matrix.sum(0) + matrix.sum(1) - right)
+    """Intersection over union of each class; NaN for one that is nowhere in y, as void is."""
+    right, true = matrix.diagonal(), matrix.sum(1)
+    union = matrix.sum(0) + true - right
+    return torch.where(true > 0, right / union, torch.nan)
 
 
 def _accuracy(matrix: Tensor) -> Tensor:

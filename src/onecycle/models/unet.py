@@ -206,13 +206,14 @@ def _still(norms: list[Any]) -> AbstractContextManager[None]:
 
     @contextmanager
     def context() -> Any:
-        before = [(m, m.momentum, m.num_batches_tracked) for m in norms]
+        before = [(m, m.momentum, m.num_batches_tracked.clone()) for m in norms]
         for m in norms:
             m.momentum = 0.0
         try:
             yield
         finally:
             for m, momentum, count in before:
-                m.momentum, m.num_batches_tracked = momentum, count
+                m.momentum = momentum
+                m.num_batches_tracked.copy_(count)
 
     return context()

@@ -2,5 +2,6 @@
 
 from onecycle.data.samples.butterflies import butterflies_sample
 from onecycle.data.samples.planet import planet_sample
+from onecycle.data.samples.streets import streets_sample
 
-__all__ = ["butterflies_sample", "planet_sample"]
+__all__ = ["butterflies_sample", "planet_sample", "streets_sample"]
