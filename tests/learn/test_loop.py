@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from onecycle.learn.callback import Callback
+from onecycle.learn.learner import Learner
 
 TOLERANCE = 1e-6
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -179,3 +180,22 @@ def test_the_recorder_holds_the_rates_and_momenta_that_were_used(multi):
     assert learn.recorder.lrs[1] == pytest.approx(1e-2, rel=1e-9)  # int(.3 * 6) = 1 step up
     assert learn.recorder.moms[:2] == pytest.approx([0.95, 0.85])
     assert len(learn.recorder.lrs) == len(learn.recorder.losses) == 6
+
+
+def test_batches_that_are_accumulated_move_the_weights_as_large_ones_do(multi_src, make_bunch):
+    def after(bs, n):
+        data = make_bunch(multi_src, bs=bs)
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(data.c)
+        )
+        net(data.one_batch()[0])
+        seen = Weights()
+        learn = Learner(data, net, silent=True, accumulate=n)
+        learn.fit_one_cycle(2, 1e-2, callbacks=[seen])
+        return seen.after
+
+    large, small = after(8, 1), after(4, 2)
+    assert len(large) == len(small)
+    for ours, theirs in zip(large, small, strict=True):
+        assert all(torch.allclose(ours[k], theirs[k], atol=1e-5) for k in ours)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import ImageError, listing
+from onecycle.core.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -89,7 +89,7 @@ def _rows_of_colours(pixels: np.ndarray, colours: np.ndarray, source: Any) -> np
         values, counts = np.unique(pixels[strange], axis=0, return_counts=True)
         named = [f"{tuple(map(int, v))} ({n} pixels)" for v, n in zip(values, counts, strict=True)]
         name = source if isinstance(source, str | os.PathLike) else "the mask"
-        raise ImageError(f"{name} holds colours that are not in the table: {listing(named)}")
+        raise ImageError(f"{name} holds colours outside the table: {', '.join(named[:5])}")
     return rows.astype(np.int32)
 
 

@@ -62,7 +62,9 @@ def _fault(target: Any, source: Any, label: Any) -> Exception | None:
         values, counts = np.unique(mask[(mask < 0) | (mask >= n)], return_counts=True)
         held = [f"{v} ({count} pixels)" for v, count in zip(values, counts, strict=True)]
         hint = ": a mask of 0 and 255 wants label_cls=Mask(div=True)" if 255 in values else ""
-        return LabelError(f"{name} holds {listing(held)}, but the classes are 0-{n - 1}{hint}")
+        return LabelError(
+            f"{name} holds {', '.join(held[:5])}, but the classes are 0-{n - 1}{hint}"
+        )
     size = _size(source)
     if size != mask.shape:
         return SizeError(f"{name} is {mask.shape} (h, w), its picture {source} is {size}")
