@@ -107,7 +107,7 @@ def test_a_mask_of_another_size_than_its_picture_is_named(tmp_path):
 def test_missing_masks_are_counted_and_named(streets, tmp_path):
     src = SegmentationItemList.from_folder(streets / "images").split_by_fname_file("../valid.txt")
     gone = src.label_from_func(lambda f: tmp_path / f.name, classes=CODES)
-    with pytest.raises(ImageError, match="32 of 32 masks are missing.*street_00000"):
+    with pytest.raises(ImageError, match=r"32 of 32 masks are missing.*street_00000"):
         gone.databunch()
 
 
@@ -178,7 +178,7 @@ def looks_right(learn):
     assert len(figure.axes) == 4
     assert f"loss {float(losses[0]):.2f}" in figure.axes[1].get_title()
     assert len(learn.show_results(rows=3).axes) == 6
-    answer, mask, probabilities = learn.predict(learn.data.valid_ds.items[int(positions[0])])
+    _, mask, probabilities = learn.predict(learn.data.valid_ds.items[int(positions[0])])
     assert mask.shape == (1, 36, 48)
     assert probabilities.shape == (len(CODES), 36, 48)
     assert torch.equal(probabilities.argmax(0), mask[0])
