@@ -37,11 +37,15 @@ class UsageError(OnecycleError, ValueError):
 
 
 class ModelError(OnecycleError, ValueError):
-    """An architecture is unknown or cannot be taken apart."""
+    """An architecture or a model file is unknown, damaged, or cannot be taken apart."""
 
 
 class WeightsError(OnecycleError):
     """Pretrained or saved weights are missing, damaged, or of another model."""
+
+
+class ExportError(ModelError):
+    """A model cannot be exported, or its exported file answers otherwise than it does."""
 
 
 class CheckpointError(WeightsError):

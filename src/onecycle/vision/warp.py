@@ -155,9 +155,10 @@ def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
 
 def fit(shape: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
     """The largest (h, w) of the proportions of `shape` within `room`."""
-    scale = min(room[0] / shape[0], room[1] / shape[1])
-    h, w = (min(r, max(1, round(s * scale))) for s, r in zip(shape, room, strict=True))
-    return h, w
+    (h, w), (rows, cols) = shape, room
+    if rows * w <= cols * h:  # whole numbers only, so that an exported file finds the same
+        return rows, min(cols, max(1, (2 * w * rows + h) // (2 * h)))
+    return min(rows, max(1, (2 * h * cols + w) // (2 * w))), cols
 
 
 def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,255 @@
+"""From a trained network to one ONNX file that answers from raw pixels, checked before it is kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.errors import ExportError, UsageError
+from onecycle.core.files import write_atomically
+from onecycle.deploy import format as form
+from onecycle.deploy.prelude import OPSET, image_prelude, mask_postlude
+from onecycle.spec.task import task_to_json
+from onecycle.version import __version__
+
+PRECISIONS = ("fp32", "fp16", "int8")
+_TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
+_MAX_LOSS = 0.01  # of the validation figure, for int8
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What an export is checked with: raw pictures, and a way from these to the learner's answers.
+
+    `prepared` (n, 3, h, w) are inputs as in training, for calibration; `score` maps a function
+    from prepared inputs to probabilities to the validation figure.
+    """
+
+    raw: Sequence[np.ndarray]
+    prepared: Sequence[Tensor]
+    score: Callable[[Callable[[Tensor], Tensor]], float] | None = None
+
+
+class _Answering(nn.Module):
+    """The network with its activation."""
+
+    def __init__(self, model: nn.Module, target: Any) -> None:
+        super().__init__()
+        self.model, self.target = model, target
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities (or values) of prepared inputs."""
+        return self.target.activate(self.model(x))
+
+
+def export(
+    model: nn.Module, task: Any, path: Path, examples: Examples, precision: str = "fp32"
+) -> dict[str, Any]:
+    """Write `model` with its preprocessing and its task to `path`; returns what the file says.
+
+    Raises ExportError, and leaves no file, where the written file answers otherwise than the
+    model does (fp32: by more than 1e-4), or where int8 costs more than a point.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
+    answering = _Answering(model, task.target).cpu().eval()
+    body = _traced(answering, examples.prepared[0])
+    made: dict[str, Any] = {"precision": precision}
+    if precision == "fp16":
+        body = halved(body)
+    elif precision == "int8":
+        from onecycle.deploy.quantize import quantized
+
+        body = quantized(body, examples.prepared)
+        made |= _cost(answering, body, examples)
+    prelude = image_prelude(task.input)
+    whole = _joined(prelude, body, task.target.to_json()["kind"] == "mask")
+    about = {
+        "format": form.FORMAT,
+        "library": __version__,
+        "task": task_to_json(task.input, task.target),
+        "input": {"name": "image", "type": "uint8", "shape": ["n", "h", "w", 3]},
+        "outputs": [output.name for output in whole.graph.output],
+        "made": made,
+    }
+    data = _sealed(whole, about)
+    _compare(data, prelude, answering, examples, precision)
+    write_atomically(path, lambda to: _write(to, data))
+    return form.read(path)[1]
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _traced(model: nn.Module, x: Tensor) -> Any:
+    """The network as ONNX, any number of pictures at once."""
+    x = x[:1].expand(2, *x.shape[1:]).contiguous()
+    free = {"x": {0: torch.export.Dim("n", min=1)}}
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                model,
+                (x,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["x"],
+                output_names=["probabilities"],
+                dynamic_shapes=free,
+                verbose=False,
+            )
+        except Exception as error:  # torch.export and its passes raise many kinds
+            raise ExportError(
+                f"torch cannot turn this {type(model).__name__} into ONNX: {error}"
+            ) from error
+    assert program is not None
+    return _bare(program.model_proto)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's remarks are about its own insides."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    log.setLevel(level)
+
+
+def _bare(model: Any) -> Any:
+    """Without the stack traces and paths that the exporter leaves in the graph."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        del value.metadata_props[:]
+    del model.graph.value_info[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.metadata_props[:]
+    return model
+
+
+def halved(model: Any) -> Any:
+    """Weights stored in 16 bits and widened when the file is loaded; half the size."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 64:
+            continue
+        name = tensor.name
+        small = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(small, f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+    return model
+
+
+def _joined(prelude: Any, body: Any, masks: bool) -> Any:
+    """Prelude, body, and for masks what brings these to the picture's size, as one graph."""
+    import onnx
+    from onnx.compose import merge_models
+
+    parts = [_prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)]
+    joined = merge_models(*parts, io_map=[("x", "x")])
+    if masks:
+        last = _prefixed(mask_postlude(), "post/", body)
+        names = ["probabilities", "box", "inner"]
+        io_map = [(name, f"of {name}") for name in names]
+        for value in last.graph.input:
+            value.name = f"of {value.name}"
+        for node in last.graph.node:
+            node.input[:] = [f"of {n}" if n in names else n for n in node.input]
+        outputs = [*names, "mask"]
+        joined = merge_models(joined, last, io_map=io_map, outputs=outputs)
+    joined.producer_name, joined.producer_version = "onecycle", __version__
+    onnx.checker.check_model(joined)
+    return joined
+
+
+def _prefixed(model: Any, prefix: str, like: Any) -> Any:
+    """The model with a prefix before the names of its insides."""
+    from onnx.compose import add_prefix
+
+    model.ir_version = like.ir_version
+    return add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
+
+
+def _sealed(model: Any, about: dict[str, Any]) -> bytes:
+    """The file's bytes, with `about` and the digest in its metadata."""
+    graph = model.graph.SerializeToString(deterministic=True)
+    about = json.loads(json.dumps(about))
+    about["sha256"] = form.digest(graph, about)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = form.KEY, json.dumps(about)
+    return model.SerializeToString(deterministic=True)
+
+
+def session(data: bytes) -> Any:
+    """A runtime session that computes on the CPU."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _compare(
+    data: bytes, prelude: Any, model: nn.Module, examples: Examples, precision: str
+) -> None:
+    """Run the file on the raw pictures, and the model on what the file's prelude makes of them."""
+    form.examine(data, "the exported model")
+    limit = _TOLERANCE.get(precision)
+    run, first = session(data), session(prelude.SerializeToString())
+    shapes = {picture.shape for picture in examples.raw}
+    for picture in examples.raw:
+        batch = picture[None]
+        (x,) = first.run(["x"], {"image": batch})
+        (probabilities,) = run.run(["probabilities"], {"image": batch})
+        with torch.no_grad():
+            wanted = model(torch.from_numpy(x)).numpy()
+        apart = float(np.abs(probabilities - wanted).max())
+        if not np.isfinite(probabilities).all() or (limit is not None and apart > limit):
+            raise ExportError(
+                f"the exported model answers otherwise than the learner, by {apart:.2g} on a "
+                f"picture of {picture.shape[:2]}; nothing was written"
+            )
+    if len(shapes) < 3:
+        raise ExportError("an export is checked with pictures of three sizes at least")
+
+
+def _cost(model: nn.Module, body: Any, examples: Examples) -> dict[str, float]:
+    """The validation figure before and after; ExportError where it falls by more than a point."""
+    if examples.score is None:
+        raise ExportError("int8 needs validation data, to measure what it costs")
+    run = session(body.SerializeToString())
+
+    def whole(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return model(x)
+
+    def small(x: Tensor) -> Tensor:
+        return torch.from_numpy(run.run(["probabilities"], {"x": x.numpy()})[0])
+
+    before, after = examples.score(whole), examples.score(small)
+    if before - after > _MAX_LOSS:
+        raise ExportError(
+            f"int8 costs {100 * (before - after):.1f} points of the validation figure "
+            f"({before:.3f} to {after:.3f}): export fp16 instead; nothing was written"
+        )
+    return {"validation_fp32": before, "validation_int8": after}

@@ -1,0 +1,133 @@
+"""The exported file: an ONNX model whose metadata say what it takes, what it answers, and its digest.
+
+Reading needs neither torch nor onnx: the few fields of the protobuf that matter are walked by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from onecycle.core.errors import ModelError
+
+KEY = "onecycle"
+FORMAT = 1
+MAX_BYTES = 2_000_000_000
+# field numbers of onnx.proto
+_GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
+# message field -> fields that lead to tensors, by kind of message
+_PATHS = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_DOMAINS = {"", "ai.onnx", "com.microsoft", "ai.onnx.ml"}
+
+
+def digest(graph: bytes, about: dict[str, Any]) -> str:
+    """SHA-256 over the graph and everything that is said about it."""
+    told = {k: v for k, v in about.items() if k != "sha256"}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(graph + text.encode()).hexdigest()
+
+
+def read(path: str | Path) -> tuple[bytes, dict[str, Any]]:
+    """The bytes of the file and what its metadata say, checked.
+
+    Raises ModelError for a file that is missing, cut off, changed, foreign, newer than this
+    library, or that keeps its weights in other files.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path} is larger than {MAX_BYTES:,} bytes: not a model of onecycle")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    return data, examine(data, str(path))
+
+
+def examine(data: bytes, name: str) -> dict[str, Any]:
+    """What the metadata of an exported file say; see `read`."""
+    try:
+        parts = list(_fields(data))
+        told = [_entry(part) for number, part in parts if number == _METADATA]
+        graphs = [part for number, part in parts if number == _GRAPH]
+        text = dict(told).get(KEY)
+        _refuse_strange(data, "model", name)
+    except (ValueError, IndexError, RecursionError) as error:
+        raise ModelError(f"{name} is no ONNX file, or it is cut off ({error})") from error
+    if text is None or len(graphs) != 1:
+        raise ModelError(f"{name} was not written by onecycle: learn.export() writes such files")
+    try:
+        about = json.loads(text)
+        version, wanted = int(about["format"]), str(about["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{name}: its description is damaged ({error})") from error
+    if version > FORMAT:
+        raise ModelError(
+            f"{name} has format {version}, this onecycle reads up to {FORMAT}: update onecycle"
+        )
+    if digest(bytes(graphs[0]), about) != wanted:
+        raise ModelError(f"{name} was changed or damaged after it was exported: export it again")
+    return about
+
+
+def _fields(data: memoryview | bytes) -> Iterator[tuple[int, memoryview]]:
+    """(number, content) of each field of a protobuf message; numbers have empty content."""
+    view, at = memoryview(data), 0
+    while at < len(view):
+        key, at = _varint(view, at)
+        number, kind = key >> 3, key & 7
+        length = {1: 8, 5: 4}.get(kind, 0)
+        if kind == 0:
+            value, at = _varint(view, at)
+            yield number, memoryview(b"\1" if value else b"")
+            continue
+        if kind == 2:
+            length, at = _varint(view, at)
+        elif kind not in {1, 5}:
+            raise ValueError(f"wire type {kind}")
+        if at + length > len(view):
+            raise ValueError("a field is longer than the file")
+        yield number, view[at : at + length]
+        at += length
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 128:
+            return value, at
+        if shift > 63:
+            raise ValueError("a number is too long")
+
+
+def _entry(part: memoryview) -> tuple[str, str]:
+    pair = {number: bytes(value).decode("utf-8", "strict") for number, value in _fields(part)}
+    return pair.get(1, ""), pair.get(2, "")
+
+
+def _refuse_strange(data: memoryview | bytes, kind: str, name: str) -> None:
+    """No weights in other files, no operators of unknown libraries, at any depth."""
+    if kind == "tensor":
+        if any(number == 13 or (number == 14 and value) for number, value in _fields(data)):
+            raise ModelError(f"{name} keeps weights in other files: that is refused")
+        return
+    for number, part in _fields(data):
+        if kind == "node" and number == 7:
+            domain = bytes(part).decode("utf-8", "replace")
+            if domain not in _DOMAINS:
+                raise ModelError(f"{name} uses operators of {domain!r}: that is refused")
+        inner = _PATHS[kind].get(number)
+        if inner:
+            _refuse_strange(part, inner, name)

@@ -1,0 +1,143 @@
+"""Answers from an exported file, where neither torch nor the training half is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onecycle.core.errors import ModelError, UsageError
+from onecycle.deploy.format import read
+from onecycle.spec.answers import Answer
+from onecycle.spec.pixels import open_pixels
+from onecycle.spec.task import task_from_json
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
+
+    Unpacks as (answer, its encoded form, probabilities). A mask's and points' data refer to the
+    whole picture: a uint8 mask (1, h, w) of its size, points (n, 2) as (y, x) in its pixels.
+    """
+
+    answer: Answer
+    probabilities: np.ndarray
+    classes: tuple[Any, ...]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.answer, self.answer.data, self.probabilities))
+
+    def __str__(self) -> str:
+        return str(self.answer)
+
+    def top(self, k: int = 5) -> list[tuple[Any, float]]:
+        """The `k` likeliest classes with their probabilities, likeliest first."""
+        if not self.classes or self.probabilities.ndim != 1:
+            raise UsageError("only answers of one or several classes have likeliest classes")
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.classes[i], float(self.probabilities[i])) for i in order]
+
+
+class Predictor:
+    """An exported file, loaded: `predict` takes a path, bytes, a binary file, PIL or an array.
+
+    `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
+    and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used
+    from several threads. Raises ModelError for files that cannot be trusted; see `format.read`.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        import onnxruntime as ort
+
+        data, self.about = read(path)
+        self.task = task_from_json(self.about["task"])
+        self.target = self.task[1]
+        self.classes = tuple(getattr(self.target, "classes", ()))
+        self.thresh = getattr(self.target, "thresh", None)
+        options = ort.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 3, threads
+        try:
+            self._run = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises many kinds
+            raise ModelError(f"{path} cannot be run: {error}") from error
+        self._outputs = [output.name for output in self._run.get_outputs()]
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.target.kind}, classes {list(self.classes)})"
+
+    def predict(self, source: Any, thresh: float | None = None) -> Prediction:
+        """The answer for one picture; `thresh` decides instead of the file's own."""
+        return self.predict_batch([source], thresh)[0]
+
+    def predict_batch(
+        self, sources: Sequence[Any], thresh: float | None = None
+    ) -> list[Prediction]:
+        """The answers for several pictures, in their order; those of one size run together."""
+        pictures = [open_pixels(source) for source in sources]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, picture in enumerate(pictures):
+            groups.setdefault(picture.shape, []).append(i)
+        target = self._deciding(thresh)
+        found: dict[int, Prediction] = {}
+        for members in groups.values():
+            batch = np.stack([pictures[i] for i in members])
+            values = dict(zip(self._outputs, self._run.run(None, {"image": batch}), strict=True))
+            for row, i in enumerate(members):
+                found[i] = self._answer(target, values, row, batch.shape[1:3])
+        return [found[i] for i in range(len(pictures))]
+
+    def stream(
+        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 16
+    ) -> Iterator[Prediction]:
+        """The answers one by one, with at most `batch` pictures in memory."""
+        left = iter(sources)
+        while chunk := list(islice(left, batch)):
+            yield from self.predict_batch(chunk, thresh)
+
+    def probabilities(self, sources: Sequence[Any]) -> np.ndarray:
+        """float32 (n, ...) for several pictures, in their order."""
+        return np.stack([found.probabilities for found in self.predict_batch(sources)])
+
+    def _deciding(self, thresh: float | None) -> Any:
+        if thresh is None:
+            return self.target
+        if self.thresh is None:
+            raise UsageError(f"a {self.target.kind} decides by no threshold")
+        return replace(self.target, thresh=thresh)  # type: ignore[call-arg]
+
+    def _answer(
+        self, target: Any, values: dict[str, np.ndarray], row: int, size: tuple[int, ...]
+    ) -> Prediction:
+        probabilities = values["probabilities"][row]
+        if target.kind == "mask":
+            answer = target.answer(_placed(values["mask"][row], values["box"], size, target.void))
+        elif target.kind == "points":
+            answer = target.answer(_in_pixels(probabilities, values, self.task[0].size))
+        else:
+            answer = target.decode(probabilities)
+        return Prediction(answer, probabilities, self.classes)
+
+
+def _placed(
+    mask: np.ndarray, box: np.ndarray, size: tuple[int, ...], void: int | None
+) -> np.ndarray:
+    """The mask in a picture of `size`; what was cut off is void, or 255."""
+    whole = np.full((1, *size), 255 if void is None else void, np.uint8)
+    top, left, h, w = box
+    whole[0, top : top + h, left : left + w] = mask
+    return whole
+
+
+def _in_pixels(
+    points: np.ndarray, values: dict[str, np.ndarray], size: tuple[int, int] | None
+) -> np.ndarray:
+    """Points of -1 to 1 in the network's input as (y, x) in pixels of the picture."""
+    box, inner = (values[name].astype(np.float32) for name in ("box", "inner"))
+    given = np.array(size or inner[2:], np.float32)
+    shown = ((points.reshape(-1, 2) + 1) / 2 * given - inner[:2]) / inner[2:]
+    return shown * box[2:] + box[:2] - 0.5

@@ -1,0 +1,218 @@
+"""What comes before the network, as ONNX: raw pixels of any size become its input.
+
+The same steps as `vision.warp.exact`: cut or pad, resize with antialiasing, round, normalise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onecycle.spec.inputs import ImageSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 18
+HEADER = f'<ir_version: 9, opset_import: ["" : {OPSET}]>'
+_MEASURE = """
+    shape = Shape (image)
+    h = Gather (shape, i1)
+    w = Gather (shape, i2)
+"""
+# the largest (fh, fw) of the proportions of (sh, sw) within (rh, rw), in whole numbers
+_FIT = """
+    rw_h = Mul (rw, sh)
+    rh_w = Mul (rh, sw)
+    tall = LessOrEqual (rh_w, rw_h)
+    two_h = Mul (two, sh)
+    two_w = Mul (two, sw)
+    w_1 = Mul (two, rh_w)
+    w_2 = Add (w_1, sh)
+    w_3 = Div (w_2, two_h)
+    w_4 = Max (w_3, one)
+    w_fit = Min (w_4, rw)
+    h_1 = Mul (two, rw_h)
+    h_2 = Add (h_1, sw)
+    h_3 = Div (h_2, two_w)
+    h_4 = Max (h_3, one)
+    h_fit = Min (h_4, rh)
+    fh = Where (tall, rh, h_fit)
+    fw = Where (tall, w_fit, rw)
+"""
+_CENTRE = """
+    y_room = Sub ({outer_h}, fh)
+    x_room = Sub ({outer_w}, fw)
+    top = Div (y_room, two)
+    left = Div (x_room, two)
+"""
+_CUT = """
+    bottom = Add (top, fh)
+    right = Add (left, fw)
+    starts = Concat <axis = 0> (top, left)
+    ends = Concat <axis = 0> (bottom, right)
+    cut = Slice (image, starts, ends, i12)
+"""
+_PLANES = """
+    planes = Transpose <perm = [0, 3, 1, 2]> ({pixels})
+    values = Cast <to = 1> (planes)
+"""
+_RESIZE = """
+    nc = Slice (shape, i0, i1)
+    three = Constant <value = int64[1] {{3}}> ()
+    sizes = Concat <axis = 0> (nc, three, {height}, {width})
+    resized = Resize <mode = "linear", antialias = 1, exclude_outside = 1,
+        coordinate_transformation_mode = "half_pixel"> (values, , , sizes)
+    rounded = Round (resized)
+    whole = Clip (rounded, f0, f255)
+"""
+# rows (or columns) of the padded picture, as rows of the picture inside it
+_PAD = {
+    "reflection": """
+    {a}_twice = Mul ({n}, two)
+    {a}_in = Mod ({a}_i, {a}_twice)
+    {a}_last = Sub ({a}_twice, one)
+    {a}_back = Sub ({a}_last, {a}_in)
+    {a}_first = Less ({a}_in, {n})
+    {a}_at = Where ({a}_first, {a}_in, {a}_back)
+""",
+    "border": """
+    {a}_last = Sub ({n}, one)
+    {a}_low = Max ({a}_i, zero)
+    {a}_at = Min ({a}_low, {a}_last)
+""",
+}
+_PAD["zeros"] = (
+    _PAD["border"]
+    + """
+    {a}_same = Equal ({a}_i, {a}_at)
+    {a}_keep = Cast <to = 1> ({a}_same)
+"""
+)
+_AXIS = """
+    {a}_total = Constant <value = int64 {{{total}}}> ()
+    {a}_range = Range (s0, {a}_total, s1)
+    {a}_i = Sub ({a}_range, {start})
+"""
+
+
+def image_prelude(spec: ImageSpec) -> ModelProto:
+    """uint8 `image` [n, h, w, 3] to float32 `x` [n, 3, H, W], and where what lies.
+
+    `box` [top, left, h, w] is the part of the picture that `x` shows, `inner` the same part in `x`.
+    """
+    import onnx
+
+    method = "none" if spec.size is None else spec.resize_method
+    body = _constants(spec) + _MEASURE + _STEPS[method](spec) + _normalise(spec, method)
+    size = spec.size if method != "none" and spec.size else ("H", "W")
+    signature = f"""prelude (uint8[n, h, w, 3] image)
+        => (float[n, 3, {size[0]}, {size[1]}] x, int64[4] box, int64[4] inner)"""
+    model = onnx.parser.parse_model(f"{HEADER}\n{signature} {{{body}}}")
+    used = {name for node in model.graph.node for name in node.input} | {"x", "box", "inner"}
+    for node in [n for n in model.graph.node if not used.intersection(n.output)]:
+        model.graph.node.remove(node)
+    return model
+
+
+def mask_postlude() -> ModelProto:
+    """`probabilities` [n, c, H, W] also as `mask` uint8 [n, h, w], at the size of the box."""
+    import onnx
+
+    return onnx.parser.parse_model(f"""{HEADER}
+        postlude (float[n, c, H, W] probabilities, int64[4] box, int64[4] inner)
+            => (uint8[n, y, x] mask) {{
+        i0 = Constant <value = int64[1] {{0}}> ()
+        i2 = Constant <value = int64[1] {{2}}> ()
+        i4 = Constant <value = int64[1] {{4}}> ()
+        axes = Constant <value = int64[2] {{2, 3}}> ()
+        starts = Slice (inner, i0, i2)
+        lengths = Slice (inner, i2, i4)
+        ends = Add (starts, lengths)
+        shown = Slice (probabilities, starts, ends, axes)
+        shape = Shape (shown)
+        nc = Slice (shape, i0, i2)
+        size = Slice (box, i2, i4)
+        sizes = Concat <axis = 0> (nc, size)
+        large = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel">
+            (shown, , , sizes)
+        index = ArgMax <axis = 1, keepdims = 0> (large)
+        mask = Cast <to = 2> (index)
+    }}""")
+
+
+def _constants(spec: ImageSpec) -> str:
+    rows, cols = spec.size or (1, 1)
+    whole = {"i0": 0, "i1": 1, "i2": 2, "zero": 0, "one": 1, "two": 2, "H": rows, "W": cols}
+    lines = [f"{name} = Constant <value = int64[1] {{{v}}}> ()" for name, v in whole.items()]
+    lines += [f"{name} = Constant <value = int64 {{{v}}}> ()" for name, v in (("s0", 0), ("s1", 1))]
+    lines.append("i12 = Constant <value = int64[2] {1, 2}> ()")
+    lines += [f"f{v} = Constant <value = float {{{v}}}> ()" for v in (0, 255)]
+    return "\n" + "\n".join(lines)
+
+
+def _named(text: str, **names: str) -> str:
+    """The text with some of its values bound to others first."""
+    bound = "\n".join(f"    {name} = Identity ({value})" for name, value in names.items())
+    return "\n" + bound + text
+
+
+def _crop(spec: ImageSpec) -> str:
+    fit = _named(_FIT, sh="H", sw="W", rh="h", rw="w")
+    cut = _CENTRE.format(outer_h="h", outer_w="w") + _CUT
+    resize = _PLANES.format(pixels="cut") + _RESIZE.format(height="H", width="W")
+    return fit + cut + resize + _where(box="top, left, fh, fw", inner="zero, zero, H, W")
+
+
+def _pad(spec: ImageSpec) -> str:
+    assert spec.size is not None
+    fit = _named(_FIT, sh="h", sw="w", rh="H", rw="W")
+    resize = _PLANES.format(pixels="image") + _RESIZE.format(height="fh", width="fw")
+    text = fit + _CENTRE.format(outer_h="H", outer_w="W") + resize
+    for a, total, start, n in (("y", 0, "top", "fh"), ("x", 1, "left", "fw")):
+        text += _AXIS.format(a=a, total=spec.size[total], start=start)
+        text += _PAD[spec.padding_mode].format(a=a, n=n)
+    text += """
+    tall_pad = Gather <axis = 2> (whole, y_at)
+    padded = Gather <axis = 3> (tall_pad, x_at)
+"""
+    text += _where(box="zero, zero, h, w", inner="top, left, fh, fw")
+    if spec.padding_mode != "zeros":
+        return text
+    return text + """
+    last = Constant <value = int64[1] {-1}> ()
+    y_column = Unsqueeze (y_keep, last)
+    inside = Mul (y_column, x_keep)
+    laid = Mul (padded, inside)
+"""
+
+
+def _squish(spec: ImageSpec) -> str:
+    resize = _PLANES.format(pixels="image") + _RESIZE.format(height="H", width="W")
+    return resize + _where(box="zero, zero, h, w", inner="zero, zero, H, W")
+
+
+def _none(spec: ImageSpec) -> str:
+    planes = _PLANES.format(pixels="image")
+    return planes + _where(box="zero, zero, h, w", inner="zero, zero, h, w")
+
+
+def _where(**places: str) -> str:
+    return "".join(f"\n    {k} = Concat <axis = 0> ({v})" for k, v in places.items())
+
+
+def _normalise(spec: ImageSpec, method: str) -> str:
+    """(value - 255 mean) / (255 std) of what the steps ended with."""
+    last = {"none": "values", "pad": "laid" if spec.padding_mode == "zeros" else "padded"}
+    mean = [255 * v for v in spec.mean or (0, 0, 0)]
+    std = [255 * v for v in spec.std or (1, 1, 1)]
+    tables = "".join(
+        f"\n    {name} = Constant <value = float[1, 3, 1, 1] {{{', '.join(map(repr, values))}}}> ()"
+        for name, values in (("mean", [float(v) for v in mean]), ("std", [float(v) for v in std]))
+    )
+    return f"""{tables}
+    centred = Sub ({last.get(method, "whole")}, mean)
+    x = Div (centred, std)
+"""
+
+
+_STEPS = {"crop": _crop, "pad": _pad, "squish": _squish, "none": _none}

@@ -1,0 +1,96 @@
+"""A learner's model, task and some of its items, handed to `deploy.export`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import UsageError
+from onecycle.data.databunch import DatasetType
+from onecycle.deploy.export import Examples
+from onecycle.deploy.export import export as write
+
+if TYPE_CHECKING:
+    from onecycle.learn.learner import Learner
+
+_SIZES = ((61, 83), (128, 96), (33, 240))  # besides the items' own: odd, upright, long
+_CALIBRATE = 8  # batches
+
+
+def export(learner: Learner, file: str | Path, precision: str) -> Path:
+    """Check the file with items of the validation set and with pictures of other sizes."""
+    path = Path(learner.path) / file
+    if learner.task.input.to_json()["kind"] != "image":
+        raise UsageError(f"{type(learner.task.input).__name__} has no export yet")
+    modes = [(module, module.training) for module in learner.model.modules()]
+    device = next(learner.model.parameters()).device
+    try:
+        with torch.no_grad():
+            write(learner.model, learner.task, path, _examples(learner, precision), precision)
+    finally:
+        learner.model.to(device)
+        for module, training in modes:
+            module.training = training
+    return path
+
+
+def _examples(learner: Learner, precision: str) -> Examples:
+    """Three items and noise of three sizes; for int8 training batches and the validation figure."""
+    luck = np.random.default_rng(0)
+    noise = [luck.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
+    size = getattr(learner.task.input, "size", None) or (64, 64)
+    prepared = [torch.zeros(1, 3, *size)]
+    raw = noise
+    if learner.data.valid_dl is not None:
+        side = learner.data.ordered(DatasetType.Valid).dataset
+        raw = [*noise, *(_pixels(side.x.items[i]) for i in range(min(3, len(side))))]
+    if precision == "int8":
+        if learner.data.valid_dl is None:
+            raise UsageError("int8 needs the data: export it from the learner that was trained")
+        batches = learner.data.ordered(DatasetType.Train)
+        prepared = [x.cpu() for x, _ in islice(_closing(batches), _CALIBRATE)]
+    return Examples(raw, prepared, lambda run: figure(learner, run))
+
+
+def _pixels(source: object) -> np.ndarray:
+    from onecycle.spec.pixels import open_pixels
+
+    return source.pixels if hasattr(source, "pixels") else open_pixels(source)
+
+
+def _closing(batches: object) -> Iterator[tuple[Tensor, Tensor]]:
+    yield from batches  # type: ignore[misc]
+
+
+def figure(learner: Learner, run: Callable[[Tensor], Tensor]) -> float:
+    """The share of right decisions of `run` (prepared inputs to probabilities) on validation.
+
+    For numbers and points: minus the loss, relative to what the mean label would give.
+    """
+    target = learner.task.target
+    right = count = 0.0
+    errors, spread = [], []
+    for x, y in learner.data.ordered(DatasetType.Valid):
+        said, y = run(x.cpu()), y.cpu()
+        if said.shape == y.shape or said.numel() == y.numel():
+            thresh = getattr(target, "thresh", None)
+            if thresh is not None:
+                right += float(((said > thresh) == (y > 0.5)).sum())
+                count += y.numel()
+                continue
+            errors.append((said.reshape(y.shape) - y).flatten(1))
+            spread.append(y.flatten(1))
+            continue
+        true = y[:, 0] if y.ndim == said.ndim else y
+        right += float((said.argmax(1) == true).sum())
+        count += true.numel()
+    if count:
+        return right / count
+    wanted = torch.cat(spread)
+    return 1 - float(torch.cat(errors).square().mean() / wanted.var(0).mean().clamp(min=1e-12))
