@@ -121,5 +121,10 @@ _INTERPRET = {
     "best_threshold": "onecycle.interpret.multilabel",
 }
 
-VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION
+_DEPLOY = {
+    "Predictor": "onecycle.deploy.predictor",
+    "load_learner": "onecycle.deploy.loaded",
+}
+
+VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY
 EVERYTHING = VISION | _INTERPRET | {"__version__": "onecycle.version"}

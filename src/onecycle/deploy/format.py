@@ -1,6 +1,6 @@
-"""The exported file: an ONNX model whose metadata say what it takes, what it answers, and its digest.
+"""The exported file: an ONNX model whose metadata say what it takes and answers, and its digest.
 
-Reading needs neither torch nor onnx: the few fields of the protobuf that matter are walked by hand.
+Reading needs neither torch nor onnx: the few fields that matter are walked by hand.
 """
 
 from __future__ import annotations

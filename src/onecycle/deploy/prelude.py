@@ -178,12 +178,15 @@ def _pad(spec: ImageSpec) -> str:
     text += _where(box="zero, zero, h, w", inner="top, left, fh, fw")
     if spec.padding_mode != "zeros":
         return text
-    return text + """
+    return (
+        text
+        + """
     last = Constant <value = int64[1] {-1}> ()
     y_column = Unsqueeze (y_keep, last)
     inside = Mul (y_column, x_keep)
     laid = Mul (padded, inside)
 """
+    )
 
 
 def _squish(spec: ImageSpec) -> str:

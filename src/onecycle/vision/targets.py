@@ -125,7 +125,7 @@ class Points(PointsSpec, Plainly):
 
     def activate(self, outputs: Tensor) -> Tensor:
         """The coordinates themselves (n, count, 2)."""
-        return outputs.float().reshape(len(outputs), -1, 2)
+        return outputs.float().reshape(outputs.shape[0], -1, 2)
 
     def move(self, y: np.ndarray, plan: Plan) -> np.ndarray:
         """The points where the output shows them; in a mirror the `flip_pairs` change places."""

@@ -1,0 +1,56 @@
+"""`load_learner`: an exported file behind the course's names, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onecycle.core.errors import UsageError
+from onecycle.deploy.predictor import Prediction, Predictor
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """What a loaded learner knows of its data: the classes, and the items to predict."""
+
+    classes: list[Any]
+    items: tuple[Any, ...]
+
+
+class LoadedLearner:
+    """Predicts as the learner did that wrote the file; `predictor` does the work."""
+
+    def __init__(self, path: Path, items: Iterable[Any] | None = None) -> None:
+        self.predictor = Predictor(path)
+        given = getattr(items, "items", items)
+        sources = () if given is None else tuple(given)
+        self.data = LoadedData(list(self.predictor.classes), sources)
+
+    def predict(self, item: Any, thresh: float | None = None) -> Prediction:
+        """(answer, its encoded form, probabilities) of a path, bytes, file, picture or array."""
+        source = getattr(item, "pixels", item)
+        return self.predictor.predict(source, thresh)
+
+    def get_preds(self, ds_type: Any = None) -> list[np.ndarray]:
+        """[probabilities (n, ...), zeros (n,)] of the test items, in their order."""
+        if not self.data.items:
+            raise UsageError("there is no test set: load_learner(path, test=items)")
+        if ds_type is not None and getattr(ds_type, "value", ds_type) != "test":
+            raise UsageError("a loaded learner has a test set only: get_preds(DatasetType.Test)")
+        rows = [found.probabilities for found in self.predictor.stream(self.data.items)]
+        return [np.stack(rows), np.zeros(len(rows), np.int64)]
+
+
+def load_learner(
+    path: str | Path, file: str | Path = "export.onnx", test: Iterable[Any] | None = None
+) -> LoadedLearner:
+    """The learner that `learn.export()` wrote to `path/file`; `path` may be the file itself.
+
+    `test` is an item list, or sources, for `get_preds`.
+    """
+    path = Path(path)
+    return LoadedLearner(path if path.is_file() else path / file, test)
