@@ -3,11 +3,12 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test slow lint types bench clean help
+.PHONY: demo test web slow lint types bench clean help
 
 help:
 	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
 	@echo "make test   the tests"
+	@echo "make web    fetch ONNX Runtime Web, which \`onecycle site\` copies (needs npm)"
 	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
 	@echo "make lint   ruff; make types: mypy"
 
@@ -29,6 +30,12 @@ test: .venv/ready
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
+
+web/node_modules/ready: web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	touch web/node_modules/ready
+
+web: web/node_modules/ready
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -177,6 +177,22 @@ def predict(
     work(model, pictures, thresh, csv)
 
 
+@app.command("site")
+@_plain_errors
+def site(
+    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
+    title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
+    theme: Annotated[
+        Path | None, typer.Option(help="JSON file: class to the emoji drawn for it.")
+    ] = None,
+) -> None:
+    """Write a web page that runs a model inside the visitor's browser, for any static host."""
+    from onecycle.cli.ship import site as work
+
+    work(model, out, title, theme)
+
+
 @app.command("version")
 def version() -> None:
     """Print the version."""

@@ -1,0 +1,129 @@
+"""A static site that runs the model in the browser: a folder to put on any host."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onecycle.core.errors import ModelError, UsageError
+from onecycle.deploy.format import read
+
+ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "X-Frame-Options": "DENY",
+}
+_LASTING = "public, max-age=31536000, immutable"
+
+
+def page_folder() -> Path:
+    """Where the page's sources are: in the package, or beside it in a source checkout."""
+    inside = Path(__file__).with_name("page")
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "web" / "page"
+
+
+def runtime_folder() -> Path:
+    """Where ONNX Runtime Web is; UsageError that says how to get it."""
+    inside = page_folder() / "ort"
+    checkout = page_folder().parent / "node_modules" / "onnxruntime-web" / "dist"
+    for folder in (inside, checkout):
+        if all((folder / name).is_file() for name in ORT):
+            return folder
+    raise UsageError(
+        "ONNX Runtime Web is not here: it comes with a released onecycle; in a source checkout "
+        "`make web` fetches it (needs npm)"
+    )
+
+
+def write_site(
+    model: str | Path,
+    out: str | Path,
+    title: str | None = None,
+    theme: Mapping[str, str] | None = None,
+) -> Path:
+    """Write page, model and runtime into `out`, a new or empty folder; returns it.
+
+    `theme` maps classes to an emoji (or a word) that is drawn large over the picture. Raises
+    ModelError for files that `Predictor` refuses, UsageError where `out` holds something else.
+    """
+    data, about = read(model)
+    target = about["task"]["target"]
+    unknown = set(theme or {}) - {str(c) for c in target.get("classes", ())}
+    if unknown:
+        raise UsageError(f"the theme names {sorted(unknown)}, which are no classes of the model")
+    if about["task"]["input"]["kind"] != "image":
+        raise ModelError("the page takes pictures; this model takes something else")
+    runtime, out = runtime_folder(), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} holds something already: give a new folder")
+    (out / "ort").mkdir(parents=True)
+    for name in ORT:
+        shutil.copyfile(runtime / name, out / "ort" / name)
+    for file in page_folder().iterdir():
+        if file.is_file() and file.name != "sw.js":
+            shutil.copyfile(file, out / file.name)
+    name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
+    (out / name).write_bytes(data)
+    title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
+    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": dict(theme or {})}
+    _json(out / "model.json", told)
+    _json(out / "manifest.webmanifest", _manifest(title))
+    _service_worker(out)
+    _hosts(out)
+    return out
+
+
+def _json(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _manifest(title: str) -> dict[str, Any]:
+    icon = {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any maskable"}
+    return {
+        "name": title,
+        "short_name": title[:12],
+        "start_url": ".",
+        "display": "standalone",
+        "background_color": "#f6f7f6",
+        "theme_color": "#0f766e",
+        "icons": [icon],
+    }
+
+
+def _service_worker(out: Path) -> None:
+    """Lists every file, and is another one whenever any of them is."""
+    files = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update((out / file).read_bytes())
+    source = (page_folder() / "sw.js").read_text(encoding="utf-8")
+    source = source.replace("@VERSION@", whole.hexdigest()[:12])
+    text = source.replace("@FILES@", json.dumps([".", *files]))
+    (out / "sw.js").write_text(text, encoding="utf-8")
+
+
+def _hosts(out: Path) -> None:
+    """What Vercel, Netlify and GitHub Pages want to find."""
+    rows = [{"key": k, "value": v} for k, v in HEADERS.items()]
+    lasting = [{"key": "Cache-Control", "value": _LASTING}]
+    _json(
+        out / "vercel.json",
+        {
+            "headers": [
+                {"source": "/(.*)", "headers": rows},
+                {"source": "/(model\\..*\\.onnx|ort/.*)", "headers": lasting},
+            ]
+        },
+    )
+    lines = ["[build]", '  publish = "."', "", "[[headers]]", '  for = "/*"', "  [headers.values]"]
+    lines += [f'    {key} = "{value}"' for key, value in HEADERS.items()]
+    lines += ["", "[[headers]]", '  for = "/ort/*"', "  [headers.values]"]
+    lines.append(f'    Cache-Control = "{_LASTING}"')
+    (out / "netlify.toml").write_text("\n".join(lines) + "\n")
+    (out / ".nojekyll").touch()

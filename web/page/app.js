@@ -1,0 +1,153 @@
+// The page: buttons, camera, clipboard and drop, and the way from a picture to its answer.
+
+import { describe, load } from "./model.js";
+import { open, read } from "./pixels.js";
+import { decode } from "./answers.js";
+import { drawOver, show } from "./view.js";
+
+const at = (id) => document.getElementById(id);
+const [stage, video, canvas, smiley] = ["stage", "video", "canvas", "smiley"].map(at);
+const state = { about: null, run: null, theme: {}, busy: false, stream: null };
+
+function say(text, error = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("error", error);
+}
+
+async function start() {
+  try {
+    state.about = await describe();
+    introduce(state.about);
+    state.theme = state.about.theme ?? {};
+    state.run = await load(state.about, (share) => say(`Loading the model… ${Math.round(100 * share)} %`));
+    say("Ready.");
+    document.body.dataset.ready = "yes";
+  } catch (error) {
+    say(`The model could not be loaded. ${error.message}`, true);
+  }
+  if ("serviceWorker" in navigator) {
+    await navigator.serviceWorker.register("sw.js").catch(() => {});
+  }
+}
+
+function introduce(about) {
+  document.title = about.title;
+  at("title").textContent = about.title;
+  const { target, input } = about.task;
+  const rows = {
+    Answers: target.kind,
+    Classes: (target.classes ?? target.names ?? []).join(", "),
+    "Decides above": target.thresh ?? "",
+    "Picture size": input.size ? input.size.join(" × ") : "any",
+    Precision: about.made?.precision ?? "",
+    "Made with": `onecycle ${about.library}`,
+  };
+  for (const [name, value] of Object.entries(rows)) {
+    if (value === "") continue;
+    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+    [dt.textContent, dd.textContent] = [name, value];
+    at("about").append(dt, dd);
+  }
+}
+
+/** Read what `source` shows, ask the model, and show its answer. */
+async function answer(source, live = false) {
+  const began = performance.now();
+  const picture = read(source, canvas);
+  const found = await state.run(picture);
+  const decoded = decode(state.about, found, [picture.height, picture.width]);
+  if (live && !state.stream) return; // stopped while the model was at work
+  drawOver(canvas, decoded);
+  show(at("answer"), decoded);
+  const drawn = state.theme[decoded.headline];
+  smiley.hidden = !drawn;
+  smiley.textContent = drawn ?? "";
+  say(`Answered in ${Math.round(performance.now() - began)} ms, on this device.`);
+  document.body.dataset.answered = String(Number(document.body.dataset.answered ?? 0) + 1);
+  window.lastAnswer = { probabilities: Array.from(found.probabilities), ...decoded };
+}
+
+async function choose(blob) {
+  if (!blob || state.busy) return;
+  if (!state.run) return say("The model is still loading.", true);
+  stopCamera();
+  state.busy = true;
+  try {
+    say("Looking…");
+    const bitmap = await open(blob);
+    reveal();
+    await answer(bitmap);
+    bitmap.close();
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    state.busy = false;
+  }
+}
+
+function reveal() {
+  stage.classList.add("filled");
+  at("empty").hidden = true;
+  canvas.hidden = false;
+}
+
+async function startCamera() {
+  if (!state.run) return say("The model is still loading.", true);
+  try {
+    const wanted = { video: { facingMode: { ideal: "environment" }, width: { ideal: 640 } }, audio: false };
+    state.stream = await navigator.mediaDevices.getUserMedia(wanted);
+  } catch (error) {
+    return say(`No camera: ${error.message}. Choose a photo instead.`, true);
+  }
+  video.srcObject = state.stream;
+  await video.play();
+  reveal();
+  at("live").setAttribute("aria-pressed", "true");
+  at("live").textContent = "Stop camera";
+  look();
+}
+
+/** One frame after the other, as fast as the model answers. */
+async function look() {
+  while (state.stream) {
+    try {
+      if (video.readyState >= 2) await answer(video, true);
+    } catch (error) {
+      stopCamera();
+      return say(error.message, true);
+    }
+    await new Promise((next) => requestAnimationFrame(next));
+  }
+}
+
+function stopCamera() {
+  state.stream?.getTracks().forEach((track) => track.stop());
+  state.stream = null;
+  video.srcObject = null;
+  at("live").setAttribute("aria-pressed", "false");
+  at("live").textContent = "Live camera";
+}
+
+for (const id of ["choose", "take"]) {
+  at(id).addEventListener("change", (event) => {
+    choose(event.target.files[0]);
+    event.target.value = "";
+  });
+}
+at("live").addEventListener("click", () => (state.stream ? stopCamera() : startCamera()));
+addEventListener("paste", (event) => choose([...event.clipboardData.files].find((f) => f.type.startsWith("image/"))));
+for (const kind of ["dragenter", "dragover"]) {
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+}
+addEventListener("dragleave", () => stage.classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  stage.classList.remove("over");
+  choose(event.dataTransfer.files[0]);
+});
+if (!navigator.mediaDevices?.getUserMedia) at("live").hidden = true;
+
+start();
