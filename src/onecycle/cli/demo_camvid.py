@@ -73,7 +73,7 @@ def camvid(
 
 def labelled(root: Path) -> LabelledItems:
     """The data block, as for CamVid."""
-    codes = np.loadtxt(root / "codes.txt", dtype=str)
+    codes = (root / "codes.txt").read_text().split()
     return (
         SegmentationItemList.from_folder(root / "images")
         .split_by_fname_file("../valid.txt")

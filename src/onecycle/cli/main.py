@@ -193,6 +193,19 @@ def site(
     work(model, out, title, theme)
 
 
+@app.command("serve")
+@_plain_errors
+def serve(
+    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+) -> None:
+    """Serve the page and POST /api/predict for one model, without torch."""
+    from onecycle.deploy.server import serve as work
+
+    work(model, host, port)
+
+
 @app.command("version")
 def version() -> None:
     """Print the version."""

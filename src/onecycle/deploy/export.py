@@ -165,8 +165,8 @@ def _joined(prelude: Any, body: Any, masks: bool) -> Any:
     import onnx
     from onnx.compose import merge_models
 
-    parts = [_prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)]
-    joined = merge_models(*parts, io_map=[("x", "x")])
+    first, second = _prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)
+    joined = merge_models(first, second, io_map=[("x", "x")])
     if masks:
         last = _prefixed(mask_postlude(), "post/", body)
         names = ["probabilities", "box", "inner"]

@@ -1,0 +1,77 @@
+"""The server's interface, described as OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
+    """The document for one model."""
+    target = about["task"]["target"]
+    picture: dict[str, Any] = {"type": "string", "format": "binary", "maxLength": max_bytes}
+    form: dict[str, Any] = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "array", "items": picture, "minItems": 1}},
+    }
+    single: dict[str, Any] = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": picture},
+    }
+    answer = {"type": "object", "properties": {"predictions": {"type": "array"}}}
+    problem = {
+        "description": "What is wrong, as RFC 9457",
+        "content": {"application/problem+json": {"schema": _PROBLEM}},
+    }
+    faults = {str(code): problem for code in (400, 408, 413, 422, 503)}
+    bodies = {
+        "multipart/form-data": {"schema": form},
+        "application/octet-stream": {"schema": picture},
+        "image/jpeg": {"schema": picture},
+        "image/png": {"schema": picture},
+    }
+    thresh = {
+        "name": "thresh",
+        "in": "query",
+        "description": "Decide above this probability",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1},
+    }
+    predict: dict[str, Any] = {
+        "summary": f"What is in pictures ({target['kind']})",
+        "requestBody": {"required": True, "content": bodies},
+        "responses": {"200": _json("The answers", answer), **faults},
+    }
+    if "thresh" in target:
+        predict["parameters"] = [thresh]
+    result = {"type": "object", "properties": {"result": {"type": "string"}}}
+    analyze = {
+        "summary": "One picture, one answer as text",
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": single}}},
+        "responses": {"200": _json("The answer", result), **faults},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "onecycle", "version": str(about["library"])},
+        "paths": {
+            "/api/predict": {"post": predict},
+            "/analyze": {"post": analyze},
+            "/api/model": {"get": _plain("What the model is")},
+            "/healthz": {"get": _plain("Whether the server is alive")},
+        },
+    }
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["status", "detail"],
+    "properties": {"status": {"type": "integer"}, "detail": {"type": "string"}},
+}
+
+
+def _json(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"summary": text, "responses": {"200": _json(text, {"type": "object"})}}

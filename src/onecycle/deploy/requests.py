@@ -1,0 +1,121 @@
+"""From a request to pictures, within limits of bytes, seconds and pixels."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from onecycle.core.errors import ImageError
+from onecycle.spec.pixels import open_pixels, open_size
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may cost the server."""
+
+    body_bytes: int = 10_000_000
+    body_seconds: float = 20.0
+    pixels: int = 40_000_000
+    pictures: int = 16
+    waiting: int = 64
+
+
+async def body_of(request: Request, limits: Limits) -> bytes:
+    """The whole body; 413 as soon as it is too large, 408 where it comes too slowly."""
+    told = request.headers.get("content-length", "0")
+    if not told.isdigit():
+        raise HTTPException(400, "Content-Length is not a number")
+    if int(told) > limits.body_bytes:
+        raise HTTPException(413, f"the body is larger than {limits.body_bytes:,} bytes")
+    parts, length = [], 0
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for part in request.stream():
+                length += len(part)
+                if length > limits.body_bytes:
+                    raise HTTPException(413, f"the body is larger than {limits.body_bytes:,} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise HTTPException(408, f"no whole body within {limits.body_seconds:g} s") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the connection was closed") from None
+    return b"".join(parts)
+
+
+class _InMemory(MultiPartParser):
+    """Parts stay in memory: nothing a client sends reaches the disk."""
+
+    spool_max_size = 1 << 30
+
+
+async def files_of(request: Request, limits: Limits) -> list[bytes]:
+    """The pictures of a multipart form, or the one that is the body."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await body_of(request, limits)
+    if kind != "multipart/form-data":
+        return [body] if body else []
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        parser = _InMemory(
+            request.headers, stream(), max_files=limits.pictures, max_fields=8, max_part_size=4096
+        )
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError, UnicodeError) as error:
+        message = getattr(error, "message", None) or "the form cannot be read"
+        raise HTTPException(400, str(message)) from None
+    uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    return [await upload.read() for upload in uploads]
+
+
+def picture(data: bytes, limits: Limits) -> np.ndarray:
+    """An upload as uint8 (h, w, 3); 413 for too many pixels, 422 for what is no picture."""
+    try:
+        with suppress(ImageError):  # open_pixels says what is wrong
+            h, w = open_size(io.BytesIO(data))
+            if h * w > limits.pixels:
+                raise HTTPException(413, f"{w} x {h} pixels; the limit is {limits.pixels:,}")
+        return open_pixels(data)
+    except ImageError as error:
+        raise HTTPException(422, str(error).replace("the given bytes", "the upload")) from None
+
+
+def headers_of(page: bool = False) -> dict[str, str]:
+    """Security headers of every reply."""
+    policy = "default-src 'none'; frame-ancestors 'none'"
+    if page:
+        policy = (
+            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+            "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
+            "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'"
+        )
+    return {"Content-Security-Policy": policy}
+
+
+def number(value: str | None, name: str) -> float | None:
+    """A query value from 0 to 1, or None where it is not given."""
+    if value is None:
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise HTTPException(400, f"{name} is a number from 0 to 1, not {value[:40]!r}")
+    return found
+
+
+Json = dict[str, Any]

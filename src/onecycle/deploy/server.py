@@ -1,0 +1,245 @@
+"""The server: the page, and answers to uploaded pictures, for one exported file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from onecycle.core.errors import OnecycleError, UsageError
+from onecycle.deploy.batching import Batcher, QueueFullError
+from onecycle.deploy.openapi import describe
+from onecycle.deploy.predictor import Prediction, Predictor
+from onecycle.deploy.requests import Json, Limits, files_of, headers_of, number, picture
+from onecycle.deploy.site import HEADERS, write_site
+
+MODEL_VARIABLE = "ONECYCLE_MODEL"
+
+
+def from_environment() -> Starlette:
+    """The application of the model that ONECYCLE_MODEL names; for servers that import it."""
+    return application(os.environ[MODEL_VARIABLE])
+
+
+def application(model: str | Path, limits: Limits | None = None) -> Starlette:
+    """The ASGI application of one model; its page too, where ONNX Runtime Web is at hand."""
+    return Service(Path(model), limits or Limits()).application()
+
+
+class Service:
+    """What the routes share: the predictor, its queue, and counters."""
+
+    def __init__(self, model: Path, limits: Limits) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self.model, self.limits = model, limits
+        self.predictor = Predictor(model)
+        self.batcher = Batcher(self._run, room=limits.waiting)
+        self.registry = CollectorRegistry()
+        self.replies = Counter(
+            "onecycle_replies", "Replies by status.", ["status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "onecycle_seconds", "Seconds per asked picture set.", registry=self.registry
+        )
+        waiting = Gauge("onecycle_waiting", "Pictures in the queue.", registry=self.registry)
+        waiting.set_function(self.batcher.waiting.qsize)
+        self.folder = TemporaryDirectory(prefix="onecycle-page-")
+
+    def application(self) -> Starlette:
+        """Routes, error replies and headers."""
+        api = [
+            Route("/predict", self.predict, methods=["POST"]),
+            Route("/model", self.about),
+        ]
+        routes: list[Any] = [
+            Mount("/api", routes=api),
+            Route("/analyze", self.analyze, methods=["POST"]),
+            Route("/healthz", self.health),
+            Route("/metrics", self.metrics),
+            Route("/openapi.json", self.openapi),
+        ]
+        try:
+            site = write_site(self.model, Path(self.folder.name) / "site")
+            routes.append(Mount("/", StaticFiles(directory=site, html=True)))
+        except OnecycleError:  # without the page the rest still serves
+            routes.append(Route("/", self.no_page))
+        handlers: dict[Any, Any] = {HTTPException: _problem, QueueFullError: _busy}
+        return Starlette(
+            routes=routes,
+            lifespan=self._lifespan,
+            exception_handlers={**handlers, Exception: _broken},
+            middleware=[Middleware(_Outer, replies=self.replies)],
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with self.batcher:
+            yield
+        self.folder.cleanup()
+
+    def _run(self, items: Sequence[Any]) -> list[Any]:
+        """Answers, or the error of each picture that cannot be read."""
+        found: list[Any] = []
+        groups: dict[float | None, list[tuple[int, np.ndarray]]] = {}
+        for i, (data, thresh) in enumerate(items):
+            found.append(None)
+            try:
+                groups.setdefault(thresh, []).append((i, picture(data, self.limits)))
+            except HTTPException as error:
+                found[i] = error
+        for thresh, members in groups.items():
+            answers = self.predictor.predict_batch([pixels for _, pixels in members], thresh)
+            for (i, _), answer in zip(members, answers, strict=True):
+                found[i] = answer
+        return found
+
+    async def _ask(self, request: Request) -> list[Prediction]:
+        start = perf_counter()
+        thresh = number(request.query_params.get("thresh"), "thresh")
+        if thresh is not None and self.predictor.thresh is None:
+            raise HTTPException(400, "this model decides by no threshold")
+        files = await files_of(request, self.limits)
+        if not files:
+            raise HTTPException(400, "there is no picture in the request")
+        found = await self.batcher.ask([(data, thresh) for data in files])
+        self.seconds.observe(perf_counter() - start)
+        for answer in found:
+            if isinstance(answer, HTTPException):
+                raise answer
+        return found
+
+    async def predict(self, request: Request) -> Response:
+        """Every picture of the request, answered."""
+        found = await self._ask(request)
+        return JSONResponse({"predictions": [self._told(f) for f in found]})
+
+    async def analyze(self, request: Request) -> Response:
+        """The course's starter app: one picture in the field `file`, one word back."""
+        return JSONResponse({"result": str((await self._ask(request))[0])})
+
+    def _told(self, found: Prediction) -> Json:
+        answer: Any = found.answer.obj
+        kind = self.predictor.target.kind
+        if kind == "mask":
+            return {"kind": kind, "mask": _png(found.answer.data[0]), "text": str(found)}
+        told: Json = {"kind": kind, "text": str(found)}
+        told["answer"] = answer.tolist() if isinstance(answer, np.ndarray) else answer
+        if found.classes:
+            shares = map(float, found.probabilities)
+            names = map(str, found.classes)
+            told["probabilities"] = dict(zip(names, shares, strict=True))
+        return told
+
+    async def about(self, request: Request) -> Response:
+        """What the file says about itself."""
+        return JSONResponse(self.predictor.about)
+
+    async def health(self, request: Request) -> Response:
+        """Alive."""
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Counters as Prometheus reads them."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def openapi(self, request: Request) -> Response:
+        """The description of the interface."""
+        return JSONResponse(describe(self.predictor.about, self.limits.body_bytes))
+
+    async def no_page(self, request: Request) -> Response:
+        """Where ONNX Runtime Web is missing."""
+        raise HTTPException(404, "the page is not installed here; POST pictures to /api/predict")
+
+
+class _Outer:
+    """Counts replies and gives each its security headers."""
+
+    def __init__(self, app: ASGIApp, replies: Any) -> None:
+        self.app, self.replies = app, replies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        page = not scope["path"].startswith(("/api/", "/analyze", "/metrics", "/healthz"))
+        extra = {**HEADERS, **headers_of(page)}
+
+        async def wrapped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.replies.labels(str(message["status"])).inc()
+                pairs = [(k.lower().encode(), v.encode()) for k, v in extra.items()]
+                message["headers"] = [*message["headers"], *pairs]
+            await send(message)
+
+        return await self.app(scope, receive, wrapped)
+
+
+def _png(mask: np.ndarray) -> str:
+    """A mask (h, w) as an index PNG in base64."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _reply(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as application/problem+json (RFC 9457)."""
+    body = {"type": "about:blank", "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def _problem(request: Request, error: HTTPException) -> Response:
+    return _reply(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def _busy(request: Request, error: QueueFullError) -> Response:
+    return _reply(503, f"{error}: try again in a second", {"Retry-After": "1"})
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    return _reply(500, "the server failed; its log says why")
+
+
+def serve(model: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve until SIGTERM or Ctrl-C; what was asked before is answered first.
+
+    Connections whose headers take more than five seconds are closed.
+    """
+    from granian import Granian
+    from granian.http import HTTP1Settings
+
+    model = Path(model).resolve()
+    Predictor(model)  # a file that cannot be served is refused here, with its reason
+    if not 0 < port < 65536:
+        raise UsageError(f"a port lies in 1-65535, not {port}")
+    os.environ[MODEL_VARIABLE] = str(model)
+    Granian(
+        "onecycle.deploy.server:from_environment",
+        address=host,
+        port=port,
+        interface="asgi",  # type: ignore[arg-type]
+        factory=True,
+        websockets=False,
+        backpressure=512,
+        http1_settings=HTTP1Settings(header_read_timeout=5000),
+        workers_kill_timeout=10,
+    ).serve()
