@@ -49,7 +49,11 @@ def run(source, weights, flip):
     learn.train_bn = False
     learn.freeze().fit_one_cycle(4, slice(5e-3))
     frozen = learn.validate()[1]
-    learn.unfreeze().fit_one_cycle(4, slice(1e-4, 1e-3))
+    learn.unfreeze()
+    for module in learn.model[0].modules():  # few pictures: statistics stay those of the weights
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.requires_grad_(False)
+    learn.fit_one_cycle(4, slice(1e-4, 1e-3))
     return frozen, learn.validate()[1]
 
 
