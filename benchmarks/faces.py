@@ -72,23 +72,14 @@ def main():
     train = torch.from_numpy(src.train.y.items)
     valid = torch.from_numpy(src.valid.y.items)
     average = train.mean(0, keepdim=True).expand_as(valid)
-    rows = [
-        (
-            "mean face",
-            float((average - valid).square().mean()),
-            pixels(average, valid, args.size),
-            0,
-        )
-    ]
+    rows = [("mean face", *errors(average, valid, args.size), 0)]
     for name, frozen, epochs, rates in STAGES:
         start = perf_counter()
         learn.freeze() if frozen else learn.unfreeze()
         learn.fit_one_cycle(epochs, rates)
         said, true = learn.get_preds()
         spent = perf_counter() - start
-        rows.append(
-            (name, float((said - true).square().mean()), pixels(said, true, args.size), spent)
-        )
+        rows.append((name, *errors(said, true, args.size), spent))
         print(rows[-1], flush=True)
     lines = ["| stage | MSE in [-1, 1] | pixels | s |", "|---|---|---|---|"]
     lines += [f"| {n} | {e:.5f} | {p:.2f} | {s:.0f} |" for n, e, p, s in rows]
