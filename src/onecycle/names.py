@@ -126,5 +126,15 @@ _DEPLOY = {
     "load_learner": "onecycle.deploy.loaded",
 }
 
+_TEXT = {
+    "AWD_LSTM": "onecycle.models.awd_lstm",
+    "TextClasDataBunch": "onecycle.text.lists",
+    "TextDataBunch": "onecycle.text.lists",
+    "TextLMDataBunch": "onecycle.text.lists",
+    "TextList": "onecycle.text.lists",
+    "language_model_learner": "onecycle.text.learner",
+    "text_classifier_learner": "onecycle.text.learner",
+}
+
 VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY
-EVERYTHING = VISION | _INTERPRET | {"__version__": "onecycle.version"}
+EVERYTHING = VISION | _INTERPRET | _TEXT | {"__version__": "onecycle.version"}

@@ -68,6 +68,7 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
 def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     """One pass over the training batches."""
     run.model.train()
+    _forget(run.model)
     notify("before_epoch")
     loader = run.data.train_dl
     total = len(loader)
@@ -93,6 +94,12 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         run.step += 1
 
 
+def _forget(model: nn.Module) -> None:
+    """A model that carries a state from batch to batch begins every pass without one."""
+    if hasattr(model, "reset"):
+        model.reset()  # type: ignore[operator]
+
+
 def predict(
     model: nn.Module, batches: Passes, engine: Engine, show: bool = False, label: str = ""
 ) -> Generator[tuple[Tensor, Tensor]]:
@@ -102,6 +109,7 @@ def predict(
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
+    _forget(model)
     try:
         for x, y in bar(batches, len(batches), label, show):
             with torch.no_grad():

@@ -61,7 +61,12 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
             rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))
     if not rows:
         raise EmptyDataError("there is nothing to predict: the set has no items")
-    probabilities, targets, losses = (torch.cat(column) for column in zip(*rows, strict=True))
+    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+    order = getattr(batches, "order", None)
+    if order is not None:  # texts come by length
+        back = torch.as_tensor(order).argsort()
+        columns = [column[back] for column in columns]
+    probabilities, targets, losses = columns
     return Predictions(probabilities, targets, losses, batches.dataset, learner.task)
 
 

@@ -16,8 +16,9 @@ from onecycle.spec.targets import (
     PointsSpec,
     TargetSpec,
 )
+from onecycle.spec.text import TextSpec
 
-INPUTS: dict[str, type[ImageSpec]] = {"image": ImageSpec}
+INPUTS: dict[str, type[Plain]] = {"image": ImageSpec, "text": TextSpec}
 TARGETS: dict[str, type[TargetSpec]] = {
     spec.kind: spec
     for spec in (CategorySpec, MultiCategorySpec, NumbersSpec, MaskSpec, PointsSpec, NoLabelSpec)
@@ -29,7 +30,7 @@ def task_to_json(inputs: Plain, target: TargetSpec) -> dict[str, Any]:
     return {"input": inputs.to_json(), "target": target.to_json()}
 
 
-def task_from_json(values: dict[str, Any]) -> tuple[ImageSpec, TargetSpec]:
+def task_from_json(values: dict[str, Any]) -> tuple[Any, TargetSpec]:
     """The two specs; a kind that is not in the tables is refused, nothing is looked up by name."""
     try:
         inputs, target = values["input"], values["target"]

@@ -1,0 +1,204 @@
+"""AWD-LSTM: a language model of LSTMs with dropout everywhere, and its encoder as a classifier.
+
+Sources: Merity et al. 2017 (arXiv 1708.02182), Gal & Ghahramani 2016 (variational dropout),
+Howard & Ruder 2018 (arXiv 1801.06146: the classifier).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from onecycle.models.groups import Groups
+
+State = list[tuple[Tensor, Tensor]]
+PAD_ID = 1
+LM_DROPOUTS = {"output_p": 0.1, "hidden_p": 0.15, "input_p": 0.25, "embed_p": 0.02, "weight_p": 0.2}
+CLASSIFIER_DROPOUTS = {
+    "output_p": 0.4,
+    "hidden_p": 0.3,
+    "input_p": 0.4,
+    "embed_p": 0.05,
+    "weight_p": 0.5,
+}
+
+
+def variational(x: Tensor, p: float, training: bool) -> Tensor:
+    """Dropout of (n, t, d) with one mask for all steps of an item."""
+    if not training or not p:
+        return x
+    mask = x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1 - p).div_(1 - p)
+    return x * mask
+
+
+class WeightDropLSTM(nn.Module):
+    """One LSTM layer whose recurrent weights are dropped anew for every batch."""
+
+    def __init__(self, n_in: int, n_out: int, weight_p: float) -> None:
+        super().__init__()
+        self.inner, self.weight_p = nn.LSTM(n_in, n_out, batch_first=True), weight_p
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(n, t, n_in) and a state to (n, t, n_out) and the next state."""
+        if not self.training or not self.weight_p:
+            return self.inner(x, state)
+        dropped = F.dropout(self.inner.get_parameter("weight_hh_l0"), self.weight_p)
+        return functional_call(self.inner, {"weight_hh_l0": dropped}, (x, state))
+
+
+class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
+    """Token ids (n, t) to features (n, t, emb_sz); the state is carried until `reset()`."""
+
+    def __init__(
+        self,
+        vocab_sz: int,
+        emb_sz: int = 400,
+        n_hid: int = 1152,
+        n_layers: int = 3,
+        hidden_p: float = 0.15,
+        input_p: float = 0.25,
+        embed_p: float = 0.02,
+        weight_p: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.emb_sz, self.hidden_p, self.input_p, self.embed_p = emb_sz, hidden_p, input_p, embed_p
+        self.embedding = nn.Embedding(vocab_sz, emb_sz, padding_idx=PAD_ID)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        widths = [emb_sz, *[n_hid] * (n_layers - 1), emb_sz]
+        self.rnns = nn.ModuleList(WeightDropLSTM(a, b, weight_p) for a, b in pairwise(widths))
+        self.state: State | None = None
+        self.raw: Tensor | None = None
+        self.dropped: Tensor | None = None
+
+    def reset(self) -> None:
+        """Forget the state: what comes next is another text."""
+        self.state = self.raw = self.dropped = None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Features of the last layer, with dropout; goes on from the state of the batch before."""
+        if self.state is not None and self.state[0][0].shape[1] != len(ids):
+            self.state = None
+        x = self._embedded(ids)
+        after: State = []
+        for i, rnn in enumerate(self.rnns):
+            x, state = rnn(x, None if self.state is None else self.state[i])
+            after.append((state[0].detach(), state[1].detach()))
+            self.raw = x
+            if i + 1 < len(self.rnns):
+                x = variational(x, self.hidden_p, self.training)
+        self.state = after
+        return x
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        """Word vectors; whole words are dropped, everywhere in the batch."""
+        x = self.embedding(ids)
+        if self.training and self.embed_p:
+            weight = self.embedding.weight
+            kept = weight.new_empty(len(weight), 1).bernoulli_(1 - self.embed_p)
+            x = x * (kept / (1 - self.embed_p))[ids]
+        return variational(x, self.input_p, self.training)
+
+
+class LanguageModel(nn.Module):
+    """Token ids (n, t) to logits (n, vocab, t) of each next token; the decoder is the embedding."""
+
+    def __init__(self, encoder: AWD_LSTM, output_p: float = 0.1) -> None:
+        super().__init__()
+        self.encoder, self.output_p = encoder, output_p
+        self.bias = nn.Parameter(torch.zeros(encoder.embedding.num_embeddings))
+
+    def reset(self) -> None:
+        """Forget the state."""
+        self.encoder.reset()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits, classes on axis 1 as in every other kind of output."""
+        x = variational(self.encoder(ids), self.output_p, self.training)
+        self.encoder.dropped = x
+        return F.linear(x, self.encoder.embedding.weight, self.bias).transpose(1, 2)
+
+    def layer_groups(self) -> Groups:
+        """Each LSTM, then the embedding with the decoder's bias."""
+        groups = [list(rnn.parameters()) for rnn in self.encoder.rnns]
+        return [*groups, [*self.encoder.embedding.parameters(), self.bias]]
+
+
+class TextClassifier(nn.Module):
+    """Token ids (n, t), padded at the end with 1, to logits (n, classes).
+
+    Texts go through the encoder in windows of `bptt`; the head sees the last feature, and
+    maximum and mean over the last `max_len` tokens. Padding changes no answer.
+    """
+
+    def __init__(
+        self,
+        encoder: AWD_LSTM,
+        n_outputs: int,
+        lin_ftrs: Sequence[int] = (50,),
+        ps: Sequence[float] = (0.4, 0.1),
+        bptt: int = 70,
+        max_len: int = 1400,
+        output_p: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.bptt, self.max_len, self.output_p = encoder, bptt, max_len, output_p
+        widths = [3 * encoder.emb_sz, *lin_ftrs, n_outputs]
+        layers: list[nn.Module] = []
+        for i, p in enumerate(ps):
+            layers += [
+                nn.BatchNorm1d(widths[i]),
+                nn.Dropout(p),
+                nn.Linear(widths[i], widths[i + 1]),
+            ]
+            if i + 1 < len(ps):
+                layers.append(nn.ReLU(inplace=True))
+        self.head = nn.Sequential(*layers)
+
+    def reset(self) -> None:
+        """Forget the state; every batch begins with none anyway."""
+        self.encoder.reset()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits of each text."""
+        return self.head(self.pooled(ids))
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """Last, maximum and mean (n, 3 emb_sz)."""
+        self.encoder.reset()
+        lengths = (ids != PAD_ID).sum(1).clamp(min=1)
+        first = max(0, ids.shape[1] - self.max_len) // self.bptt * self.bptt
+        parts = []
+        for start in range(0, ids.shape[1], self.bptt):
+            window = ids[:, start : start + self.bptt]
+            if start < first:
+                with torch.no_grad():
+                    self.encoder(window)
+            else:
+                parts.append(self.encoder(window))
+        x = torch.cat(parts, 1)
+        at = torch.arange(first, ids.shape[1], device=ids.device)[None]
+        ends = lengths[:, None]
+        seen = ((at < ends) & (at >= ends - self.max_len) | (at == 0) & (ends <= first))[..., None]
+        last = x[torch.arange(len(x), device=x.device), (lengths - 1 - first).clamp(min=0)]
+        count = seen.sum(1).clamp(min=1)
+        top = x.masked_fill(~seen, -torch.inf).amax(1)
+        top = torch.where(top.isfinite(), top, torch.zeros_like(top))
+        return torch.cat([last, top, (x * seen).sum(1) / count], 1)
+
+    def layer_groups(self) -> Groups:
+        """The embedding, each LSTM, the head."""
+        groups = [list(rnn.parameters()) for rnn in self.encoder.rnns]
+        return [list(self.encoder.embedding.parameters()), *groups, list(self.head.parameters())]
+
+
+def dropouts(defaults: dict[str, float], drop_mult: float) -> dict[str, Any]:
+    """Every probability times `drop_mult`."""
+    return {name: p * drop_mult for name, p in defaults.items()}

@@ -1,0 +1,142 @@
+"""Texts as model input: read, tokenized, numbered, and batched by length or as a stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import DataError, UsageError
+from onecycle.data.targets import Target
+from onecycle.data.task import Batches
+from onecycle.spec.text import TextSpec, vocabulary
+from onecycle.spec.words import detokenize, tokenize
+
+_HIDDEN = {"json": False}
+PAD_ID = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A text that can show itself."""
+
+    text: str
+
+    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2), **_: Any) -> Any:
+        """Write the beginning of the text into axes."""
+        import textwrap
+
+        from onecycle.core.draw import axes
+
+        ax = axes(ax, figsize)
+        shown = "\n".join(textwrap.wrap(self.text.replace("$", r"\$"), 40)[:9])
+        ax.text(0, 1, shown, va="top", fontsize=7, wrap=True, transform=ax.transAxes)
+        ax.axis("off")
+        return ax
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, eq=False)
+class TextSample:
+    """The ids of one text and its label."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TextInput(TextSpec):
+    """How a text becomes ids; a source is the text itself, or the path of a text file.
+
+    `stream` makes batches for a language model: all texts in a row, `bptt` tokens at a time.
+    """
+
+    max_vocab: int = field(default=60_000, metadata=_HIDDEN)
+    min_freq: int = field(default=2, metadata=_HIDDEN)
+    stream: bool = field(default=False, metadata=_HIDDEN)
+    bptt: int = field(default=70, metadata=_HIDDEN)
+
+    def text_of(self, source: Any) -> str:
+        """The text of a source; undecodable bytes are replaced."""
+        if isinstance(source, os.PathLike):
+            try:
+                return Path(source).read_bytes().decode("utf-8", "replace")
+            except OSError as error:
+                raise DataError(f"{source}: cannot be read ({error.strerror})") from error
+        if isinstance(source, Text):
+            return source.text
+        if not isinstance(source, str):
+            raise DataError(f"a text is a str or a path, not {type(source).__name__}: {source!r}")
+        return source
+
+    def read(self, source: Any) -> Text:
+        """The text itself."""
+        return Text(self.text_of(source))
+
+    def fit(self, sources: Sequence[Any]) -> Self:
+        """With the vocabulary of these texts, unless there is one."""
+        if self.vocab:
+            return self
+        texts = (tokenize(self.text_of(source)) for source in sources)
+        return replace(self, vocab=vocabulary(texts, self.max_vocab, self.min_freq))
+
+    def check(self, sources: Sequence[Any]) -> None:
+        """Raise for files that are missing and for what is no text."""
+        for source in sources:
+            if isinstance(source, os.PathLike) and not os.path.isfile(source):  # noqa: PTH113
+                raise DataError(f"{source}: no such text file")
+            if not isinstance(source, str | os.PathLike):
+                raise DataError(f"a text is a str or a path, not {source!r}")
+
+    def transformed(self, tfms: Any, size: Any = None, *_: Any, **__: Any) -> Self:
+        """Texts have no transforms."""
+        if tfms or size:
+            raise UsageError("texts take no transforms and no size")
+        return self
+
+    def normalized(self, stats: Any, data: Any) -> Self:
+        """Texts are not normalised."""
+        raise UsageError("texts are not normalised: leave normalize() out")
+
+    def load(
+        self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
+    ) -> TextSample:
+        """The ids of one text."""
+        return TextSample(self.ids(self.text_of(source)), y)
+
+    def finish(self, sample: TextSample) -> TextSample:
+        """Nothing is left to do."""
+        return sample
+
+    def collate(self, samples: Sequence[TextSample]) -> tuple[Tensor, Tensor]:
+        """int64 (n, longest), padded at the end with 1, and the labels."""
+        longest = max(len(s.x) for s in samples)
+        x = np.full((len(samples), longest), PAD_ID, np.int64)
+        for row, sample in zip(x, samples, strict=True):
+            row[: len(sample.x)] = sample.x
+        return torch.from_numpy(x), torch.from_numpy(np.stack([s.y for s in samples]))
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """The ids as they are."""
+        return x
+
+    def as_item(self, x: Any) -> Text:
+        """A sample, or a row of ids, as a readable text."""
+        if isinstance(x, Text):
+            return x
+        ids = x.x if isinstance(x, TextSample) else x.tolist()
+        return Text(detokenize(self.tokens(ids)))
+
+    def loader(self, dataset: Any, **options: Any) -> Batches:
+        """A stream for language models, batches by length for everything else."""
+        from onecycle.text.batches import LengthLoader, StreamLoader
+
+        return (StreamLoader if self.stream else LengthLoader)(dataset, **options)

@@ -1,0 +1,169 @@
+"""Lists of texts, and the factories that go from files to a DataBunch in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path as PurePath
+from typing import Any, ClassVar, Self
+
+from onecycle.core.errors import TableError, listing
+from onecycle.core.paths import Path
+from onecycle.data.databunch import DataBunch
+from onecycle.data.frames import Column, as_frame, column, read_table
+from onecycle.data.items import ItemList
+from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.labels import SplitItems
+from onecycle.data.task import Task
+from onecycle.spec.targets import is_blank
+from onecycle.text.input import TextInput
+from onecycle.text.targets import NextToken
+
+
+class TextList(ItemList):
+    """Texts: cells of a table, or files."""
+
+    suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
+
+    @classmethod
+    def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
+        return cls(tuple(items), Path(path), TextInput(), **more)
+
+    @classmethod
+    def from_df(
+        cls,
+        df: Any,
+        path: str | PurePath = ".",
+        cols: Column | Sequence[Column] = 0,
+        *_: Any,
+        vocab: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """One text a row; several columns are joined, each after `xxfld` and its number.
+
+        `options` are TextInput's: max_vocab, min_freq, bptt.
+        """
+        frame = as_frame(df)
+        names: list[Any] = list(cols) if isinstance(cols, list | tuple) else [cols]
+        columns = [column(frame, name) for name in names]
+        blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
+        if blank:
+            rows = [frame.index[i] for i in blank]
+            raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(rows)}")
+        texts = [
+            str(row[0])
+            if len(row) == 1
+            else " ".join(f"xxfld {i + 1} {cell}" for i, cell in enumerate(row))
+            for row in zip(*columns, strict=True)
+        ]
+        return cls._make(texts, path, inner_df=frame).with_vocab(vocab, **options)
+
+    @classmethod
+    def from_csv(  # type: ignore[override]
+        cls,
+        path: str | PurePath,
+        csv_name: str | PurePath,
+        header: int | str | None = "infer",
+        delimiter: str | None = None,
+        cols: Column | Sequence[Column] = 0,
+        **options: Any,
+    ) -> Self:
+        """As `from_df`, from the file `path/csv_name`."""
+        return cls.from_df(
+            read_table(Path(path) / csv_name, delimiter, header), path, cols, **options
+        )
+
+    @classmethod
+    def from_folder(  # type: ignore[override]
+        cls, path: str | PurePath = ".", vocab: Sequence[str] | None = None, **options: Any
+    ) -> Self:
+        """Every .txt file below `path`."""
+        return super().from_folder(path, **options).with_vocab(vocab)
+
+    def with_vocab(self, vocab: Sequence[str] | None = None, **options: Any) -> Self:
+        """The same texts, to be numbered by this vocabulary; `options` are TextInput's."""
+        if vocab is not None:
+            options["vocab"] = tuple(vocab)
+        return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
+
+    def split(self, splitter: Any) -> TextSplitItems:
+        made = super().split(splitter)
+        return TextSplitItems(made.train, made.valid)
+
+    def split_none(self) -> TextSplitItems:
+        return TextSplitItems(self, self.take([]))
+
+
+class TextSplitItems(SplitItems):
+    """Two sides of texts; `label_for_lm` makes a language model's data of them."""
+
+    def label_for_lm(self) -> LabelledItems:
+        """No labels: each token is the answer to those before it."""
+        given = replace(self.train.input.fit(self.train.items), stream=True)
+        task = Task(given, NextToken(len(given.vocab)))
+        sides = [
+            LabelList(side, tuple(0 for _ in side.items), task) for side in (self.train, self.valid)
+        ]
+        return LabelledItems(replace(sides[0], augment=True), sides[1], None)
+
+
+class TextDataBunch(DataBunch):
+    """Factories for classification; `TextLMDataBunch` makes language-model data."""
+
+    for_lm: ClassVar[bool] = False
+
+    @classmethod
+    def from_df(
+        cls,
+        path: str | PurePath,
+        train_df: Any,
+        valid_df: Any = None,
+        text_cols: Column | Sequence[Column] = 1,
+        label_cols: Column | Sequence[Column] = 0,
+        label_delim: str | None = None,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        vocab: Sequence[str] | None = None,
+        max_vocab: int = 60_000,
+        min_freq: int = 2,
+        bptt: int = 70,
+        **options: Any,
+    ) -> DataBunch:
+        """Texts and labels from columns; without `valid_df` a random share validates."""
+        how = {"max_vocab": max_vocab, "min_freq": min_freq, "bptt": bptt}
+        items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **how)
+        if valid_df is None:
+            split: SplitItems = items.split_by_rand_pct(valid_pct, seed)
+        else:
+            held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **how)
+            split = TextSplitItems(items, held)
+        return cls._finished(split, label_cols, label_delim, options)
+
+    @classmethod
+    def from_csv(
+        cls, path: str | PurePath, csv_name: str | PurePath, is_valid: bool = True, **options: Any
+    ) -> DataBunch:
+        """As `from_df`, from `path/csv_name`; a column `is_valid` says what validates."""
+        frame = read_table(Path(path) / csv_name, None, "infer")
+        if not is_valid or "is_valid" not in frame.columns:
+            return cls.from_df(path, frame, **options)
+        held = frame["is_valid"].str.lower().isin({"true", "1", "yes"})
+        return cls.from_df(path, frame[~held], frame[held], **options)
+
+    @classmethod
+    def _finished(
+        cls, split: Any, cols: Any, delim: str | None, options: dict[str, Any]
+    ) -> DataBunch:
+        if cls.for_lm:
+            return split.label_for_lm().databunch(**options)
+        return split.label_from_df(cols, label_delim=delim).databunch(**options)
+
+
+class TextClasDataBunch(TextDataBunch):
+    """Texts and their classes."""
+
+
+class TextLMDataBunch(TextDataBunch):
+    """Texts for a language model."""
+
+    for_lm = True

@@ -1,0 +1,193 @@
+"""Texts from a table to a trained classifier, through a language model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from onecycle.core.errors import CheckpointError, TableError, UsageError
+from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
+from onecycle.text.learner import language_model_learner, remapped, text_classifier_learner
+from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
+
+SMALL = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
+THINGS = ["film", "plot", "cast", "music", "ending"]
+GOOD, BAD = ["great", "lovely", "clever"], ["awful", "dull", "stupid"]
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """Reviews of one to four clauses; "not" turns a word round, so that counting is not enough."""
+    luck = np.random.default_rng(0)
+    rows = []
+    for _ in range(1000):
+        good = bool(luck.random() < 0.5)
+        clauses = []
+        for _ in range(luck.integers(1, 5)):
+            negated = luck.random() < 0.4
+            words = GOOD if good != negated else BAD
+            verb = "was not" if negated else "was"
+            clauses.append(f"The {luck.choice(THINGS)} {verb} {luck.choice(words)}.")
+        rows.append(("pos" if good else "neg", " ".join(clauses)))
+    return pd.DataFrame(rows, columns=["label", "text"])
+
+
+def lm_data(frame, **options):
+    how = {"text_cols": "text", "seed": 0, "bs": 16, "num_workers": 0, "bptt": 20} | options
+    return TextLMDataBunch.from_df(".", frame, **how)
+
+
+def clas_data(frame, vocab=None, **options):
+    how = {"text_cols": "text", "label_cols": "label", "seed": 0, "bs": 32, "num_workers": 0}
+    return TextClasDataBunch.from_df(".", frame, vocab=vocab, **(how | options))
+
+
+def test_streams_go_on_from_batch_to_batch_and_y_is_one_token_later(frame):
+    data = lm_data(frame)
+    batches = list(data.valid_dl)
+    x, y = (torch.cat(side, 1) for side in zip(*batches, strict=True))
+    assert torch.equal(x[:, 1:], y[:, :-1])
+    assert all(b[0].shape == (16, 20) for b in batches[:-1])
+    ids = torch.as_tensor(data.valid_dl.ids)
+    assert torch.equal(x.flatten(), ids[: x.numel()].long())
+    first, second = (next(iter(data.train_dl))[0] for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_a_language_model_learns_and_its_encoder_helps(frame, tmp_path):
+    torch.manual_seed(0)
+    data = lm_data(frame)
+    learn = language_model_learner(data, config=SMALL, drop_mult=0.1, path=tmp_path, silent=True)
+    ids = np.concatenate([data.train_dl.ids, data.valid_dl.ids])
+    shares = np.bincount(ids) / len(ids)
+    unigram = -(shares[shares > 0] * np.log(shares[shares > 0])).sum()
+    learn.fit_one_cycle(4, 2e-2)
+    loss, accuracy = learn.validate()
+    assert loss < 0.5 * unigram
+    assert accuracy > 0.6
+    said = learn.predict("The film was", n_words=2, seed=0)
+    assert said.split()[3].strip(".") in {"not", *GOOD, *BAD}
+    assert learn.predict("The film", 5, seed=3) == learn.predict("The film", 5, seed=3)
+    learn.save_encoder("enc")
+    clas = clas_data(frame, data.task.input.vocab)
+    learner = text_classifier_learner(clas, config=SMALL, drop_mult=0.2, path=tmp_path, silent=True)
+    learner.load_encoder("enc")
+    trained = [p.requires_grad for p in learner.model.encoder.parameters()]
+    assert not any(trained)
+    learner.fit_one_cycle(3, 2e-2)
+    learner.freeze_to(-2).fit_one_cycle(2, slice(1e-3, 1e-2))
+    learner.unfreeze().fit_one_cycle(10, slice(3e-3, 2e-2))
+    assert learner.validate()[1] > 0.9  # counting words reaches about .65
+    answers(learner)
+
+
+def answers(learner):
+    """Single answers, the set's order, and independence of what else is in the batch."""
+    assert str(learner.predict("The plot was not awful.")[0]) == "pos"
+    assert str(learner.predict("The plot was not great.")[0]) == "neg"
+    probabilities, labels = learner.get_preds()
+    side = learner.data.valid_ds
+    assert labels.tolist() == side.y.items.tolist()
+    for i in (0, 7, 31):
+        alone = learner.predict(side.items[i])[2]
+        assert probabilities[i] == pytest.approx(alone.numpy(), abs=1e-5)
+
+
+def test_an_encoder_is_read_by_token_and_new_words_get_the_mean_row(frame, tmp_path):
+    data = lm_data(frame)
+    learn = language_model_learner(data, config=SMALL, path=tmp_path, silent=True)
+    learn.save_encoder("enc")
+    other = clas_data(
+        pd.concat(
+            [frame, pd.DataFrame([("pos", "zebra zebra zebra x")] * 3, columns=frame.columns)]
+        )
+    )
+    learner = text_classifier_learner(other, config=SMALL, path=tmp_path, silent=True)
+    learner.load_encoder("enc")
+    old = learn.model.encoder.embedding.weight.detach()
+    new = learner.model.encoder.embedding.weight.detach()
+    where = learner.task.input.numbers
+    assert torch.equal(new[where["film"]], old[learn.task.input.numbers["film"]])
+    assert torch.allclose(new[where["zebra"]], old.mean(0))
+    with pytest.raises(CheckpointError, match="another architecture"):
+        text_classifier_learner(
+            other, config={**SMALL, "n_hid": 40}, path=tmp_path, silent=True
+        ).load_encoder("enc")
+    (tmp_path / "models" / "bad.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(CheckpointError, match="no encoder"):
+        learner.load_encoder("bad")
+
+
+def test_rows_are_taken_by_token():
+    weights = torch.arange(6.0).reshape(3, 2)
+    assert remapped(weights, ["a", "b", "c"], ["c", "new", "a"]).tolist() == [
+        [4, 5],
+        [2, 3],
+        [0, 1],
+    ]
+
+
+def test_texts_of_similar_length_share_a_batch_and_little_is_padded(frame):
+    data = clas_data(frame, bs=16)
+    for loader in (data.train_dl, data.valid_dl):
+        real = total = 0
+        for x, _ in loader:
+            real += int((x != 1).sum())
+            total += x.numel()
+        assert real / total > 0.85
+    seen = torch.cat([y for _, y in data.valid_dl])
+    assert len(seen) == len(data.valid_ds)
+
+
+def test_padding_changes_no_answer():
+    torch.manual_seed(0)
+    model = TextClassifier(AWD_LSTM(30, 8, 10, 2), 2, bptt=5, max_len=12).eval()
+    for length in (3, 5, 11, 14, 23):
+        ids = torch.randint(2, 30, (2, length))
+        padded = torch.cat([ids, torch.ones(2, 9, dtype=torch.long)], 1)
+        assert torch.allclose(model(ids), model(padded), atol=1e-5), length
+
+
+def test_windows_give_what_one_pass_gives():
+    torch.manual_seed(0)
+    encoder = AWD_LSTM(30, 8, 10, 2).eval()
+    ids = torch.randint(2, 30, (3, 21))
+    encoder.reset()
+    whole = encoder(ids)
+    wanted = torch.cat([whole[:, -1], whole.amax(1), whole.mean(1)], 1)
+    windows = TextClassifier(encoder, 2, bptt=6, max_len=100).pooled(ids)
+    assert torch.allclose(windows, wanted, atol=1e-5)
+
+
+def test_weights_are_dropped_in_training_only():
+    torch.manual_seed(0)
+    rnn = WeightDropLSTM(4, 5, 0.5)
+    x = torch.randn(2, 6, 4)
+    before = rnn.inner.weight_hh_l0.detach().clone()
+    first, second = rnn(x, None)[0], rnn(x, None)[0]
+    assert not torch.equal(first, second)
+    first.sum().backward()
+    assert rnn.inner.weight_hh_l0.grad is not None
+    assert torch.equal(rnn.inner.weight_hh_l0, before)
+    rnn.eval()
+    assert torch.equal(rnn(x, None)[0], rnn(x, None)[0])
+    assert torch.equal(rnn(x, None)[0], rnn.inner(x)[0])
+
+
+def test_the_reference_sizes_have_the_reference_parameters():
+    model = LanguageModel(AWD_LSTM(60_000))
+    assert sum(p.numel() for p in model.parameters()) == 55_590_112
+    assert len(model.layer_groups()) == 4
+    assert len(TextClassifier(AWD_LSTM(100), 2).layer_groups()) == 5
+
+
+def test_tables_with_faults_are_named(frame):
+    bad = pd.DataFrame({"label": ["a", "b"], "text": ["fine", " "]})
+    with pytest.raises(TableError, match="1 texts are blank"):
+        TextList.from_df(bad, cols="text")
+    both = TextList.from_df(pd.DataFrame({"a": ["x"], "b": ["y"]}), cols=["a", "b"])
+    assert both.items == ("xxfld 1 x xxfld 2 y",)
+    with pytest.raises(UsageError, match="no published weights"):
+        language_model_learner(lm_data(frame), config=SMALL, pretrained=True)
+    with pytest.raises(UsageError, match="streams"):
+        lm_data(frame[:2], bs=64)
