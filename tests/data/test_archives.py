@@ -39,7 +39,7 @@ def make_tar(path, files, links=(), mode="w:gz"):
 
 def make_7z(path, files):
     py7zr = pytest.importorskip("py7zr")
-    lax = mock.patch("py7zr.py7zr.check_archive_path", lambda name: True)
+    lax = mock.patch("py7zr.py7zr.check_archive_path", return_value=True)
     with lax, py7zr.SevenZipFile(path, "w") as opened:
         for name, data in files.items():
             opened.writestr(data, name)
@@ -77,7 +77,7 @@ def test_what_went_in_comes_out(name, tmp_path):
 @pytest.mark.parametrize("maker", ["a.zip", "a.tgz", "a.7z"])
 def test_names_that_lead_out_are_refused_and_nothing_is_left(maker, bad, tmp_path):
     archive = MAKERS[maker](tmp_path / maker, {"good": b"1", bad: b"x"})
-    with pytest.raises(ArchiveError, match="outside|absolute|refused"):
+    with pytest.raises(ArchiveError, match=r"outside|absolute|refused"):
         extract(archive, tmp_path / "deep/out")
     assert tree(tmp_path / "deep") == {}
     assert not (tmp_path / "evil").exists()
@@ -160,7 +160,7 @@ def test_bombs_are_refused_by_ratio_size_and_count(name, tmp_path):
         *([] if name == "a.tar" else [Limits(ratio=10, free=1000)]),
         Limits(files=1),
     ):
-        with pytest.raises(ArchiveError, match="bomb|too many"):
+        with pytest.raises(ArchiveError, match=r"bomb|too many"):
             extract(archive, tmp_path / "out", limits)
     assert tree(tmp_path / "out") == {}
 
@@ -198,14 +198,15 @@ def test_a_damaged_archive_leaves_the_folder_as_it_was(name, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04junk", b"7z\xbc\xaf\x27\x1cxx"])
 def test_what_is_no_archive_is_said(content, tmp_path):
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(ArchiveError, match="a.zip"):
+    with pytest.raises(ArchiveError, match=r"a\.zip"):
         extract(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_a_member_that_occurs_twice_is_refused(tmp_path):
     path = tmp_path / "a.zip"
-    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "w") as opened:
+    with zipfile.ZipFile(path, "w") as opened:
         opened.writestr("a", "1")
-        opened.writestr("a", "2")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            opened.writestr("a", "2")
     with pytest.raises(ArchiveError, match="twice"):
         extract(tmp_path / "a.zip", tmp_path / "out")

@@ -146,7 +146,7 @@ def home(tmp_path, monkeypatch):
 
 def test_untar_data_gives_the_folder_and_asks_once(site, home, monkeypatch):
     monkeypatch.setenv("ONECYCLE_MIRROR", site.url)
-    site.files["/camvid.tgz"] = tgz(camvid__codes="Sky\nRoad".encode(), camvid__images__a=b"1")
+    site.files["/camvid.tgz"] = tgz(camvid__codes=b"Sky\nRoad", camvid__images__a=b"1")
     path = untar_data(URLs.CAMVID)
     assert path == Config.data_path() / "camvid" == home / "data/camvid"
     assert [p.name for p in path.ls()] == ["codes", "images"]

@@ -1,4 +1,4 @@
-"""Archives, unpacked with suspicion: nothing outside the folder, no links, no bombs, all or nothing."""
+"""Archives, unpacked with suspicion: nothing outside, no links, no bombs, all or nothing."""
 
 from __future__ import annotations
 

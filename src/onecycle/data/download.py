@@ -111,7 +111,7 @@ class _Part:
         if mark and self.size:
             headers |= {"Range": f"bytes={self.size}-", "If-Range": mark}
         try:
-            answer = urlopen(Request(self.url, headers=headers), timeout=timeout)  # noqa: S310
+            answer = urlopen(Request(self.url, headers=headers), timeout=timeout)
         except HTTPError as error:
             if error.code != 416:
                 raise
