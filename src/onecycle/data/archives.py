@@ -31,7 +31,7 @@ _DAMAGE = (
     OSError,
     NotImplementedError,
 )
-_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _LARGEST_READ = 1 << 24  # bytes at once; tarfile reads a member's own header in one piece
 
 

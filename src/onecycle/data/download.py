@@ -183,7 +183,13 @@ def _shown(
         return
     from tqdm.auto import tqdm
 
-    look = {"unit": "B", "unit_scale": True, "leave": False, "desc": name, "disable": None}
+    look: dict[str, Any] = {
+        "unit": "B",
+        "unit_scale": True,
+        "leave": False,
+        "desc": name,
+        "disable": None,
+    }
     with tqdm(total=total, initial=start, **look) as bar:
         for chunk in chunks:
             yield chunk
