@@ -78,7 +78,9 @@ def test_head_pose_finds_the_face(home):
     names = run("head_pose")
     targets = names["learn"].predictions().targets
     spread = float(((targets - targets.mean(0)) ** 2).mean())
-    assert names["learn"].history[-1]["valid_loss"] < 3 * spread
+    assert spread < 1  # shares of the picture, though the program says pixels
+    assert np.abs(np.asarray(targets)).max() < 1
+    assert names["learn"].history[-1]["valid_loss"] < 5 * spread
 
 
 def test_own_data_is_downloaded_checked_trained_exported_and_loaded(home, monkeypatch):
@@ -121,3 +123,19 @@ def test_an_error_names_its_cell(tmp_path):
     with pytest.raises(ZeroDivisionError) as error:
         runner.run(tmp_path / "a.ipynb", quiet=True)
     assert "cell 2" in error.value.__notes__[0]
+
+
+def test_a_tensor_of_points_is_in_pixels_of_its_picture(tmp_path):
+    import torch
+
+    from onecycle import PointsItemList
+
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 10)).save(tmp_path / "b.png")
+    src = (
+        PointsItemList.from_folder(tmp_path)
+        .split_by_idx([1])
+        .label_from_func(lambda file: torch.tensor([2.0, 7.0]))
+    )
+    assert src.train.y[0].data.tolist() == [[-0.5, -0.25]]
+    assert src.valid.y[0].data.tolist() == [[-0.5, -0.625]]
