@@ -206,6 +206,20 @@ def serve(
     work(model, host, port)
 
 
+@app.command("clean")
+@_plain_errors
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class.")],
+    model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
+    port: Annotated[int, typer.Option(help="The port on this machine.")] = 8010,
+) -> None:
+    """A local page to relabel or leave out pictures; writes cleaned.csv, deletes nothing."""
+    from onecycle.interpret.cleaner import clean as work
+
+    work(folder, model, to, port)
+
+
 @app.command("kaggle")
 @_plain_errors
 def kaggle(
