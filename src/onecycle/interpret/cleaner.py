@@ -83,7 +83,11 @@ def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
     kept = [row for row in rows if row[1] is not None]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("name", "label"), *kept])
-    write_atomically(to, lambda path: path.write_text(text.getvalue(), encoding="utf-8") and None)
+
+    def write(path: Path) -> None:
+        path.write_text(text.getvalue(), encoding="utf-8")
+
+    write_atomically(to, write)
     return len(kept)
 
 
