@@ -179,7 +179,7 @@ def test_a_tar_header_of_a_gigabyte_is_not_read(tmp_path):
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, 1 << 30
     (tmp_path / "a.tar").write_bytes(info.tobuf() + b"9" * 2000)
-    with pytest.raises(ArchiveError, match="header"):
+    with pytest.raises(ArchiveError, match="a header of 1073741824 bytes"):
         extract(tmp_path / "a.tar", tmp_path / "out")
 
 
