@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test web slow lint types bench clean help
+.PHONY: docs demo test web slow lint types bench clean help
 
 help:
 	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
@@ -43,6 +43,9 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
+
+docs: .venv/ready
+	$(BIN)/python scripts/build_docs.py
 
 clean:
 	rm -rf .venv .uv demo-output .pytest_cache .mypy_cache .ruff_cache

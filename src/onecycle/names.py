@@ -6,7 +6,15 @@ _CORE = {
     "ls": "onecycle.core.paths",
     "plot_multi": "onecycle.core.draw",
 }
-_DATA = {
+_WEB = {
+    "Config": "onecycle.data.urls",
+    "URLs": "onecycle.data.urls",
+    "download": "onecycle.data.download",
+    "download_images": "onecycle.data.web_images",
+    "extract": "onecycle.data.archives",
+    "untar_data": "onecycle.data.urls",
+}
+_DATA = _WEB | {
     "Category": "onecycle.data.targets",
     "DataBunch": "onecycle.data.databunch",
     "DatasetType": "onecycle.data.databunch",

@@ -210,7 +210,7 @@ def test_points_as_in_the_head_pose_notebook(streets):
     src = (
         PointsItemList.from_folder(streets / "images")
         .split_by_valid_func(lambda o: o.stem in {"1", "2"})
-        .label_from_func(lambda o: torch.tensor([[0.0, int(o.stem) / 10]]))
+        .label_from_func(lambda o: torch.tensor([9.5, 14.5 + 1.5 * int(o.stem)]))  # pixels
     )
     assert type(src.train.task.target) is Points
     data = src.transform(None, tfm_y=True, size=(10, 15)).databunch(bs=2)

@@ -206,6 +206,37 @@ def serve(
     work(model, host, port)
 
 
+@app.command("clean")
+@_plain_errors
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class.")],
+    model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
+    port: Annotated[int, typer.Option(help="The port on this machine.")] = 8010,
+) -> None:
+    """A local page to relabel or leave out pictures; writes cleaned.csv, deletes nothing."""
+    from onecycle.interpret.cleaner import clean as work
+
+    work(folder, model, to, port)
+
+
+@app.command("kaggle")
+@_plain_errors
+def kaggle(
+    competition: Annotated[str, typer.Argument(help="The name at the end of its address.")],
+    to: Annotated[Path, typer.Option(help="The folder for its folder.")] = Path("data"),
+    submit: Annotated[Path | None, typer.Option(help="Send these answers (CSV) instead.")] = None,
+    message: Annotated[str, typer.Option(help="A note to yourself about the answers.")] = "",
+) -> None:
+    """Fetch and unpack the files of a Kaggle competition, or send your answers to it."""
+    from onecycle.data import kaggle as work
+
+    if submit is not None:
+        print(work.submit(competition, submit, message))
+    else:
+        print(f"the files are in {work.fetch_competition(competition, to)}")
+
+
 @app.command("version")
 def version() -> None:
     """Print the version."""

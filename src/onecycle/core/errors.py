@@ -32,6 +32,14 @@ class SizeError(DataError):
     """Pictures (or a picture and its mask) differ in size where they must not."""
 
 
+class ArchiveError(DataError):
+    """An archive is damaged, too large when unpacked, or wants to write where it must not."""
+
+
+class DownloadError(OnecycleError, OSError):
+    """A file cannot be fetched whole."""
+
+
 class UsageError(OnecycleError, ValueError):
     """A step was called with arguments that do not fit, or at the wrong time."""
 

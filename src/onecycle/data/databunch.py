@@ -19,11 +19,13 @@ from onecycle.data.task import Batches, Task
 
 
 class DatasetType(Enum):
-    """Which side of the data is meant."""
+    """Which side of the data is meant; Fix is training in its order, without augmentation."""
 
     Train = "train"
     Valid = "valid"
     Test = "test"
+    Single = "single"
+    Fix = "fix"
 
 
 def default_device() -> torch.device:
@@ -139,11 +141,13 @@ class DataBunch:
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """The loader of one side."""
+        if DatasetType(ds_type) is DatasetType.Fix:
+            return self._held(replace(self.src.train, augment=False))
         found = {
             DatasetType.Train: self.train_dl,
             DatasetType.Valid: self.valid_dl,
             DatasetType.Test: self.test_dl,
-        }[DatasetType(ds_type)]
+        }.get(DatasetType(ds_type))
         if found is None:
             raise UsageError(
                 f"there is no {DatasetType(ds_type).value} set"
@@ -153,10 +157,8 @@ class DataBunch:
 
     def ordered(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """A loader of one side in its order, without augmentation, nothing dropped."""
-        if DatasetType(ds_type) is not DatasetType.Train:
-            return self.dl(ds_type)
-        plain = replace(self.src.train, augment=False)
-        return self._held(plain)
+        train = DatasetType(ds_type) is DatasetType.Train
+        return self.dl(DatasetType.Fix if train else ds_type)
 
     def _held(self, side: LabelList) -> Batches:
         shared = {k: self.options[k] for k in ("num_workers", "device", "seed")}

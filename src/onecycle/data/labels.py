@@ -92,6 +92,7 @@ class SplitItems:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
         sides = [(items, list(labeller(items))) for items in (self.train, self.valid)]
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
+        sides = [(items, list(target.located(items.items, labels))) for items, labels in sides]
         for items, labels in sides:
             _refuse_blank(items, labels, target)
         if classes is not None:

@@ -56,6 +56,9 @@ class Target(Protocol):
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """Raise, before training, for labels that do not fit their items."""
 
+    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+        """The raw labels, where these are said in pixels of their picture as shares of it."""
+
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label of a picture of `size` (h, w) for torchvision's transforms, or None."""
 
@@ -70,6 +73,10 @@ class Plainly(TargetSpec):
 
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """`check` has seen the labels already."""
+
+    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+        """As they are."""
+        return labels
 
 
 class _Still(Plainly):

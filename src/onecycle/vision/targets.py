@@ -15,7 +15,7 @@ from onecycle.core.draw import add_legend
 from onecycle.core.errors import LabelError, SizeError, listing
 from onecycle.data.targets import Plainly, per_item
 from onecycle.spec.answers import Answer
-from onecycle.spec.pixels import open_indexes
+from onecycle.spec.pixels import open_indexes, open_size
 from onecycle.spec.targets import MaskSpec, PointsSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment
@@ -98,14 +98,22 @@ class Mask(MaskSpec, Plainly):
 class Points(PointsSpec, Plainly):
     """Points of a picture: mean squared error in [-1, 1] units. y and outputs are (n, count, 2).
 
-    A raw label is ImagePoints, or an array (count, 2) of (y, x) in [-1, 1]. Points that leave the
-    picture keep their coordinates, beyond 1.
+    A raw label is ImagePoints, an array (count, 2) of (y, x) in [-1, 1], or a torch tensor
+    (count, 2) or (2,) of (y, x) in pixels of its picture, as in the course. Points that leave
+    the picture keep their coordinates, beyond 1.
     """
 
     drawn_over: ClassVar[bool] = True
 
     def fit(self, labels: Any) -> Self:
         return self if self.count else replace(self, count=len(self.encode(labels[0])))
+
+    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+        """Tensors are pixels: the size comes from the header of each picture."""
+        return [
+            ImagePoints(FlowField(open_size(source), label)) if isinstance(label, Tensor) else label
+            for source, label in zip(sources, labels, strict=True)
+        ]
 
     def check(self, label: Any) -> str | None:
         values = self.encode(label)

@@ -1,0 +1,41 @@
+# %% [markdown]
+# # Several labels per picture
+#
+# A satellite tile may show water *and* roads. The tiles here are drawn by code, so this page needs
+# no download: every number on it was made when the page was built.
+
+# %%
+from functools import partial
+
+from onecycle.vision import *
+
+path = planet_sample("planet", n=TILES, n_test=10, size=64)
+print((path / "train_v2.csv").read_text()[:120])
+
+# %% [markdown]
+# The data block: which items, who validates, what their labels are, how they are augmented.
+
+# %%
+src = (
+    ImageList.from_csv(path, "train_v2.csv", folder="train-jpg", suffix=".jpg")
+    .split_by_rand_pct(0.2, seed=42)
+    .label_from_df(label_delim=" ")
+)
+tfms = get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0)
+data = src.transform(tfms, size=64).databunch(bs=32).normalize(half_stats)
+print(data)
+
+# %% [markdown]
+# A pretrained body with a new head; the body stays frozen at first.
+
+# %%
+learn = cnn_learner(data, models.small, metrics=[partial(fbeta, thresh=0.2)])
+learn.fit_one_cycle(2, slice(1e-2))
+
+# %% [markdown]
+# Then everything is trained, early layers more slowly than late ones.
+
+# %%
+learn.unfreeze()
+learn.fit_one_cycle(1, slice(1e-3, 5e-3))
+print(learn.predict(path / "test-jpg/test_0.jpg")[0])

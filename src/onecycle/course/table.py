@@ -1,0 +1,139 @@
+"""Every name the course's programs use: ours, other libraries', and what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+from onecycle.core.errors import UsageError
+from onecycle.names import EVERYTHING
+
+_PLAIN = {
+    name: name
+    for name in [
+        "collections",
+        "contextlib",
+        "copy",
+        "csv",
+        "gc",
+        "hashlib",
+        "inspect",
+        "io",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "os",
+        "random",
+        "re",
+        "shutil",
+        "string",
+        "subprocess",
+        "sys",
+        "tarfile",
+        "time",
+        "types",
+        "typing",
+        "warnings",
+        "torch",
+    ]
+} | {
+    "BytesIO": "io:BytesIO",
+    "Counter": "collections:Counter",
+    "F": "torch.nn.functional",
+    "OrderedDict": "collections:OrderedDict",
+    "Tensor": "torch:Tensor",
+    "defaultdict": "collections:defaultdict",
+    "itemgetter": "operator:itemgetter",
+    "nn": "torch.nn",
+    "np": "numpy",
+    "optim": "torch.optim",
+    "partial": "functools:partial",
+    "patches": "matplotlib.patches",
+    "pd": "pandas",
+    "plt": "matplotlib.pyplot",
+    "reduce": "functools:reduce",
+}
+_OWN = {
+    name: f"onecycle.course.{module}:{name}"
+    for module, names in {
+        "tools": "array tensor doc DatasetFormatter",
+        "trackers": "SaveModelCallback EarlyStoppingCallback ReduceLROnPlateauCallback "
+        "MixUpCallback",
+        "memory": "gpu_mem_get gpu_mem_get_free gpu_mem_get_free_no_cache",
+        "layers": "hook_output hook_outputs model_sizes num_features_model",
+    }.items()
+    for name in names.split()
+}
+_LATER = dict.fromkeys(
+    [
+        "AWD_LSTM",
+        "language_model_learner",
+        "load_data",
+        "text_classifier_learner",
+        "Text",
+        "TextClasDataBunch",
+        "TextDataBunch",
+        "TextLMDataBunch",
+        "TextList",
+    ],
+    "is part of onecycle.text, which this version does not hold",
+)
+_INSTEAD = {
+    "ImageCleaner": "needs a notebook's widgets; run `onecycle clean` for the same as a local page",
+} | dict.fromkeys(
+    [
+        "CollabDataBunch",
+        "collab_learner",
+        "TabularList",
+        "TabularDataBunch",
+        "tabular_learner",
+        "FillMissing",
+        "Categorify",
+        "Normalize",
+        "add_datepart",
+    ],
+    "is for tables and recommendations, which onecycle leaves to scikit-learn and its kind",
+)
+COURSE: dict[str, str] = EVERYTHING | _PLAIN | _OWN
+UNSUPPORTED = {name: why for name, why in (_LATER | _INSTEAD).items() if name not in COURSE}
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """Stands for a name of the course that onecycle has not; any use says what to do."""
+
+    name: str
+    why: str
+
+    def _refuse(self) -> NoReturn:
+        raise UsageError(f"{self.name} {self.why}")
+
+    def __call__(self, *args: Any, **options: Any) -> NoReturn:
+        self._refuse()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse()
+
+
+def course_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of one of the course's modules."""
+
+    def get(name: str) -> Any:
+        if name in UNSUPPORTED:
+            return Unsupported(name, UNSUPPORTED[name])
+        if name not in COURSE:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module_name, _, attribute = COURSE[name].partition(":")
+        module = import_module(module_name)
+        if attribute:
+            return getattr(module, attribute)
+        is_module = name in _PLAIN or name not in vars(module)
+        return module if is_module else getattr(module, name)
+
+    names = sorted({*COURSE, *UNSUPPORTED} - {"__version__"})
+    return get, lambda: names, names

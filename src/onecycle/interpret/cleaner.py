@@ -1,0 +1,165 @@
+"""A local page to relabel or leave out pictures: a model's worst, and those that look alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.files import write_atomically
+from onecycle.deploy.predictor import Predictor
+from onecycle.interpret.duplicates import similar_pairs
+from onecycle.spec.pixels import SUFFIXES, open_pixels
+
+_LARGEST_ANSWER = 50_000_000  # bytes of JSON
+
+
+@dataclass(frozen=True)
+class Review:
+    """Pictures below `root` with labels, and the order in which they deserve a look.
+
+    `worst` are (position, loss, said), `pairs` (position, position, likeness).
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    classes: tuple[str, ...]
+    worst: tuple[tuple[int, float, str], ...]
+    pairs: tuple[tuple[int, int, float], ...]
+
+
+def review(root: str | Path, model: str | Path | None = None, least: float = 0.97) -> Review:
+    """Look through a folder with one sub-folder per class; without a model for duplicates only.
+
+    The loss of a picture is -log(the probability of its label). Raises UsageError where the model
+    does not know a label.
+    """
+    root = Path(root)
+    files = sorted(p for p in root.glob("*/*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise EmptyDataError(f"{root}: no folder in it holds pictures")
+    labels = tuple(file.parent.name for file in files)
+    worst = _worst(files, labels, Predictor(model)) if model else []
+    names = tuple(file.relative_to(root).as_posix() for file in files)
+    pairs = tuple(similar_pairs(files, least))
+    return Review(root, names, labels, tuple(sorted(set(labels))), tuple(worst), pairs)
+
+
+def _worst(
+    files: list[Path], labels: Iterable[str], predictor: Predictor
+) -> list[tuple[int, float, str]]:
+    number = {str(name): i for i, name in enumerate(predictor.classes)}
+    if unknown := sorted({label for label in labels if label not in number}):
+        raise UsageError(f"the model does not know {unknown}; it knows {sorted(number)}")
+    found = [
+        (i, float(-np.log(max(float(told.probabilities[number[label]]), 1e-9))), str(told))
+        for i, (label, told) in enumerate(zip(labels, predictor.stream(files), strict=True))
+    ]
+    return sorted(found, key=lambda row: -row[1])
+
+
+def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
+    """Write the pictures that are kept as `name,label`; returns how many. No picture is touched.
+
+    `answers` maps positions (as text) to a class, or to None for a picture to leave out.
+    """
+    for position, label in answers.items():
+        if not (position.isdigit() and int(position) < len(found.names)):
+            raise UsageError(f"there is no picture number {position!r}")
+        if label is not None and label not in found.classes:
+            raise UsageError(f"there is no class {label!r}")
+    rows = [
+        (name, answers.get(str(i), label))
+        for i, (name, label) in enumerate(zip(found.names, found.labels, strict=True))
+    ]
+    kept = [row for row in rows if row[1] is not None]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("name", "label"), *kept])
+
+    def write(path: Path) -> None:
+        path.write_text(text.getvalue(), encoding="utf-8")
+
+    write_atomically(to, write)
+    return len(kept)
+
+
+def application(found: Review, to: Path) -> Any:
+    """The page as an ASGI application that answers this machine only."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import HTMLResponse, JSONResponse, Response
+    from starlette.routing import Route
+
+    key = secrets.token_urlsafe(16)  # other sites open in the browser do not know it
+    page = Path(__file__).with_name("cleaner.html").read_text(encoding="utf-8")
+
+    def show(request: Any) -> Response:
+        policy = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    def about(request: Any) -> Response:
+        fields = ("names", "labels", "classes", "worst", "pairs")
+        return JSONResponse({name: getattr(found, name) for name in fields} | {"key": key})
+
+    def picture(request: Any) -> Response:
+        position = request.path_params["position"]
+        if position >= len(found.names):
+            return Response(status_code=404)
+        return Response(_thumbnail(found.root / found.names[position]), media_type="image/jpeg")
+
+    async def save(request: Any) -> Response:
+        if not secrets.compare_digest(request.headers.get("x-key", ""), key):
+            return JSONResponse({"error": "reload the page"}, 403)
+        if int(request.headers.get("content-length") or _LARGEST_ANSWER + 1) > _LARGEST_ANSWER:
+            return JSONResponse({"error": "too much"}, 413)
+        try:
+            return JSONResponse({"kept": write_cleaned(found, await request.json(), to)})
+        except (UsageError, ValueError, AttributeError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    routes = [
+        Route("/", show),
+        Route("/about", about),
+        Route("/picture/{position:int}", picture),
+        Route("/save", save, methods=["POST"]),
+    ]
+    known = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    return Starlette(routes=routes, middleware=[known])
+
+
+def _thumbnail(file: Path) -> bytes:
+    from PIL import Image
+
+    small, buffer = Image.fromarray(open_pixels(file)), io.BytesIO()
+    small.thumbnail((320, 320))
+    small.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
+    """Serve the page on this machine until Ctrl-C."""
+    import asyncio
+    import signal
+
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    found, to = review(root, model), to or root / "cleaned.csv"
+    print(f"open http://127.0.0.1:{port} ({len(found.names)} pictures); it writes {to}", flush=True)
+    server = Server(application(found, to), "127.0.0.1", port, interface=Interfaces.ASGI)
+
+    async def until_stopped() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, server.stop)
+        await server.serve()
+
+    asyncio.run(until_stopped())

@@ -1,0 +1,135 @@
+"""Every name of the course is there, or says what to use instead."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onecycle.core.errors import UsageError
+from onecycle.course.table import COURSE, UNSUPPORTED, Unsupported
+
+MODULES = [
+    "course",
+    "course.vision",
+    "course.text",
+    "course.basics",
+    "course.metrics",
+    "course.widgets",
+    "course.collab",
+    "course.tabular",
+    "course.callbacks",
+    "course.callbacks.hooks",
+    "course.utils",
+    "course.utils.mem",
+]
+PROGRAMS_USE = [
+    "untar_data",
+    "URLs",
+    "Config",
+    "Path",
+    "get_image_files",
+    "download_images",
+    "verify_images",
+    "open_image",
+    "open_mask",
+    "Image",
+    "ImagePoints",
+    "FlowField",
+    "plot_multi",
+    "imagenet_stats",
+    "get_transforms",
+    "models",
+    "ImageDataBunch",
+    "ImageList",
+    "SegmentationItemList",
+    "PointsItemList",
+    "DatasetType",
+    "cnn_learner",
+    "create_cnn",
+    "unet_learner",
+    "defaults",
+    "lr_find",
+    "load_learner",
+    "ClassificationInterpretation",
+    "DatasetFormatter",
+    "doc",
+    "gpu_mem_get_free_no_cache",
+    "gpu_mem_get_free",
+    "gpu_mem_get",
+    "error_rate",
+    "accuracy",
+    "accuracy_thresh",
+    "fbeta",
+    "tensor",
+    "array",
+    "partial",
+    "torch",
+    "nn",
+    "np",
+    "pd",
+    "plt",
+    "gc",
+    "itemgetter",
+    "SaveModelCallback",
+    "EarlyStoppingCallback",
+    "model_sizes",
+    "hook_output",
+    "foreground_acc",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_module_hands_out_every_name(name):
+    module = importlib.import_module(f"onecycle.{name}")
+    for wanted in PROGRAMS_USE:
+        assert not isinstance(getattr(module, wanted), Unsupported), wanted
+    assert set(PROGRAMS_USE) <= set(module.__all__)
+
+
+def test_every_name_of_the_table_can_be_had():
+    course = importlib.import_module("onecycle.course")
+    for name in COURSE:
+        getattr(course, name)
+    with pytest.raises(AttributeError):
+        course.no_such_name()
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_what_is_not_supported_says_so_when_it_is_used_and_not_before(name):
+    thing = getattr(importlib.import_module("onecycle.course"), name)
+    for use in (lambda: thing(1), lambda: thing.from_csv):
+        with pytest.raises(UsageError, match=name):
+            use()
+
+
+def test_a_path_lists_its_folder_and_pathlib_stays_as_it_was():
+    from onecycle.course import Path as Listing
+
+    assert any(p.name == "course" for p in Listing(__file__).parent.parent.ls())
+    assert not hasattr(Path, "ls")
+
+
+def test_importing_the_table_loads_nothing_heavy():
+    code = "import sys, onecycle.course; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_tensor_takes_numbers_lists_and_arrays():
+    from onecycle.course import array, np, tensor
+
+    assert tensor(3.0, 2).tolist() == [3.0, 2.0]
+    assert tensor([1, 2]).tolist() == [1, 2]
+    assert tensor(np.array([1.5])).dtype.is_floating_point
+    assert array(str(i) for i in range(3)).tolist() == ["0", "1", "2"]
+
+
+def test_model_sizes_says_what_each_layer_puts_out():
+    from onecycle.course import model_sizes, nn, num_features_model
+
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 16, 3, padding=1))
+    assert [tuple(s) for s in model_sizes(model)] == [(1, 8, 32, 32), (1, 16, 32, 32)]
+    assert num_features_model(model) == 16
+    assert model.training

@@ -1,0 +1,141 @@
+"""The course's programs, in small, from top to bottom with only their import lines changed."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/data"))
+
+
+def script(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+runner = script("scripts/run_notebook.py")
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    return script("examples/notebooks/draw_data.py").draw_all(tmp_path_factory.mktemp("home"), 0.1)
+
+
+@pytest.fixture
+def home(drawn, monkeypatch):
+    """Drawn data, and a tiny network without published weights in place of the large ones."""
+    import timm
+
+    from onecycle import defaults
+
+    monkeypatch.setenv("ONECYCLE_HOME", str(drawn))
+    create = timm.create_model
+
+    def tiny(name, pretrained=False, **options):
+        return create("test_resnet", pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", tiny)
+    monkeypatch.setattr("onecycle.models.weights._require_hub", lambda name: None)
+    monkeypatch.setattr(defaults, "device", "cpu")
+    monkeypatch.setattr(defaults, "progress", False)
+    return drawn
+
+
+def run(name):
+    return runner.run(ROOT / f"examples/notebooks/{name}.ipynb", quiet=True)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
+
+
+def test_pets(home):
+    names = run("pets")
+    assert len(names["data"].classes) == names["data"].c > 2
+    assert (names["images"] / "models/stage-1.safetensors").is_file()
+
+
+def test_planet_ends_with_a_submission(home):
+    names = run("planet")
+    rows = (names["path"] / "submission.csv").read_text().splitlines()
+    assert rows[0] == "image_name,tags"
+    assert len(rows) == 11
+    assert rows[1].startswith("test_0,")
+
+
+def test_camvid(home):
+    names = run("camvid")
+    assert names["data"].c == len(names["codes"])
+    assert names["learn"].history[-1]["acc_camvid"] > 0.1
+
+
+def test_head_pose_finds_the_face(home):
+    names = run("head_pose")
+    targets = names["learn"].predictions().targets
+    spread = float(((targets - targets.mean(0)) ** 2).mean())
+    assert spread < 1  # shares of the picture, though the program says pixels
+    assert np.abs(np.asarray(targets)).max() < 1
+    assert names["learn"].history[-1]["valid_loss"] < 5 * spread
+
+
+def test_own_data_is_downloaded_checked_trained_exported_and_loaded(home, monkeypatch):
+    from web_helpers import serving
+
+    folder = home / "data/colours"
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    with serving() as site:
+        for colour, rgb in {"teal": (0, 128, 128), "orange": (255, 165, 0)}.items():
+            urls = [f"{site.url}/gone_{colour}.jpg"]
+            for i in range(11):
+                noisy = np.array(rgb) + rng.integers(-40, 40, (40, 40, 3))
+                Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / "p.png")
+                site.files[f"/{colour}{i}.png"] = (folder / "p.png").read_bytes()
+                urls.append(f"{site.url}/{colour}{i}.png")
+            (folder / f"urls_{colour}.csv").write_text("\n".join(urls))
+        (folder / "p.png").unlink()
+        names = run("own_data")
+    assert len(list((folder / "teal").iterdir())) == 11
+    assert str(names["pred_class"]) in {"teal", "orange"}
+    assert len(names["idxs"]) == 22
+
+
+def test_import_lines_are_changed_and_nothing_else(tmp_path):
+    text = "from fastai import *\nfrom fastai.callbacks.hooks import *\nx = 'from fastai.vision'\n"
+    changed = runner.with_our_imports(text)
+    assert changed.splitlines() == [
+        "from onecycle.course import *",
+        "from onecycle.course.callbacks.hooks import *",
+        "x = 'from fastai.vision'",
+    ]
+
+
+def test_an_error_names_its_cell(tmp_path):
+    import json
+
+    cells = [{"cell_type": "code", "source": ["1\n"]}, {"cell_type": "code", "source": ["1/0"]}]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
+    with pytest.raises(ZeroDivisionError) as error:
+        runner.run(tmp_path / "a.ipynb", quiet=True)
+    assert "cell 2" in error.value.__notes__[0]
+
+
+def test_a_tensor_of_points_is_in_pixels_of_its_picture(tmp_path):
+    import torch
+
+    from onecycle import PointsItemList
+
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 10)).save(tmp_path / "b.png")
+    src = (
+        PointsItemList.from_folder(tmp_path)
+        .split_by_idx([1])
+        .label_from_func(lambda file: torch.tensor([2.0, 7.0]))
+    )
+    assert src.train.y[0].data.tolist() == [[-0.5, -0.25]]
+    assert src.valid.y[0].data.tolist() == [[-0.5, -0.625]]

@@ -1,0 +1,117 @@
+"""The cleaning page: a real server, a real browser where there is one."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.interpret.cleaner import review, write_cleaned
+from onecycle.interpret.duplicates import similar_pairs
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Six unlike pictures in two classes, and a smaller, harder pressed copy of the first."""
+    root = tmp_path_factory.mktemp("clean")
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (root / name).mkdir()
+        for i in range(3):
+            coarse = Image.fromarray(rng.integers(0, 255, (5, 5, 3), dtype=np.uint8))
+            coarse.resize((60, 50), Image.Resampling.BICUBIC).save(root / name / f"{i}.png")
+    with Image.open(root / "cat/0.png") as first:
+        first.resize((30, 25)).save(root / "dog/<b>copy.jpg", quality=60)
+    return root
+
+
+def test_copies_are_found_and_others_are_not(folder):
+    files = sorted(folder.glob("*/*"))
+    found = [(files[i].name, files[j].name) for i, j, _ in similar_pairs(files)]
+    assert found == [("0.png", "<b>copy.jpg")]
+
+
+def test_cleaned_csv_holds_what_is_kept_under_its_new_label(folder, tmp_path):
+    found = review(folder)
+    where = {name: str(i) for i, name in enumerate(found.names)}
+    answers = {where["dog/<b>copy.jpg"]: None, where["cat/2.png"]: "dog"}
+    assert write_cleaned(found, answers, tmp_path / "cleaned.csv") == 6
+    rows = (tmp_path / "cleaned.csv").read_text().splitlines()
+    assert rows[:4] == ["name,label", "cat/0.png,cat", "cat/1.png,cat", "cat/2.png,dog"]
+    assert len(list(folder.glob("*/*"))) == 7
+
+
+@pytest.mark.parametrize("answers", [{"99": "cat"}, {"0": "cow"}, {"../x": None}])
+def test_answers_about_nothing_are_refused(folder, tmp_path, answers):
+    with pytest.raises(UsageError):
+        write_cleaned(review(folder), answers, tmp_path / "cleaned.csv")
+    assert not (tmp_path / "cleaned.csv").exists()
+
+
+def test_a_folder_without_pictures_is_said(tmp_path):
+    with pytest.raises(EmptyDataError):
+        review(tmp_path)
+
+
+@pytest.fixture
+def server(folder, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["clean", folder, "--to", tmp_path / "cleaned.csv", "--port", port]
+    started = subprocess.Popen([sys.executable, "-m", "onecycle", *map(str, command)])
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield url
+    started.send_signal(signal.SIGINT)
+    started.wait(10)
+
+
+def status(url, data=None, **headers):
+    request = urllib.request.Request(url, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_only_this_machine_and_this_page_are_answered(server, tmp_path):
+    assert status(server + "/picture/0") == 200
+    assert status(server + "/picture/99") == 404
+    assert status(server + "/about", Host="evil.example") == 400
+    assert status(server + "/save", b"{}") == 403
+    assert not (tmp_path / "cleaned.csv").exists()
+
+
+def test_a_person_relabels_and_writes(server, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 900, "height": 700})
+        page.goto(server)
+        page.wait_for_selector(".pair")
+        assert page.locator(".pair").count() == 1
+        page.locator(".pair input").nth(1).check()
+        page.locator("#save").click()
+        page.get_by_text("6 pictures kept").wait_for()
+        if os.environ.get("ONECYCLE_SHOTS"):
+            page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
+        browser.close()
+    assert "copy" not in (tmp_path / "cleaned.csv").read_text()

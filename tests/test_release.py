@@ -1,0 +1,39 @@
+"""The wheel holds the library and works where the source tree is not."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_the_source_tree(tmp_path):
+    pytest.importorskip("hatchling")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+        opened.extractall(tmp_path / "installed")
+    sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
+    assert sources <= names
+    assert {"onecycle/py.typed", "onecycle/interpret/cleaner.html"} <= names
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "installed")!r})
+import onecycle, onecycle.course
+assert onecycle.__file__.startswith({str(tmp_path)!r}), onecycle.__file__
+for name in onecycle.__all__:
+    getattr(onecycle, name)
+print(len(onecycle.__all__))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
