@@ -24,6 +24,7 @@ data = (
 # %% [markdown]
 # A loss takes `reduction` as well, so that the loss of each item can be asked for.
 
+
 # %%
 def careful(outputs, y, reduction="mean"):
     return F.cross_entropy(outputs, y, reduction=reduction, label_smoothing=0.1)

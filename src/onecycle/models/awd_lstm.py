@@ -174,7 +174,7 @@ class TextClassifier(nn.Module):
         """Last, maximum and mean (n, 3 emb_sz)."""
         self.encoder.reset()
         lengths = (ids != PAD_ID).sum(1).clamp(min=1)
-        first = max(0, ids.shape[1] - self.max_len) // self.bptt * self.bptt
+        first = max(0, int(lengths.min()) - self.max_len) // self.bptt * self.bptt
         parts = []
         for start in range(0, ids.shape[1], self.bptt):
             window = ids[:, start : start + self.bptt]
@@ -186,11 +186,10 @@ class TextClassifier(nn.Module):
         x = torch.cat(parts, 1)
         at = torch.arange(first, ids.shape[1], device=ids.device)[None]
         ends = lengths[:, None]
-        seen = ((at < ends) & (at >= ends - self.max_len) | (at == 0) & (ends <= first))[..., None]
-        last = x[torch.arange(len(x), device=x.device), (lengths - 1 - first).clamp(min=0)]
+        seen = ((at < ends) & (at >= ends - self.max_len))[..., None]
+        last = x[torch.arange(len(x), device=x.device), lengths - 1 - first]
         count = seen.sum(1).clamp(min=1)
         top = x.masked_fill(~seen, -torch.inf).amax(1)
-        top = torch.where(top.isfinite(), top, torch.zeros_like(top))
         return torch.cat([last, top, (x * seen).sum(1) / count], 1)
 
     def layer_groups(self) -> Groups:

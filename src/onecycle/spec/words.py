@@ -55,9 +55,9 @@ def clean(text: str) -> str:
     if "<" in text:
         text = _BREAK.sub("\n", text)
     if ";" in text or "\\" in text or "@" in text:
+        text = html.unescape(text)
         for found, meant in _ENTITIES:
             text = text.replace(found, meant)
-        text = html.unescape(text)
     text = _REPEATED.sub(_count_characters, text)
     text = _repeated_words(text)
     return _SPACES.sub(" ", _AROUND.sub(r" \1 ", text))
