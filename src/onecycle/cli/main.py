@@ -237,6 +237,19 @@ def kaggle(
         print(f"the files are in {work.fetch_competition(competition, to)}")
 
 
+@app.command("deploy")
+@_plain_errors
+def deploy(
+    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
+    to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
+) -> None:
+    """Write a folder that is ready for a host, and print the one command that sends it there."""
+    from onecycle.deploy.recipes import write_recipe
+
+    print(write_recipe(model, to, out))
+
+
 @app.command("version")
 def version() -> None:
     """Print the version."""
