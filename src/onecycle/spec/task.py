@@ -7,6 +7,7 @@ from typing import Any
 from onecycle.core.errors import CheckpointError
 from onecycle.spec.inputs import ImageSpec
 from onecycle.spec.plain import Plain
+from onecycle.spec.series import ArraySpec, SeriesSpec
 from onecycle.spec.targets import (
     CategorySpec,
     MaskSpec,
@@ -17,7 +18,7 @@ from onecycle.spec.targets import (
     TargetSpec,
 )
 
-INPUTS: dict[str, type[ImageSpec]] = {"image": ImageSpec}
+INPUTS: dict[str, type[Plain]] = {"image": ImageSpec, "series": SeriesSpec, "array": ArraySpec}
 TARGETS: dict[str, type[TargetSpec]] = {
     spec.kind: spec
     for spec in (CategorySpec, MultiCategorySpec, NumbersSpec, MaskSpec, PointsSpec, NoLabelSpec)
@@ -29,7 +30,7 @@ def task_to_json(inputs: Plain, target: TargetSpec) -> dict[str, Any]:
     return {"input": inputs.to_json(), "target": target.to_json()}
 
 
-def task_from_json(values: dict[str, Any]) -> tuple[ImageSpec, TargetSpec]:
+def task_from_json(values: dict[str, Any]) -> tuple[Any, TargetSpec]:
     """The two specs; a kind that is not in the tables is refused, nothing is looked up by name."""
     try:
         inputs, target = values["input"], values["target"]
