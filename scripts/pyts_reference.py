@@ -1,4 +1,4 @@
-"""Write tests/series/pyts_reference.npz: what pyts makes of a few series (needs `pip install pyts`).
+"""Write tests/series/pyts_reference.npz: what pyts makes of a few series (it must be installed).
 
 pyts takes half a minute to import, so the tests compare with this file instead.
 """

@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class ArrayInput(ArraySpec):
-    """How an array becomes a tensor: float32, and normalised where statistics were given."""
+    """How an array becomes a tensor: float32, normalised where statistics were given."""
 
     def read(self, source: Any) -> Row:
         return Row(np.asarray(source, np.float32), np.zeros((), np.float32))

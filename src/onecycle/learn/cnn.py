@@ -54,7 +54,7 @@ def build_cnn(
     concat_pool: bool = True,
     **learner_options: Any,
 ) -> Kind:
-    """A learner of class `kind` on `base_arch` with a new head, frozen to the head if it is pretrained.
+    """A learner of class `kind`: `base_arch` and a new head, frozen to the head if pretrained.
 
     `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
     or a module. `pretrained`: True (published weights), False, "small" (with models.small), or

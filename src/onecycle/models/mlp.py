@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -22,7 +23,7 @@ def mlp(
     if len(sizes) < 2 or min(sizes) < 1:
         raise ModelError(f"sizes are at least two positive widths, input to output: {list(sizes)}")
     layers: list[nn.Module] = [nn.Flatten()]
-    for i, (wide, out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (wide, out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(wide, out))
         if i == len(sizes) - 2:
             break
