@@ -1,3 +1,5 @@
+"""What layers do and why one cycle helps: a tutorial that runs (jupytext percent script)."""
+
 # ---
 # jupyter: {jupytext: {formats: "py:percent"}}
 # ---
