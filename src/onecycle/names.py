@@ -122,6 +122,14 @@ _VISION = {
     "unet_learner": "onecycle.vision.unet",
     "verify_images": "onecycle.vision.checks",
 }
+_SERIES = {
+    "SeriesList": "onecycle.series.lists",
+    "TensorList": "onecycle.data.arrays",
+    "from_arrays": "onecycle.data.arrays",
+    "mlp": "onecycle.models.mlp",
+    "series_learner": "onecycle.series.learner",
+    "series_transforms": "onecycle.series.augment",
+}
 _INTERPRET = {
     "ClassificationInterpretation": "onecycle.interpret.classification",
     "MultiLabelInterpretation": "onecycle.interpret.multilabel",
@@ -145,4 +153,4 @@ _TEXT = {
 }
 
 VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY
-EVERYTHING = VISION | _INTERPRET | _TEXT | {"__version__": "onecycle.version"}
+EVERYTHING = VISION | _INTERPRET | _TEXT | _SERIES | {"__version__": "onecycle.version"}

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path as PurePath
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -190,8 +191,8 @@ class DataBunch:
         """Draw rows x rows items of one batch with their labels; returns the figure."""
         from onecycle.core.draw import grid
 
-        x, y = self.one_batch(ds_type)
-        count = min(len(x), rows * rows)
+        items, y = self._shown(ds_type)
+        count = min(len(items), rows * rows)
         places = grid(count, min(rows, count), figsize, cell=2.4)
         target = (
             self.src.test.target
@@ -199,10 +200,24 @@ class DataBunch:
             else (self.task.target)
         )
         for i, ax in enumerate(places):
-            self.task.input.as_item(x[i]).show(ax=ax)
-            target.show(target.answer(y[i].numpy()), ax)
+            self.task.input.as_item(items[i]).show(ax=ax)
+            target.show(target.answer(np.asarray(y[i])), ax)
         target.legend(places[0].figure)
         return places[0].figure
+
+    def _shown(self, ds_type: DatasetType) -> tuple[Any, Any]:
+        """A batch as the model sees it, or for inputs that show more, its samples; and labels."""
+        if not getattr(self.task.input, "shows_samples", False):
+            return self.one_batch(ds_type)
+        loader: Any = self.dl(ds_type)
+        state = loader.state()
+        batches = loader.samples()
+        try:
+            samples = next(batches)
+        finally:
+            batches.close()
+            loader.restore(state)
+        return samples, [sample.y for sample in samples]
 
     def normalize(self, stats: Any = None) -> Self:
         """The same with inputs minus mean, over standard deviation (each per channel, of 0-1).

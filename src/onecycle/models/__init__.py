@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onecycle.models.architectures import Architecture, find
+from onecycle.models.mlp import mlp
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(str(error)) from None
 
 
-__all__ = ["Architecture", "find"]
+__all__ = ["Architecture", "find", "mlp"]

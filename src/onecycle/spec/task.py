@@ -7,6 +7,7 @@ from typing import Any
 from onecycle.core.errors import CheckpointError
 from onecycle.spec.inputs import ImageSpec
 from onecycle.spec.plain import Plain
+from onecycle.spec.series import ArraySpec, SeriesSpec
 from onecycle.spec.targets import (
     CategorySpec,
     MaskSpec,
@@ -18,7 +19,9 @@ from onecycle.spec.targets import (
 )
 from onecycle.spec.text import TextSpec
 
-INPUTS: dict[str, type[Plain]] = {"image": ImageSpec, "text": TextSpec}
+INPUTS: dict[str, type[Plain]] = {
+    spec.kind: spec for spec in (ImageSpec, TextSpec, SeriesSpec, ArraySpec)
+}
 TARGETS: dict[str, type[TargetSpec]] = {
     spec.kind: spec
     for spec in (CategorySpec, MultiCategorySpec, NumbersSpec, MaskSpec, PointsSpec, NoLabelSpec)

@@ -1,0 +1,114 @@
+"""Any pretrained body with a new head on data that becomes pictures (n, 3, h, w)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+from warnings import warn
+
+from torch import nn
+
+from onecycle.core.errors import OnecycleWarning
+from onecycle.data.databunch import DataBunch
+from onecycle.learn.learner import Learner
+from onecycle.models.architectures import find
+from onecycle.models.body import Body, create_body
+from onecycle.models.groups import layer_groups
+from onecycle.models.head import create_head, init_layers
+
+Kind = TypeVar("Kind", bound=Learner)
+
+
+def create_cnn_model(
+    arch: Any,
+    n_outputs: int,
+    pretrained: bool | str = True,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    lin_ftrs: Sequence[int] | None = None,
+    ps: float | Sequence[float] = 0.5,
+    custom_head: nn.Module | None = None,
+    bn_final: bool = False,
+    concat_pool: bool = True,
+    size: tuple[int, int] | None = None,
+) -> nn.Sequential:
+    """Body and head as one model, pictures (n, 3, h, w) to outputs (n, n_outputs)."""
+    body = create_body(arch, pretrained, cut, size)
+    if custom_head is None:
+        head = create_head(body.channels, n_outputs, lin_ftrs, ps, concat_pool, bn_final)
+    else:
+        head = init_layers(nn.Sequential(custom_head))
+    return nn.Sequential(body, head)
+
+
+def build_cnn(
+    kind: type[Kind],
+    data: DataBunch,
+    base_arch: Any,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    pretrained: bool | str = True,
+    lin_ftrs: Sequence[int] | None = None,
+    ps: float | Sequence[float] = 0.5,
+    custom_head: nn.Module | None = None,
+    split_on: Callable[[nn.Module], Iterable[nn.Module]] | Iterable[nn.Module] | None = None,
+    bn_final: bool = False,
+    concat_pool: bool = True,
+    **learner_options: Any,
+) -> Kind:
+    """A learner of class `kind`: `base_arch` and a new head, frozen to the head if pretrained.
+
+    `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
+    or a module. `pretrained`: True (published weights), False, "small" (with models.small), or
+    the path of a file. `learner_options` are Learner's: metrics, wd, loss_func, callbacks, ...
+    """
+    size = getattr(data.task.input, "size", None)
+    model = create_cnn_model(
+        base_arch,
+        data.c,
+        pretrained,
+        cut,
+        lin_ftrs,
+        ps,
+        custom_head,
+        bn_final,
+        concat_pool,
+        size,
+    )
+    groups = layer_groups(model, split_on)
+    learner = kind(data, model, groups=groups, **learner_options)
+    if custom_head is None and cut is None and not isinstance(base_arch, nn.Module):
+        more = {"lin_ftrs": lin_ftrs, "ps": ps, "bn_final": bn_final, "concat_pool": concat_pool}
+        learner.recipe = recipe_of("cnn", base_arch, size, more)
+    if pretrained:
+        compare_statistics(data, model[0])
+        learner.freeze()
+    return learner
+
+
+def recipe_of(
+    model: str, arch: Any, size: tuple[int, int] | None, more: dict[str, Any]
+) -> dict[str, Any]:
+    """What `load_cnn` needs to build the same model again, as plain data."""
+    found = find(arch)
+    return {
+        "model": model,
+        "arch": found.name,
+        "source": found.source,
+        "options": found.options,
+        "size": size,
+        "more": more,
+    }
+
+
+def compare_statistics(data: DataBunch, body: nn.Module) -> None:
+    """Warn where the data is not normalised as the body's weights expect."""
+    given = (getattr(data.task.input, "mean", None), getattr(data.task.input, "std", None))
+    wanted = body.stats if isinstance(body, Body) else None
+    advice = f"normalize({wanted})" if wanted else "normalize(...) with the weights' statistics"
+    if given[0] is None or given[1] is None:
+        message = f"the data is not normalised, but pretrained weights expect it: data.{advice}"
+        warn(message, OnecycleWarning, stacklevel=3)
+    elif wanted:
+        pairs = zip((*given[0], *given[1]), (*wanted[0], *wanted[1]), strict=True)
+        if any(abs(a - b) > 0.02 for a, b in pairs):
+            message = f"the data is normalised with {given}, the weights expect data.{advice}"
+            warn(message, OnecycleWarning, stacklevel=3)

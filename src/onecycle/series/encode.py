@@ -1,0 +1,119 @@
+"""Series as pictures: pure functions on batches (..., t) that also run inside an exported graph.
+
+Sources: Wang & Oates 2015 (Gramian angular and Markov transition fields), Eckmann et al. 1987
+(recurrence plots). Every function keeps dtype and device; NaNs must be gone before.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import UsageError
+
+
+def segments(t: int, size: int, like: Tensor) -> Tensor:
+    """The matrix (size, t) that takes the mean of `size` neighbouring parts of a series.
+
+    Parts differ by one step where t is no multiple of size. Raises UsageError for size > t.
+    """
+    if not 1 <= size <= t:
+        raise UsageError(f"a series of {t} steps makes pictures of 1 to {t} pixels, not {size}")
+    bounds = [part * t // size for part in range(size + 1)]
+    step = torch.arange(t, device=like.device)
+    start, end = (torch.tensor(b, device=like.device)[:, None] for b in (bounds[:-1], bounds[1:]))
+    return ((step >= start) & (step < end)).to(like.dtype) / (end - start)
+
+
+def aggregate(x: Tensor, size: int | None) -> Tensor:
+    """Piecewise means: (..., t) to (..., size); None leaves the series as it is."""
+    if size is None or size == x.shape[-1]:
+        return x
+    return x @ segments(x.shape[-1], size, x).T
+
+
+def to_unit(x: Tensor) -> Tensor:
+    """Each series on [-1, 1]; a constant one becomes 0."""
+    low, high = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+    spread = high - low
+    flat = spread <= 0
+    scaled = 2 * (x - low) / torch.where(flat, torch.ones_like(spread), spread) - 1
+    return torch.where(flat, torch.zeros_like(scaled), scaled)
+
+
+def gramian(
+    x: Tensor, size: int | None = None, difference: bool = False, rescale: bool = True
+) -> Tensor:
+    """cos(a + b), or with `difference` sin(a - b), of the angles a = arccos(x): (..., size, size).
+
+    Without `rescale` the values count as they are and are cut to [-1, 1].
+    """
+    x = aggregate(x, size)
+    cos = to_unit(x) if rescale else x.clamp(-1, 1)
+    sin = (1 - cos * cos).clamp(min=0).sqrt()
+    if difference:
+        product = sin[..., :, None] * cos[..., None, :]
+        return product - product.transpose(-1, -2)
+    return cos[..., :, None] * cos[..., None, :] - sin[..., :, None] * sin[..., None, :]
+
+
+def gasf(x: Tensor, size: int | None = None, rescale: bool = True) -> Tensor:
+    """The Gramian angular summation field, in [-1, 1]."""
+    return gramian(x, size, False, rescale)
+
+
+def gadf(x: Tensor, size: int | None = None, rescale: bool = True) -> Tensor:
+    """The Gramian angular difference field, in [-1, 1]."""
+    return gramian(x, size, True, rescale)
+
+
+def mtf(x: Tensor, size: int | None = None, bins: int = 5) -> Tensor:
+    """The Markov transition field, in [0, 1], averaged to (..., size, size).
+
+    Pixel (i, j) is how often the quantile bin of part i is followed by that of part j. The mean
+    over a block is C W C^T (C: shares of the bins in each part), so no t x t field is made.
+    """
+    t = x.shape[-1]
+    if t < 2 or bins < 2:
+        raise UsageError(f"transitions need 2 steps and 2 bins, not {t} steps and {bins} bins")
+    inside = (x[..., None] > _quantiles(x, bins)[..., None, :]).sum(-1)
+    one_hot = (inside[..., None] == torch.arange(bins, device=x.device)).to(x.dtype)
+    counts = one_hot[..., :-1, :].transpose(-1, -2) @ one_hot[..., 1:, :]
+    chances = counts / counts.sum(-1, keepdim=True).clamp(min=1)
+    shares = one_hot if size is None or size == t else segments(t, size, x) @ one_hot
+    return shares @ chances @ shares.transpose(-1, -2)
+
+
+def _quantiles(x: Tensor, bins: int) -> Tensor:
+    """The inner borders (..., bins - 1) of equally filled bins, linear between neighbours."""
+    ordered = x.sort(-1).values
+    last = x.shape[-1] - 1
+    places = [last * i / bins for i in range(1, bins)]
+    below = [int(p) for p in places]
+    above = [min(i + 1, last) for i in below]
+    share = torch.tensor([p - i for p, i in zip(places, below, strict=True)], device=x.device)
+    low, high = ordered[..., below], ordered[..., above]
+    return low + (high - low) * share.to(x.dtype)
+
+
+def recurrence(
+    x: Tensor,
+    size: int | None = None,
+    dimension: int = 1,
+    delay: int = 1,
+    threshold: float | None = None,
+) -> Tensor:
+    """Distances between all pairs of states (x[i], x[i + delay], ...), `dimension` values each.
+
+    With `threshold` 1 where two states are at most that far apart, else 0.
+    """
+    x = aggregate(x, size)
+    count = x.shape[-1] - (dimension - 1) * delay
+    if dimension < 1 or delay < 1 or count < 1:
+        raise UsageError(
+            f"a series of {x.shape[-1]} steps has no states of {dimension} values, {delay} apart"
+        )
+    parts = [x[..., k * delay : k * delay + count] for k in range(dimension)]
+    squares = [(p[..., :, None] - p[..., None, :]) ** 2 for p in parts]
+    far = torch.stack(squares).sum(0).sqrt()
+    return far if threshold is None else (far <= threshold).to(x.dtype)

@@ -1,0 +1,218 @@
+"""Series as model input: read and stretched by workers, encoded as a batch on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import DataError, UsageError
+from onecycle.data.loader import Loader
+from onecycle.data.targets import Target
+from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
+from onecycle.spec.series import SeriesSpec
+
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+_HIDDEN = {"json": False}
+_REACH = 3.0  # standard deviations that lie on [-1, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series (channels, t) float32, and the picture (3, h, w) made of it, in [-1, 1]."""
+
+    data: np.ndarray | None
+    picture: Tensor
+
+    def show(self, ax: Any = None, **options: Any) -> Any:
+        """The picture, with the series drawn to its left."""
+        from onecycle.core.draw import axes, picture
+
+        ax = axes(ax)
+        pixels = ((self.picture + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
+        if self.data is None:
+            return picture(pixels, ax)
+        ax.axis("off")
+        left, right = ax.inset_axes((0, 0, 0.48, 1)), ax.inset_axes((0.52, 0, 0.48, 1))
+        left.plot(self.data.T, linewidth=0.8)
+        left.tick_params(labelsize=6)
+        picture(pixels, right)
+        return ax
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A loaded series: `x` float32 (channels, length), and its label."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesInput(SeriesSpec):
+    """How a series becomes a tensor; `train_changes` are (x, rng) -> x on (channels, length)."""
+
+    train_changes: tuple[Change, ...] = field(default=(), metadata=_HIDDEN)
+    mean: ClassVar[tuple[float, ...]] = (0.5,) * 3  # of pixels in 0-1: pictures are in [-1, 1]
+    std: ClassVar[tuple[float, ...]] = (0.5,) * 3
+    shows_samples: ClassVar[bool] = True
+
+    def read(self, source: Any) -> Sample:
+        return Sample(self.stretched(as_series(source)), np.zeros((), np.float32))
+
+    def stretched(self, x: np.ndarray) -> np.ndarray:
+        """(channels, t) on `length` steps, straight lines between the values."""
+        if self.length is None or x.shape[1] == self.length:
+            return x
+        places = np.linspace(0, x.shape[1] - 1, self.length)
+        known = np.arange(x.shape[1])
+        return np.stack([np.interp(places, known, row) for row in x]).astype(np.float32)
+
+    def fit(self, sources: Sequence[Any]) -> Self:
+        """The longest length, the number of channels and the statistics of the training set."""
+        series = [as_series(source) for source in sources]
+        _same_channels(series)
+        whole = np.concatenate(series, axis=1)
+        return replace(
+            self,
+            length=self.length or max(x.shape[1] for x in series),
+            channels=len(series[0]),
+            low=tuple(whole.min(1).tolist()),
+            high=tuple(whole.max(1).tolist()),
+            centre=tuple(whole.mean(1).tolist()),
+            spread=tuple(whole.std(1).tolist()),
+        )
+
+    def check(self, sources: Sequence[Any]) -> None:
+        if self.length is not None and self.pixels > self.length:
+            raise UsageError(
+                f"series of {self.length} steps make pictures of at most {self.length} pixels, "
+                f"not {self.pixels}: use transform(size={self.length}) or less"
+            )
+        for i, source in enumerate(sources):
+            count = len(as_series(source, i))
+            if count != self.channels:
+                raise DataError(f"series {i} has {count} channels, the others {self.channels}")
+
+    def transformed(
+        self,
+        tfms: Any,
+        size: Any = None,
+        resize_method: str | None = None,
+        padding_mode: str | None = None,
+        tfm_y: bool = False,
+    ) -> Self:
+        """With (train, valid) changes and pictures of `size` pixels for every channel."""
+        if resize_method or padding_mode:
+            raise UsageError("series know no resize_method and no padding_mode")
+        if size is not None and not (isinstance(size, int) and size > 0):
+            raise UsageError(f"the size of a series' picture is a positive int, not {size!r}")
+        train, valid = ((), ()) if tfms is None else tfms
+        if valid:
+            raise UsageError("series are not changed for validation: give (changes, [])")
+        return replace(self, pixels=size or self.pixels, train_changes=tuple(train))
+
+    def normalized(self, stats: Any, data: Any) -> Self:
+        raise UsageError("series are scaled by `scale` and `by` of the list, not by normalize()")
+
+    def load(
+        self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
+    ) -> Sample:
+        x = self.stretched(as_series(source))
+        for change in self.train_changes if rng is not None else ():
+            x = change(x, rng)  # type: ignore[arg-type]
+        return Sample(x.astype(np.float32), target.move(y, None))
+
+    def finish(self, sample: Sample) -> Sample:
+        return sample
+
+    def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+        x = torch.from_numpy(np.stack([sample.x for sample in samples]))
+        return x, torch.from_numpy(np.stack([sample.y for sample in samples]))
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Series (n, channels, t) as pictures (n, 3, h, w) in [-1, 1]."""
+        planes = [self._plane(self.scaled(x), name) for name in self.encodings]
+        if len(planes) < 3:
+            planes = [*planes, *planes, *planes][:3] if len(planes) == 1 else self._between(planes)
+        return self._side_by_side(torch.stack(planes, 2))
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """By the statistics of each series or of the training set."""
+        if self.by == "train":
+            pair = (self.low, self.high) if self.scale == "minmax" else (self.centre, self.spread)
+            first, second = (torch.tensor(v, dtype=x.dtype, device=x.device) for v in pair)
+            first, second = first[:, None], second[:, None]
+        elif self.scale == "minmax":
+            first, second = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+        else:
+            first = x.mean(-1, keepdim=True)
+            second = (x - first).square().mean(-1, keepdim=True).sqrt()
+        if self.scale == "zscore":
+            return (x - first) / second.clamp(min=1e-8)
+        return 2 * (x - first) / (second - first).clamp(min=1e-8) - 1
+
+    def _plane(self, x: Tensor, name: str) -> Tensor:
+        if name == "mtf":
+            return 2 * mtf(x, self.pixels, self.bins) - 1
+        if name == "recurrence":
+            far = recurrence(aggregate(x, self.pixels))
+            return 1 - 2 * far / far.amax((-1, -2), keepdim=True).clamp(min=1e-8)
+        encode = gasf if name == "gasf" else gadf
+        own = self.by == "series" and self.scale == "minmax"
+        return encode(x if own or self.scale == "minmax" else x / _REACH, self.pixels, own)
+
+    @staticmethod
+    def _between(planes: list[Tensor]) -> list[Tensor]:
+        return [*planes, (planes[0] + planes[1]) / 2]
+
+    def _side_by_side(self, x: Tensor) -> Tensor:
+        """(n, channels, 3, p, p) to (n, 3, rows p, columns p); places left over are 0."""
+        rows, columns = self.grid
+        empty = rows * columns - x.shape[1]
+        if empty:
+            x = torch.cat([x, torch.zeros_like(x[:, :1]).repeat(1, empty, 1, 1, 1)], 1)
+        tiles = x.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5)
+        return tiles.reshape(-1, 3, rows * self.pixels, columns * self.pixels)
+
+    def as_item(self, x: Any) -> Series:
+        if isinstance(x, Tensor):
+            return Series(None, x.float().cpu())
+        return Series(x.x, self.prepare(torch.from_numpy(x.x)[None])[0])
+
+    def loader(self, dataset: Any, **options: Any) -> Loader:
+        return Loader(dataset, **options)
+
+
+def as_series(source: Any, where: Any = None) -> np.ndarray:
+    """Numbers (t,) or (channels, t) as float32; gaps (NaN) are filled by straight lines.
+
+    Raises DataError for a channel without any number, for infinite values and other shapes.
+    """
+    name = "the series" if where is None else f"series {where}"
+    try:
+        x = np.atleast_2d(np.asarray(source, dtype=np.float32))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} holds something that is no number: {error}") from error
+    if x.ndim != 2 or x.shape[1] < 2:
+        raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
+    if np.isinf(x).any():
+        raise DataError(f"{name} holds infinite values")
+    gaps = np.isnan(x)
+    if gaps.all(1).any():
+        raise DataError(f"{name}: channel {int(gaps.all(1).argmax())} holds no number at all")
+    if not gaps.any():
+        return x
+    step = np.arange(x.shape[1])
+    filled = [np.interp(step, step[~g], row[~g]) for row, g in zip(x, gaps, strict=True)]
+    return np.stack(filled).astype(np.float32)
+
+
+def _same_channels(series: Sequence[np.ndarray]) -> None:
+    counts = {len(x) for x in series}
+    if len(counts) > 1:
+        raise DataError(f"series have different numbers of channels: {sorted(counts)}")

@@ -1,0 +1,101 @@
+"""Lists of series, from arrays, tables and the archives' files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path as PurePath
+from typing import Any, Self
+
+import numpy as np
+
+from onecycle.core.errors import TableError, UsageError
+from onecycle.core.paths import Path
+from onecycle.data.frames import as_frame
+from onecycle.data.items import ItemList
+from onecycle.series.files import read_series
+from onecycle.series.input import SeriesInput
+
+
+class SeriesList(ItemList):
+    """Series of one or several channels, held in memory; labels are in the frame's `label`.
+
+    Every factory takes the fields of `SeriesSpec`: encodings, bins, scale, by, length.
+    """
+
+    @classmethod
+    def _make(
+        cls,
+        items: Iterable[Any],
+        path: str | PurePath,
+        inner_df: Any = None,
+        **options: Any,
+    ) -> Self:
+        if "encodings" in options:
+            options["encodings"] = tuple(options["encodings"])
+        return cls(tuple(items), Path(path), SeriesInput(**options), inner_df)
+
+    @classmethod
+    def from_array(
+        cls, x: Any, y: Sequence[Any] | None = None, path: str | PurePath = ".", **options: Any
+    ) -> Self:
+        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths; labels `y`."""
+        frame = None if y is None else _labels(y)
+        if y is not None and len(x) != len(y):
+            raise UsageError(f"there are {len(x)} series and {len(y)} labels")
+        return cls._make(list(x), path, frame, **options)
+
+    @classmethod
+    def from_df(  # type: ignore[override]
+        cls,
+        df: Any,
+        path: str | PurePath = ".",
+        cols: Sequence[Any] | None = None,
+        label_col: Any = "label",
+        **options: Any,
+    ) -> Self:
+        """One series a row: the values of `cols`, by default all columns but `label_col`."""
+        frame = as_frame(df)
+        names = [c for c in frame.columns if c != label_col] if cols is None else list(cols)
+        gone = [name for name in names if name not in frame.columns]
+        if gone:
+            raise TableError(f"there is no column {gone[0]!r}")
+        try:
+            values = frame[names].replace("", np.nan).to_numpy(dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise TableError(
+                f"a cell is no number ({error}): name the columns in `cols`"
+            ) from error
+        return cls._make(list(values), path, frame, **options)
+
+    @classmethod
+    def from_csv(  # type: ignore[override]
+        cls, path: str | PurePath, csv_name: str | PurePath, **options: Any
+    ) -> Self:
+        """As `from_df`, from the file `path/csv_name`; empty cells are gaps."""
+        from onecycle.data.frames import read_table
+
+        return cls.from_df(read_table(Path(path) / csv_name), path, **options)
+
+    @classmethod
+    def from_ts(cls, *files: str | PurePath, **options: Any) -> Self:
+        """UCR `.tsv` or UEA `.ts` files, one after the other; see `split_by_file`."""
+        series, labels, side = [], [], []
+        for number, file in enumerate(files):
+            found, named = read_series(Path(file))
+            series += found
+            labels += named
+            side += [number] * len(found)
+        frame = _labels(labels)
+        frame["file"] = side
+        return cls._make(series, Path(files[0]).parent, frame, **options)
+
+    def split_by_file(self) -> Any:
+        """The series of the first file train, those of the others validate."""
+        numbers = self.frame["file"].tolist()
+        return self.split_by_idx([i for i, number in enumerate(numbers) if number])
+
+
+def _labels(y: Sequence[Any]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"label": pd.Series(list(y), dtype=object)})

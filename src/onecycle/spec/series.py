@@ -1,0 +1,67 @@
+"""How a series, or a plain array, becomes a model's input, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import ClassVar
+
+from onecycle.core.errors import UsageError
+from onecycle.spec.plain import Plain
+
+ENCODINGS = ("gasf", "gadf", "mtf", "recurrence")
+SCALES = ("minmax", "zscore")
+
+
+@dataclass(frozen=True)
+class SeriesSpec(Plain):
+    """A series (channels, length) becomes a picture (3, h, w) in [-1, 1].
+
+    Each encoding is a plane; the channels lie side by side, `pixels` wide and high each. `by` says
+    whether a series is scaled by itself or by the `low`, `high`, `mean` and `std` that the channels
+    of the training set have. Series of other lengths are stretched to `length`.
+    """
+
+    encodings: tuple[str, ...] = ("gasf", "gadf", "mtf")
+    pixels: int = 32
+    bins: int = 8
+    scale: str = "minmax"
+    by: str = "series"
+    length: int | None = None
+    channels: int = 1
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    centre: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
+    kind: ClassVar[str] = "series"
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.encodings if name not in ENCODINGS]
+        if wrong or not 1 <= len(self.encodings) <= 3:
+            raise UsageError(f"encodings are 1 to 3 of {', '.join(ENCODINGS)}: {self.encodings}")
+        if self.scale not in SCALES or self.by not in {"series", "train"}:
+            raise UsageError(
+                f'scale is "minmax" or "zscore", by is "series" or "train": '
+                f"{self.scale!r}, {self.by!r}"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of channels in the picture."""
+        columns = ceil(sqrt(self.channels))
+        return ceil(self.channels / columns), columns
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.grid[0] * self.pixels, self.grid[1] * self.pixels
+
+
+@dataclass(frozen=True)
+class ArraySpec(Plain):
+    """Arrays of one `shape`, float32, minus `mean`, over `std` where these are given."""
+
+    shape: tuple[int, ...] = ()
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    kind: ClassVar[str] = "array"

@@ -1,0 +1,139 @@
+"""Series from arrays, tables and files to a trained network."""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from onecycle import models
+from onecycle.core.errors import DataError, TableError, UsageError
+from onecycle.learn.metrics import accuracy
+from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
+from onecycle.series.input import as_series
+from onecycle.series.learner import series_learner
+from onecycle.series.lists import SeriesList
+from onecycle.spec.task import task_from_json, task_to_json
+
+mpl.use("Agg")
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "timeseries"
+
+
+def waves(n=200, t=40, channels=1):
+    """Sines and square waves with random phases."""
+    luck = np.random.default_rng(0)
+    turn = np.linspace(0, 12, t) + luck.uniform(0, 6, (n, channels, 1))
+    kind = np.arange(n) % 2
+    x = np.where(kind[:, None, None], np.sin(turn), np.sign(np.sin(turn)))
+    return x + luck.normal(0, 0.1, x.shape), np.array(["square", "sine"])[kind]
+
+
+def bunch(tfms=None, channels=1, bs=16, **options):
+    x, y = waves(channels=channels)
+    labelled = SeriesList.from_array(x, y, **options).split_by_rand_pct(0.3, seed=1)
+    return labelled.label_from_df("label").transform(tfms, size=16).databunch(bs=bs, device="cpu")
+
+
+def test_a_network_tells_sines_from_square_waves():
+    torch.manual_seed(0)
+    data = bunch(series_transforms())
+    learn = series_learner(data, models.small, metrics=accuracy)
+    learn.fit_one_cycle(6, 1e-2)
+    learn.unfreeze()
+    learn.fit_one_cycle(3, 3e-3)
+    assert learn.validate()[1] > 0.85
+    assert learn.predict(waves()[0][1])[0].obj in {"sine", "square"}
+
+
+@pytest.mark.parametrize("by", ["series", "train"])
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+@pytest.mark.parametrize("encodings", [("gasf",), ("gadf", "mtf"), ("gasf", "gadf", "recurrence")])
+def test_pictures_have_three_planes_in_range(encodings, scale, by):
+    x, _ = bunch(channels=3, encodings=encodings, scale=scale, by=by).one_batch()
+    assert x.shape == (16, 3, 32, 32)
+    assert x.isfinite().all()
+    assert x.abs().max() <= 1 + 1e-5
+
+
+def test_channels_lie_side_by_side():
+    spec = bunch(channels=2).task.input
+    x = torch.randn(1, 2, 40, generator=torch.manual_seed(0))
+    one = bunch(channels=1).task.input
+    torch.testing.assert_close(spec.prepare(x)[..., 16:], one.prepare(x[:, 1:]))
+
+
+def test_the_spec_survives_json():
+    task = bunch(by="train").task
+    back = task_from_json(json.loads(json.dumps(task_to_json(task.input, task.target))))
+    assert back[0].to_json() == task.input.to_json()
+
+
+def test_unequal_lengths_are_stretched_and_gaps_filled():
+    x = [np.arange(20.0), np.arange(40.0), np.where(np.arange(30) == 7, np.nan, np.arange(30.0))]
+    items = SeriesList.from_array(x, ["a", "b", "a"]).split_none().label_from_df("label")
+    got = [items.train.sample(i, None).x for i in range(3)]
+    assert [g.shape for g in got] == [(1, 40)] * 3
+    np.testing.assert_allclose(got[2][0], np.linspace(0, 29, 40), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [jitter(), scaling(), window_warp()])
+def test_changes_change_a_little_and_keep_the_shape(change):
+    x = waves(1)[0][0]
+    got = change(x, np.random.default_rng(0))
+    assert got.shape == x.shape
+    assert not np.allclose(got, x)
+    assert np.abs(got).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [([1.0], "shape"), ([np.nan] * 3, "no number"), ([1, np.inf], "infinite"), (["a"], "number")],
+)
+def test_what_is_no_series_is_refused(bad, why):
+    with pytest.raises(DataError, match=why):
+        as_series(bad)
+
+
+def test_pictures_larger_than_the_series_are_refused():
+    x, y = waves(t=8)
+    with pytest.raises(UsageError, match="at most 8 pixels"):
+        SeriesList.from_array(x, y).split_none().label_from_df("label").databunch(bs=4)
+
+
+def test_tables_give_the_same_series_as_arrays(tmp_path):
+    x, y = waves(6)
+    frame = pd.DataFrame(x[:, 0]).assign(label=y)
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    read = SeriesList.from_csv(tmp_path, "s.csv")
+    np.testing.assert_allclose(as_series(read.items[3]), x[3], rtol=1e-5)
+    with pytest.raises(TableError, match="no column 'x'"):
+        SeriesList.from_df(frame, cols=["x"])
+
+
+def test_archive_files_are_read_with_labels_gaps_and_lengths(tmp_path):
+    (tmp_path / "a.ts").write_text("@dimensions 2\n@data\n1,?,3:4,5,6:up\n1,2:3,4:down\n")
+    (tmp_path / "b.tsv").write_text("up\t1\t2\tNaN\n")
+    items = SeriesList.from_ts(tmp_path / "a.ts")
+    assert [x.shape for x in items.items] == [(2, 3), (2, 2)]
+    assert items.frame["label"].tolist() == ["up", "down"]
+    assert SeriesList.from_ts(tmp_path / "b.tsv").items[0].shape == (1, 2)
+    (tmp_path / "a.ts").write_text("@data\n1,2:3:up\n")
+    with pytest.raises(TableError, match="line 2"):
+        SeriesList.from_ts(tmp_path / "a.ts")
+
+
+def test_show_batch_draws_series_and_picture():
+    figure = bunch().show_batch(2)
+    assert all(len(ax.child_axes) == 2 for ax in figure.axes[:4])
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the shared data")
+def test_real_files_have_their_known_shapes():
+    folder = REAL / "BasicMotions"
+    items = SeriesList.from_ts(folder / "BasicMotions_TRAIN.ts", folder / "BasicMotions_TEST.ts")
+    sides = items.split_by_file()
+    assert (len(sides.train), len(sides.valid)) == (40, 40)
+    assert items.items[0].shape == (6, 100)
