@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
+ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 
 .PHONY: docs demo test web slow lint types bench clean help
 
@@ -33,6 +34,8 @@ slow: .venv/ready
 
 web/node_modules/ready: web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	mkdir -p web/page/ort
+	cp $(addprefix web/node_modules/onnxruntime-web/dist/,$(ORT)) web/page/ort/
 	touch web/node_modules/ready
 
 web: web/node_modules/ready
