@@ -40,30 +40,44 @@ def png(seed=0, size=(40, 50)):
     return buffer.getvalue()
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def answering(port, seconds=30):
+    """The address, once the server there is alive."""
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(10 * seconds):
+        try:
+            if httpx.get(address + "/healthz", timeout=1).status_code == 200:
+                return address
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError(f"no server on port {port} within {seconds} s")
+
+
+def stopped(process):
+    """Tell the server to stop, and wait for its end."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 @contextmanager
 def running(model):
     """The address and the process of `onecycle serve`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "onecycle", "serve", str(model), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
-            try:
-                if httpx.get(address + "/healthz", timeout=1).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        yield address, process
+        yield answering(port), process
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        stopped(process)
 
 
 @pytest.fixture(scope="module")

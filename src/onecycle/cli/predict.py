@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from onecycle.core.errors import ImageError, UsageError
 from onecycle.spec.pixels import SUFFIXES
-from onecycle.vision.restore import load_cnn
 
 
 def predict(
@@ -18,12 +20,11 @@ def predict(
 ) -> None:
     """One row per picture: name, answer, and the probability of each class (or each number).
 
-    A picture that cannot be read gets an empty answer and its fault on standard error.
+    For masks the mean probability over all pixels. A picture that cannot be read gets an empty
+    answer and its fault on standard error.
     """
-    learn = load_cnn(model)
-    if thresh is not None:
-        learn.with_threshold(thresh)
-    names = [str(c) for c in learn.data.classes] or list(getattr(learn.task.target, "names", ()))
+    answering, kind = _opened(model)
+    names = [str(c) for c in getattr(kind, "classes", ()) or getattr(kind, "names", ())]
     files = list(_files(pictures))
     if not files:
         raise UsageError("there are no pictures to look at")
@@ -34,15 +35,30 @@ def predict(
         writer.writerow(["file", "answer", *names])
         for path in files:
             try:
-                answer, _, values = learn.predict(path)
+                answer, _, found = answering.predict(path, thresh)
             except ImageError as error:
                 failed += 1
                 print(error, file=sys.stderr)
                 writer.writerow([path, *[""] * (1 + len(names))])
                 continue
-            writer.writerow([path, answer, *(f"{v:.4f}" for v in values.flatten().tolist())])
+            values = np.asarray(found)
+            shares = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
+            writer.writerow([path, answer, *(f"{v:.4f}" for v in shares.ravel().tolist())])
     if target:
         print(f"{len(files) - failed} of {len(files)} answers written to {target}")
+
+
+def _opened(model: Path) -> tuple[Any, Any]:
+    """What answers, and its target: an exported file needs no torch, a checkpoint does."""
+    if model.suffix == ".onnx":
+        from onecycle.deploy.predictor import Predictor
+
+        predictor = Predictor(model)
+        return predictor, predictor.target
+    from onecycle.vision.restore import load_cnn
+
+    learn = load_cnn(model)
+    return learn, learn.task.target
 
 
 def _files(pictures: Iterable[Path]) -> Iterator[Path]:

@@ -15,7 +15,6 @@ CONTAINERS = ("docker", "spaces", "render")
 PACKAGES = (
     "granian",
     "numpy",
-    "onnx",
     "onnxruntime",
     "pillow",
     "prometheus-client",
