@@ -1,5 +1,6 @@
 """Folders for hosts: whole, and their own command serves the model where torch is not installed."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import venv
 import httpx
 import pytest
 import yaml
+from PIL import Image as Pillow
 from test_page import made
 from test_server import answering, free_port, png, stopped
 
@@ -72,11 +74,14 @@ def test_the_folder_serves_in_a_clean_environment(model, tmp_path):
     subprocess.run(install, cwd=tmp_path / "app", check=True, timeout=300)
     size = sum(f.stat().st_size for f in (tmp_path / "venv").rglob("*") if f.is_file())
     port = free_port()
+    photo = io.BytesIO()
+    Pillow.open(io.BytesIO(png(2))).save(photo, "JPEG")
     env = {"PATH": os.environ["PATH"], "PORT": str(port), "HOST": "127.0.0.1"}
     process = subprocess.Popen([python, "main.py"], cwd=tmp_path / "app", env=env)
     try:
-        reply = httpx.post(f"{answering(port)}/api/predict", content=png(2)).json()
-        assert reply["predictions"][0]["answer"] == Predictor(model).predict(png(2)).answer.obj
+        reply = httpx.post(f"{answering(port)}/api/predict", content=photo.getvalue()).json()
+        wanted = Predictor(model).predict(photo.getvalue()).answer.obj
+        assert reply["predictions"][0]["answer"] == wanted
     finally:
         stopped(process)
     print(f"{size / 1e6:.0f} MB")

@@ -19,6 +19,7 @@ PACKAGES = (
     "pillow",
     "prometheus-client",
     "python-multipart",
+    "simplejpeg",
     "starlette",
 )
 _TRAINING = ("export.py", "quantize.py", "prelude.py", "loaded.py", "recipes.py")
