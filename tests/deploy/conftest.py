@@ -55,7 +55,7 @@ def web_runtime():
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it keeps an event loop going, which other modules need
 def browser(web_runtime):
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:

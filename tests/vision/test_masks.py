@@ -147,7 +147,7 @@ def test_a_unet_learns_streets_far_better_than_the_commonest_class(streets):
     torch.manual_seed(0)
     metrics = [partial(foreground_acc, void_code=VOID), partial(mean_iou, void=VOID)]
     learn = unet_learner(data(streets), "small", metrics=metrics, bottle=True, silent=True)
-    learn.fit_one_cycle(1, 1e-2).unfreeze().fit_one_cycle(5, slice(1e-3, 1e-2))
+    learn.fit_one_cycle(1, 1e-2).unfreeze().fit_one_cycle(9, slice(1e-3, 1e-2))
     _, accuracy, iou = learn.validate()
     masks = torch.from_numpy(learn.data.valid_ds.y.items)
     counts = torch.bincount(masks.flatten(), minlength=len(CODES))[:VOID]
