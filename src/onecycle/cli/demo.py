@@ -24,7 +24,7 @@ Stage = tuple[str, int, bool, int, slice]  # name, side in pixels, frozen, epoch
 STAGES: tuple[Stage, ...] = (
     ("128 frozen", 128, True, 4, slice(1e-2)),
     ("128 unfrozen", 128, False, 6, slice(1e-3, 5e-3)),
-    ("256 frozen", 256, True, 2, slice(2e-3)),
+    ("256 frozen", 256, True, 3, slice(4e-3)),
     ("256 unfrozen", 256, False, 4, slice(3e-4, 3e-3)),
 )
 
