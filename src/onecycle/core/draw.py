@@ -66,6 +66,13 @@ def add_legend(figure: Any, names: Sequence[Any], cmap: str) -> None:
     figure.legend(handles=marks, loc="outside lower center", ncols=columns, fontsize=8)
 
 
+def folded(text: str, width: int = 40) -> str:
+    """Long lines in several, broken after blanks and semicolons."""
+    from textwrap import fill
+
+    return "\n".join(fill(line.replace(";", "; "), width) for line in text.splitlines())
+
+
 def plot_multi(
     draw: Callable[[int, int, Any], None],
     rows: int = 1,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.draw import add_title, axes, grid
+from onecycle.core.draw import add_title, axes, folded, grid
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.heatmap import grad_cam
@@ -60,7 +60,8 @@ class Interpretation:
                 looked = grad_cam(self.learn, self.predictions, index)
                 extent = (-0.5, item.size[1] - 0.5, item.size[0] - 0.5, -0.5)
                 ax.imshow(looked, extent=extent, alpha=alpha, cmap=cmap, interpolation="bilinear")
-            add_title(ax, f"{self.line(index)}\nloss {float(loss):.2f}", fontsize=8)
+            text = f"{self.line(index)}\nloss {float(loss):.2f}"
+            add_title(ax, folded(text), fontsize=8)
         return places[0].figure
 
     def line(self, index: int) -> str:
