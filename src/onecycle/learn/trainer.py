@@ -123,10 +123,7 @@ class Trainer:
         return self
 
     def freeze_to(self, n: int) -> Self:
-        """Train the layer groups from number `n` on (-1: the last); starts a fresh optimizer.
-
-        Batch norm goes on learning in frozen groups if `train_bn`.
-        """
+        """Train the layer groups from `n` on (-1: the last), and batch norm of all if `train_bn`."""
         count = len(self.layer_groups)
         if not -count <= n < count:
             raise UsageError(f"there are {count} layer groups, so n lies in {-count}..{count - 1}")
