@@ -123,7 +123,7 @@ class Trainer:
         return self
 
     def freeze_to(self, n: int) -> Self:
-        """Train the layer groups from `n` on (-1: the last), with `train_bn` every batch norm too."""
+        """Train the groups from `n` on (-1: the last), with `train_bn` every batch norm too."""
         count = len(self.layer_groups)
         if not -count <= n < count:
             raise UsageError(f"there are {count} layer groups, so n lies in {-count}..{count - 1}")
