@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from onecycle.core.errors import CheckpointError, TableError, UsageError
+from onecycle.core.errors import CheckpointError, DownloadError, TableError, UsageError
 from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
-from onecycle.text.learner import language_model_learner, remapped, text_classifier_learner
+from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
+from onecycle.text.pretrained import remapped
+from onecycle.text.targets import NextToken
 
 SMALL = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
 THINGS = ["film", "plot", "cast", "music", "ending"]
@@ -183,13 +185,34 @@ def test_the_reference_sizes_have_the_reference_parameters():
     assert len(TextClassifier(AWD_LSTM(100), 2).layer_groups()) == 5
 
 
-def test_tables_with_faults_are_named(frame):
+def test_tables_with_faults_are_named(frame, tmp_path, monkeypatch):
     bad = pd.DataFrame({"label": ["a", "b"], "text": ["fine", " "]})
     with pytest.raises(TableError, match="1 texts are blank"):
         TextList.from_df(bad, cols="text")
     both = TextList.from_df(pd.DataFrame({"a": ["x"], "b": ["y"]}), cols=["a", "b"])
     assert both.items == ("xxfld 1 x xxfld 2 y",)
-    with pytest.raises(UsageError, match="no published weights"):
+    monkeypatch.setenv("ONECYCLE_MIRROR", str(tmp_path))
+    monkeypatch.setenv("ONECYCLE_HOME", str(tmp_path))
+    with pytest.raises(DownloadError, match="comes with onecycle"):
         language_model_learner(lm_data(frame), config=SMALL, pretrained=True)
     with pytest.raises(UsageError, match="streams"):
         lm_data(frame[:5], bs=64)
+
+
+def test_the_loss_in_chunks_is_the_whole_one(monkeypatch):
+    """Loss, gradients and a training step: to 1e-5 of those with all logits at once."""
+    from onecycle.models import chunked
+
+    monkeypatch.setattr(chunked, "CHUNK", 7)
+    ids = torch.randint(0, 50, (3, 11), generator=torch.Generator().manual_seed(0))
+    found = []
+    for chunks in (False, True):
+        torch.manual_seed(1)
+        model = LanguageModel(AWD_LSTM(50, 8, 12, 2), chunked=chunks)
+        outputs = model(ids)
+        assert isinstance(outputs, torch.Tensor) is not chunks
+        loss = 3 * NextToken(50).loss(outputs, ids.flip(1))
+        loss.backward()
+        found.append((loss.detach(), {k: p.grad for k, p in model.named_parameters()}))
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)
+    assert model.eval()(ids).shape == (3, 50, 11)

@@ -150,7 +150,7 @@ def _restore_optimizer(
 
 
 def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
-    """The saved answers must be the learner's: same kind, same classes."""
+    """The saved answers must be the learner's: same kind, same classes; and texts' vocabulary."""
     saved, ours = about.get("task", {}).get("target", {}), learner.task.target.to_json()
     plain = json.loads(json.dumps(ours, default=str))
     differ = [k for k in plain if k != "thresh" and saved.get(k) != plain[k]]
@@ -158,6 +158,15 @@ def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
         raise CheckpointError(
             f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
             f"{plain[differ[0]]}"
+        )
+    words, own = about["task"]["input"].get("vocab"), getattr(learner.task.input, "vocab", None)
+    if words is not None and own is not None and tuple(words) != tuple(own):
+        at = next((i for i, (a, b) in enumerate(zip(words, own, strict=False)) if a != b), -1)
+        where = f"number {at} was {words[at]!r}, here it is {own[at]!r}" if at >= 0 else "shorter"
+        raise CheckpointError(
+            f"{path}: saved with another vocabulary ({len(words)} and {len(own)} tokens; {where}). "
+            "Make the data with the same one (vocab=), or pass on only the encoder, which is read "
+            "by token: save_encoder, load_encoder"
         )
 
 

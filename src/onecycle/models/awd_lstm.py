@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from onecycle.models.chunked import Undecoded
 from onecycle.models.groups import Groups
 
 State = list[tuple[Tensor, Tensor]]
@@ -108,22 +109,26 @@ class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
 
 
 class LanguageModel(nn.Module):
-    """Token ids (n, t) to logits (n, vocab, t) of each next token; the decoder is the embedding."""
+    """Token ids (n, t) to logits (n, vocab, t) of each next token; the decoder is the embedding.
 
-    def __init__(self, encoder: AWD_LSTM, output_p: float = 0.1) -> None:
+    `chunked`: in training it gives `Undecoded` features, whose loss needs little memory.
+    """
+
+    def __init__(self, encoder: AWD_LSTM, output_p: float = 0.1, chunked: bool = False) -> None:
         super().__init__()
-        self.encoder, self.output_p = encoder, output_p
+        self.encoder, self.output_p, self.chunked = encoder, output_p, chunked
         self.bias = nn.Parameter(torch.zeros(encoder.embedding.num_embeddings))
 
     def reset(self) -> None:
         """Forget the state."""
         self.encoder.reset()
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor) -> Tensor | Undecoded:
         """Logits, classes on axis 1 as in every other kind of output."""
         x = variational(self.encoder(ids), self.output_p, self.training)
         self.encoder.dropped = x
-        return F.linear(x, self.encoder.embedding.weight, self.bias).transpose(1, 2)
+        outputs = Undecoded(x, self.encoder.embedding.weight, self.bias)
+        return outputs if self.chunked and self.training else outputs.logits()
 
     def layer_groups(self) -> Groups:
         """Each LSTM, then the embedding with the decoder's bias."""

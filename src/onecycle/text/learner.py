@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import CheckpointError, UsageError
-from onecycle.core.files import write_atomically
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callbacks.activations import ActivationRegularization
 from onecycle.learn.callbacks.gradients import GradientClipping
@@ -27,6 +25,9 @@ from onecycle.models.awd_lstm import (
     dropouts,
 )
 from onecycle.spec.words import BOS, UNK, detokenize, tokenize
+from onecycle.text.pretrained import Encoder, find_encoder, read_encoder, write_encoder
+
+_LEAST_KNOWN = 0.1  # of a vocabulary
 
 
 class TextLearner(Learner):
@@ -39,53 +40,43 @@ class TextLearner(Learner):
 
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
-        from safetensors.torch import save_file
-
-        path = self._encoder_path(name)
-        state = self.model.encoder.state_dict()  # type: ignore[union-attr]
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-        about = {"onecycle_encoder": json.dumps(self.vocab)}
-        write_atomically(path, lambda to: save_file(tensors, to, about))
-        return path
+        bias = getattr(self.model, "bias", None)
+        return write_encoder(self._encoder_path(name), self.model.encoder, self.vocab, bias)  # type: ignore[arg-type]
 
     def load_encoder(self, name: str | Path) -> Self:
         """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
 
-        The learner is frozen to its head then.
+        The learner is frozen to its head then. A vocabulary that shares less than a tenth with
+        the encoder's is an error: the texts were tokenized otherwise, or are in another language.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = self._encoder_path(name)
-        try:
-            with safe_open(path, "pt") as file:
-                told = (file.metadata() or {}).get("onecycle_encoder", "")
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-                vocab = json.loads(told)
-        except (OSError, SafetensorError, ValueError) as error:
-            raise CheckpointError(f"{path} is no encoder that can be read: {error}") from error
-        rows = remapped(tensors["embedding.weight"], vocab, self.vocab)
-        tensors["embedding.weight"] = rows
+        return self.use_encoder(read_encoder(path), str(path))
+
+    def use_encoder(self, given: Encoder, origin: str) -> Self:
+        """As `load_encoder`, from an encoder in memory."""
+        known = given.known(self.vocab)
+        if known < _LEAST_KNOWN:
+            raise CheckpointError(
+                f"{origin} knows {known:.0%} of the {len(self.vocab)} tokens of these texts: it is "
+                "of another language or tokenizer. Make the data with its vocabulary (vocab=), or "
+                "choose another encoder"
+            )
+        fitted = given.for_vocab(self.vocab)
         own = self.model.encoder.state_dict()  # type: ignore[union-attr]
+        tensors = fitted.tensors
         differ = [k for k in own if k not in tensors or own[k].shape != tensors[k].shape]
         if differ or set(tensors) - set(own):
-            raise CheckpointError(f"{path} is of another architecture: {differ[:3]} do not fit")
+            raise CheckpointError(f"{origin} is of another architecture: {differ[:3]} do not fit")
         self.model.encoder.load_state_dict(tensors)  # type: ignore[union-attr]
+        bias = getattr(self.model, "bias", None)
+        if fitted.bias is not None and bias is not None:
+            bias.data.copy_(fitted.bias)
         self.freeze()
         return self
 
     def _encoder_path(self, name: str | Path) -> Path:
         folder = Path(self.path) / self.model_dir
         return (folder / name).with_suffix(".safetensors")
-
-
-def remapped(weights: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
-    """Rows (len(new), d): those of the same tokens, and the mean row for tokens that are new."""
-    where: dict[str, int] = {}
-    for i, token in enumerate(old):
-        where.setdefault(token, i)
-    index = torch.tensor([where.get(token, -1) for token in new])
-    rows = weights[index.clamp(min=0)]
-    return torch.where((index >= 0)[:, None], rows, weights.mean(0, keepdim=True))
 
 
 class LanguageLearner(TextLearner):
@@ -158,16 +149,19 @@ def language_model_learner(
     """A language model on `data` (of `label_for_lm`).
 
     `config` are the encoder's sizes (emb_sz, n_hid, n_layers) and dropouts; `drop_mult` multiplies
-    all dropouts. `pretrained` is False, or the path of an encoder that `save_encoder` wrote.
+    all dropouts. `pretrained` is False, "small" (comes with the package), True (the published
+    WT103 model, downloaded) or the path of an encoder that `save_encoder` wrote.
     """
-    sizes = {**dropouts(LM_DROPOUTS, drop_mult), **(config or {})}
+    given = find_encoder(pretrained) if pretrained else None
+    sizes = _sizes(LM_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
-    model = LanguageModel(arch(data.c, **sizes), output_p)
+    chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
+    model = LanguageModel(arch(data.c, **sizes), output_p, chunked)
     callbacks = [ActivationRegularization(alpha, beta), *([GradientClipping(clip)] if clip else [])]
     options = {"metrics": [accuracy], "callbacks": callbacks, **learner_options}
     learner = LanguageLearner(data, model, **options)
-    if pretrained:
-        learner.load_encoder(_file(pretrained))
+    if given is not None:
+        learner.use_encoder(given, f"pretrained={pretrained!r}")
     return learner
 
 
@@ -185,22 +179,23 @@ def text_classifier_learner(
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
 
+    `pretrained` is as for `language_model_learner`.
     `ps` are the dropouts of the head's layers but the first, which is output_p * drop_mult.
     """
-    sizes = {**dropouts(CLASSIFIER_DROPOUTS, drop_mult), **(config or {})}
+    given = find_encoder(pretrained) if pretrained else None
+    sizes = _sizes(CLASSIFIER_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
     model = TextClassifier(encoder, data.c, lin_ftrs, (output_p, *ps), bptt, max_len)
     learner = TextLearner(data, model, **{"metrics": [accuracy], **learner_options})
-    if pretrained:
-        learner.load_encoder(_file(pretrained))
+    if given is not None:
+        learner.use_encoder(given, f"pretrained={pretrained!r}")
     return learner
 
 
-def _file(pretrained: bool | str) -> str:
-    if not isinstance(pretrained, str):
-        raise UsageError(
-            "no published weights are known yet: pretrained= takes the path of an encoder that "
-            "save_encoder wrote, or False"
-        )
-    return str(Path(pretrained).absolute())
+def _sizes(
+    defaults: dict[str, float], drop_mult: float, given: Encoder | None, config: Any
+) -> dict[str, Any]:
+    """Dropouts, the pretrained encoder's sizes, and what the user says of either."""
+    sizes = given.sizes.config() if given is not None else {}
+    return {**dropouts(defaults, drop_mult), **sizes, **(config or {})}

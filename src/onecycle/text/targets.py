@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.data.targets import Plainly, per_item
+from onecycle.models.chunked import Undecoded
 from onecycle.spec.answers import Answer
 
 
@@ -25,8 +26,12 @@ class NextToken(Plainly):
     def n_outputs(self) -> int:
         return self.vocab_sz
 
-    def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+    def loss(self, outputs: Tensor | Undecoded, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean over tokens, or over each row's."""
+        if isinstance(outputs, Undecoded):
+            if reduction == "mean":
+                return outputs.cross_entropy(y)
+            outputs = outputs.logits()
         flat = outputs.transpose(1, 2).reshape(-1, outputs.shape[1])
         each = F.cross_entropy(flat, y.reshape(-1), reduction="none").reshape(y.shape)
         return per_item(each, reduction)

@@ -1,0 +1,56 @@
+"""Cross-entropy over a large vocabulary, a few tokens at a time, so that logits take no room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CHUNK = 256  # tokens whose logits are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Undecoded:
+    """Features (n, t, d), and the decoder (vocab, d), (vocab,) that would make logits of them."""
+
+    features: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self) -> Tensor:
+        """(n, vocab, t), as a language model gives them in evaluation."""
+        return F.linear(self.features, self.weight, self.bias).transpose(1, 2)
+
+    def cross_entropy(self, y: Tensor) -> Tensor:
+        """The mean over all tokens of y int64 (n, t), as `F.cross_entropy` of the logits."""
+        flat = self.features.reshape(-1, self.features.shape[-1])
+        return _ChunkedCrossEntropy.apply(flat, self.weight, self.bias, y.reshape(-1))
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Loss and gradients in one pass: the gradient of the logits is softmax minus one-hot."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
+        x, weight, bias = x.float(), weight.float(), bias.float()
+        total, n = x.new_zeros(()), len(x)
+        grads = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        for start in range(0, n, CHUNK):
+            part, answers = x[start : start + CHUNK], y[start : start + CHUNK, None]
+            shares = torch.addmm(bias, part, weight.t())
+            total += shares.logsumexp(1).sum() - shares.gather(1, answers).sum()
+            shares = shares.softmax(1)
+            shares.scatter_add_(1, answers, shares.new_full(answers.shape, -1.0))
+            torch.mm(shares, weight, out=grads[0][start : start + CHUNK])
+            grads[1].addmm_(shares.t(), part)
+            grads[2].add_(shares.sum(0))
+        ctx.save_for_backward(*(grad / n for grad in grads))
+        return total / n
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        x, weight, bias = ctx.saved_tensors
+        return x * upstream, weight * upstream, bias * upstream, None

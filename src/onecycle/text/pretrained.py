@@ -1,0 +1,171 @@
+"""Encoders in files: our own format, the small one of the package, and the published WT103 ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from onecycle.core.errors import CheckpointError, DownloadError, WeightsError
+from onecycle.core.files import write_atomically
+from onecycle.text.word_list import read_word_list
+
+SMALL_FILE = Path(__file__).with_name("weights") / "small.safetensors"
+_KEY = "onecycle_encoder"
+_BIAS = "decoder.bias"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of an AWD-LSTM."""
+
+    emb_sz: int = 400
+    n_hid: int = 1152
+    n_layers: int = 3
+    vocab_sz: int = 60_000
+
+    def config(self) -> dict[str, int]:
+        """As `config=` of the learners takes them."""
+        return {"emb_sz": self.emb_sz, "n_hid": self.n_hid, "n_layers": self.n_layers}
+
+
+SMALL = Sizes(emb_sz=200, n_hid=600, n_layers=2, vocab_sz=12_000)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Weights by name, and the token of each row of the embedding.
+
+    `bias` (vocabulary,) is the decoder's, where the file is of a language model.
+    """
+
+    tensors: dict[str, Tensor]
+    vocab: tuple[str, ...]
+    bias: Tensor | None = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the weights' shapes say."""
+        vocab_sz, emb_sz = self.tensors["embedding.weight"].shape
+        layers = sum(key.endswith("weight_ih_l0") for key in self.tensors)
+        n_hid = self.tensors["rnns.0.inner.weight_hh_l0"].shape[1]
+        return Sizes(emb_sz, n_hid, layers, vocab_sz)
+
+    def known(self, vocab: Sequence[str]) -> float:
+        """The share of `vocab` that has a row here."""
+        return len(set(vocab) & set(self.vocab)) / max(1, len(set(vocab)))
+
+    def for_vocab(self, vocab: Sequence[str]) -> Encoder:
+        """With rows in the order of another vocabulary; the mean row for tokens that are new."""
+        rows = remapped(self.tensors["embedding.weight"], self.vocab, vocab)
+        bias = None if self.bias is None else remapped(self.bias[:, None], self.vocab, vocab)[:, 0]
+        return Encoder({**self.tensors, "embedding.weight": rows}, tuple(vocab), bias)
+
+
+def remapped(weights: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
+    """Rows (len(new), d): those of the same tokens, and the mean row for tokens that are new."""
+    where: dict[str, int] = {}
+    for i, token in enumerate(old):
+        where.setdefault(token, i)
+    index = torch.tensor([where.get(token, -1) for token in new])
+    rows = weights[index.clamp(min=0)]
+    return torch.where((index >= 0)[:, None], rows, weights.mean(0, keepdim=True))
+
+
+def write_encoder(
+    path: Path,
+    encoder: nn.Module,
+    vocab: Sequence[str],
+    bias: Tensor | None = None,
+    half: bool = False,
+) -> Path:
+    """Write an encoder's weights and vocabulary as safetensors; `half` in 16 bits."""
+    from safetensors.torch import save_file
+
+    state = dict(encoder.state_dict()) | ({} if bias is None else {_BIAS: bias})
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().cpu().to(dtype).contiguous().clone() for k, v in state.items()}
+    about = {_KEY: json.dumps(list(vocab))}
+    write_atomically(path, lambda to: save_file(tensors, to, about))
+    return path
+
+
+def read_encoder(path: str | Path) -> Encoder:
+    """What `write_encoder` wrote; CheckpointError for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            told = (file.metadata() or {}).get(_KEY, "")
+            tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+            vocab = tuple(str(token) for token in json.loads(told))
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is no encoder that can be read: {error}") from error
+    bias = tensors.pop(_BIAS, None)
+    rows = tensors.get("embedding.weight")
+    if rows is None or rows.ndim != 2 or len(rows) != len(vocab):
+        raise CheckpointError(f"{path} is no encoder: its embedding and vocabulary do not agree")
+    return Encoder(tensors, vocab, bias)
+
+
+def find_encoder(pretrained: bool | str | Path) -> Encoder:
+    """The encoder that `pretrained=` names.
+
+    "small" comes with the package; True, or the address of an archive, is a published WT103 model,
+    downloaded once; else it is the path of an encoder, or of an unpacked archive's folder.
+    """
+    from onecycle.data.urls import URLs, untar_data
+
+    if pretrained == "small":
+        return read_encoder(SMALL_FILE)
+    if pretrained is True:
+        pretrained = URLs.WT103_FWD
+    if isinstance(pretrained, str) and re.match(r"https?://", pretrained):
+        try:
+            folder = untar_data(pretrained, data=False)
+        except DownloadError as error:
+            raise DownloadError(
+                f"{error}. Connect to the network, or name a folder that has the archive in "
+                '$ONECYCLE_MIRROR, or use pretrained="small", which comes with onecycle'
+            ) from error
+        return read_wt103(folder)
+    path = Path(str(pretrained)).absolute()
+    return read_wt103(path) if path.is_dir() else read_encoder(path)
+
+
+def read_wt103(folder: str | Path) -> Encoder:
+    """A published language model: one .pth of weights and one pickled list of its words.
+
+    Neither file is trusted: the weights are read without running code, the list by a reader that
+    knows lists of strings only.
+    """
+    from onecycle.models.weights import read_weights
+
+    files = {suffix: sorted(Path(folder).rglob(f"*{suffix}")) for suffix in (".pth", ".pkl")}
+    for suffix, found in files.items():
+        if len(found) != 1:
+            raise WeightsError(f"{folder}: {len(found)} files *{suffix}, where there should be one")
+    (weights,), (words,) = files.values()
+    given = read_weights(weights)
+    layers = sorted({m[1] for key in given if (m := re.match(r"0\.rnns\.(\d+)\.", key))}, key=int)
+    tensors: dict[str, Any] = {"embedding.weight": given.get("0.encoder.weight")}
+    for i in layers:
+        for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+            plain, raw = given.get(f"0.rnns.{i}.module.{name}"), given.get(f"0.rnns.{i}.{name}_raw")
+            tensors[f"rnns.{i}.inner.{name}"] = plain if raw is None else raw
+    lost = [key for key, value in tensors.items() if value is None]
+    if lost or not layers:
+        raise WeightsError(f"{weights}: no AWD-LSTM of the reference library ({lost[:2]} missing)")
+    vocab = read_word_list(words)
+    if len(vocab) != len(tensors["embedding.weight"]):
+        raise WeightsError(
+            f"{folder}: {len(vocab)} words for {len(tensors['embedding.weight'])} rows of weights"
+        )
+    tensors = {key: value.float() for key, value in tensors.items()}
+    return Encoder(tensors, vocab, given.get("1.decoder.bias"))
