@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from onecycle.core.errors import ExportError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.deploy import format as form
-from onecycle.deploy.prelude import OPSET, image_prelude, mask_postlude
+from onecycle.deploy.feeds import Feed, feed_for
+from onecycle.deploy.prelude import OPSET, mask_postlude
 from onecycle.spec.task import task_to_json
 from onecycle.version import __version__
 
@@ -29,18 +30,22 @@ _MAX_LOSS = 0.01  # of the validation figure, for int8
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """What an export is checked with: raw pictures, and a way from these to the learner's answers.
+    """What an export is made of and checked with.
 
-    `prepared` (n, 3, h, w) are inputs as in training, for calibration; `score` maps a function
-    from prepared inputs to probabilities to the validation figure.
+    `raw` are items as the file's feed reads them, of three shapes at least; `prepared` batches of
+    inputs as in training, for tracing and calibration; `score` maps a function from prepared
+    inputs to probabilities to the validation figure. `prelude` (an ONNX model) turns raw batches
+    into prepared ones, where they differ; `body` makes an ONNX model of the network.
     """
 
     raw: Sequence[np.ndarray]
     prepared: Sequence[Tensor]
     score: Callable[[Callable[[Tensor], Tensor]], float] | None = None
+    prelude: Any = None
+    body: Callable[[Answering, Tensor], Any] | None = None
 
 
-class _Answering(nn.Module):
+class Answering(nn.Module):
     """The network with its activation."""
 
     def __init__(self, model: nn.Module, target: Any) -> None:
@@ -62,28 +67,28 @@ def export(
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
-    answering = _Answering(model, task.target).cpu().eval()
-    body = _traced(answering, examples.prepared[0])
+    feed = feed_for(task.input)
+    answering = Answering(model, task.target).cpu().eval()
+    body = (examples.body or traced)(answering, examples.prepared[0])
     made: dict[str, Any] = {"precision": precision}
     if precision == "fp16":
         body = halved(body)
     elif precision == "int8":
         from onecycle.deploy.quantize import quantized
 
-        body = quantized(body, examples.prepared)
+        body = quantized(body, examples.prepared if examples.prelude is not None else None)
         made |= _cost(answering, body, examples)
-    prelude = image_prelude(task.input)
-    whole = _joined(prelude, body, task.target.to_json()["kind"] == "mask")
+    whole = _joined(examples.prelude, body, task.target.to_json()["kind"] == "mask", feed.name)
     about = {
         "format": form.FORMAT,
         "library": __version__,
         "task": task_to_json(task.input, task.target),
-        "input": {"name": "image", "type": "uint8", "shape": ["n", "h", "w", 3]},
+        "input": {"name": feed.name, "type": feed.dtype, "shape": list(feed.shape)},
         "outputs": [output.name for output in whole.graph.output],
         "made": made,
     }
     data = _sealed(whole, about)
-    _compare(data, prelude, answering, examples, precision)
+    _compare(data, feed, answering, examples, precision)
     write_atomically(path, lambda to: _write(to, data))
     return form.read(path)[1]
 
@@ -92,8 +97,8 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _traced(model: nn.Module, x: Tensor) -> Any:
-    """The network as ONNX, any number of pictures at once."""
+def traced(model: nn.Module, x: Tensor) -> Any:
+    """The network as ONNX, any number of items at once."""
     x = x[:1].expand(2, *x.shape[1:]).contiguous()
     free = {"x": {0: torch.export.Dim("n", min=1)}}
     with _quiet():
@@ -160,13 +165,16 @@ def halved(model: Any) -> Any:
     return model
 
 
-def _joined(prelude: Any, body: Any, masks: bool) -> Any:
+def _joined(prelude: Any, body: Any, masks: bool, name: str = "image") -> Any:
     """Prelude, body, and for masks what brings these to the picture's size, as one graph."""
     import onnx
     from onnx.compose import merge_models
 
-    first, second = _prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)
-    joined = merge_models(first, second, io_map=[("x", "x")])
+    if prelude is None:
+        joined = _renamed(body, "x", name)
+    else:
+        first, second = _prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)
+        joined = merge_models(first, second, io_map=[("x", "x")])
     if masks:
         last = _prefixed(mask_postlude(), "post/", body)
         names = ["probabilities", "box", "inner"]
@@ -180,6 +188,15 @@ def _joined(prelude: Any, body: Any, masks: bool) -> Any:
     joined.producer_name, joined.producer_version = "onecycle", __version__
     onnx.checker.check_model(joined)
     return joined
+
+
+def _renamed(model: Any, old: str, new: str) -> Any:
+    """The model with another name for its input."""
+    for value in model.graph.input:
+        value.name = new if value.name == old else value.name
+    for node in model.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+    return model
 
 
 def _prefixed(model: Any, prefix: str, like: Any) -> Any:
@@ -209,28 +226,27 @@ def session(data: bytes) -> Any:
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _compare(
-    data: bytes, prelude: Any, model: nn.Module, examples: Examples, precision: str
-) -> None:
-    """Run the file on the raw pictures, and the model on what the file's prelude makes of them."""
+def _compare(data: bytes, feed: Feed, model: nn.Module, examples: Examples, precision: str) -> None:
+    """Run the file on the raw items, and the model on what the file's prelude makes of them."""
     form.examine(data, "the exported model")
     limit = _TOLERANCE.get(precision)
-    run, first = session(data), session(prelude.SerializeToString())
-    shapes = {picture.shape for picture in examples.raw}
-    for i, picture in enumerate(examples.raw):
-        batch = np.stack([picture] * (1 + i % 3))
-        (x,) = first.run(["x"], {"image": batch})
-        (probabilities,) = run.run(["probabilities"], {"image": batch})
+    prelude = examples.prelude
+    run, first = session(data), prelude and session(prelude.SerializeToString())
+    shapes = {item.shape for item in examples.raw}
+    for i, item in enumerate(examples.raw):
+        batch = feed.stack([item] * (1 + i % 3))
+        x = first.run(["x"], {feed.name: batch})[0] if first else batch
+        (probabilities,) = run.run(["probabilities"], {feed.name: batch})
         with torch.no_grad():
             wanted = model(torch.from_numpy(x)).numpy()
         apart = float(np.abs(probabilities - wanted).max())
         if not np.isfinite(probabilities).all() or (limit is not None and apart > limit):
             raise ExportError(
-                f"the exported model answers otherwise than the learner, by {apart:.2g} on a "
-                f"picture of {picture.shape[:2]}; nothing was written"
+                f"the exported model answers otherwise than the learner, by {apart:.2g} on an "
+                f"item of shape {item.shape}; nothing was written"
             )
     if len(shapes) < 3:
-        raise ExportError("an export is checked with pictures of three sizes at least")
+        raise ExportError("an export is checked with items of three shapes at least")
 
 
 def _cost(model: nn.Module, body: Any, examples: Examples) -> dict[str, float]:

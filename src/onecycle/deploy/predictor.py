@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import ModelError, UsageError
+from onecycle.deploy.feeds import feed_for
 from onecycle.deploy.format import read
 from onecycle.spec.answers import Answer
-from onecycle.spec.pixels import open_pixels
 from onecycle.spec.task import task_from_json
 
 
@@ -44,7 +44,9 @@ class Prediction:
 
 
 class Predictor:
-    """An exported file, loaded: `predict` takes a path, bytes, a binary file, PIL or an array.
+    """An exported file, loaded: `predict` takes what the model was trained on.
+
+    Pictures: a path, bytes, a binary file, PIL or an array. Texts: a str, bytes or a `Path`.
 
     `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
     and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used
@@ -56,7 +58,7 @@ class Predictor:
 
         data, self.about = read(path)
         self.task = task_from_json(self.about["task"])
-        self.target = self.task[1]
+        self.target, self.feed = self.task[1], feed_for(self.task[0])
         self.classes = tuple(getattr(self.target, "classes", ()))
         self.thresh = getattr(self.target, "thresh", None)
         options = ort.SessionOptions()
@@ -71,36 +73,37 @@ class Predictor:
         return f"Predictor({self.target.kind}, classes {list(self.classes)})"
 
     def predict(self, source: Any, thresh: float | None = None) -> Prediction:
-        """The answer for one picture; `thresh` decides instead of the file's own."""
+        """The answer for one source; `thresh` decides instead of the file's own."""
         return self.predict_batch([source], thresh)[0]
 
     def predict_batch(
         self, sources: Sequence[Any], thresh: float | None = None
     ) -> list[Prediction]:
-        """The answers for several pictures, in their order; those of one size run together."""
-        pictures = [open_pixels(source) for source in sources]
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for i, picture in enumerate(pictures):
-            groups.setdefault(picture.shape, []).append(i)
+        """The answers for several sources, in their order; alike ones run together."""
+        feed = self.feed
+        items = [feed.read(source) for source in sources]
+        groups: dict[Any, list[int]] = {}
+        for i, item in enumerate(items):
+            groups.setdefault(feed.alike(item), []).append(i)
         target = self._deciding(thresh)
         found: dict[int, Prediction] = {}
         for members in groups.values():
-            batch = np.stack([pictures[i] for i in members])
-            values = dict(zip(self._outputs, self._run.run(None, {"image": batch}), strict=True))
+            batch = feed.stack([items[i] for i in members])
+            values = dict(zip(self._outputs, self._run.run(None, {feed.name: batch}), strict=True))
             for row, i in enumerate(members):
                 found[i] = self._answer(target, values, row, batch.shape[1:3])
-        return [found[i] for i in range(len(pictures))]
+        return [found[i] for i in range(len(items))]
 
     def stream(
         self, sources: Iterable[Any], thresh: float | None = None, batch: int = 16
     ) -> Iterator[Prediction]:
-        """The answers one by one, with at most `batch` pictures in memory."""
+        """The answers one by one, with at most `batch` sources in memory."""
         left = iter(sources)
         while chunk := list(islice(left, batch)):
             yield from self.predict_batch(chunk, thresh)
 
     def probabilities(self, sources: Sequence[Any]) -> np.ndarray:
-        """float32 (n, ...) for several pictures, in their order."""
+        """float32 (n, ...) for several sources, in their order."""
         return np.stack([found.probabilities for found in self.predict_batch(sources)])
 
     def _deciding(self, thresh: float | None) -> Any:

@@ -12,14 +12,14 @@ import numpy as np
 from torch import Tensor
 
 
-def quantized(model: Any, batches: Sequence[Tensor]) -> Any:
+def quantized(model: Any, batches: Sequence[Tensor] | None) -> Any:
     """The ONNX model with weights and activations of 8 bits.
 
-    Scales of activations come from the prepared `batches`, those of weights are per channel.
-    Source: Jacob et al. 2018.
+    Scales of activations come from the prepared `batches`, those of weights are per channel; with
+    None, as LSTMs want it, activations are scaled when the model runs. Source: Jacob et al. 2018.
     """
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     log = logging.getLogger()
@@ -29,6 +29,9 @@ def quantized(model: Any, batches: Sequence[Tensor]) -> Any:
         with TemporaryDirectory() as folder:
             given, plain, small = (Path(folder) / f"{n}.onnx" for n in ("given", "plain", "small"))
             onnx.save(model, given)
+            if batches is None:
+                quantize_dynamic(given, small, weight_type=QuantType.QInt8)
+                return onnx.load(small)
             quant_pre_process(given, plain, skip_symbolic_shape=True)
             quantize_static(
                 plain,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.deploy.export import Examples
 from onecycle.deploy.export import export as write
+from onecycle.deploy.prelude import image_prelude
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -26,13 +27,16 @@ _CALIBRATE = 8  # batches
 def export(learner: Learner, file: str | Path, precision: str) -> Path:
     """Check the file with items of the validation set and with pictures of other sizes."""
     path = Path(learner.path) / file
-    if learner.task.input.to_json()["kind"] != "image":
-        raise UsageError(f"{type(learner.task.input).__name__} has no export yet")
+    given: Any = learner.task.input
+    make = getattr(given, "export_examples", None)  # of texts and series; pictures: below
+    if make is None and given.kind != "image":
+        raise UsageError(f"{type(given).__name__} cannot be exported")
     modes = [(module, module.training) for module in learner.model.modules()]
     device = next(learner.model.parameters()).device
     try:
         with torch.no_grad():
-            write(learner.model, learner.task, path, _examples(learner, precision), precision)
+            examples = (make or image_examples)(learner, precision)
+            write(learner.model, learner.task, path, examples, precision)
     finally:
         learner.model.to(device)
         for module, training in modes:
@@ -40,7 +44,7 @@ def export(learner: Learner, file: str | Path, precision: str) -> Path:
     return path
 
 
-def _examples(learner: Learner, precision: str) -> Examples:
+def image_examples(learner: Learner, precision: str) -> Examples:
     """Three items and noise of three sizes; for int8 training batches and the validation figure."""
     luck = np.random.default_rng(0)
     noise = [luck.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
@@ -55,7 +59,8 @@ def _examples(learner: Learner, precision: str) -> Examples:
             raise UsageError("int8 needs the data: export it from the learner that was trained")
         batches = learner.data.ordered(DatasetType.Train)
         prepared = [x.cpu() for x, _ in islice(_closing(batches), _CALIBRATE)]
-    return Examples(raw, prepared, lambda run: figure(learner, run))
+    prelude = image_prelude(learner.task.input)  # type: ignore[arg-type]
+    return Examples(raw, prepared, lambda run: figure(learner, run), prelude)
 
 
 def _pixels(source: object) -> np.ndarray:

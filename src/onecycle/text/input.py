@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from onecycle.core.errors import DataError, UsageError
 from onecycle.data.targets import Target
 from onecycle.data.task import Batches
+from onecycle.deploy.feeds import text_of
 from onecycle.spec.text import TextSpec, vocabulary
 from onecycle.spec.words import detokenize, tokenize
 
@@ -66,16 +66,7 @@ class TextInput(TextSpec):
 
     def text_of(self, source: Any) -> str:
         """The text of a source; undecodable bytes are replaced."""
-        if isinstance(source, os.PathLike):
-            try:
-                return Path(source).read_bytes().decode("utf-8", "replace")
-            except OSError as error:
-                raise DataError(f"{source}: cannot be read ({error.strerror})") from error
-        if isinstance(source, Text):
-            return source.text
-        if not isinstance(source, str):
-            raise DataError(f"a text is a str or a path, not {type(source).__name__}: {source!r}")
-        return source
+        return source.text if isinstance(source, Text) else text_of(source)
 
     def read(self, source: Any) -> Text:
         """The text itself."""
@@ -134,6 +125,12 @@ class TextInput(TextSpec):
             return x
         ids = x.x if isinstance(x, TextSample) else x.tolist()
         return Text(detokenize(self.tokens(ids)))
+
+    def export_examples(self, learner: Any, precision: str) -> Any:
+        """What an export of a classifier is made of and checked with."""
+        from onecycle.text.exporting import examples
+
+        return examples(learner, precision)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """A stream for language models, batches by length for everything else."""

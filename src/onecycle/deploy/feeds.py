@@ -1,0 +1,99 @@
+"""What an exported file is fed with: how sources of each kind become one array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from onecycle.core.errors import DataError, ModelError
+from onecycle.spec.pixels import open_pixels
+from onecycle.spec.text import TextSpec
+
+
+class Feed(Protocol):
+    """Reads a source, says which items can share a batch, and makes one of them."""
+
+    name: ClassVar[str]  # of the graph's input
+    dtype: ClassVar[str]
+    shape: ClassVar[tuple[Any, ...]]
+
+    def read(self, source: Any) -> np.ndarray: ...
+    def alike(self, item: np.ndarray) -> Any: ...
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Paths, bytes, files, PIL pictures and arrays as uint8 (n, h, w, 3); those of one size."""
+
+    spec: Any
+    name: ClassVar[str] = "image"
+    dtype: ClassVar[str] = "uint8"
+    shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
+
+    def read(self, source: Any) -> np.ndarray:
+        """uint8 (h, w, 3)."""
+        return open_pixels(source)
+
+    def alike(self, item: np.ndarray) -> Any:
+        """Pictures of one size."""
+        return item.shape
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, h, w, 3)."""
+        return np.stack(items)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts (str), UTF-8 bytes and paths of files as int64 (n, t), padded at the end with 1."""
+
+    spec: TextSpec
+    name: ClassVar[str] = "ids"
+    dtype: ClassVar[str] = "int64"
+    shape: ClassVar[tuple[Any, ...]] = ("n", "t")
+
+    def read(self, source: Any) -> np.ndarray:
+        """int64 (t,)."""
+        return self.spec.ids(text_of(source))
+
+    def alike(self, item: np.ndarray) -> Any:
+        """Texts whose lengths do not differ by more than a half, so that little is padded."""
+        return int(np.log(max(1, len(item))) / np.log(1.5))
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, longest)."""
+        rows = np.full((len(items), max(map(len, items))), 1, np.int64)
+        for row, item in zip(rows, items, strict=True):
+            row[: len(item)] = item
+        return rows
+
+
+def text_of(source: Any) -> str:
+    """A str as it is, bytes and a path's content as UTF-8; what cannot be decoded as U+FFFD."""
+    if isinstance(source, os.PathLike):
+        try:
+            source = Path(source).read_bytes()
+        except OSError as error:
+            raise DataError(f"{source}: cannot be read ({error.strerror})") from error
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source).decode("utf-8", "replace")
+    if not isinstance(source, str):
+        raise DataError(f"a text is a str, bytes or a path, not {type(source).__name__}")
+    return source
+
+
+_FEEDS: dict[str, Any] = {"image": Pictures, "text": Texts}
+
+
+def feed_for(spec: Any) -> Feed:
+    """How a file of this kind of input is fed; ModelError for a kind that cannot be exported."""
+    made = _FEEDS.get(spec.kind)
+    if made is None:
+        raise ModelError(f"inputs of kind {spec.kind!r} cannot be run from an exported file")
+    return made(spec)
