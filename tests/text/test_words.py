@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,10 @@ def test_numbers_come_back_as_tokens_through_json():
     assert ids.dtype == np.int64
     assert ids.tolist() == [2, 5, 9, 10, 0, 0]
     assert again.tokens(ids)[:4] == ["xxbos", "xxmaj", "good", "film"]
+
+
+def test_the_golden_tokens_are_those_of_the_stored_file():
+    """The page's tokenizer is held to the same file: tests/deploy/test_text_page.py."""
+    file = Path(__file__).parents[1] / "spec" / "tokens.json"
+    for row in json.loads(file.read_text(encoding="utf-8")):
+        assert tokenize(row["text"]) == row["tokens"]

@@ -4,6 +4,7 @@ import { describe, load } from "./model.js";
 import { open, read } from "./pixels.js";
 import { decode } from "./answers.js";
 import { drawOver, show } from "./view.js";
+import { writing } from "./writing.js";
 
 const at = (id) => document.getElementById(id);
 const [stage, video, canvas, smiley] = ["stage", "video", "canvas", "smiley"].map(at);
@@ -34,11 +35,13 @@ function introduce(about) {
   document.title = about.title;
   at("title").textContent = about.title;
   const { target, input } = about.task;
+  if (input.kind === "text") writing(answerText);
   const rows = {
     Answers: target.kind,
     Classes: (target.classes ?? target.names ?? []).join(", "),
     "Decides above": target.thresh ?? "",
-    "Picture size": input.size ? input.size.join(" × ") : "any",
+    "Picture size": input.kind === "image" ? input.size?.join(" × ") ?? "any" : "",
+    Vocabulary: input.vocab ? `${input.vocab.length} tokens` : "",
     Precision: about.made?.precision ?? "",
     "Made with": `onecycle ${about.library}`,
   };
@@ -62,6 +65,20 @@ async function answer(source, live = false) {
   const drawn = state.theme[decoded.headline];
   smiley.hidden = !drawn;
   smiley.textContent = drawn ?? "";
+  told(found, decoded, began);
+}
+
+/** Ask about a text, and show the answer. */
+async function answerText(text) {
+  if (!state.run) return say("The model is still loading.", true);
+  const began = performance.now();
+  const found = await state.run(text);
+  const decoded = decode(state.about, found);
+  show(at("answer"), decoded);
+  told(found, decoded, began);
+}
+
+function told(found, decoded, began) {
   say(`Answered in ${Math.round(performance.now() - began)} ms, on this device.`);
   document.body.dataset.answered = String(Number(document.body.dataset.answered ?? 0) + 1);
   window.lastAnswer = { probabilities: Array.from(found.probabilities), ...decoded };

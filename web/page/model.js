@@ -1,6 +1,7 @@
-// The model: loads the exported file, and turns pixels into an answer, here or on the server.
+// The model: loads the exported file, and turns a source into an answer, here or on the server.
 
 import * as ort from "./ort/ort.wasm.min.mjs";
+import { numbering } from "./words.js";
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
@@ -12,16 +13,28 @@ export async function describe() {
   return reply.json();
 }
 
-/** A function from RGB bytes {data, width, height} to {probabilities, mask?, box, inner}. */
+/** Of each kind of input: what makes the graph's tensors of a source. */
+const FEEDS = {
+  image: () => ({ data, width, height }) => ({ image: new ort.Tensor("uint8", data, [1, height, width, 3]) }),
+  text: ({ vocab }) => {
+    const number = numbering(vocab);
+    return (text) => {
+      const ids = number(text);
+      return { ids: new ort.Tensor("int64", ids, [1, ids.length]) };
+    };
+  },
+};
+
+/** A function from a source, RGB bytes {data, width, height} or a text, to {probabilities, …}. */
 export async function load(about, progress = () => {}) {
   const bytes = await download(about.file, about.bytes, progress);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  return async ({ data, width, height }) => {
-    const image = new ort.Tensor("uint8", data, [1, height, width, 3]);
-    const found = await session.run({ image });
+  const feed = FEEDS[about.task.input.kind](about.task.input);
+  return async (source) => {
+    const given = feed(source);
+    const found = await session.run(given);
     const answer = Object.fromEntries(Object.entries(found).map(([name, value]) => [name, value.data]));
-    image.dispose();
-    Object.values(found).forEach((value) => value.dispose());
+    [...Object.values(given), ...Object.values(found)].forEach((value) => value.dispose());
     return answer;
   };
 }

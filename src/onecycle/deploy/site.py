@@ -13,6 +13,7 @@ from onecycle.core.errors import ModelError, UsageError
 from onecycle.deploy.format import read
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+KINDS = ("image", "text")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -57,8 +58,8 @@ def write_site(
     unknown = set(theme or {}) - {str(c) for c in target.get("classes", ())}
     if unknown:
         raise UsageError(f"the theme names {sorted(unknown)}, which are no classes of the model")
-    if about["task"]["input"]["kind"] != "image":
-        raise ModelError("the page takes pictures; this model takes something else")
+    if about["task"]["input"]["kind"] not in KINDS:
+        raise ModelError(f"the page takes {' and '.join(KINDS)}; this model takes something else")
     runtime, out = runtime_folder(), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")

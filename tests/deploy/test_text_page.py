@@ -1,0 +1,82 @@
+"""The page of a model that reads: the same tokens and the same answers as in Python."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_page import opened, until
+
+from conftest import served
+from onecycle.deploy.predictor import Predictor
+from onecycle.deploy.site import write_site
+from onecycle.text.learner import text_classifier_learner
+from onecycle.text.lists import TextClasDataBunch
+
+GOLDEN = Path(__file__).parents[1] / "spec" / "tokens.json"
+SIZES = {"emb_sz": 12, "n_hid": 16, "n_layers": 2}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A classifier of a few reviews, hardly trained: what counts is that both sides agree."""
+    root = tmp_path_factory.mktemp("texts")
+    texts = ["A great film, I loved it.", "Dull and awful; don't go.", "GREAT!!!!", "so bad"] * 8
+    frame = pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 16})
+    torch.manual_seed(0)
+    data = TextClasDataBunch.from_df(
+        root, frame, text_cols="text", label_cols="label", seed=0, bs=8, num_workers=0, min_freq=1
+    )
+    learn = text_classifier_learner(data, config=SIZES, silent=True)
+    return learn.fit_one_cycle(2, 2e-2).export("reviews.onnx")
+
+
+@pytest.fixture(scope="module")
+def page(model, browser, tmp_path_factory):
+    site = write_site(model, tmp_path_factory.mktemp("site") / "out")
+    with served(site) as address:
+        yield opened(browser, address)
+
+
+def test_the_page_has_the_tokens_of_the_golden_file(page):
+    rows = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    units = [[ord(c) for c in row["text"]] for row in rows]  # lone surrogates do not survive JSON
+    found = page.evaluate(
+        """async (texts) => {
+            const { tokenize } = await import("./words.js");
+            const whole = (points) => points.map((p) => String.fromCodePoint(p)).join("");
+            return texts.map((points) => tokenize(whole(points)));
+        }""",
+        units,
+    )
+    for row, tokens in zip(rows, found, strict=True):
+        assert tokens == row["tokens"], row["text"]
+
+
+def test_the_page_answers_as_the_predictor(page, model):
+    predictor = Predictor(model)
+    assert not page.is_visible("#stage")
+    assert page.inner_text("#subtitle") == "Runs on this device. No word leaves it."
+    texts = ["I loved this GREAT film!", "awful &amp; dull<br>so so so so bad", "x " * 300]
+    for i, text in enumerate(texts):
+        page.fill("#text", text)
+        page.click("#ask")
+        until(page, f"Number(document.body.dataset.answered) > {i}")
+        page.wait_for_timeout(350)  # the pause after typing may ask once more
+        found = page.evaluate("window.lastAnswer")
+        wanted = predictor.predict(text)
+        np.testing.assert_allclose(found["probabilities"], wanted.probabilities, atol=1e-3)
+        assert found["headline"] == str(wanted)
+    assert page.faults == []
+
+
+def test_the_page_answers_while_one_types(page):
+    before = int(page.evaluate("document.body.dataset.answered ?? 0"))
+    page.fill("#text", "")
+    page.type("#text", "a dull one")
+    until(page, f"Number(document.body.dataset.answered) > {before}")
+    assert page.inner_text(".headline") in {"neg", "pos"}
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 360

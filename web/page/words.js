@@ -1,0 +1,95 @@
+// Texts as tokens and numbers: the same rules as the Python side's, word for word.
+
+const S = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"; // Python's blanks
+const BLACK = S.replace("[", "[^");
+const ALNUM = "[\\p{L}\\p{N}]";
+const WORD = "[\\p{L}\\p{N}_]";
+const MARKS = "\\u0300-\\u036f\\u0900-\\u0903\\u093a-\\u094f\\u0e31\\u0e34-\\u0e4e";
+const LETTERS = `${ALNUM}+(?:[${MARKS}]+${ALNUM}*)*`;
+const USUAL =
+  "(?:[A-Za-z]\\.){2,}" +
+  "|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc)\\." +
+  `|\\p{Nd}+(?:[.,:]\\p{Nd}+)+(?:st|nd|rd|th|s|k)?(?!(?!\\p{Nd})${ALNUM})` +
+  `|${LETTERS}(?:['\\u2019]${LETTERS})*` +
+  `|['\\u2019](?:s|m|d|re|ve|ll)(?!${ALNUM})` +
+  `|\\.{2,}|-{2,}|${S}*\\n${S}*|${BLACK}`;
+const PLAIN = new RegExp(USUAL, "gu");
+const ADDRESSED = new RegExp(
+  `(?:https?://|www\\.)${BLACK}+` +
+    `|(?:${WORD}|[.+\\-]){1,64}@(?:${WORD}|-){1,63}(?:\\.(?:${WORD}|-){1,63})+|${USUAL}`, "gu");
+const CONTRACTION = /^(.+?)(n['\u2019]t|['\u2019](?:s|m|d|re|ve|ll))$/iu;
+const ENTITIES = [
+  ["#39;", "'"], ["amp;", "&"], ["#146;", "'"], ["nbsp;", " "], ["#36;", "$"], ["\\n", "\n"],
+  ["quot;", "'"], ['\\"', '"'], [" @.@ ", "."], [" @-@ ", "-"], [" @,@ ", ","],
+];
+const SPECIAL = new Set(["xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxmaj", "xxup", "xxrep", "xxwrep"]);
+const BREAK = new RegExp(`<${S}{0,3}br${S}{0,3}/?${S}{0,3}>`, "giu");
+const REPEATED = new RegExp(`(${BLACK})(\\1{3,})`, "gu");
+const ALONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** The tokens of a text, `xxbos` first. */
+export function tokenize(text) {
+  const whole = text.replace(ALONE, "?");
+  const addressed = whole.includes("@") || whole.includes("://") || whole.includes("www.");
+  const words = clean(whole).match(addressed ? ADDRESSED : PLAIN) ?? [];
+  return ["xxbos", ...words.flatMap(cased)];
+}
+
+/** A function from texts to int64 ids; `xxunk` for tokens that `vocab` lacks. */
+export function numbering(vocab) {
+  const numbers = new Map();
+  vocab.forEach((token, i) => numbers.has(token) || numbers.set(token, i));
+  const unknown = numbers.get("xxunk");
+  return (text) => BigInt64Array.from(tokenize(text), (token) => BigInt(numbers.get(token) ?? unknown));
+}
+
+function clean(given) {
+  let text = given;
+  if (text.includes("<")) text = text.replace(BREAK, "\n");
+  if (/[;\\@]/.test(text)) {
+    text = unescaped(text);
+    for (const [found, meant] of ENTITIES) text = text.replaceAll(found, () => meant);
+  }
+  text = text.replace(REPEATED, (_, first, rest) => ` xxrep ${[...rest].length / [...first].length + 1} ${first} `);
+  return repeatedWords(text).replace(/(?<![:/])([/#\n])(?!\/)/gu, " $1 ").replace(/ {2,}/g, " ");
+}
+
+/** HTML's character references as characters. */
+function unescaped(text) {
+  const box = document.createElement("textarea");
+  return text.replace(/&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)/g, (reference) => {
+    box.innerHTML = `x${reference}`; // a textarea holds text only: nothing in it becomes an element
+    return box.textContent.slice(1); // its first line break would be left out: hence the x
+  });
+}
+
+function repeatedWords(text) {
+  const words = text.split(" ");
+  const out = [];
+  for (let at = 0, end; at < words.length; at = end) {
+    for (end = at + 1; end < words.length && words[end] === words[at]; end += 1);
+    const run = words.slice(at, end);
+    out.push(...(run.length > 3 && words[at] ? ["xxwrep", String(run.length), words[at]] : run));
+  }
+  return out.join(" ");
+}
+
+const LOWER = /[\p{Lowercase}]/u;
+const UPPER = /[\p{Uppercase}]/u;
+const TITLE = /\p{Lt}/u;
+const isUpper = (word) => UPPER.test(word) && !LOWER.test(word) && !TITLE.test(word);
+const isLower = (word) => LOWER.test(word) && !UPPER.test(word) && !TITLE.test(word);
+const BLANK = new RegExp(`^${S}+$`, "u");
+
+/** The word in small letters, after a token that says how it was written; contractions split. */
+function cased(word) {
+  if (BLANK.test(word)) return word.includes("\n") ? ["\n"] : [];
+  const letters = [...word];
+  const parts = letters.length <= 40 && /['\u2019]/.test(word) && CONTRACTION.exec(word);
+  if (parts) return [...cased(parts[1]), ...cased(parts[2].replace("\u2019", "'"))];
+  if (SPECIAL.has(word)) return [word];
+  const low = word.toLowerCase();
+  if (letters.length > 1 && isUpper(word)) return ["xxup", low];
+  if (isUpper(letters[0]) && isLower(letters.slice(1).join(""))) return ["xxmaj", low];
+  return [low];
+}
