@@ -80,3 +80,44 @@ def test_the_page_answers_while_one_types(page):
     assert page.inner_text(".headline") in {"neg", "pos"}
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
+
+
+def test_the_server_answers_texts(model):
+    from starlette.testclient import TestClient
+
+    from onecycle.deploy.server import application
+
+    predictor = Predictor(model)
+    with TestClient(application(model)) as client:
+        texts = ["a great film", "", "awful"]
+        found = client.post("/api/predict", json={"texts": texts}).json()["predictions"]
+        for text, told in zip(texts, found, strict=True):
+            wanted = predictor.predict(text)
+            np.testing.assert_allclose(
+                [told["probabilities"][c] for c in predictor.classes],
+                wanted.probabilities,
+                atol=1e-5,
+            )
+        plain = client.post("/api/predict", content=b"a great film")
+        assert plain.json()["predictions"][0] == found[0]
+        assert client.post("/analyze", json={"text": "awful"}).json() == {
+            "result": found[2]["text"]
+        }
+        for body, status in (
+            (b"{", 400),
+            (b"[" * 100_000, 400),
+            (b'{"text": 3}', 422),
+            (b'{"texts": "no list"}', 422),
+            (b"3", 400),
+            (json.dumps({"texts": ["x"] * 17}).encode(), 400),
+            (json.dumps({"text": "x" * 100_001}).encode(), 413),
+        ):
+            reply = client.post(
+                "/api/predict", content=body, headers={"Content-Type": "application/json"}
+            )
+            assert reply.status_code == status, body[:20]
+            assert reply.headers["content-type"] == "application/problem+json"
+        schema = client.get("/openapi.json").json()
+        assert (
+            "application/json" in schema["paths"]["/api/predict"]["post"]["requestBody"]["content"]
+        )

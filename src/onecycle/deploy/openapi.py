@@ -31,6 +31,18 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "image/jpeg": {"schema": picture},
         "image/png": {"schema": picture},
     }
+    reads = about["task"]["input"]["kind"] == "text"
+    if reads:
+        text: dict[str, Any] = {"type": "string", "maxLength": max_bytes // 4}
+        several = {"type": "array", "items": text, "minItems": 1, "maxItems": 16}
+        one_of = [
+            {"type": "object", "required": [name], "properties": {name: schema}}
+            for name, schema in (("text", text), ("texts", several))
+        ]
+        bodies = {
+            "application/json": {"schema": {"oneOf": one_of}},
+            "text/plain": {"schema": {**text, "minLength": 1}},
+        }
     thresh = {
         "name": "thresh",
         "in": "query",
@@ -38,7 +50,7 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
     }
     predict: dict[str, Any] = {
-        "summary": f"What is in pictures ({target['kind']})",
+        "summary": f"What {'texts say' if reads else 'is in pictures'} ({target['kind']})",
         "requestBody": {"required": True, "content": bodies},
         "responses": {"200": _json("The answers", answer), **faults},
     }
@@ -46,8 +58,11 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         predict["parameters"] = [thresh]
     result = {"type": "object", "properties": {"result": {"type": "string"}}}
     analyze = {
-        "summary": "One picture, one answer as text",
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": single}}},
+        "summary": f"One {'text' if reads else 'picture'}, one answer as text",
+        "requestBody": {
+            "required": True,
+            "content": bodies if reads else {"multipart/form-data": {"schema": single}},
+        },
         "responses": {"200": _json("The answer", result), **faults},
     }
     return {

@@ -1,9 +1,10 @@
-"""From a request to pictures, within limits of bytes, seconds and pixels."""
+"""From a request to pictures or texts, within limits of bytes, seconds and pixels."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Limits:
     body_bytes: int = 10_000_000
     body_seconds: float = 20.0
     pixels: int = 40_000_000
-    pictures: int = 16
+    pictures: int = 16  # or texts
+    characters: int = 100_000
     waiting: int = 64
 
 
@@ -78,6 +80,32 @@ async def files_of(request: Request, limits: Limits) -> list[bytes]:
         raise HTTPException(400, str(message)) from None
     uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     return [await upload.read() for upload in uploads]
+
+
+async def texts_of(request: Request, limits: Limits) -> list[str]:
+    """The texts of a JSON body, {"text": "..."} or {"texts": [...]}; any other body is one text."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await body_of(request, limits)
+    if kind != "application/json":
+        return _short([body.decode("utf-8", "replace")] if body else [], limits)
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is no JSON ({error})") from None
+    told = told if isinstance(told, dict) else {}
+    found = told.get("texts", [told["text"]] if "text" in told else [])
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise HTTPException(422, 'JSON is {"text": "..."} or {"texts": ["...", "..."]}')
+    if len(found) > limits.pictures:
+        raise HTTPException(400, f"more than {limits.pictures} texts in one request")
+    return _short(found, limits)
+
+
+def _short(texts: list[str], limits: Limits) -> list[str]:
+    """The same texts; 413 where one is too long to be read in seconds."""
+    if any(len(text) > limits.characters for text in texts):
+        raise HTTPException(413, f"a text has more than {limits.characters:,} characters")
+    return texts
 
 
 def picture(data: bytes, limits: Limits) -> np.ndarray:

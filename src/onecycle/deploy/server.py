@@ -26,7 +26,7 @@ from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.deploy.batching import Batcher, QueueFullError
 from onecycle.deploy.openapi import describe
 from onecycle.deploy.predictor import Prediction, Predictor
-from onecycle.deploy.requests import Json, Limits, files_of, headers_of, number, picture
+from onecycle.deploy.requests import Json, Limits, files_of, headers_of, number, picture, texts_of
 from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
@@ -50,6 +50,7 @@ class Service:
 
         self.model, self.limits = model, limits
         self.predictor = Predictor(model)
+        self.reads = self.predictor.feed.name == "ids"  # texts, not pictures
         self.batcher = Batcher(self._run, room=limits.waiting)
         self.registry = CollectorRegistry()
         self.replies = Counter(
@@ -95,17 +96,18 @@ class Service:
         self.folder.cleanup()
 
     def _run(self, items: Sequence[Any]) -> list[Any]:
-        """Answers, or the error of each picture that cannot be read."""
+        """Answers, or the error of each source that cannot be read."""
         found: list[Any] = []
-        groups: dict[float | None, list[tuple[int, np.ndarray]]] = {}
+        groups: dict[float | None, list[tuple[int, Any]]] = {}
         for i, (data, thresh) in enumerate(items):
             found.append(None)
             try:
-                groups.setdefault(thresh, []).append((i, picture(data, self.limits)))
+                item = data if self.reads else picture(data, self.limits)
+                groups.setdefault(thresh, []).append((i, item))
             except HTTPException as error:
                 found[i] = error
         for thresh, members in groups.items():
-            answers = self.predictor.predict_batch([pixels for _, pixels in members], thresh)
+            answers = self.predictor.predict_batch([item for _, item in members], thresh)
             for (i, _), answer in zip(members, answers, strict=True):
                 found[i] = answer
         return found
@@ -115,10 +117,11 @@ class Service:
         thresh = number(request.query_params.get("thresh"), "thresh")
         if thresh is not None and self.predictor.thresh is None:
             raise HTTPException(400, "this model decides by no threshold")
-        files = await files_of(request, self.limits)
-        if not files:
-            raise HTTPException(400, "there is no picture in the request")
-        found = await self.batcher.ask([(data, thresh) for data in files])
+        given = await (texts_of if self.reads else files_of)(request, self.limits)
+        if not given:
+            what = "text" if self.reads else "picture"
+            raise HTTPException(400, f"there is no {what} in the request")
+        found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
             if isinstance(answer, HTTPException):
@@ -126,12 +129,12 @@ class Service:
         return found
 
     async def predict(self, request: Request) -> Response:
-        """Every picture of the request, answered."""
+        """Everything in the request, answered."""
         found = await self._ask(request)
         return JSONResponse({"predictions": [self._told(f) for f in found]})
 
     async def analyze(self, request: Request) -> Response:
-        """The course's starter app: one picture in the field `file`, one word back."""
+        """The course's starter app: one picture in the field `file`, or a text; one word back."""
         return JSONResponse({"result": str((await self._ask(request))[0])})
 
     def _told(self, found: Prediction) -> Json:
