@@ -23,6 +23,7 @@ _DATA = _WEB | {
     "Numbers": "onecycle.data.targets",
     "planet_sample": "onecycle.data.samples.planet",
     "butterflies_sample": "onecycle.data.samples.butterflies",
+    "reviews_sample": "onecycle.data.samples.reviews",
     "streets_sample": "onecycle.data.samples.streets",
 }
 _LEARN = {

@@ -101,6 +101,19 @@ def demo_camvid(
     camvid(out, scenes, seed)
 
 
+@demo.command("imdb")
+@_plain_errors
+def demo_imdb(
+    out: Out = Path("demo-output"),
+    reviews: Annotated[int, typer.Option(help="How many film reviews are written.")] = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Good or bad, from its text: a language model on film reviews, then a classifier."""
+    from onecycle.cli.demo_imdb import imdb
+
+    imdb(out, reviews, seed)
+
+
 @train.command("images")
 @_plain_errors
 def train_images(

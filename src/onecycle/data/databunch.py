@@ -188,10 +188,15 @@ class DataBunch:
         ds_type: DatasetType = DatasetType.Train,
         figsize: tuple[float, float] | None = None,
     ) -> Any:
-        """Draw rows x rows items of one batch with their labels; returns the figure."""
+        """Draw rows x rows items of one batch with their labels; returns the figure.
+
+        Texts come as a `Table` of `rows` rows.
+        """
         from onecycle.core.draw import grid
 
         items, y = self._shown(ds_type)
+        if hasattr(self.task.input, "table"):
+            return self.task.input.table(items[:rows], y[:rows], self.task.target)
         count = min(len(items), rows * rows)
         places = grid(count, min(rows, count), figsize, cell=2.4)
         target = (

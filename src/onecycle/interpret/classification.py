@@ -48,7 +48,7 @@ class Interpretation:
     ) -> Any:
         """Draw the worst items: said / true / loss, with `heatmap` where the model looked."""
         losses, positions = self.top_losses(min(k, len(self.predictions)), largest)
-        if self.learn.task.target.drawn_over:
+        if self.learn.task.target.drawn_over or hasattr(self.learn.task.input, "table"):
             captions = [f"loss {float(loss):.2f}" for loss in losses]
             return draw(self.predictions, positions.tolist(), 2, figsize, captions)
         places = grid(len(positions), max(1, round(len(positions) ** 0.5)), figsize, cell=3)

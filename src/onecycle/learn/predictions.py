@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import EmptyDataError
+from onecycle.core.table import Table
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.data.task import Batches, Task
@@ -119,6 +120,16 @@ def of_part(learner: Learner, side: LabelList, positions: Sequence[int]) -> Pred
     return of_set(learner, make(part, batch_size=len(positions), num_workers=0, device=device))
 
 
+def _table(found: Predictions, indexes: Sequence[int], captions: Sequence[str] | None) -> Table:
+    """Texts with what is true and what was said, one a row."""
+    columns = {
+        "text": [str(found.items[i][0]) for i in indexes],
+        "true": [str(found.true(i)) for i in indexes],
+        "said": [str(found.said(i)) for i in indexes],
+    }
+    return Table(columns | ({"note": list(captions)} if captions else {}))
+
+
 def draw(
     found: Predictions,
     indexes: Sequence[int],
@@ -130,6 +141,8 @@ def draw(
     from onecycle.core.draw import add_title, grid
 
     target = found.task.target
+    if hasattr(found.task.input, "table"):
+        return _table(found, indexes, captions)
     each = 2 if target.drawn_over else 1
     places = grid(each * len(indexes), each if each == 2 else columns, figsize, cell=2.6)
     for n, index in enumerate(indexes):

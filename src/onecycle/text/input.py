@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import DataError, UsageError
+from onecycle.core.table import Table
 from onecycle.data.targets import Target
 from onecycle.data.task import Batches
 from onecycle.deploy.feeds import text_of
@@ -125,6 +126,13 @@ class TextInput(TextSpec):
             return x
         ids = x.x if isinstance(x, TextSample) else x.tolist()
         return Text(detokenize(self.tokens(ids)))
+
+    def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
+        """Ids as readable texts, with their labels where there are any."""
+        columns = {"text": [str(self.as_item(item)) for item in items]}
+        if not self.stream:
+            columns["label"] = [str(target.answer(np.asarray(label))) for label in y]
+        return Table(columns)
 
     def export_examples(self, learner: Any, precision: str) -> Any:
         """What an export of a classifier is made of and checked with."""

@@ -2,6 +2,7 @@
 
 from onecycle.data.samples.butterflies import butterflies_sample
 from onecycle.data.samples.planet import planet_sample
+from onecycle.data.samples.reviews import reviews_sample
 from onecycle.data.samples.streets import streets_sample
 
-__all__ = ["butterflies_sample", "planet_sample", "streets_sample"]
+__all__ = ["butterflies_sample", "planet_sample", "reviews_sample", "streets_sample"]

@@ -1,0 +1,116 @@
+"""Which words of a text made the model say what it says: the answer without each of them.
+
+Source: erasure, Li et al. 2016 (arXiv 1612.08220).
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import UsageError
+from onecycle.learn.learner import Learner
+from onecycle.spec.words import SPECIAL
+
+_BATCH = 64
+_FOR, _AGAINST = "0, 150, 90", "220, 50, 50"
+
+
+@dataclass(frozen=True)
+class WordScores:
+    """Tokens of a text, and by how much the class's probability falls without each (-1 to 1)."""
+
+    tokens: tuple[str, ...]
+    scores: tuple[float, ...]
+    category: str
+    probability: float
+
+    def top(self, k: int = 10) -> list[tuple[str, float]]:
+        """The `k` tokens that mattered most, for or against, the strongest first."""
+        order = sorted(range(len(self.tokens)), key=lambda i: -abs(self.scores[i]))
+        return [(self.tokens[i], self.scores[i]) for i in order[:k]]
+
+    def _repr_html_(self) -> str:
+        """The text with words for the class in green, and those against it in red."""
+        most = max(map(abs, self.scores), default=0.0) or 1.0
+        words = []
+        for token, score in zip(self.tokens, self.scores, strict=True):
+            shade = f"rgba({_FOR if score > 0 else _AGAINST}, {abs(score) / most:.2f})"
+            title = f"{score:+.3f}"
+            words.append(
+                f'<span style="background:{shade};padding:0 .15em;border-radius:.2em" '
+                f'title="{title}">{html.escape(token)}</span>'
+            )
+        told = f"{html.escape(self.category)} {self.probability:.2f}"
+        return f"<p><b>{told}</b></p><p>{' '.join(words)}</p>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the coloured text as an HTML page."""
+        path = Path(path)
+        path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
+        return path
+
+
+def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
+    """Leave each word out in turn; about the class that the model says, or `category`.
+
+    A capital or repetition mark goes with its word. Raises UsageError for a model of other inputs.
+    """
+    given: Any = learn.task.input
+    classes = list(getattr(learn.task.target, "classes", ()))
+    if given.kind != "text" or not classes:
+        raise UsageError("words are scored for classifiers of texts")
+    if category is not None and category not in classes:
+        raise UsageError(f"{category!r} is none of the classes {classes}")
+    ids = given.ids(text)
+    whole = _probabilities(learn, [torch.as_tensor(ids)])[0]
+    column = int(whole.argmax()) if category is None else classes.index(category)
+    groups = _words(given.tokens(ids))
+    shorter = [
+        torch.as_tensor([t for i, t in enumerate(ids) if i not in group]) for group in groups
+    ]
+    rest = _probabilities(learn, shorter)[:, column] if groups else whole[:0]
+    falls = (whole[column] - rest).tolist()
+    tokens = given.tokens(ids)
+    return WordScores(
+        tuple(" ".join(tokens[i] for i in sorted(group)) for group in groups),
+        tuple(falls),
+        str(classes[column]),
+        float(whole[column]),
+    )
+
+
+def _words(tokens: list[str]) -> list[set[int]]:
+    """Positions of each word, with the marks before it; the text's begin is no word."""
+    groups: list[set[int]] = []
+    held: set[int] = set()
+    for i, token in enumerate(tokens):
+        if i == 0:
+            continue
+        held.add(i)
+        if token not in SPECIAL or token == "xxunk":
+            groups.append(held)
+            held = set()
+    return groups
+
+
+def _probabilities(learn: Learner, rows: list[Tensor]) -> Tensor:
+    """Probabilities (n, classes) of ids of different lengths."""
+    found = []
+    modes = [(module, module.training) for module in learn.model.modules()]
+    learn.model.eval()
+    try:
+        for start in range(0, len(rows), _BATCH):
+            part = torch.nn.utils.rnn.pad_sequence(rows[start : start + _BATCH], True, 1)
+            with torch.no_grad():
+                outputs = learn.engine.forward(learn.model, part.to(learn.data.device))
+            found.append(learn.task.target.activate(outputs).cpu())
+    finally:
+        for module, training in modes:
+            module.training = training
+    return torch.cat(found)
