@@ -307,7 +307,7 @@ def test_a_side_of_which_all_is_left_out_is_an_error():
 
 
 def test_a_broken_expression_is_an_error_that_shows_it():
-    with pytest.raises(UsageError, match="'/.z' is no regular expression: missing"):
+    with pytest.raises(UsageError, match=r"'/\(z' is no regular expression: missing"):
         table(kind=list("abcd")).label_from_re("/(z")
 
 
