@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWa
 PATTERN = r"/([^/]+)_\d+.jpg$"
 
 
-@pytest.fixture(params=["course", "course.vision", "vision"])
+@pytest.fixture(params=["course", "vision"])
 def c(request, monkeypatch):
     """What `from onecycle.… import *` gives, with a tiny network instead of the published ones."""
     import timm
