@@ -153,5 +153,5 @@ _TEXT = {
     "text_classifier_learner": "onecycle.text.learner",
 }
 
-VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY
-EVERYTHING = VISION | _INTERPRET | _TEXT | _SERIES | {"__version__": "onecycle.version"}
+VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY | _INTERPRET
+EVERYTHING = VISION | _TEXT | _SERIES | {"__version__": "onecycle.version"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,6 +19,19 @@ class LoadedData:
 
     classes: list[Any]
     items: tuple[Any, ...]
+
+    @property
+    def c(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def test_ds(self) -> Self:
+        """What holds the `items` to predict, as with the data of training."""
+        return self
+
+    def __len__(self) -> int:
+        return len(self.items)
 
 
 class LoadedLearner:

@@ -14,10 +14,16 @@ from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.trainer import Trainer
+from onecycle.models.groups import layer_groups
 
 
 class Learner(Trainer):
     """A model and its data: train it (see `Trainer`), look at what it says, keep it."""
+
+    def split(self, split_on: Any) -> Self:
+        """Other layer groups: the modules at which one begins, or a function of the model."""
+        self.layer_groups, self.opt = layer_groups(self.model, split_on), None
+        return self
 
     # --- looking ----------------------------------------------------------------------------
 
