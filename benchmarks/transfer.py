@@ -46,8 +46,14 @@ def run(source, weights, flip):
     data = source.transform(tfms, size=128).databunch(bs=32, val_bs=64).normalize(half_stats)
     arch = partial(models.mobilenetv2_100, pad_type="same")
     learn = cnn_learner(
-        data, arch, pretrained=weights, metrics=accuracy, silent=True,
-        concat_pool=False, lin_ftrs=[], ps=0.3,
+        data,
+        arch,
+        pretrained=weights,
+        metrics=accuracy,
+        silent=True,
+        concat_pool=False,
+        lin_ftrs=[],
+        ps=0.3,
     )
     learn.train_bn = False  # few pictures: statistics stay those of the weights
     learn.freeze().fit_one_cycle(6, slice(5e-3))

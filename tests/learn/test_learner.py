@@ -319,6 +319,15 @@ def test_data_with_other_classes_is_refused(multi, items, make_bunch, single):
     assert learn.data is multi
 
 
+def test_data_that_is_normalised_otherwise_warns(multi, multi_src):
+    """The slip of progressive resizing: the larger data, and no normalize() on it."""
+    learn = tiny_learner(multi)
+    plain = multi_src.databunch(bs=8, num_workers=0, device="cpu", no_check=True)
+    with pytest.warns(OnecycleWarning, match=r"normalised by the mean None.*0\.5"):
+        learn.data = plain
+    assert learn.data is plain
+
+
 def test_a_destroyed_learner_says_so(multi):
     learn = tiny_learner(multi)
     learn.destroy()
@@ -452,9 +461,9 @@ def test_a_rate_out_of_range_is_refused_before_training(multi, rate):
     assert learn.opt is None
 
 
-@pytest.mark.parametrize("epochs", [0, -2])
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, "2"])
 def test_no_epochs_are_refused(multi, epochs):
-    with pytest.raises(UsageError, match="at least one epoch"):
+    with pytest.raises(UsageError, match="whole number of epochs"):
         tiny_learner(multi).fit_one_cycle(epochs)
 
 
