@@ -15,7 +15,7 @@ from onecycle.deploy.format import read
 from onecycle.spec.answers import Answer
 from onecycle.spec.task import task_from_json
 
-_HELD = 64_000_000  # bytes of items that are read ahead
+_HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten times as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class Predictor:
     ) -> Iterator[Prediction | DataError]:
         """The answers one by one; of what cannot be read, its DataError in place of an answer.
 
-        At most `batch` items, or 64 MB of them and one more, are in memory at a time.
+        At most `batch` items, or 16 MB of them and one more, are in memory at a time.
         """
         for chunk in _chunks(map(self._read, sources), batch):
             good = [item for item in chunk if not isinstance(item, DataError)]
