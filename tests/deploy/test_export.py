@@ -13,13 +13,14 @@ from PIL import Image as Pillow
 from torch import nn
 from trained_models import trained
 
+from conftest import TASKS
 from onecycle.core.errors import ExportError, ImageError, ModelError, UsageError
 from onecycle.deploy import format as form
 from onecycle.deploy.predictor import Predictor
 from onecycle.learn.learner import Learner
 
 
-@pytest.mark.parametrize("kind", ["category", "multi", "numbers", "points", "mask"])
+@pytest.mark.parametrize("kind", TASKS)
 def test_the_file_answers_as_the_learner_does(kind, learners, exported, pictures):
     learn, predictor = learners[kind], Predictor(exported[kind])
     for file in sorted(pictures[0].iterdir())[:8]:
@@ -154,6 +155,40 @@ def test_smaller_files_say_what_they_cost(learners, tmp_path, exported):
     assert Predictor(half).predict(picture).probabilities == pytest.approx(ours, abs=0.02)
     with pytest.raises(UsageError, match="fp32, fp16, int8"):
         learn.export(tmp_path / "x.onnx", precision="int4")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_task_says_what_a_smaller_file_costs(kind, precision, learners, exported, tmp_path):
+    learn = learners[kind]
+    file = learn.export(tmp_path / "small.onnx", precision=precision)
+    predictor = Predictor(file)
+    made = predictor.about["made"]
+    assert made["validation_fp32"] - made[f"validation_{precision}"] <= 0.01
+    assert file.stat().st_size < exported[kind].stat().st_size
+    if kind == "category":  # the figure is the accuracy of the file itself
+        side = learn.data.valid_ds
+        said = [predictor.predict(source).answer.obj for source in side.x.items]
+        true = [str(side.y[i]) for i in range(len(side))]
+        share = np.mean([a == b for a, b in zip(said, true, strict=True)])
+        assert made[f"validation_{precision}"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_smaller_file_that_loses_more_than_a_point_is_refused(
+    precision, learners, tmp_path, monkeypatch
+):
+    def ruined(model, *_):
+        for tensor in model.graph.initializer:
+            if len(tensor.raw_data) > 1000 and tensor.data_type == onnx.TensorProto.FLOAT:
+                tensor.raw_data = bytes(len(tensor.raw_data))
+        return model
+
+    monkeypatch.setattr("onecycle.deploy.quantize.quantized", ruined)
+    monkeypatch.setattr("onecycle.deploy.export.halved", ruined)
+    with pytest.raises(ExportError, match=f"{precision} costs .* points"):
+        learners["numbers"].export(tmp_path / "small.onnx", precision=precision)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_learner_is_as_before_after_an_export(learners, tmp_path):

@@ -56,13 +56,21 @@ _PLANES = """
     planes = Transpose <perm = [0, 3, 1, 2]> ({pixels})
     values = Cast <to = 1> (planes)
 """
+# first along the rows, then along the columns, in whole numbers each time, as torch does for bytes
 _RESIZE = """
-    nc = Slice (shape, i0, i1)
-    three = Constant <value = int64[1] {{3}}> ()
-    sizes = Concat <axis = 0> (nc, three, {height}, {width})
+    given = Shape (values)
+    nch = Slice (given, i0, i3)
+    nc = Slice (given, i0, i2)
+    wide_sizes = Concat <axis = 0> (nch, {width})
+    wide = Resize <mode = "linear", antialias = 1, exclude_outside = 1,
+        coordinate_transformation_mode = "half_pixel"> (values, , , wide_sizes)
+    wide_up = Add (wide, half)
+    wide_whole = Floor (wide_up)
+    sizes = Concat <axis = 0> (nc, {height}, {width})
     resized = Resize <mode = "linear", antialias = 1, exclude_outside = 1,
-        coordinate_transformation_mode = "half_pixel"> (values, , , sizes)
-    rounded = Round (resized)
+        coordinate_transformation_mode = "half_pixel"> (wide_whole, , , sizes)
+    raised = Add (resized, half)
+    rounded = Floor (raised)
     whole = Clip (rounded, f0, f255)
 """
 # rows (or columns) of the padded picture, as rows of the picture inside it
@@ -142,11 +150,22 @@ def mask_postlude() -> ModelProto:
 
 def _constants(spec: ImageSpec) -> str:
     rows, cols = spec.size or (1, 1)
-    whole = {"i0": 0, "i1": 1, "i2": 2, "zero": 0, "one": 1, "two": 2, "H": rows, "W": cols}
+    whole = {
+        "i0": 0,
+        "i1": 1,
+        "i2": 2,
+        "i3": 3,
+        "zero": 0,
+        "one": 1,
+        "two": 2,
+        "H": rows,
+        "W": cols,
+    }
     lines = [f"{name} = Constant <value = int64[1] {{{v}}}> ()" for name, v in whole.items()]
     lines += [f"{name} = Constant <value = int64 {{{v}}}> ()" for name, v in (("s0", 0), ("s1", 1))]
     lines.append("i12 = Constant <value = int64[2] {1, 2}> ()")
     lines += [f"f{v} = Constant <value = float {{{v}}}> ()" for v in (0, 255)]
+    lines.append("half = Constant <value = float {0.5}> ()")
     return "\n" + "\n".join(lines)
 
 
