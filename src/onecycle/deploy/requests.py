@@ -59,6 +59,16 @@ class _InMemory(MultiPartParser):
 
     spool_max_size = 1 << 30
 
+    def on_headers_finished(self) -> None:
+        """A part that says it is a picture is a file, also without a file's name."""
+        part = self._current_part
+        told = part.content_disposition or b""
+        if (b"content-type", b"image/") in [(k, v[:6]) for k, v in part.item_headers]:
+            part.content_disposition = told + (
+                b"" if b"filename" in told else b"; filename=picture"
+            )
+        super().on_headers_finished()
+
 
 async def files_of(request: Request, limits: Limits) -> list[bytes]:
     """The pictures of a multipart form, or the one that is the body."""
@@ -92,8 +102,8 @@ async def texts_of(request: Request, limits: Limits) -> list[str]:
         told = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is no JSON ({error})") from None
-    told = told if isinstance(told, dict) else {}
-    found = told.get("texts", [told["text"]] if "text" in told else [])
+    keys = set(told) if isinstance(told, dict) else set()
+    found = told["texts"] if keys == {"texts"} else [told["text"]] if keys == {"text"} else None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise HTTPException(422, 'JSON is {"text": "..."} or {"texts": ["...", "..."]}')
     if len(found) > limits.pictures:

@@ -30,6 +30,7 @@ from onecycle.deploy.requests import Json, Limits, files_of, headers_of, number,
 from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
 def from_environment() -> Starlette:
@@ -71,10 +72,10 @@ class Service:
         ]
         routes: list[Any] = [
             Mount("/api", routes=api),
-            Route("/analyze", self.analyze, methods=["POST"]),
-            Route("/healthz", self.health),
-            Route("/metrics", self.metrics),
-            Route("/openapi.json", self.openapi),
+            *_only("POST", "/analyze", self.analyze),
+            *_only("GET", "/healthz", self.health),
+            *_only("GET", "/metrics", self.metrics),
+            *_only("GET", "/openapi.json", self.openapi),
         ]
         try:
             site = write_site(self.model, Path(self.folder.name) / "site")
@@ -193,6 +194,16 @@ class _Outer:
             await send(message)
 
         return await self.app(scope, receive, wrapped)
+
+
+def _only(method: str, path: str, endpoint: Any) -> list[Route]:
+    """The route of one method, and 405 for all others, which the page below would take."""
+    allowed = {method, "HEAD"} if method == "GET" else {method}
+
+    async def refuse(request: Request) -> Response:
+        raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+
+    return [Route(path, endpoint, methods=[method]), Route(path, refuse, methods=_METHODS)]
 
 
 def _png(mask: np.ndarray) -> str:

@@ -94,7 +94,8 @@ def figure(learner: Learner, run: Callable[[Tensor], Tensor]) -> float:
             spread.append(y.flatten(1))
             continue
         true = y[:, 0] if y.ndim == said.ndim else y
-        counted = true != (-1 if getattr(target, "void", None) is None else target.void)
+        void = getattr(target, "void", None)
+        counted = true != (-1 if void is None else void)
         right += float(((said.argmax(1) == true) & counted).sum())
         count += int(counted.sum())
     if count:
