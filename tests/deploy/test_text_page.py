@@ -108,7 +108,7 @@ def test_the_server_answers_texts(model):
             (b"[" * 100_000, 400),
             (b'{"text": 3}', 422),
             (b'{"texts": "no list"}', 422),
-            (b"3", 400),
+            (b"3", 422),
             (json.dumps({"texts": ["x"] * 17}).encode(), 400),
             (json.dumps({"text": "x" * 100_001}).encode(), 413),
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Predictor:
 
         At most `batch` items, or 16 MB of them and one more, are in memory at a time.
         """
-        for chunk in _chunks(map(self._read, sources), batch):
+        for chunk in chunks(map(self._read, sources), batch):
             good = [item for item in chunk if not isinstance(item, DataError)]
             found = iter(self.answers(good, thresh))
             for item in chunk:
@@ -150,12 +150,18 @@ class Predictor:
         return Prediction(answer, probabilities, self.classes)
 
 
-def _chunks(items: Iterator[Any], most: int) -> Iterator[list[Any]]:
+def _bytes_of(item: Any) -> int:
+    return getattr(item, "nbytes", 0)
+
+
+def chunks(
+    items: Iterator[Any], most: int, size: Callable[[Any], int] = _bytes_of
+) -> Iterator[list[Any]]:
     """The items in lists of `most`, or fewer where they are large."""
     chunk, held = list[Any](), 0
     for item in items:
         chunk.append(item)
-        held += getattr(item, "nbytes", 0)
+        held += size(item)
         if len(chunk) >= most or held >= _HELD:
             yield chunk
             chunk, held = [], 0
