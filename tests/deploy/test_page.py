@@ -116,6 +116,16 @@ def test_the_browser_answers_as_python_does(kind, browser, picture, tmp_path):
     assert faults == []
 
 
+@pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
+def test_the_browser_pads_as_python_does(padding, browser, picture, tmp_path):
+    file = made("category", tmp_path, ImageSpec((24, 32), "pad", padding, (0.5,) * 3, (0.25,) * 3))
+    wanted = Predictor(file).predict(picture).probabilities
+    with served(write_site(file, tmp_path / "site")) as address:
+        page = opened(browser, address)
+        assert asked(page, picture)["probabilities"] == pytest.approx(wanted, abs=1e-3)
+        page.context.close()
+
+
 def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_path):
     site = write_site(made("category", tmp_path), tmp_path / "site", theme={"green": "🟢"})
     with served(site) as address:
