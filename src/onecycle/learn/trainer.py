@@ -160,7 +160,7 @@ class Trainer:
         return self
 
     def _to(self, precision: str) -> Self:
-        self.engine = Engine(self.data.device, precision)
+        self.engine = self.engine.at(precision)
         return self
 
     def create_opt(self, lr: Rate, wd: float | None = None) -> GroupedOptimizer:
@@ -241,7 +241,7 @@ class Trainer:
             self.accumulate,
             history=self.history,
         )
-        shown = defaults.progress and not self.silent
+        shown = defaults.progress and not self.silent and self.engine.main
         usual: list[Callback] = []
         if not self.train_bn:
             usual = [FrozenNorm()]
@@ -258,8 +258,9 @@ class Trainer:
 
     def _validation(self, run: Run) -> dict[str, Any]:
         assert self.data.valid_dl is not None
-        with closing(loop.predict(self.model, self.data.valid_dl, self.engine)) as pairs:
-            values = evaluate(pairs, self.loss_func, self.metrics)
+        share = self.engine.share(self.data.valid_dl)
+        with closing(loop.predict(self.model, share, self.engine)) as pairs:
+            values = evaluate(self.engine.whole(pairs, share), self.loss_func, self.metrics)
         names = ["valid_loss", *self.recorder.metric_names]
         return dict(zip(names, values, strict=True))
 
