@@ -1,5 +1,6 @@
 """The page in a real browser: its answers are the predictor's, with and without a network."""
 
+import base64
 import json
 
 import numpy as np
@@ -114,6 +115,45 @@ def test_the_browser_answers_as_python_does(kind, browser, picture, tmp_path):
         assert (mask.reshape(box["h"], box["w"]) == whole).mean() > 0.999
     assert text.strip()
     assert faults == []
+
+
+@pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
+def test_the_browser_pads_as_python_does(padding, browser, picture, tmp_path):
+    file = made("category", tmp_path, ImageSpec((24, 32), "pad", padding, (0.5,) * 3, (0.25,) * 3))
+    wanted = Predictor(file).predict(picture).probabilities
+    with served(write_site(file, tmp_path / "site")) as address:
+        page = opened(browser, address)
+        assert asked(page, picture)["probabilities"] == pytest.approx(wanted, abs=1e-3)
+        page.context.close()
+
+
+HAND = """([data, how]) => {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const given = new DataTransfer();
+    given.items.add(new File(["no picture"], "a.txt", { type: "text/plain" }));
+    if (how === "drop") given.items.clear();
+    given.items.add(new File([bytes], "x.png", { type: "image/png" }));
+    const event = how === "paste"
+        ? new ClipboardEvent("paste", { clipboardData: given, bubbles: true })
+        : new DragEvent("drop", { dataTransfer: given, bubbles: true, cancelable: true });
+    document.body.dispatchEvent(event);
+    return how !== "drop" || event.defaultPrevented; // else the browser would leave the page
+}"""
+
+
+def test_pictures_are_pasted_and_dropped(browser, picture, tmp_path):
+    file = made("category", tmp_path)
+    wanted = Predictor(file).predict(picture).probabilities
+    data = base64.b64encode(picture.read_bytes()).decode()
+    with served(write_site(file, tmp_path / "site")) as address:
+        page = opened(browser, address)
+        for times, how in enumerate(("paste", "drop"), 1):
+            assert page.evaluate(HAND, [data, how])
+            page.wait_for_selector(f"body[data-answered='{times}']", timeout=60_000)
+            found = page.evaluate("lastAnswer.probabilities")
+            assert found == pytest.approx(wanted, abs=1e-3)
+        assert page.faults == []
+        page.context.close()
 
 
 def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_path):
