@@ -11,6 +11,7 @@ from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.deploy.format import read
+from onecycle.deploy.theme import check_theme
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 KINDS = ("image", "text")
@@ -46,18 +47,16 @@ def write_site(
     model: str | Path,
     out: str | Path,
     title: str | None = None,
-    theme: Mapping[str, str] | None = None,
+    theme: str | Path | Mapping[str, Any] | None = None,
 ) -> Path:
     """Write page, model and runtime into `out`, a new or empty folder; returns it.
 
-    `theme` maps classes to an emoji (or a word) that is drawn large over the picture. Raises
-    ModelError for files that `Predictor` refuses, UsageError where `out` holds something else.
+    `theme` (a JSON file or its content, see `deploy.theme`) maps classes to a smiley that is drawn
+    beside the answer. Raises ModelError for files that `Predictor` refuses, UsageError for a theme
+    that does not fit the model and where `out` holds something else.
     """
     data, about = read(model)
-    target = about["task"]["target"]
-    unknown = set(theme or {}) - {str(c) for c in target.get("classes", ())}
-    if unknown:
-        raise UsageError(f"the theme names {sorted(unknown)}, which are no classes of the model")
+    smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
     if about["task"]["input"]["kind"] not in KINDS:
         raise ModelError(f"the page takes {' and '.join(KINDS)}; this model takes something else")
     runtime, out = runtime_folder(), Path(out)
@@ -72,7 +71,7 @@ def write_site(
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": dict(theme or {})}
+    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": smileys}
     _json(out / "model.json", told)
     _json(out / "manifest.webmanifest", _manifest(title))
     _service_worker(out)
