@@ -4,6 +4,7 @@ python examples/camvid.py                     # on drawn streets
 python examples/camvid.py --data camvid       # images/*.jpg, labels/*_P.png, codes.txt, valid.txt
 """
 
+import pathlib
 from functools import partial
 
 import typer
@@ -16,7 +17,9 @@ def at(src, size, bs):
     return src.transform(tfms, size=size, tfm_y=True).databunch(bs=bs).normalize(half_stats)
 
 
-def main(data: Path | None = None, out: Path = Path("camvid"), quick: bool = False) -> Path:
+def main(
+    data: pathlib.Path | None = None, out: pathlib.Path = Path("camvid"), quick: bool = False
+) -> Path:
     """Train on small pictures, then on larger ones; export, and write the site into out/site."""
     n, (h, w), epochs = (20, (24, 32), 1) if quick else (240, (120, 160), 6)
     root = Path(data or streets_sample(out / "data", n, (h, w)))

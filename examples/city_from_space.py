@@ -7,6 +7,7 @@ The table says per row the file, its tags apart by blanks, and, if you like, `is
 area, as neighbouring tiles look alike and a random split flatters.
 """
 
+import pathlib
 from functools import partial
 
 import typer
@@ -17,9 +18,9 @@ from onecycle.vision import *
 
 
 def main(
-    data: Path | None = None,
+    data: pathlib.Path | None = None,
     folder: str = "",
-    out: Path = Path("city"),
+    out: pathlib.Path = Path("city"),
     quick: bool = False,
 ) -> Path:
     """Train, export, and write the site into out/site."""

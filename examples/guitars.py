@@ -6,12 +6,16 @@
 Broken files are removed first (from your folder), a fifth of the pictures validates.
 """
 
+import pathlib
+
 import typer
 
 from onecycle.vision import *
 
 
-def main(data: Path | None = None, out: Path = Path("guitars"), quick: bool = False) -> Path:
+def main(
+    data: pathlib.Path | None = None, out: pathlib.Path = Path("guitars"), quick: bool = False
+) -> Path:
     """Train, export, and write the site into out/site."""
     n, size, epochs = (40, 32, 1) if quick else (400, 96, 5)
     root = Path(data or guitars_sample(out / "data", n, size * 4 // 3))

@@ -7,6 +7,7 @@ Each list holds the address of a picture in every line, and gives its class the 
 """
 
 import http.server
+import pathlib
 import threading
 from functools import partial
 
@@ -15,7 +16,9 @@ import typer
 from onecycle.vision import *
 
 
-def main(data: Path | None = None, out: Path = Path("birds"), quick: bool = False) -> Path:
+def main(
+    data: pathlib.Path | None = None, out: pathlib.Path = Path("birds"), quick: bool = False
+) -> Path:
     """Fetch the pictures, train, export, and write the site into out/site."""
     n, size, epochs = (40, 32, 1) if quick else (400, 96, 6)
     root = Path(data or lists_of_a_local_server(out, n, size * 4 // 3))

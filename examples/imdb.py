@@ -4,6 +4,8 @@ python examples/imdb.py                       # on reviews put together from phr
 python examples/imdb.py --data imdb/texts.csv # columns label, text and, if you like, is_valid
 """
 
+import pathlib
+
 import typer
 
 from onecycle import (
@@ -18,8 +20,8 @@ from onecycle.data.frames import read_table
 
 
 def main(
-    data: Path | None = None,
-    out: Path = Path("imdb"),
+    data: pathlib.Path | None = None,
+    out: pathlib.Path = Path("imdb"),
     quick: bool = False,
     weights: str = "small",
 ) -> Path:

@@ -4,6 +4,7 @@ python examples/planet_submission.py                      # on drawn tiles
 python examples/planet_submission.py --data data --fetch  # needs Kaggle credentials
 """
 
+import pathlib
 from functools import partial
 
 import typer
@@ -15,8 +16,8 @@ NAME = "planet-understanding-the-amazon-from-space"
 
 
 def main(
-    data: Path | None = None,
-    out: Path = Path("planet"),
+    data: pathlib.Path | None = None,
+    out: pathlib.Path = Path("planet"),
     quick: bool = False,
     fetch: bool = False,
 ) -> Path:

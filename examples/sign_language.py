@@ -7,6 +7,8 @@ People differ more than pictures of one person do, so the last fifth of each fol
 a random one: number your files by person. On the page, press "Live camera".
 """
 
+import pathlib
+
 import typer
 
 from onecycle.vision import *
@@ -21,10 +23,12 @@ def last_fifth(root):
     return held
 
 
-def main(data: Path | None = None, out: Path = Path("signs"), quick: bool = False) -> Path:
+def main(
+    data: pathlib.Path | None = None, out: pathlib.Path = Path("signs"), quick: bool = False
+) -> Path:
     """Train, export, and write the site into out/site."""
-    n, size, epochs = (60, 32, 1) if quick else (1200, 80, 6)
-    root = Path(data or hands_sample(out / "data", n, size * 5 // 4))
+    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 4)
+    root = Path(data or hands_sample(out / "data", n, size * 3 // 2))
     held = last_fifth(root)
     src = ImageList.from_folder(root).split_by_valid_func(held.__contains__).label_from_folder()
     # left hands sign as well; a camera is held askew, nearer or farther, in any light

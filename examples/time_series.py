@@ -5,6 +5,8 @@ tells their classes.
     python examples/time_series.py --data GunPoint_TRAIN.tsv --valid GunPoint_TEST.tsv
 """
 
+import pathlib
+
 import numpy as np
 import typer
 
@@ -29,9 +31,9 @@ def heartbeats(n, t=120, seed=0):
 
 
 def main(
-    data: Path | None = None,
-    valid: Path | None = None,
-    out: Path = Path("series"),
+    data: pathlib.Path | None = None,
+    valid: pathlib.Path | None = None,
+    out: pathlib.Path = Path("series"),
     quick: bool = False,
 ) -> Path:
     """Train, export, and write the site into out/site."""

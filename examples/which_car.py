@@ -6,6 +6,8 @@
 Details need pixels: train on small pictures first, then the same network on larger ones.
 """
 
+import pathlib
+
 import typer
 
 from onecycle.vision import *
@@ -20,8 +22,8 @@ def at(root, size, bs, seed=42):
 
 
 def main(
-    data: Path | None = None,
-    out: Path = Path("which-car"),
+    data: pathlib.Path | None = None,
+    out: pathlib.Path = Path("which-car"),
     quick: bool = False,
     arch: str = "small",
     weights: str = "small",

@@ -123,7 +123,8 @@ def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_pa
         page.click("#live")
         until(page, "Number(document.body.dataset.answered) >= 3")
         assert page.inner_text("#live") == "Stop camera"
-        shown = page.evaluate("[lastAnswer.headline, document.querySelector('#smiley').hidden]")
+        hidden = "document.querySelector('#smiley').hidden"
+        shown = page.evaluate(f"[lastAnswer.headline, {hidden}]")
         assert shown[1] == (shown[0] != "green")
         page.click("#live")
         page.wait_for_timeout(300)
