@@ -45,12 +45,12 @@ def main(
     quick: bool = False,
 ) -> Path:
     """Train, export, and write the site into out/site."""
-    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 4)
+    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 14)
     src = labelled(Path(data or faces_sample(out / "data", n, size * 3 // 2)), points)
     bunch = src.transform(get_transforms(max_lighting=0.4), size=size).databunch(bs=32)
     learn = cnn_learner(bunch.normalize(half_stats), "small", pretrained="small", metrics=accuracy)
-    learn.fit_one_cycle(epochs, 1e-2)
-    learn.unfreeze().fit_one_cycle(2 * epochs, slice(1e-3, 1e-2))
+    learn.fit_one_cycle(1, 1e-2)
+    learn.unfreeze().fit_one_cycle(epochs, slice(3e-3, 1e-2))
     model = learn.export((out / "smiley.onnx").absolute())
     theme = {name: THEME.get(name, "🙂") for name in bunch.classes}
     return write_site(model, out / "site", "Make a face", theme)

@@ -30,17 +30,20 @@ def main(
     ).normalize(half_stats)
     learn = cnn_learner(bunch, models.small, pretrained="small", metrics=error_rate)
     learn.fit_one_cycle(epochs, 1e-2)
-    learn.unfreeze()
-    learn.fit_one_cycle(epochs, slice(1e-3, 5e-3))
+    learn.unfreeze().fit_one_cycle(epochs, slice(1e-3, 5e-3))
     model = learn.export((out / "birds.onnx").absolute())
     return write_site(model, out / "site", title="Which bird is it?")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def lists_of_a_local_server(out, n, size):
     """Drawn pictures behind addresses of this machine, listed by class."""
     drawn = butterflies_sample(out / "drawn", n, size)
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=drawn)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=drawn))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     (out / "lists").mkdir(exist_ok=True)
     lines: dict[str, list[str]] = {}

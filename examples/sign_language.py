@@ -27,7 +27,7 @@ def main(
     data: pathlib.Path | None = None, out: pathlib.Path = Path("signs"), quick: bool = False
 ) -> Path:
     """Train, export, and write the site into out/site."""
-    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 4)
+    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 14)
     root = Path(data or hands_sample(out / "data", n, size * 3 // 2))
     held = last_fifth(root)
     src = ImageList.from_folder(root).split_by_valid_func(held.__contains__).label_from_folder()
@@ -35,9 +35,9 @@ def main(
     tfms = get_transforms(max_rotate=15, max_zoom=1.3, max_lighting=0.4, max_warp=0.2)
     bunch = src.transform(tfms, size=size).databunch(bs=32).normalize(half_stats)
     learn = cnn_learner(bunch, models.small, pretrained="small", metrics=accuracy)
-    learn.fit_one_cycle(epochs, 1e-2)
+    learn.fit_one_cycle(1, 1e-2)
     learn.unfreeze()
-    learn.fit_one_cycle(2 * epochs, slice(1e-3, 1e-2))
+    learn.fit_one_cycle(epochs, slice(3e-3, 1e-2))
     model = learn.export((out / "signs.onnx").absolute())
     return write_site(model, out / "site", title="Which digit is it?")
 
