@@ -10,6 +10,7 @@ from test_page import asked, opened, until
 
 from conftest import served
 from onecycle.deploy.predictor import Predictor
+from onecycle.deploy.site import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BUILT = {  # kind of answer, how many classes, a file of the sample; the others: tests/examples
@@ -19,14 +20,17 @@ BUILT = {  # kind of answer, how many classes, a file of the sample; the others:
     "guitars": ("category", 4, "resonator/3.jpg"),
     "imdb": ("category", 2, None),
     "sign_language": ("category", 10, "7/7.jpg"),
+    "time_series": ("category", 3, None),
     "which_car": ("category", 5, "valid/Eyed_Satyr/23.jpg"),
 }
+SERIES = pytest.mark.skipif("series" not in KINDS, reason="the page does not take series yet")
 SLOW = {"camvid"}  # the export of a U-Net alone takes its time
 pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
 
 
 def each(names):
-    return [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in names]
+    marks = {name: [pytest.mark.slow] for name in SLOW} | {"time_series": [SERIES]}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
 
 
 def example(name):
@@ -106,6 +110,20 @@ def test_the_page_of_the_reviews_reads(sites, browser):
         page.fill("#text", "The plot was never dull.")
         page.wait_for_selector("body[data-answered]", timeout=30_000)
         assert page.evaluate("lastAnswer.headline") in {"positive", "negative"}
+        assert page.faults == []
+        page.context.close()
+
+
+@SERIES
+def test_the_page_of_the_heartbeats_answers_a_csv_file(sites, browser, tmp_path):
+    rows, _ = example("time_series").heartbeats(4, seed=5)
+    (tmp_path / "beat.csv").write_text("\n".join(f"{value:.4f}" for value in rows[3]))
+    with served(sites("time_series")) as address:
+        page = opened(browser, address)
+        page.set_input_files("#csv", tmp_path / "beat.csv")
+        page.wait_for_selector("body[data-answered]", timeout=30_000)
+        assert page.evaluate("lastAnswer.headline") in {"regular", "early beat", "missing wave"}
+        assert page.evaluate("lastSeries[0].length") == 120
         assert page.faults == []
         page.context.close()
 
