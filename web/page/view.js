@@ -39,7 +39,8 @@ export function show(place, answer, smiley) {
     parts.push(element("ul", { class: "chips", "aria-label": "What is there" }, ...items));
   }
   if (answer.bars?.length) {
-    const rows = answer.bars.map(([name, share]) =>
+    const shown = smiley ? answer.bars.slice(0, 3) : answer.bars; // the whole answer on one screen
+    const rows = shown.map(([name, share]) =>
       element("li", {},
         element("span", { text: name }),
         element("span", { class: "value", text: percent(share) }),
