@@ -45,7 +45,7 @@ def main(
     quick: bool = False,
 ) -> Path:
     """Train, export, and write the site into out/site."""
-    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 14)
+    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 20)
     src = labelled(Path(data or faces_sample(out / "data", n, size * 3 // 2)), points)
     bunch = src.transform(get_transforms(max_lighting=0.4), size=size).databunch(bs=32)
     learn = cnn_learner(bunch.normalize(half_stats), "small", pretrained="small", metrics=accuracy)

@@ -27,7 +27,7 @@ def main(
     data: pathlib.Path | None = None, out: pathlib.Path = Path("signs"), quick: bool = False
 ) -> Path:
     """Train, export, and write the site into out/site."""
-    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 14)
+    n, size, epochs = (60, 32, 1) if quick else (1200, 64, 20)
     root = Path(data or hands_sample(out / "data", n, size * 3 // 2))
     held = last_fifth(root)
     src = ImageList.from_folder(root).split_by_valid_func(held.__contains__).label_from_folder()
