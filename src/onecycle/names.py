@@ -23,6 +23,9 @@ _DATA = _WEB | {
     "Numbers": "onecycle.data.targets",
     "planet_sample": "onecycle.data.samples.planet",
     "butterflies_sample": "onecycle.data.samples.butterflies",
+    "faces_sample": "onecycle.data.samples.faces",
+    "guitars_sample": "onecycle.data.samples.guitars",
+    "hands_sample": "onecycle.data.samples.hands",
     "reviews_sample": "onecycle.data.samples.reviews",
     "streets_sample": "onecycle.data.samples.streets",
 }
@@ -141,6 +144,7 @@ _INTERPRET = {
 _DEPLOY = {
     "Predictor": "onecycle.deploy.predictor",
     "load_learner": "onecycle.deploy.loaded",
+    "write_site": "onecycle.deploy.site",
 }
 
 _TEXT = {

@@ -163,7 +163,8 @@ def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_pa
         page.click("#live")
         until(page, "Number(document.body.dataset.answered) >= 3")
         assert page.inner_text("#live") == "Stop camera"
-        shown = page.evaluate("[lastAnswer.headline, document.querySelector('#smiley').hidden]")
+        hidden = "document.querySelector('#smiley').hidden"
+        shown = page.evaluate(f"[lastAnswer.headline, {hidden}]")
         assert shown[1] == (shown[0] != "green")
         page.click("#live")
         page.wait_for_timeout(300)
@@ -280,6 +281,21 @@ def test_another_model_is_another_version_of_the_page(web_runtime, tmp_path):
     ]
     first, second = ((s / "sw.js").read_text().split("\n")[2] for s in sites)
     assert first != second
+
+
+def test_a_newer_site_replaces_an_older_one_and_lists_nothing_else(web_runtime, tmp_path):
+    site = write_site(made("category", tmp_path), tmp_path / "site", title="Old")
+    (site / ".git").mkdir()
+    (site / ".git" / "config").write_text("not for visitors")
+    (site / "CNAME").write_text("birds.example")
+    write_site(made("mask", tmp_path), site, title="New")
+    told = json.loads((site / "model.json").read_text())
+    assert [told["title"], told["task"]["target"]["kind"]] == ["New", "mask"]
+    assert [p.name for p in site.glob("*.onnx")] == [told["file"]]
+    listed = (site / "sw.js").read_text()
+    assert "git" not in listed
+    assert "sw.js" not in listed
+    assert (site / "CNAME").read_text() == "birds.example"
 
 
 def test_nothing_is_overwritten_and_odd_files_are_refused(web_runtime, tmp_path):

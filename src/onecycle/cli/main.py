@@ -207,7 +207,7 @@ def site(
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
     title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
     theme: Annotated[
-        Path | None, typer.Option(help="JSON file: class to the emoji drawn for it.")
+        Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
     ] = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
