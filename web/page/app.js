@@ -5,10 +5,11 @@ import { open, read } from "./pixels.js";
 import { decode } from "./answers.js";
 import { drawOver, show } from "./view.js";
 import { writing } from "./writing.js";
+import { curving } from "./curving.js";
 
 const at = (id) => document.getElementById(id);
 const [stage, video, canvas, smiley] = ["stage", "video", "canvas", "smiley"].map(at);
-const state = { about: null, run: null, theme: {}, busy: false, stream: null };
+const state = { about: null, run: null, theme: {}, busy: false, stream: null, take: null };
 
 function say(text, error = false) {
   at("status").textContent = text;
@@ -36,12 +37,14 @@ function introduce(about) {
   at("title").textContent = about.title;
   const { target, input } = about.task;
   if (input.kind === "text") writing(answerText);
+  if (input.kind === "series") state.take = curving(input, answerText, say);
   const rows = {
     Answers: target.kind,
     Classes: (target.classes ?? target.names ?? []).join(", "),
     "Decides above": target.thresh ?? "",
     "Picture size": input.kind === "image" ? input.size?.join(" × ") ?? "any" : "",
     Vocabulary: input.vocab ? `${input.vocab.length} tokens` : "",
+    Channels: input.channels ?? "",
     Precision: about.made?.precision ?? "",
     "Made with": `onecycle ${about.library}`,
   };
@@ -68,7 +71,7 @@ async function answer(source, live = false) {
   told(found, decoded, began);
 }
 
-/** Ask about a text, and show the answer. */
+/** Ask about a text or a series, and show the answer. */
 async function answerText(text) {
   if (!state.run) return say("The model is still loading.", true);
   const began = performance.now();
@@ -86,6 +89,7 @@ function told(found, decoded, began) {
 
 async function choose(blob) {
   if (!blob || state.busy) return;
+  if (state.take) return state.take(blob);
   if (!state.run) return say("The model is still loading.", true);
   stopCamera();
   state.busy = true;

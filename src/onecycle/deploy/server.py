@@ -1,4 +1,4 @@
-"""The server: the page, and answers to uploaded pictures, for one exported file."""
+"""The server: the page, and answers to pictures, texts or series, for one exported file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,25 @@ from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.deploy.batching import Batcher, QueueFullError
 from onecycle.deploy.openapi import describe
 from onecycle.deploy.predictor import Prediction, Predictor
-from onecycle.deploy.requests import Json, Limits, files_of, headers_of, number, picture, texts_of
+from onecycle.deploy.requests import (
+    Json,
+    Limits,
+    curve,
+    files_of,
+    headers_of,
+    number,
+    picture,
+    series_of,
+    texts_of,
+)
 from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
+_ASKED: dict[str, Any] = {  # by the name of the graph's input
+    "image": ("picture", files_of),
+    "ids": ("text", texts_of),
+    "series": ("series", series_of),
+}
 
 
 def from_environment() -> Starlette:
@@ -50,7 +65,7 @@ class Service:
 
         self.model, self.limits = model, limits
         self.predictor = Predictor(model)
-        self.reads = self.predictor.feed.name == "ids"  # texts, not pictures
+        self.what, self.asked = _ASKED[self.predictor.feed.name]
         self.batcher = Batcher(self._run, room=limits.waiting)
         self.registry = CollectorRegistry()
         self.replies = Counter(
@@ -102,8 +117,7 @@ class Service:
         for i, (data, thresh) in enumerate(items):
             found.append(None)
             try:
-                item = data if self.reads else picture(data, self.limits)
-                groups.setdefault(thresh, []).append((i, item))
+                groups.setdefault(thresh, []).append((i, self._item(data)))
             except HTTPException as error:
                 found[i] = error
         for thresh, members in groups.items():
@@ -112,15 +126,19 @@ class Service:
                 found[i] = answer
         return found
 
+    def _item(self, data: Any) -> Any:
+        if self.what == "picture":
+            return picture(data, self.limits)
+        return curve(data, self.predictor.feed) if self.what == "series" else data
+
     async def _ask(self, request: Request) -> list[Prediction]:
         start = perf_counter()
         thresh = number(request.query_params.get("thresh"), "thresh")
         if thresh is not None and self.predictor.thresh is None:
             raise HTTPException(400, "this model decides by no threshold")
-        given = await (texts_of if self.reads else files_of)(request, self.limits)
+        given = await self.asked(request, self.limits)
         if not given:
-            what = "text" if self.reads else "picture"
-            raise HTTPException(400, f"there is no {what} in the request")
+            raise HTTPException(400, f"there is no {self.what} in the request")
         found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
@@ -134,7 +152,7 @@ class Service:
         return JSONResponse({"predictions": [self._told(f) for f in found]})
 
     async def analyze(self, request: Request) -> Response:
-        """The course's starter app: one picture in the field `file`, or a text; one word back."""
+        """The course's starter app: one picture in the field `file`, a text or a series."""
         return JSONResponse({"result": str((await self._ask(request))[0])})
 
     def _told(self, found: Prediction) -> Json:

@@ -13,7 +13,7 @@ from onecycle.core.errors import ModelError, UsageError
 from onecycle.deploy.format import read
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-KINDS = ("image", "text")
+KINDS = ("image", "text", "series")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -59,7 +59,7 @@ def write_site(
     if unknown:
         raise UsageError(f"the theme names {sorted(unknown)}, which are no classes of the model")
     if about["task"]["input"]["kind"] not in KINDS:
-        raise ModelError(f"the page takes {' and '.join(KINDS)}; this model takes something else")
+        raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
     runtime, out = runtime_folder(), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
