@@ -141,7 +141,7 @@ def _short(texts: list[str], limits: Limits) -> list[str]:
 def curve(given: Any, feed: Any) -> np.ndarray:
     """What a request holds as float32 (channels, t); 422 for what is no series."""
     try:
-        return feed.read(given)  # type: ignore[no-any-return]
+        return feed.read(given)
     except DataError as error:
         raise HTTPException(422, str(error)) from None
 

@@ -77,11 +77,12 @@ def _stretch(given: SeriesInput, ir_version: int) -> Any:
     """Straight lines between neighbours, on `length` steps; places are counted in whole numbers."""
     import onnx
 
-    c, length = given.channels, given.length
+    c, length = given.channels, given.length or 2
+    parts = max(length - 1, 1)
     return onnx.parser.parse_model(f"""<ir_version: {ir_version}, opset_import: ["" : {OPSET}]>
     stretch (float[n, {c}, t] series) => (float[n, {c}, {length}] stretched)
     <int64 none = {{0}}, int64 step = {{1}}, int64 length = {{{length}}},
-     int64 parts = {{{(length or 2) - 1}}}, float whole = {{{float((length or 2) - 1)}}}> {{
+     int64 parts = {{{parts}}}, float whole = {{{float(parts)}}}> {{
         t = Shape <start = 2> (series)
         last = Sub (t, step)
         row = Range (none, length, step)

@@ -68,12 +68,17 @@ class SeriesInput(SeriesSpec):
         return Sample(self.stretched(series_of(source, self.channels)), np.zeros((), np.float32))
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
-        """(channels, t) on `length` steps, straight lines between the values."""
+        """(channels, t) on `length` steps, straight lines between the values.
+
+        The same operations as in an exported graph: quantiles of equal values hang on the last bit.
+        """
         if self.length is None or x.shape[1] == self.length:
             return x
-        places = np.linspace(0, x.shape[1] - 1, self.length)
-        known = np.arange(x.shape[1])
-        return np.stack([np.interp(places, known, row) for row in x]).astype(np.float32)
+        last, parts = x.shape[1] - 1, max(self.length - 1, 1)
+        low, rest = np.divmod(np.arange(self.length) * last, parts)
+        share = rest.astype(np.float32) / np.float32(parts)
+        before, after = x[:, low], x[:, np.minimum(low + 1, last)]
+        return (before + (after - before) * share).astype(np.float32)
 
     def fit(self, sources: Sequence[Any]) -> Self:
         """The longest length, the number of channels and the statistics of the training set."""
