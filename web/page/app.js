@@ -6,10 +6,11 @@ import { decode } from "./answers.js";
 import { drawOver, show } from "./view.js";
 import { smileys } from "./smiley.js";
 import { writing } from "./writing.js";
+import { curving } from "./curving.js";
 
 const at = (id) => document.getElementById(id);
 const [stage, video, canvas] = ["stage", "video", "canvas"].map(at);
-const state = { about: null, run: null, smiley: null, busy: false, stream: null, timed: 0 };
+const state = { about: null, run: null, smiley: null, take: null, busy: false, stream: null, timed: 0 };
 
 function say(text, error = false) {
   at("status").textContent = text;
@@ -38,12 +39,14 @@ function introduce(about) {
   at("title").textContent = about.title;
   const { target, input } = about.task;
   if (input.kind === "text") writing(answerText);
+  if (input.kind === "series") state.take = curving(input, answerText, say);
   const rows = {
     Answers: target.kind,
     Classes: (target.classes ?? target.names ?? []).join(", "),
     "Decides above": target.thresh ?? "",
     "Picture size": input.kind === "image" ? input.size?.join(" × ") ?? "any" : "",
     Vocabulary: input.vocab ? `${input.vocab.length} tokens` : "",
+    Channels: input.channels ?? "",
     Precision: about.made?.precision ?? "",
     "Made with": `onecycle ${about.library}`,
   };
@@ -69,7 +72,7 @@ async function answer(source, live = false) {
   told(found, decoded, began);
 }
 
-/** Ask about a text, and show the answer. */
+/** Ask about a text or a series, and show the answer. */
 async function answerText(text) {
   if (!state.run) return say("The model is still loading.", true);
   const began = performance.now();
@@ -91,6 +94,7 @@ function told(found, decoded, began) {
 
 async function choose(blob) {
   if (!blob || state.busy) return;
+  if (state.take) return state.take(blob);
   if (!state.run) return say("The model is still loading.", true);
   stopCamera();
   state.busy = true;

@@ -23,9 +23,13 @@ const FEEDS = {
       return { ids: new ort.Tensor("int64", ids, [1, ids.length]) };
     };
   },
+  series: () => (rows) => {
+    const values = Float32Array.from(rows.flatMap((row) => Array.from(row)));
+    return { series: new ort.Tensor("float32", values, [1, rows.length, rows[0].length]) };
+  },
 };
 
-/** A function from a source, RGB bytes {data, width, height} or a text, to {probabilities, …}. */
+/** A function from a source (RGB bytes {data, width, height}, a text, rows of numbers) to {probabilities, …}. */
 export async function load(about, progress = () => {}) {
   const bytes = await download(about.file, about.bytes, progress);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });

@@ -99,8 +99,8 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def traced(model: nn.Module, x: Tensor) -> Any:
-    """The network as ONNX, any number of items at once."""
+def traced(model: nn.Module, x: Tensor, output: str = "probabilities") -> Any:
+    """The network as ONNX from `x` to `output`, any number of items at once."""
     x = x[:1].expand(2, *x.shape[1:]).contiguous()
     free = {"x": {0: torch.export.Dim("n", min=1)}}
     with _quiet():
@@ -111,7 +111,7 @@ def traced(model: nn.Module, x: Tensor) -> Any:
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["x"],
-                output_names=["probabilities"],
+                output_names=[output],
                 dynamic_shapes=free,
                 verbose=False,
             )

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from onecycle.core.errors import DataError, ModelError, listing
+from onecycle.spec.curves import series_of
 from onecycle.spec.pixels import SUFFIXES, open_pixels
+from onecycle.spec.series import SeriesSpec
 from onecycle.spec.text import TextSpec
 
 
@@ -114,7 +116,31 @@ def text_of(source: Any) -> str:
     return source
 
 
-_FEEDS: dict[str, Any] = {"image": Pictures, "text": Texts}
+@dataclass(frozen=True)
+class Curves:
+    """Arrays, lists and CSV files as float32 (n, channels, t) without gaps; those of one length."""
+
+    spec: SeriesSpec
+    name: ClassVar[str] = "series"
+    dtype: ClassVar[str] = "float32"
+    shape: ClassVar[tuple[Any, ...]] = ("n", "channels", "t")
+    suffixes: ClassVar[frozenset[str]] = frozenset({".csv"})
+    columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
+
+    def read(self, source: Any) -> np.ndarray:
+        """float32 (channels, t)."""
+        return series_of(source, self.spec.channels)
+
+    def alike(self, item: np.ndarray) -> Any:
+        """Series of one length."""
+        return item.shape
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, channels, t)."""
+        return np.stack(items)
+
+
+_FEEDS: dict[str, Any] = {"image": Pictures, "text": Texts, "series": Curves}
 
 
 def feed_for(spec: Any) -> Feed:

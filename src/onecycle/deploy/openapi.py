@@ -9,16 +9,8 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """The document for one model."""
     target = about["task"]["target"]
     picture: dict[str, Any] = {"type": "string", "format": "binary", "maxLength": max_bytes}
-    form: dict[str, Any] = {
-        "type": "object",
-        "required": ["file"],
-        "properties": {"file": {"type": "array", "items": picture, "minItems": 1}},
-    }
-    single: dict[str, Any] = {
-        "type": "object",
-        "required": ["file"],
-        "properties": {"file": picture},
-    }
+    form = _object(file={"type": "array", "items": picture, "minItems": 1})
+    single = _object(file=picture)
     answer = {"type": "object", "properties": {"predictions": {"type": "array"}}}
     problem = {
         "description": "What is wrong, as RFC 9457",
@@ -30,22 +22,24 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "multipart/form-data": {"schema": form, "encoding": kinds},
         **{kind: {"schema": picture} for kind in _PICTURES},
     }
-    reads = about["task"]["input"]["kind"] == "text"
-    if reads:
+    kind = about["task"]["input"]["kind"]
+    if kind == "text":
         text: dict[str, Any] = {"type": "string", "maxLength": max_bytes // 4}
         several = {"type": "array", "items": text, "minItems": 1, "maxItems": 16}
-        one_of = [
-            {
-                "type": "object",
-                "required": [name],
-                "properties": {name: schema},
-                "additionalProperties": False,
-            }
-            for name, schema in (("text", text), ("texts", several))
-        ]
+        one_of = [_object(text=text) | _CLOSED, _object(texts=several) | _CLOSED]
         bodies = {
             "application/json": {"schema": {"oneOf": one_of}},
             "text/plain": {"schema": {**text, "minLength": 1}},
+        }
+    elif kind == "series":
+        value = {"type": ["number", "null"]}
+        flat = {"type": "array", "items": value, "minItems": 2}
+        channels = {"type": "array", "items": flat, "minItems": 1}
+        several = {"type": "array", "items": channels, "minItems": 1, "maxItems": 16}
+        shapes = _object(series={"anyOf": [flat, channels, several]}) | _CLOSED
+        bodies = {
+            "application/json": {"schema": shapes},
+            "text/csv": {"schema": {"type": "string", "maxLength": max_bytes}},
         }
     thresh = {
         "name": "thresh",
@@ -54,7 +48,7 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
     }
     predict: dict[str, Any] = {
-        "summary": f"What {'texts say' if reads else 'is in pictures'} ({target['kind']})",
+        "summary": f"{_SAYS[kind]} ({target['kind']})",
         "requestBody": {"required": True, "content": bodies},
         "responses": {"200": _json("The answers", answer), **faults},
     }
@@ -62,12 +56,12 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         predict["parameters"] = [thresh]
     result = {"type": "object", "properties": {"result": {"type": "string"}}}
     analyze = {
-        "summary": f"One {'text' if reads else 'picture'}, one answer as text",
+        "summary": "One source, one answer as text",
         "requestBody": {
             "required": True,
-            "content": bodies
-            if reads
-            else {"multipart/form-data": {"schema": single, "encoding": kinds}},
+            "content": {"multipart/form-data": {"schema": single, "encoding": kinds}}
+            if kind == "image"
+            else bodies,
         },
         "responses": {"200": _json("The answer", result), **faults},
     }
@@ -84,11 +78,17 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
 
 
 _PICTURES = [f"image/{kind}" for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff")]
+_CLOSED = {"additionalProperties": False}
+_SAYS = {"image": "What is in pictures", "text": "What texts say", "series": "What series are"}
 _PROBLEM = {
     "type": "object",
     "required": ["status", "detail"],
     "properties": {"status": {"type": "integer"}, "detail": {"type": "string"}},
 }
+
+
+def _object(**fields: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(fields), "properties": fields}
 
 
 def _json(text: str, schema: dict[str, Any]) -> dict[str, Any]:

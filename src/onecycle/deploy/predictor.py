@@ -48,7 +48,8 @@ class Predictor:
     """An exported file, loaded: `predict` takes what the model was trained on.
 
     Pictures: a path, bytes, a binary file, PIL or an array. Texts: a str, bytes or a `Path`.
-    Both: a row of a frame with the cell `file`, `name`, `image`, ... or `text`.
+    Series: an array or a list (t,) or (channels, t), or a CSV file as path, bytes or file. The
+    first two: also a row of a frame with the cell `file`, `name`, `image`, ... or `text`.
 
     `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
     and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used

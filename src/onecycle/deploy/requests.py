@@ -1,4 +1,4 @@
-"""From a request to pictures or texts, within limits of bytes, seconds and pixels."""
+"""From a request to pictures, texts or series, within limits of bytes, seconds and pixels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from onecycle.core.errors import ImageError
+from onecycle.core.errors import DataError, ImageError
 from onecycle.spec.pixels import open_pixels, open_size
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Limits:
     body_bytes: int = 10_000_000
     body_seconds: float = 20.0
     pixels: int = 40_000_000
-    pictures: int = 16  # or texts
+    pictures: int = 16  # or texts, or series
     characters: int = 100_000
     waiting: int = 64
     held_bytes: int = 200_000_000  # of all bodies that are being read or answered
@@ -123,15 +125,10 @@ async def files_of(request: Request, limits: Limits, take: Callable[[int], None]
 
 async def texts_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[str]:
     """The texts of a JSON body, {"text": "..."} or {"texts": [...]}; any other body is one text."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await body_of(request, limits, take)
-    if kind != "application/json":
+    body, told = await _json_of(request, limits, take)
+    if told is None:
         return _short([body.decode("utf-8", "replace")] if body else [], limits)
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"the body is no JSON ({error})") from None
-    keys = set(told) if isinstance(told, dict) else set()
+    keys = set(told)
     found = told["texts"] if keys == {"texts"} else [told["text"]] if keys == {"text"} else None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise HTTPException(422, 'JSON is {"text": "..."} or {"texts": ["...", "..."]}')
@@ -140,11 +137,55 @@ async def texts_of(request: Request, limits: Limits, take: Callable[[int], None]
     return _short(found, limits)
 
 
+async def series_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[Any]:
+    """The series of a JSON body, {"series": [...]}; any other body is a CSV file.
+
+    The list holds numbers (null is a gap), or a list of them for each channel, or several series
+    of channels.
+    """
+    body, told = await _json_of(request, limits, take)
+    if told is None:
+        return [body] if body else []
+    found = told.get("series", [])
+    if not isinstance(found, list):
+        raise HTTPException(422, 'JSON is {"series": [1.5, 2, null, ...]}')
+    if not (found and isinstance(found[0], list) and found[0] and isinstance(found[0][0], list)):
+        return [found] if found else []
+    if len(found) > limits.pictures:
+        raise HTTPException(400, f"more than {limits.pictures} series in one request")
+    if not all(isinstance(one, list) for one in found):  # a str would be read as a path
+        raise HTTPException(422, "some of the series are no lists")
+    return found
+
+
+async def _json_of(
+    request: Request, limits: Limits, take: Callable[[int], None]
+) -> tuple[bytes, Json | None]:
+    """The body, and the JSON object in it where the request says that it is one."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await body_of(request, limits, take)
+    if kind != "application/json":
+        return body, None
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is no JSON ({error})") from None
+    return body, told if isinstance(told, dict) else {}
+
+
 def _short(texts: list[str], limits: Limits) -> list[str]:
     """The same texts; 413 where one is too long to be read in seconds."""
     if any(len(text) > limits.characters for text in texts):
         raise HTTPException(413, f"a text has more than {limits.characters:,} characters")
     return texts
+
+
+def curve(given: Any, feed: Any) -> np.ndarray:
+    """What a request holds as float32 (channels, t); 422 for what is no series."""
+    try:
+        return feed.read(given)
+    except DataError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 def picture(data: bytes, limits: Limits) -> np.ndarray:
@@ -183,6 +224,3 @@ def number(value: str | None, name: str) -> float | None:
     if not 0 <= found <= 1:
         raise HTTPException(400, f"{name} is a number from 0 to 1, not {value[:40]!r}")
     return found
-
-
-Json = dict[str, Any]

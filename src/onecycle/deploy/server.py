@@ -1,4 +1,4 @@
-"""The server: the page, and answers to uploaded pictures, for one exported file."""
+"""The server: the page, and answers to pictures, texts or series, for one exported file."""
 
 from __future__ import annotations
 
@@ -31,16 +31,23 @@ from onecycle.deploy.requests import (
     Json,
     Limits,
     Room,
+    curve,
     files_of,
     headers_of,
     number,
     picture,
+    series_of,
     texts_of,
 )
 from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_ASKED: dict[str, Any] = {  # by the name of the graph's input
+    "image": ("picture", files_of),
+    "ids": ("text", texts_of),
+    "series": ("series", series_of),
+}
 
 
 def from_environment() -> Starlette:
@@ -61,7 +68,7 @@ class Service:
 
         self.model, self.limits = model, limits
         self.predictor = Predictor(model)
-        self.reads = self.predictor.feed.name == "ids"  # texts, not pictures
+        self.what, self.asked = _ASKED[self.predictor.feed.name]
         self.batcher = Batcher(self._run, room=limits.waiting)
         self.room = Room(limits.held_bytes)
         self.registry = CollectorRegistry()
@@ -120,10 +127,11 @@ class Service:
 
     def _read(self, asked: tuple[Any, float | None]) -> tuple[Any, float | None]:
         source, thresh = asked
-        if self.reads:
-            return self.predictor.feed.read(source), thresh
         try:
-            return picture(source, self.limits), thresh
+            if self.what == "picture":
+                return picture(source, self.limits), thresh
+            feed = self.predictor.feed
+            return curve(source, feed) if self.what == "series" else feed.read(source), thresh
         except HTTPException as error:
             return error, thresh
 
@@ -133,10 +141,9 @@ class Service:
         if thresh is not None and self.predictor.thresh is None:
             raise HTTPException(400, "this model decides by no threshold")
         with self.room.share() as take:
-            given = await (texts_of if self.reads else files_of)(request, self.limits, take)
+            given = await self.asked(request, self.limits, take)
             if not given:
-                what = "text" if self.reads else "picture"
-                raise HTTPException(400, f"there is no {what} in the request")
+                raise HTTPException(400, f"there is no {self.what} in the request")
             found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
@@ -150,7 +157,7 @@ class Service:
         return JSONResponse({"predictions": [self._told(f) for f in found]})
 
     async def analyze(self, request: Request) -> Response:
-        """The course's starter app: one picture in the field `file`, or a text; one word back."""
+        """The course's starter app: one picture in the field `file`, a text or a series."""
         return JSONResponse({"result": str((await self._ask(request))[0])})
 
     def _told(self, found: Prediction) -> Json:

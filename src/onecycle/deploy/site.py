@@ -14,7 +14,7 @@ from onecycle.deploy.format import read
 from onecycle.deploy.theme import check_theme
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-KINDS = ("image", "text")
+KINDS = ("image", "text", "series")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -58,7 +58,7 @@ def write_site(
     data, about = read(model)
     smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
     if about["task"]["input"]["kind"] not in KINDS:
-        raise ModelError(f"the page takes {' and '.join(KINDS)}; this model takes something else")
+        raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
     runtime, out = runtime_folder(), Path(out)
     _make_room(out)
     for name in ORT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 from warnings import warn
 
@@ -61,6 +62,10 @@ def build_cnn(
     the path of a file. `learner_options` are Learner's: metrics, wd, loss_func, callbacks, ...
     """
     size = getattr(data.task.input, "size", None)
+    planes = getattr(data.task.input, "planes", 3)
+    if planes != 3 and not isinstance(base_arch, nn.Module):
+        found = find(base_arch)
+        base_arch = replace(found, options={**found.options, "in_chans": planes})
     model = create_cnn_model(
         base_arch,
         data.c,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,18 +48,23 @@ def image_examples(learner: Learner, precision: str) -> Examples:
     """Three items and noise of three sizes; for int8 training batches and the validation figure."""
     luck = np.random.default_rng(0)
     noise = [luck.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
-    size = getattr(learner.task.input, "size", None) or (64, 64)
-    prepared = [torch.zeros(1, 3, *size)]
     raw = noise
     if learner.data.valid_dl is not None:
         side = learner.data.ordered(DatasetType.Valid).dataset
         raw = [*noise, *(_pixels(side.x.items[i]) for i in range(min(3, len(side))))]
+    return pictured(learner, precision, raw, image_prelude(learner.task.input))  # type: ignore[arg-type]
+
+
+def pictured(learner: Learner, precision: str, raw: Sequence[np.ndarray], prelude: Any) -> Examples:
+    """Raw items of any kind, and what the network itself takes: pictures."""
+    given: Any = learner.task.input
+    size = getattr(given, "size", None) or (64, 64)
+    prepared = [torch.zeros(1, getattr(given, "planes", 3), *size)]
     if precision == "int8":
         if learner.data.valid_dl is None:
             raise UsageError("int8 needs the data: export it from the learner that was trained")
         batches = learner.data.ordered(DatasetType.Train)
         prepared = [x.cpu() for x, _ in islice(_closing(batches), _CALIBRATE)]
-    prelude = image_prelude(learner.task.input)  # type: ignore[arg-type]
     score = None if learner.data.valid_dl is None else lambda run: figure(learner, run)
     return Examples(raw, prepared, score, prelude)
 

@@ -51,10 +51,10 @@ def gramian(
     x = aggregate(x, size)
     cos = to_unit(x) if rescale else x.clamp(-1, 1)
     sin = (1 - cos * cos).clamp(min=0).sqrt()
-    if difference:
-        product = sin[..., :, None] * cos[..., None, :]
-        return product - product.transpose(-1, -2)
-    return cos[..., :, None] * cos[..., None, :] - sin[..., :, None] * sin[..., None, :]
+    first, second = (sin, cos) if difference else (cos, sin)
+    field = first[..., :, None] * cos[..., None, :]
+    # in place: these fields are limited by the memory that is written
+    return field.addcmul_(second[..., :, None], sin[..., None, :], value=-1)
 
 
 def gasf(x: Tensor, size: int | None = None, rescale: bool = True) -> Tensor:
@@ -114,6 +114,6 @@ def recurrence(
             f"a series of {x.shape[-1]} steps has no states of {dimension} values, {delay} apart"
         )
     parts = [x[..., k * delay : k * delay + count] for k in range(dimension)]
-    squares = [(p[..., :, None] - p[..., None, :]) ** 2 for p in parts]
-    far = torch.stack(squares).sum(0).sqrt()
+    apart = [part[..., :, None] - part[..., None, :] for part in parts]
+    far = apart[0].abs_() if dimension == 1 else torch.stack(apart).square_().sum(0).sqrt_()
     return far if threshold is None else (far <= threshold).to(x.dtype)

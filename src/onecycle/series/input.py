@@ -14,6 +14,7 @@ from onecycle.core.errors import DataError, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
+from onecycle.spec.curves import as_series, series_of
 from onecycle.spec.series import SeriesSpec
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -23,7 +24,7 @@ _REACH = 3.0  # standard deviations that lie on [-1, 1]
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One series (channels, t) float32, and the picture (3, h, w) made of it, in [-1, 1]."""
+    """One series (channels, t) float32, and the picture (planes, h, w) made of it, in [-1, 1]."""
 
     data: np.ndarray | None
     picture: Tensor
@@ -34,6 +35,8 @@ class Series:
 
         ax = axes(ax)
         pixels = ((self.picture + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
+        if pixels.shape[2] > 3:  # side by side, in grey
+            pixels = np.concatenate([pixels[..., [i] * 3] for i in range(pixels.shape[2])], 1)
         if self.data is None:
             return picture(pixels, ax)
         ax.axis("off")
@@ -62,15 +65,20 @@ class SeriesInput(SeriesSpec):
     shows_samples: ClassVar[bool] = True
 
     def read(self, source: Any) -> Sample:
-        return Sample(self.stretched(as_series(source)), np.zeros((), np.float32))
+        return Sample(self.stretched(series_of(source, self.channels)), np.zeros((), np.float32))
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
-        """(channels, t) on `length` steps, straight lines between the values."""
+        """(channels, t) on `length` steps, straight lines between the values.
+
+        The same operations as in an exported graph: quantiles of equal values hang on the last bit.
+        """
         if self.length is None or x.shape[1] == self.length:
             return x
-        places = np.linspace(0, x.shape[1] - 1, self.length)
-        known = np.arange(x.shape[1])
-        return np.stack([np.interp(places, known, row) for row in x]).astype(np.float32)
+        last, parts = x.shape[1] - 1, max(self.length - 1, 1)
+        low, rest = np.divmod(np.arange(self.length) * last, parts)
+        share = rest.astype(np.float32) / np.float32(parts)
+        before, after = x[:, low], x[:, np.minimum(low + 1, last)]
+        return (before + (after - before) * share).astype(np.float32)
 
     def fit(self, sources: Sequence[Any]) -> Self:
         """The longest length, the number of channels and the statistics of the training set."""
@@ -135,11 +143,16 @@ class SeriesInput(SeriesSpec):
         return x, torch.from_numpy(np.stack([sample.y for sample in samples]))
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Series (n, channels, t) as pictures (n, 3, h, w) in [-1, 1]."""
-        planes = [self._plane(self.scaled(x), name) for name in self.encodings]
-        if len(planes) < 3:
-            planes = [*planes, *planes, *planes][:3] if len(planes) == 1 else self._between(planes)
-        return self._side_by_side(torch.stack(planes, 2))
+        """Series (n, channels, length) as pictures (n, planes, h, w) in [-1, 1]."""
+        fields = torch.stack([self._field(x, name) for name in self.encodings], 2)
+        if self.layout == "planes":
+            fields = fields.flatten(1, 2)[:, None]
+        count = fields.shape[2]
+        if count == 1:
+            fields = fields.expand(-1, -1, 3, -1, -1)
+        elif count == 2:
+            fields = torch.cat([fields, fields.mean(2, keepdim=True)], 2)
+        return self._side_by_side(fields)
 
     def scaled(self, x: Tensor) -> Tensor:
         """By the statistics of each series or of the training set."""
@@ -156,28 +169,25 @@ class SeriesInput(SeriesSpec):
             return (x - first) / second.clamp(min=1e-8)
         return 2 * (x - first) / (second - first).clamp(min=1e-8) - 1
 
-    def _plane(self, x: Tensor, name: str) -> Tensor:
-        if name == "mtf":
+    def _field(self, x: Tensor, name: str) -> Tensor:
+        if name == "mtf":  # ranks alone count: unscaled, so that rounding moves nothing
             return 2 * mtf(x, self.pixels, self.bins) - 1
+        x = self.scaled(x)
         if name == "recurrence":
             far = recurrence(aggregate(x, self.pixels))
             return 1 - 2 * far / far.amax((-1, -2), keepdim=True).clamp(min=1e-8)
         encode = gasf if name == "gasf" else gadf
         own = self.by == "series" and self.scale == "minmax"
-        return encode(x if own or self.scale == "minmax" else x / _REACH, self.pixels, own)
-
-    @staticmethod
-    def _between(planes: list[Tensor]) -> list[Tensor]:
-        return [*planes, (planes[0] + planes[1]) / 2]
+        return encode(x if self.scale == "minmax" else x / _REACH, self.pixels, own)
 
     def _side_by_side(self, x: Tensor) -> Tensor:
-        """(n, channels, 3, p, p) to (n, 3, rows p, columns p); places left over are 0."""
+        """(n, places, planes, p, p) to (n, planes, rows p, columns p); places left over are 0."""
         rows, columns = self.grid
         empty = rows * columns - x.shape[1]
         if empty:
             x = torch.cat([x, torch.zeros_like(x[:, :1]).repeat(1, empty, 1, 1, 1)], 1)
         tiles = x.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5)
-        return tiles.reshape(-1, 3, rows * self.pixels, columns * self.pixels)
+        return tiles.reshape(-1, self.planes, rows * self.pixels, columns * self.pixels)
 
     def as_item(self, x: Any) -> Series:
         if isinstance(x, Tensor):
@@ -187,29 +197,11 @@ class SeriesInput(SeriesSpec):
     def loader(self, dataset: Any, **options: Any) -> Loader:
         return Loader(dataset, **options)
 
+    def export_examples(self, learner: Any, precision: str) -> Any:
+        """What `deploy.export` needs to write a network of series."""
+        from onecycle.series.exporting import examples
 
-def as_series(source: Any, where: Any = None) -> np.ndarray:
-    """Numbers (t,) or (channels, t) as float32; gaps (NaN) are filled by straight lines.
-
-    Raises DataError for a channel without any number, for infinite values and other shapes.
-    """
-    name = "the series" if where is None else f"series {where}"
-    try:
-        x = np.atleast_2d(np.asarray(source, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} holds something that is no number: {error}") from error
-    if x.ndim != 2 or x.shape[1] < 2:
-        raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
-    if np.isinf(x).any():
-        raise DataError(f"{name} holds infinite values")
-    gaps = np.isnan(x)
-    if gaps.all(1).any():
-        raise DataError(f"{name}: channel {int(gaps.all(1).argmax())} holds no number at all")
-    if not gaps.any():
-        return x
-    step = np.arange(x.shape[1])
-    filled = [np.interp(step, step[~g], row[~g]) for row, g in zip(x, gaps, strict=True)]
-    return np.stack(filled).astype(np.float32)
+        return examples(learner, precision)
 
 
 def _same_channels(series: Sequence[np.ndarray]) -> None:

@@ -11,13 +11,15 @@ from onecycle.spec.plain import Plain
 
 ENCODINGS = ("gasf", "gadf", "mtf", "recurrence")
 SCALES = ("minmax", "zscore")
+LAYOUTS = ("grid", "planes")
 
 
 @dataclass(frozen=True)
 class SeriesSpec(Plain):
-    """A series (channels, length) becomes a picture (3, h, w) in [-1, 1].
+    """A series (channels, length) becomes a picture (planes, h, w) in [-1, 1].
 
-    Each encoding is a plane; the channels lie side by side, `pixels` wide and high each. `by` says
+    With the layout "grid" each encoding is a plane, and the channels lie side by side, `pixels`
+    wide and high each; with "planes" each encoding of each channel is a plane of its own. `by` says
     whether a series is scaled by itself or by the `low`, `high`, `mean` and `std` that the channels
     of the training set have. Series of other lengths are stretched to `length`.
     """
@@ -33,6 +35,7 @@ class SeriesSpec(Plain):
     high: tuple[float, ...] = ()
     centre: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
+    layout: str = "grid"
     kind: ClassVar[str] = "series"
 
     def __post_init__(self) -> None:
@@ -44,12 +47,21 @@ class SeriesSpec(Plain):
                 f'scale is "minmax" or "zscore", by is "series" or "train": '
                 f"{self.scale!r}, {self.by!r}"
             )
+        if self.layout not in LAYOUTS:
+            raise UsageError(f'layout is "grid" or "planes", not {self.layout!r}')
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of channels in the picture."""
-        columns = ceil(sqrt(self.channels))
-        return ceil(self.channels / columns), columns
+        side_by_side = self.channels if self.layout == "grid" else 1
+        columns = ceil(sqrt(side_by_side))
+        return ceil(side_by_side / columns), columns
+
+    @property
+    def planes(self) -> int:
+        """Planes of the picture: at least the three that networks expect."""
+        each = self.channels if self.layout == "planes" else 1
+        return max(3, each * len(self.encodings))
 
     @property
     def size(self) -> tuple[int, int]:
