@@ -87,7 +87,7 @@ class SeriesInput(SeriesSpec):
             spread=tuple(whole.std(1).tolist()),
         )
 
-    def check(self, sources: Sequence[Any]) -> None:
+    def check(self, sources: Iterable[Any]) -> None:
         if self.length is not None and self.pixels > self.length:
             raise UsageError(
                 f"series of {self.length} steps make pictures of at most {self.length} pixels, "

@@ -24,7 +24,7 @@ from onecycle.models.awd_lstm import (
     TextClassifier,
     dropouts,
 )
-from onecycle.spec.words import BOS, UNK, detokenize, tokenize
+from onecycle.spec.words import BOS
 from onecycle.text.pretrained import Encoder, find_encoder, read_encoder, write_encoder
 
 _LEAST_KNOWN = 0.1  # of a vocabulary
@@ -101,11 +101,10 @@ class LanguageLearner(TextLearner):
             raise UsageError(f"the temperature is above 0, not {temperature}")
         luck = torch.Generator()
         luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
-        given = self.task.input
-        tokens = tokenize(text)
-        ids = given.numericalize(tokens)  # type: ignore[attr-defined]
+        given: Any = self.task.input
+        ids = given.ids(text).tolist()
         x = torch.as_tensor(ids)[None].to(self.data.device)
-        forbidden = [given.numbers[UNK]] if no_unk else []  # type: ignore[attr-defined]
+        forbidden = [given.unknown] if no_unk else []
         forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
@@ -117,13 +116,13 @@ class LanguageLearner(TextLearner):
                 logits[forbidden] = -torch.inf
                 shares = _limited((logits / temperature).softmax(0), top_k, min_p)
                 drawn = int(torch.multinomial(shares, 1, generator=luck))
-                tokens.append(self.vocab[drawn])
+                ids.append(drawn)
                 x = torch.tensor([[drawn]], device=self.data.device)
         finally:
             self.model.reset()  # type: ignore[operator]
             for module, training in modes:
                 module.training = training
-        return detokenize(tokens)
+        return given.readable(ids)
 
 
 def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from onecycle.core.errors import TableError, listing
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
@@ -16,7 +18,8 @@ from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.labels import SplitItems
 from onecycle.data.task import Task
 from onecycle.spec.targets import is_blank
-from onecycle.text.input import TextInput
+from onecycle.text.corpus import Corpus, StoredTexts, Texts
+from onecycle.text.input import TextInput, as_texts
 from onecycle.text.targets import NextToken
 
 
@@ -27,7 +30,13 @@ class TextList(ItemList):
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
-        return cls(tuple(items), Path(path), TextInput(), **more)
+        sources = items if isinstance(items, StoredTexts) else tuple(items)
+        return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
+
+    def take(self, positions: Iterable[int]) -> Self:
+        index = np.asarray(list(positions), np.int64)
+        rows = None if self.inner_df is None else self.inner_df.iloc[index]
+        return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
 
     @classmethod
     def from_df(
