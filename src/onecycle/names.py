@@ -150,6 +150,7 @@ _TEXT = {
     "TextLMDataBunch": "onecycle.text.lists",
     "TextList": "onecycle.text.lists",
     "language_model_learner": "onecycle.text.learner",
+    "load_data": "onecycle.text.saved",
     "text_classifier_learner": "onecycle.text.learner",
 }
 

@@ -5,13 +5,16 @@ What is large lies in files: texts in `StoredTexts`, numbers in a memory-mapped 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -35,7 +38,9 @@ class StoredTexts(Sequence[str]):
     `ends` int64 are their ends in bytes, counted from `start`.
     """
 
-    def __init__(self, file: str | Path, ends: np.ndarray, start: int = 0, held: Any = None):
+    def __init__(
+        self, file: str | Path, ends: np.ndarray, start: int = 0, held: Any = None
+    ) -> None:
         self.file, self.ends, self.start, self.held = file, ends, start, held
 
     def __len__(self) -> int:
@@ -55,22 +60,38 @@ class StoredTexts(Sequence[str]):
             return file.read(int(self.ends[index]) - begin).decode("utf-8", "replace")
 
 
+class Scratch:
+    """A temporary file that goes away with this object."""
+
+    def __init__(self) -> None:
+        handle, name = tempfile.mkstemp(prefix="onecycle-")
+        os.close(handle)
+        self.path = Path(name)
+        weakref.finalize(self, _forget, self.path)
+
+
+def _forget(path: Path) -> None:
+    with suppress(OSError):  # Windows keeps a file that is still mapped
+        path.unlink()
+
+
 class TextWriter:
     """Adds texts to a temporary file that goes away with the `StoredTexts` made of it."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="onecycle-texts-")
-        self.path, self.lengths = Path(self.folder.name) / "texts", list[int]()
+        self.scratch, self.lengths = Scratch(), list[int]()
 
     def add(self, texts: Iterable[str]) -> None:
         """Write texts behind those that are there."""
-        with self.path.open("ab") as file:
+        with self.scratch.path.open("ab") as file:
             for text in texts:
                 self.lengths.append(file.write(text.encode("utf-8", "replace")))
 
     def stored(self) -> StoredTexts:
         """The texts written."""
-        return StoredTexts(self.path, np.cumsum(self.lengths, dtype=np.int64), 0, self.folder)
+        return StoredTexts(
+            self.scratch.path, np.cumsum(self.lengths, dtype=np.int64), 0, self.scratch
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +116,17 @@ class Tokens:
 class Corpus:
     """Sources (texts or paths of files), and their tokens once somebody needs them."""
 
-    def __init__(self, sources: Sequence[Any], tokens: Tokens | None = None) -> None:
+    def __init__(
+        self, sources: Sequence[Any], tokens: Tokens | None = None, tokenizer: str = ""
+    ) -> None:
         self.sources = sources
-        self._tokens = {} if tokens is None else {"": tokens}
+        self._tokens = {} if tokens is None else {tokenizer: tokens}
 
     def tokens(self, tokenizer: str = "") -> Tokens:
         """Words by our rules, or subwords of a `tokenizer` in JSON."""
         if tokenizer not in self._tokens:
             texts = map(text_of, self.sources)
+            found: Iterable[Counted]
             if tokenizer:
                 found = (counted_pieces(tokenizer, piece) for piece in pieces(texts))
             else:
@@ -114,12 +138,12 @@ class Corpus:
 class Texts(Sequence[Any]):
     """Some texts of a corpus: the items of a TextList."""
 
-    def __init__(self, corpus: Corpus, index: np.ndarray | None = None) -> None:
+    def __init__(self, corpus: Corpus, rows: np.ndarray | None = None) -> None:
         self.corpus = corpus
-        self.index = np.arange(len(corpus.sources)) if index is None else index
+        self.rows = np.arange(len(corpus.sources)) if rows is None else rows
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, i: int) -> Any: ...
@@ -127,19 +151,19 @@ class Texts(Sequence[Any]):
     def __getitem__(self, i: slice) -> Self: ...
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
-            return type(self)(self.corpus, self.index[i])
-        return self.corpus.sources[int(self.index[i])]
+            return type(self)(self.corpus, self.rows[i])
+        return self.corpus.sources[int(self.rows[i])]
 
     def take(self, positions: Any) -> Self:
         """Those at `positions`, of the same corpus."""
-        return type(self)(self.corpus, self.index[np.asarray(positions, np.int64)])
+        return type(self)(self.corpus, self.rows[np.asarray(positions, np.int64)])
 
     def counts(self, tokenizer: str = "") -> dict[str, int]:
         """How often each token occurs in these texts."""
         tokens = self.corpus.tokens(tokenizer)
         total = np.zeros(len(tokens.words), np.int64)
         for start in range(0, len(self), 1000):
-            part = np.concatenate([tokens.of(i) for i in self.index[start : start + 1000]])
+            part = np.concatenate([tokens.of(i) for i in self.rows[start : start + 1000]])
             total += np.bincount(part, minlength=len(total))
         return {word: int(n) for word, n in zip(tokens.words, total, strict=True) if n}
 
@@ -200,40 +224,40 @@ def gathered(found: Iterable[Counted]) -> Tokens:
     """Pieces as one: numbers of all distinct tokens, in memory or, when large, in a file."""
     numbers: dict[str, int] = {}
     lengths, parts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-    file = None
+    scratch = None
     for n, piece in enumerate(found):
         own = [numbers.setdefault(word, len(numbers)) for word in piece.words]
         lengths.append(piece.lengths)
         parts.append(np.array(own, np.int32)[piece.ids])
         if n >= _ALONE:
-            file = file or tempfile.NamedTemporaryFile(prefix="onecycle-tokens-")  # noqa: SIM115
-            for part in parts:
-                file.write(part.data)
+            scratch = scratch or Scratch()
+            with scratch.path.open("ab") as file:
+                for part in parts:
+                    file.write(part.data)
             parts = []
     ends = np.cumsum(np.concatenate(lengths))
-    if file is None:
+    if scratch is None:
         return Tokens(tuple(numbers), np.concatenate(parts), ends)
-    file.flush()
-    flat = np.memmap(file, np.int32, "r", shape=(int(ends[-1]),))  # type: ignore[call-overload]
-    return Tokens(tuple(numbers), flat, ends, file)
+    flat = np.memmap(scratch.path, np.int32, "r", shape=(int(ends[-1]),))
+    return Tokens(tuple(numbers), flat, ends, scratch)
 
 
 class Numbered:
     """Texts as ids of a vocabulary; `order` is that of their first tokens or, `backwards`, last."""
 
     def __init__(self, texts: Texts, spec: Any) -> None:
-        self.index, self.tokens = texts.index, texts.corpus.tokens(spec.tokenizer)
+        self.rows, self.tokens = texts.rows, texts.corpus.tokens(spec.tokenizer)
         look, unknown = spec.numbers.get, spec.unknown
         self.map = np.array([look(word, unknown) for word in self.tokens.words], np.int64)
         self.step = -1 if spec.backwards else 1
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.rows)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        return self.map[self.tokens.of(int(self.index[i]))][:: self.step].copy()
+        return self.map[self.tokens.of(int(self.rows[i]))][:: self.step].copy()
 
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each text."""
-        return self.tokens.lengths[self.index]
+        return self.tokens.lengths[self.rows]

@@ -140,6 +140,12 @@ class TextInput(TextSpec):
             columns["label"] = [str(target.answer(np.asarray(label))) for label in y]
         return Table(columns)
 
+    def save_data(self, data: Any, file: Any) -> Any:
+        """Write the data for `load_data`."""
+        from onecycle.text.saved import save_data
+
+        return save_data(data, file)
+
     def export_examples(self, learner: Any, precision: str) -> Any:
         """What an export of a classifier is made of and checked with."""
         from onecycle.text.exporting import examples
@@ -157,4 +163,6 @@ def as_texts(sources: Sequence[Any]) -> Texts:
     """The items of a TextList as they are; others as texts of their own."""
     if isinstance(sources, Texts):
         return sources
-    return Texts(Corpus([source.text if isinstance(source, Text) else source for source in sources]))
+    return Texts(
+        Corpus([source.text if isinstance(source, Text) else source for source in sources])
+    )

@@ -25,7 +25,13 @@ from onecycle.models.awd_lstm import (
     dropouts,
 )
 from onecycle.spec.words import BOS
-from onecycle.text.pretrained import Encoder, find_encoder, read_encoder, write_encoder
+from onecycle.text.pretrained import (
+    Encoder,
+    find_encoder,
+    read_encoder,
+    reading_of,
+    write_encoder,
+)
 
 _LEAST_KNOWN = 0.1  # of a vocabulary
 
@@ -38,10 +44,28 @@ class TextLearner(Learner):
         """The vocabulary of the data."""
         return self.task.input.vocab  # type: ignore[attr-defined]
 
+    @property
+    def data(self) -> DataBunch:
+        """The data; another DataBunch must number its texts as this one does."""
+        return self._data
+
+    @data.setter
+    def data(self, other: DataBunch) -> None:
+        ours, theirs = self.task.input.to_json(), other.task.input.to_json()
+        differ = [k for k in ours if ours[k] != theirs.get(k)]
+        if differ:
+            raise UsageError(
+                f"the other data's texts have another {differ[0]} than this model was made for, so "
+                "that their numbers would mean other tokens: make the data with vocab=learn.vocab "
+                "and the same tokenizer and direction"
+            )
+        Learner.data.fset(self, other)  # type: ignore[attr-defined]
+
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
         bias = getattr(self.model, "bias", None)
-        return write_encoder(self._encoder_path(name), self.model.encoder, self.vocab, bias)  # type: ignore[arg-type]
+        path, reading = self._encoder_path(name), reading_of(self.task.input)
+        return write_encoder(path, self.model.encoder, self.vocab, bias, reading=reading)  # type: ignore[arg-type]
 
     def load_encoder(self, name: str | Path) -> Self:
         """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
@@ -54,6 +78,12 @@ class TextLearner(Learner):
 
     def use_encoder(self, given: Encoder, origin: str) -> Self:
         """As `load_encoder`, from an encoder in memory."""
+        reading = reading_of(self.task.input)
+        if given.reading != reading:
+            raise CheckpointError(
+                f"{origin} reads texts otherwise ({given.reading}) than this data does ({reading}): "
+                "make the data with the tokenizer= and backwards= that the encoder was trained with"
+            )
         known = given.known(self.vocab)
         if known < _LEAST_KNOWN:
             raise CheckpointError(
@@ -151,7 +181,7 @@ def language_model_learner(
     all dropouts. `pretrained` is False, "small" (comes with the package), True (the published
     WT103 model, downloaded) or the path of an encoder that `save_encoder` wrote.
     """
-    given = find_encoder(pretrained) if pretrained else None
+    given = _pretrained(data, pretrained)
     sizes = _sizes(LM_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
@@ -181,7 +211,7 @@ def text_classifier_learner(
     `pretrained` is as for `language_model_learner`.
     `ps` are the dropouts of the head's layers but the first, which is output_p * drop_mult.
     """
-    given = find_encoder(pretrained) if pretrained else None
+    given = _pretrained(data, pretrained)
     sizes = _sizes(CLASSIFIER_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
@@ -190,6 +220,11 @@ def text_classifier_learner(
     if given is not None:
         learner.use_encoder(given, f"pretrained={pretrained!r}")
     return learner
+
+
+def _pretrained(data: DataBunch, pretrained: bool | str) -> Encoder | None:
+    backwards: bool = data.task.input.backwards  # type: ignore[attr-defined]
+    return find_encoder(pretrained, backwards) if pretrained else None
 
 
 def _sizes(
