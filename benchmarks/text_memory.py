@@ -68,13 +68,18 @@ def main():
     parser.add_argument("--reviews", type=int, default=1_000_000)
     parser.add_argument("--tokens", type=int, default=230)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--write", type=Path, help="only write this file")
     parser.add_argument("--measure", type=Path, help="only measure, on this file")
     args = parser.parse_args()
     if args.measure:
         return measure(args.measure)
+    if args.write:
+        return write(args.write, args.reviews, args.tokens)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "texts.csv"
-        write(path, args.reviews, args.tokens)
+        sizes = ["--reviews", str(args.reviews), "--tokens", str(args.tokens)]
+        # a process of its own: the largest resident set of a parent counts for its children
+        subprocess.run([sys.executable, __file__, "--write", path, *sizes], check=True)
         command = [sys.executable, __file__, "--measure", path]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout)

@@ -60,6 +60,11 @@ def write_site(
         raise UsageError(f"the theme names {sorted(unknown)}, which are no classes of the model")
     if about["task"]["input"]["kind"] not in KINDS:
         raise ModelError(f"the page takes {' and '.join(KINDS)}; this model takes something else")
+    if about["task"]["input"].get("tokenizer"):
+        raise ModelError(
+            "the page splits texts into words only, and this model reads subwords: serve it with "
+            "`onecycle serve`, or train it on words"
+        )
     runtime, out = runtime_folder(), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")

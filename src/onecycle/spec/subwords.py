@@ -58,8 +58,8 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
         trainer = t.trainers.BpeTrainer(initial_alphabet=letters, **common)
     else:
         raise UsageError(f'the model is "unigram" or "bpe", not {model!r}')
-    made.normalizer = t.normalizers.NFKC()
-    made.train_from_iterable((whole(text) for text in texts), trainer)
+    made.normalizer = t.normalizers.NFC()
+    made.train_from_iterator((whole(text) for text in texts), trainer)
     begin = [(BOS, made.token_to_id(BOS))]
     made.post_processor = t.processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
     made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
@@ -74,7 +74,7 @@ def whole(text: str) -> str:
 def pieces_of(told: str) -> tuple[str, ...]:
     """The tokens in the order of their numbers."""
     made = tokenizer_of(told)
-    return tuple(made.id_to_token(i) or "" for i in range(made.get_vocab_size()))
+    return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
 
 
 def padding_of(told: str) -> int:

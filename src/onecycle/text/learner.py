@@ -63,6 +63,8 @@ class TextLearner(Learner):
 
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
+        if not hasattr(self.model, "encoder"):
+            raise UsageError("an AWD-LSTM's encoder can be kept; keep this model with learn.save()")
         bias = getattr(self.model, "bias", None)
         path, reading = self._encoder_path(name), reading_of(self.task.input)
         return write_encoder(path, self.model.encoder, self.vocab, bias, reading=reading)  # type: ignore[arg-type]
@@ -81,8 +83,8 @@ class TextLearner(Learner):
         reading = reading_of(self.task.input)
         if given.reading != reading:
             raise CheckpointError(
-                f"{origin} reads texts otherwise ({given.reading}) than this data does ({reading}): "
-                "make the data with the tokenizer= and backwards= that the encoder was trained with"
+                f"{origin} reads texts otherwise ({given.reading}) than this data ({reading}): make "
+                "the data with the tokenizer= and backwards= that the encoder was trained with"
             )
         known = given.known(self.vocab)
         if known < _LEAST_KNOWN:
@@ -122,7 +124,7 @@ class LanguageLearner(TextLearner):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> str:
-        """`text`, gone on with for `n_words` tokens, drawn at random.
+        """`text`, gone on with for `n_words` tokens (a backward model: before it), drawn at random.
 
         Probabilities are raised to 1 / `temperature`; only the `top_k` likeliest, or those above
         `min_p`, are drawn from; with `no_unk` never the unknown token.
@@ -133,6 +135,8 @@ class LanguageLearner(TextLearner):
         luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
         given: Any = self.task.input
         ids = given.ids(text).tolist()
+        if given.backwards:  # what comes before is asked for: the text does not begin here
+            ids = ids[:-1]
         x = torch.as_tensor(ids)[None].to(self.data.device)
         forbidden = [given.unknown] if no_unk else []
         forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
@@ -196,7 +200,7 @@ def language_model_learner(
 
 def text_classifier_learner(
     data: DataBunch,
-    arch: Callable[..., AWD_LSTM] = AWD_LSTM,
+    arch: Callable[..., AWD_LSTM] | str = AWD_LSTM,
     bptt: int = 70,
     max_len: int = 1400,
     config: dict[str, Any] | None = None,
@@ -208,9 +212,17 @@ def text_classifier_learner(
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
 
+    `arch` may be the name or folder of a Hugging Face model: the texts are then numbered by that
+    model's own tokenizer, cut at `max_len` tokens or what the model takes, and its weights are
+    used (`config`, `bptt` and `pretrained` are not).
     `pretrained` is as for `language_model_learner`.
     `ps` are the dropouts of the head's layers but the first, which is output_p * drop_mult.
     """
+    if isinstance(arch, str):
+        from onecycle.text.transformers import transformer_learner
+
+        head = (CLASSIFIER_DROPOUTS["output_p"] * drop_mult, *ps)
+        return transformer_learner(data, arch, max_len, lin_ftrs, head, **learner_options)
     given = _pretrained(data, pretrained)
     sizes = _sizes(CLASSIFIER_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
