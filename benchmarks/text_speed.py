@@ -152,8 +152,8 @@ def page(found, args):
         "|---|---|---|---|---|---|",
         *(f"| {n} | {a:,.0f} | {b:,.0f} | {w} | {a / b:.2f} | {bar} |" for n, a, b, w, bar in rows),
         "",
-        f"Medians of {args.rounds} rounds in turn, {small:,} reviews on one thread and for training, "
-        f"{large:,} from frame to batches. Tokens/s: {told}.",
+        f"Medians of {args.rounds} rounds in turn, {small:,} reviews on one thread and for "
+        f"training, {large:,} from frame to batches. Tokens/s: {told}.",
         "",
         "`python benchmarks/text_speed.py TRAIN_CSV --peer PEER_PYTHON --script PEER_SCRIPT`",
     ]

@@ -169,3 +169,34 @@ def test_json_of_a_saved_file_holds_no_code(tmp_path):
     assert about["format"] == 1
     assert about["target"]["classes"] == ["neg", "pos"]
     assert torch.is_tensor(load_data(tmp_path, "d", bs=4).one_batch()[0])
+
+
+def test_texts_of_a_large_table_stay_on_disk(tmp_path, monkeypatch):
+    from onecycle.data import frames
+    from onecycle.text import lists
+
+    monkeypatch.setattr(lists, "_LARGE", 10)
+    monkeypatch.setattr(frames, "_PIECE", 4)
+    FRAME.assign(held=["no", "no", "yes"] * 9).to_csv(tmp_path / "t.csv", index=False)
+    items = TextList.from_csv(tmp_path, "t.csv", cols="text", min_freq=1)
+    assert isinstance(items.items.corpus.sources, StoredTexts)
+    assert list(items.items) == list(FRAME.text)
+    data = items.split_from_df("held").label_from_df(0).databunch(bs=4, num_workers=0)
+    assert data.classes == ["neg", "pos"]
+    assert list(data.valid_ds.items) == ["so good so good"] * 9
+    assert data.valid_ds.labels == ("pos",) * 9
+    data.save("again")
+    assert list(load_data(tmp_path, "again", bs=4).train_ds.items) == list(data.train_ds.items)
+
+
+def test_faults_of_a_large_table_are_named(tmp_path, monkeypatch):
+    from onecycle.core.errors import TableError
+    from onecycle.text import lists
+
+    monkeypatch.setattr(lists, "_LARGE", 1)
+    (tmp_path / "t.csv").write_text("text,text\na,b\n")
+    with pytest.raises(TableError, match="twice"):
+        TextList.from_csv(tmp_path, "t.csv", cols="text")
+    (tmp_path / "t.csv").write_text("label,text\na,b\nc, \n")
+    with pytest.raises(TableError, match="1 texts are blank"):
+        TextList.from_csv(tmp_path, "t.csv", cols="text")

@@ -1,4 +1,4 @@
-"""A transformer's encoder with a head for classes: any module that is called as Hugging Face's are."""
+"""A transformer's encoder with a head for classes, for modules called as Hugging Face's are."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ class TextLearner(Learner):
         reading = reading_of(self.task.input)
         if given.reading != reading:
             raise CheckpointError(
-                f"{origin} reads texts otherwise ({given.reading}) than this data ({reading}): make "
-                "the data with the tokenizer= and backwards= that the encoder was trained with"
+                f"{origin} reads texts otherwise ({given.reading}) than this data ({reading}): "
+                "make the data with the tokenizer= and backwards= that the encoder was trained with"
             )
         known = given.known(self.vocab)
         if known < _LEAST_KNOWN:
@@ -124,7 +124,7 @@ class LanguageLearner(TextLearner):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> str:
-        """`text`, gone on with for `n_words` tokens (a backward model: before it), drawn at random.
+        """`text`, gone on with for `n_words` tokens (a backward model: before it), drawn by chance.
 
         Probabilities are raised to 1 / `temperature`; only the `top_k` likeliest, or those above
         `min_p`, are drawn from; with `no_unk` never the unknown token.

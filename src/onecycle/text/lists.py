@@ -74,7 +74,7 @@ class TextList(ItemList):
     ) -> Self:
         """As `from_df`, from the file `path/csv_name`.
 
-        The texts of a large file (over 50 MB) stay on disk; the frame has the other columns then.
+        The texts of a large file (over 50 MB) stay on disk; the frame's cells are empty then.
         """
         file = Path(path) / csv_name
         if not file.is_file() or file.stat().st_size < _LARGE:
@@ -85,9 +85,10 @@ class TextList(ItemList):
         writer, rest = TextWriter(), list[Any]()
         for piece in read_pieces(file, delimiter, header):
             writer.add(_texts(piece, cols))
-            named = [piece.columns[c] if isinstance(c, int) else c for c in _listed(cols)]
-            rest.append(piece.drop(columns=named).astype("category"))
-        frame = pd.concat([piece.astype(object) for piece in rest])
+            for c in _listed(cols):
+                piece[piece.columns[c] if isinstance(c, int) else c] = ""
+            rest.append(piece)
+        frame = pd.concat(rest)
         return cls._make(writer.stored(), path, inner_df=frame).with_vocab(vocab, **options)
 
     @classmethod
@@ -104,7 +105,8 @@ class TextList(ItemList):
         texts without a sound.
         """
         if vocab is not None:
-            options["vocab"] = checked_vocab(vocab, options.get("tokenizer", ""))
+            tokenizer: str = options.get("tokenizer") or self.input.tokenizer  # type: ignore[attr-defined]
+            options["vocab"] = checked_vocab(vocab, tokenizer)
         return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
 
     def split(self, splitter: Any) -> TextSplitItems:
