@@ -39,7 +39,17 @@ def test_a_text_becomes_these_tokens(text, tokens):
     assert tokenize(text) == ["xxbos", *tokens]
 
 
-HTML = ["<br />", "&amp;", "&#x41;", "www.a.b", "a@b.c", "aaaaaa", "so so so so", "n't", "I'LL"]
+HTML = [
+    "<br />",
+    "&amp;",
+    "&#x41;",
+    "www.a.b",
+    "a@b.c",
+    "aaaaaa",
+    "so so so so",
+    "n't",
+    "Unputdownable",
+]
 ODD = ["\u0301", "\u200d", "\ufeff", "\x00", "\x1c", "\u2028", "\ud800", "\U0001f468", *"İßǅ"]
 PIECES = st.sampled_from([*SPECIAL, *HTML, *ODD])
 ANY = st.lists(st.one_of(PIECES, st.text(max_size=12)), max_size=40).map("".join)
