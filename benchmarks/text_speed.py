@@ -26,6 +26,12 @@ start = time.process_time()
 count = sum(len(document) for document in make.pipe(texts))
 print(json.dumps({"seconds": time.process_time() - start, "tokens": count}))
 """
+SPLIT = """
+import json, sys, spacy
+make = spacy.blank("en")
+for line in sys.stdin:
+    print(json.dumps([token.text for token in make(json.loads(line))]))
+"""
 
 
 def frame(path, count):
@@ -43,6 +49,34 @@ def words(path, count):
     start = process_time()
     found = sum(len(tokenize(text)) for text in texts)
     return {"seconds": process_time() - start, "tokens": found}
+
+
+def spans(text, tokens):
+    """Where each token stands in the text."""
+    found, at = set(), 0
+    for token in tokens:
+        begin = text.find(token.strip(), at) if token.strip() else -1
+        if begin >= 0:
+            at = begin + len(token.strip())
+            found.add((begin, at))
+    return found
+
+
+def agreement(args):
+    """F1 of token spans against spaCy's, in small letters, reviews without xxrep and xxwrep."""
+    from onecycle.spec.words import SPECIAL, tokenize
+
+    texts = [text.replace("<br />", "\n").lower() for text in frame(args.data, 1000).text]
+    mine = [[t for t in tokenize(text) if t not in SPECIAL[:7]] for text in texts]
+    kept = [i for i, tokens in enumerate(mine) if not {"xxrep", "xxwrep"} & set(tokens)]
+    asked = "".join(json.dumps(texts[i]) + "\n" for i in kept)
+    command = [str(args.peer), "-c", SPLIT]
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True)
+    both = ours = theirs = 0
+    for i, line in zip(kept, done.stdout.splitlines(), strict=True):
+        a, b = spans(texts[i], mine[i]), spans(texts[i], json.loads(line))
+        both, ours, theirs = both + len(a & b), ours + len(a), theirs + len(b)
+    return len(kept), 2 * both / (ours + theirs)
 
 
 def language_data(path, count):
@@ -144,6 +178,7 @@ def page(found, args):
         name: median(line["tokens"] / line["seconds"] for line in found[name])
         for name in ("words ours", "words spaCy", "whole ours")
     }
+    reviews_compared, share = agreement(args)
     told = "; ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
     lines = [
         "# Texts: onecycle against spaCy and fastai 2.8",
