@@ -18,7 +18,17 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-CASES = (("import",), ("loader", "128"), ("loader", "224"), ("train", "128"))
+CASES = (
+    ("import",),
+    ("loader", "128"),
+    ("loader", "224"),
+    ("train", "128"),
+    ("train", "128", "bf16"),  # 16-bit on our side only: the peer's has no bf16 on a CPU
+)
+TORCH = (
+    "from time import perf_counter; s = perf_counter(); import torch, torchvision; "
+    "print('{\"seconds\":', perf_counter() - s, ', \"peak_mb\": 0}')"
+)
 FIGURES = {"import": "seconds", "loader": "images_per_s", "train": "epoch_s"}
 
 
@@ -38,7 +48,7 @@ def say(**figures):
     print(json.dumps(figures | {"peak_mb": round(peak)}), flush=True)
 
 
-def ours(case, root, size):
+def ours(case, root, size, precision="fp32"):
     """The same work as the peer's script does, in onecycle."""
     start = perf_counter()
     from onecycle.vision import (
@@ -69,6 +79,8 @@ def ours(case, root, size):
             say(rep=rep, size=size, images_per_s=count / (perf_counter() - start))
         return None
     learn = cnn_learner(data, "resnet18", pretrained=False, metrics=accuracy_thresh, silent=True)
+    if precision == "bf16":
+        learn.to_bf16()
     learn.freeze()
     for stage, rate in (("frozen", 1e-2), ("unfrozen", slice(1e-5, 2e-3))):
         start = perf_counter()
@@ -101,8 +113,8 @@ def main():
     parser.add_argument("--ours", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.ours:
-        case, *size = args.ours
-        return ours(case, args.data, int(size[0]) if size else 0)
+        case, size, *precision = [*args.ours, "0"][: max(2, len(args.ours))]
+        return ours(case, args.data, int(size), *precision)
     rows = ["| case | figure | onecycle | peer | ratio |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -113,7 +125,7 @@ def main():
                 own = [sys.executable, __file__, str(root), "--ours", case, *size]
                 sides["ours"].append(figures(case, run(own)))
                 sides["peer"].append(
-                    figures(case, run([args.peer, args.script, case, str(root), *size]))
+                    figures(case, run([args.peer, args.script, case, str(root), *size[:1]]))
                 )
             for name in sides["ours"][0]:
                 a, b = (median(f[name] for f in sides[s]) for s in ("ours", "peer"))
@@ -121,6 +133,9 @@ def main():
                     f"| {case} {' '.join(size)} | {name} | {a:.2f} | {b:.2f} | {a / b:.2f} |"
                 )
                 print(rows[-1], flush=True)
+        alone = median(run([sys.executable, "-c", TORCH])[0]["seconds"] for _ in range(args.rounds))
+        rows.append(f"| import | torch and torchvision alone, seconds | {alone:.2f} | | |")
+        print(rows[-1], flush=True)
     if args.out:
         import torch
 

@@ -1,20 +1,32 @@
-"""Planet on Kaggle: fetch the competition, train, write submission.csv.
+"""Planet on Kaggle: train, write submission.csv, and a page that tags a satellite tile.
 
-python examples/planet_submission.py data        # needs Kaggle credentials
-python examples/planet_submission.py data drawn  # on drawn tiles
+python examples/planet_submission.py                      # on drawn tiles
+python examples/planet_submission.py --data data --fetch  # needs Kaggle credentials
 """
 
-import sys
+import pathlib
 from functools import partial
 
-from onecycle import Path
+import typer
+
 from onecycle.data.kaggle import fetch_competition
 from onecycle.vision import *
 
 NAME = "planet-understanding-the-amazon-from-space"
 
 
-def main(path: Path, arch=models.small, pretrained="small", epochs=4, size=128) -> Path:
+def main(
+    data: pathlib.Path | None = None,
+    out: pathlib.Path = Path("planet"),
+    quick: bool = False,
+    fetch: bool = False,
+) -> Path:
+    """Train in two stages; write out/submission.csv and out/site."""
+    n, size, epochs = (40, 32, 1) if quick else (1000, 128, 4)
+    if data is None:
+        path = planet_sample(out / "data", n, n_test=n // 5, size=size)
+    else:
+        path = Path(fetch_competition(NAME, data) if fetch else data)
     src = (
         ImageList.from_csv(path, "train_v2.csv", folder="train-jpg", suffix=".jpg")
         .split_by_rand_pct(0.2, seed=42)
@@ -22,25 +34,23 @@ def main(path: Path, arch=models.small, pretrained="small", epochs=4, size=128) 
         .add_test(ImageList.from_folder(path / "test-jpg"))
     )
     tfms = get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0)
-    data = src.transform(tfms, size=size).databunch(bs=32).normalize(half_stats)
-    data = data.with_threshold(0.2)
+    bunch = src.transform(tfms, size=size).databunch(bs=32).normalize(half_stats)
+    bunch = bunch.with_threshold(0.2)
     f2 = partial(fbeta, thresh=0.2)
-    learn = cnn_learner(data, arch, pretrained=pretrained, metrics=f2)
+    learn = cnn_learner(bunch, models.small, pretrained="small", metrics=f2)
     learn.fit_one_cycle(epochs, slice(1e-2))
     learn.unfreeze()
     learn.fit_one_cycle(epochs, slice(1e-3, 5e-3))
     chances, _ = learn.get_preds(DatasetType.Test)
     rows = ["image_name,tags"]
-    for file, row in zip(data.test_ds.items, chances, strict=True):
-        tags = [c for c, chance in zip(data.classes, row, strict=True) if chance > 0.2]
+    for file, row in zip(bunch.test_ds.items, chances, strict=True):
+        tags = [c for c, chance in zip(bunch.classes, row, strict=True) if chance > 0.2]
         rows.append(f"{file.stem},{' '.join(tags)}")
-    to = path / "submission.csv"
-    to.write_text("\n".join(rows) + "\n")
-    return to
+    (out / "submission.csv").write_text("\n".join(rows) + "\n")
+    print(f"onecycle kaggle {NAME} --submit {out / 'submission.csv'}")
+    model = learn.export((out / "planet.onnx").absolute())
+    return write_site(model, out / "site", title="The Amazon from space")
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    drawn = sys.argv[2:] == ["drawn"]
-    found = planet_sample(folder / "drawn") if drawn else fetch_competition(NAME, folder)
-    print(f"now: onecycle kaggle {NAME} --submit {main(found)}")
+    typer.run(main)

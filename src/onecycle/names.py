@@ -23,6 +23,9 @@ _DATA = _WEB | {
     "Numbers": "onecycle.data.targets",
     "planet_sample": "onecycle.data.samples.planet",
     "butterflies_sample": "onecycle.data.samples.butterflies",
+    "faces_sample": "onecycle.data.samples.faces",
+    "guitars_sample": "onecycle.data.samples.guitars",
+    "hands_sample": "onecycle.data.samples.hands",
     "reviews_sample": "onecycle.data.samples.reviews",
     "streets_sample": "onecycle.data.samples.streets",
 }
@@ -141,6 +144,7 @@ _INTERPRET = {
 _DEPLOY = {
     "Predictor": "onecycle.deploy.predictor",
     "load_learner": "onecycle.deploy.loaded",
+    "write_site": "onecycle.deploy.site",
 }
 
 _TEXT = {
@@ -157,5 +161,5 @@ _TEXT = {
     "train_subwords": "onecycle.spec.subwords",
 }
 
-VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY
-EVERYTHING = VISION | _INTERPRET | _TEXT | _SERIES | {"__version__": "onecycle.version"}
+VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY | _INTERPRET
+EVERYTHING = VISION | _TEXT | _SERIES | {"__version__": "onecycle.version"}

@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+import warnings
 
 import pytest
 from typer.testing import CliRunner
@@ -92,7 +93,10 @@ def test_the_demo_runs_all_its_steps_in_small(tmp_path):
     assert plots | {"model.safetensors"} <= names
 
 
-def test_train_reads_a_csv_with_several_labels(tmp_path):
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """(what training on tiles left, the tiles, what it printed)."""
+    tmp_path = tmp_path_factory.mktemp("several")
     root = planet_sample(tmp_path / "set", n=40, n_test=2, size=64)
     table = root / "train_v2.csv"
     where = (
@@ -110,5 +114,37 @@ def test_train_reads_a_csv_with_several_labels(tmp_path):
         "train", "images", table, *where, *how, "--pretrained", "no", "--out", tmp_path / "out"
     )
     assert done.exit_code == 0, done.output
-    assert "fbeta" in done.output
-    assert (tmp_path / "out" / "per_label.csv").is_file()
+    return tmp_path / "out", root, done.output
+
+
+def test_train_reads_a_csv_with_several_labels(several):
+    out, _, text = several
+    assert "fbeta" in text
+    assert (out / "per_label.csv").is_file()
+
+
+def test_another_threshold_decides_what_a_saved_model_says(several, tmp_path):
+    model, tile = several[0] / "model.safetensors", several[1] / "train-jpg" / "train_0.jpg"
+    everything = run("predict", model, tile, "--thresh", "0")
+    nothing = run("predict", model, tile, "--thresh", "1")
+    assert everything.exit_code == nothing.exit_code == 0
+    answer, *shares = [list(csv.reader(r.output.splitlines()))[1][1] for r in (everything, nothing)]
+    assert len(answer.split(";")) > 5
+    assert shares == [""]
+
+
+def test_training_with_published_weights_says_nothing_about_normalisation(butterflies, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small = ("--size", 32, "--bs", 16, "--lr", "0.001", "--unfrozen-epochs", 0)
+        done = run("train", "images", butterflies, *small, "--epochs", 1, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "unfrozen" not in done.output
+
+
+def test_no_epochs_at_all_are_refused_before_training(butterflies, tmp_path):
+    none = ("--unfrozen-epochs", 0, "--out", tmp_path)
+    for more in (("--epochs", 0), ("--pretrained", "no")):
+        done = run("train", "images", butterflies, "--lr", "0.001", *more, *none)
+        assert done.exit_code == 2
+        assert "at least one epoch" in done.output

@@ -10,6 +10,7 @@ from PIL import Image
 from web_helpers import serving
 
 from onecycle.core.errors import DownloadError, ImageError
+from onecycle.data import urls
 from onecycle.data.download import Patience, download
 from onecycle.data.urls import Config, URLs, untar_data
 from onecycle.data.web_images import download_images
@@ -141,6 +142,7 @@ def tgz(**files):
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ONECYCLE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ONECYCLE_MIRROR", raising=False)
+    monkeypatch.setattr(urls, "KNOWN", {})  # the archives of the tests are not the published ones
     return tmp_path / "home"
 
 
@@ -164,6 +166,25 @@ def test_untar_data_takes_a_folder_as_mirror_and_names_without_a_folder_inside(
     assert [p.name for p in untar_data(URLs.MNIST_TINY).ls()] == ["a", "b"]
     with pytest.raises(DownloadError, match="has no"):
         untar_data(URLs.PETS)
+
+
+def test_an_archive_of_the_course_is_compared_with_what_is_published(site, home, monkeypatch):
+    monkeypatch.setenv("ONECYCLE_MIRROR", site.url)
+    whole = tgz(camvid__codes=np.random.default_rng(1).bytes(1_500_000))
+    begin = hashlib.md5(whole[: 1 << 20]).hexdigest()
+    monkeypatch.setattr(urls, "KNOWN", {"camvid.tgz": (len(whole), begin)})
+    for wrong in (whole + b"x", whole[:9] + b"\7" + whole[10:]):
+        site.files["/camvid.tgz"] = wrong
+        with pytest.raises(DownloadError, match="published are"):
+            untar_data(URLs.CAMVID)
+        assert left(home / "data") == []
+    site.files["/camvid.tgz"] = whole
+    assert [p.name for p in untar_data(URLs.CAMVID).ls()] == ["codes"]
+
+
+def test_what_is_published_of_the_courses_archives_is_known():
+    named = {url.rpartition("/")[2] for name, url in vars(URLs).items() if name.isupper()}
+    assert named == set(urls.KNOWN)
 
 
 def test_a_forced_download_replaces_the_folder(site, home):

@@ -139,3 +139,8 @@ def test_numbers_are_floats_or_text_with_a_point():
     assert not looks_like_numbers(["1", "2", "007"])
     assert not looks_like_numbers(["1.5", "n/a"])
     assert not looks_like_numbers([1, 2])
+
+
+def test_utf_16_is_read_by_its_mark(csv):
+    frame = read_table(csv("name,label\n0,é\n1,ü\n", "utf-16"))
+    assert frame.to_numpy().tolist() == [["0", "é"], ["1", "ü"]]

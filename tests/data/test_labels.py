@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from onecycle.core.errors import LabelError, OnecycleWarning, TableError, UsageError
+from onecycle.core.errors import EmptyDataError, LabelError, OnecycleWarning, TableError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
 from onecycle.vision.lists import ImageList
@@ -290,3 +290,28 @@ def test_one_class_only_is_a_warning():
 def test_text_where_numbers_are_wanted_is_an_error():
     with pytest.raises(LabelError, match="is not a number"):
         table(age=["1.5", "2", "old", "3"]).label_from_df(label_cls=Numbers)
+
+
+def test_a_side_of_which_all_is_left_out_is_an_error():
+    split = table(valid=(1,), kind=["x", "z", "x"])
+    with (
+        pytest.warns(OnecycleWarning, match="1 of 1"),
+        pytest.raises(EmptyDataError, match="no validation items"),
+    ):
+        split.label_from_df("kind", unknown="drop")
+    with (
+        pytest.warns(OnecycleWarning, match="2 of 2"),
+        pytest.raises(EmptyDataError, match="not in 'z' leaves no training items"),
+    ):
+        split.label_from_df("kind", classes=["z"])
+
+
+def test_a_broken_expression_is_an_error_that_shows_it():
+    with pytest.raises(UsageError, match=r"'/\(z' is no regular expression: missing"):
+        table(kind=list("abcd")).label_from_re("/(z")
+
+
+def test_an_error_of_the_users_function_carries_its_item():
+    with pytest.raises(ZeroDivisionError) as error:
+        table(kind=list("abcd")).label_from_func(lambda path: 1 / (int(path.stem) - 2))
+    assert error.value.__notes__ == ["while labelling /data/2.jpg"]

@@ -145,3 +145,15 @@ def test_a_share_lies_between_0_and_1(share):
 def test_two_shares_are_no_more_than_the_whole():
     with pytest.raises(UsageError, match="shares of one"):
         numbered(5).split_subsets(0.7, 0.5)
+
+
+@pytest.mark.parametrize(("n_train", "n_valid", "side"), [(0, 3, "training"), (3, 0, "validation")])
+def test_two_lists_of_which_one_is_empty_are_an_error(n_train, n_valid, side):
+    items = numbered(3)
+    with pytest.raises(EmptyDataError, match=f"no {side} items"):
+        items.split_by_list(items.take(range(n_train)), items.take(range(n_valid)))
+
+
+def test_no_paths_are_an_error():
+    with pytest.raises(EmptyDataError, match="no paths"):
+        ImageList.from_paths([])

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
+from trained_models import drawn, trained
 
 from onecycle.core.errors import UsageError
 from onecycle.deploy.site import runtime_folder
@@ -65,3 +66,23 @@ def browser(web_runtime):
         chromium = started.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+TASKS = ("category", "multi", "numbers", "points", "mask")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of 24 drawn pictures, and what is in each."""
+    return drawn(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def learners(pictures):
+    return {kind: trained(kind, pictures) for kind in TASKS}
+
+
+@pytest.fixture(scope="session")
+def exported(learners, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    return {kind: learn.export(folder / f"{kind}.onnx") for kind, learn in learners.items()}

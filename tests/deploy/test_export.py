@@ -4,7 +4,6 @@ import io
 import json
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import onnx
@@ -12,88 +11,16 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from torch import nn
+from trained_models import trained
 
+from conftest import TASKS
 from onecycle.core.errors import ExportError, ImageError, ModelError, UsageError
 from onecycle.deploy import format as form
 from onecycle.deploy.predictor import Predictor
 from onecycle.learn.learner import Learner
-from onecycle.vision.image import FlowField, ImagePoints
-from onecycle.vision.learner import cnn_learner
-from onecycle.vision.lists import ImageList, PointsItemList, SegmentationItemList
-from onecycle.vision.stats import half_stats
-from onecycle.vision.unet import unet_learner
-
-SIZES = [(40, 52), (52, 40), (64, 64), (33, 90)]
-KINDS = ("red", "green", "blue")
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """24 pictures with a bright square in one of three colours: its colour, place and side."""
-    root = tmp_path_factory.mktemp("pictures")
-    luck = np.random.default_rng(0)
-    about = {}
-    for i in range(24):
-        h, w = SIZES[i % 4]
-        pixels = luck.integers(0, 60, (h, w, 3))
-        kind, side = i % 3, int(luck.integers(8, 16))
-        y, x = int(luck.integers(0, h - side)), int(luck.integers(0, w - side))
-        pixels[y : y + side, x : x + side, kind] = 230
-        name = f"{KINDS[kind]}_{i}.png"
-        Pillow.fromarray(pixels.astype(np.uint8)).save(root / name)
-        mask = np.zeros((h, w), np.uint8)
-        mask[y : y + side, x : x + side] = 1
-        about[name] = (kind, y, x, side, mask)
-    return root, about
-
-
-def body():
-    """Two halvings; quick to export."""
-    layers = [nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU())
-
-
-def trained(kind, pictures, method="crop"):
-    """A learner of one kind of answer, trained for a moment."""
-    root, about = pictures
-    torch.manual_seed(0)
-    lists = {"mask": SegmentationItemList, "points": PointsItemList}
-    split = lists.get(kind, ImageList).from_folder(root).split_by_rand_pct(0.25, seed=0)
-
-    def points(file):
-        _, y, x, side, mask = about[file.name]
-        corners = torch.tensor([[y, x], [y + side, x + side]], dtype=torch.float32)
-        return ImagePoints(FlowField(mask.shape, corners))
-
-    src = {
-        "category": lambda: split.label_from_re(r"([a-z]+)_\d+"),
-        "multi": lambda: split.label_from_func(lambda f: [f.name.split("_")[0], "square"]),
-        "numbers": lambda: split.label_from_func(lambda f: float(about[f.name][3])),
-        "points": lambda: split.label_from_func(points),
-        "mask": lambda: split.label_from_func(lambda f: about[f.name][4], classes=["no", "yes"]),
-    }[kind]()
-    data = src.transform(None, size=(32, 48), resize_method=method).databunch(bs=6, num_workers=0)
-    make = partial(unet_learner, bottle=True) if kind == "mask" else cnn_learner
-    arch = "small" if kind == "category" else body()
-    learn = make(data.normalize(half_stats), arch, pretrained=False, silent=True)
-    learn.fit_one_cycle(1, 1e-2)
-    if kind == "multi":
-        learn.with_threshold(0.3)
-    return learn
-
-
-@pytest.fixture(scope="module")
-def learners(pictures):
-    return {k: trained(k, pictures) for k in ("category", "multi", "numbers", "points", "mask")}
-
-
-@pytest.fixture(scope="module")
-def exported(learners, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
-    return {kind: learn.export(folder / f"{kind}.onnx") for kind, learn in learners.items()}
-
-
-@pytest.mark.parametrize("kind", ["category", "multi", "numbers", "points", "mask"])
+@pytest.mark.parametrize("kind", TASKS)
 def test_the_file_answers_as_the_learner_does(kind, learners, exported, pictures):
     learn, predictor = learners[kind], Predictor(exported[kind])
     for file in sorted(pictures[0].iterdir())[:8]:
@@ -228,6 +155,40 @@ def test_smaller_files_say_what_they_cost(learners, tmp_path, exported):
     assert Predictor(half).predict(picture).probabilities == pytest.approx(ours, abs=0.02)
     with pytest.raises(UsageError, match="fp32, fp16, int8"):
         learn.export(tmp_path / "x.onnx", precision="int4")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_task_says_what_a_smaller_file_costs(kind, precision, learners, exported, tmp_path):
+    learn = learners[kind]
+    file = learn.export(tmp_path / "small.onnx", precision=precision)
+    predictor = Predictor(file)
+    made = predictor.about["made"]
+    assert made["validation_fp32"] - made[f"validation_{precision}"] <= 0.01
+    assert file.stat().st_size < exported[kind].stat().st_size
+    if kind == "category":  # the figure is the accuracy of the file itself
+        side = learn.data.valid_ds
+        said = [predictor.predict(source).answer.obj for source in side.x.items]
+        true = [str(side.y[i]) for i in range(len(side))]
+        share = np.mean([a == b for a, b in zip(said, true, strict=True)])
+        assert made[f"validation_{precision}"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_smaller_file_that_loses_more_than_a_point_is_refused(
+    precision, learners, tmp_path, monkeypatch
+):
+    def ruined(model, *_):
+        for tensor in model.graph.initializer:
+            if len(tensor.raw_data) > 1000 and tensor.data_type == onnx.TensorProto.FLOAT:
+                tensor.raw_data = bytes(len(tensor.raw_data))
+        return model
+
+    monkeypatch.setattr("onecycle.deploy.quantize.quantized", ruined)
+    monkeypatch.setattr("onecycle.deploy.export.halved", ruined)
+    with pytest.raises(ExportError, match=f"{precision} costs .* points"):
+        learners["numbers"].export(tmp_path / "small.onnx", precision=precision)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_learner_is_as_before_after_an_export(learners, tmp_path):

@@ -1,5 +1,6 @@
 """The page in a real browser: its answers are the predictor's, with and without a network."""
 
+import base64
 import json
 
 import numpy as np
@@ -116,6 +117,45 @@ def test_the_browser_answers_as_python_does(kind, browser, picture, tmp_path):
     assert faults == []
 
 
+@pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
+def test_the_browser_pads_as_python_does(padding, browser, picture, tmp_path):
+    file = made("category", tmp_path, ImageSpec((24, 32), "pad", padding, (0.5,) * 3, (0.25,) * 3))
+    wanted = Predictor(file).predict(picture).probabilities
+    with served(write_site(file, tmp_path / "site")) as address:
+        page = opened(browser, address)
+        assert asked(page, picture)["probabilities"] == pytest.approx(wanted, abs=1e-3)
+        page.context.close()
+
+
+HAND = """([data, how]) => {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const given = new DataTransfer();
+    given.items.add(new File(["no picture"], "a.txt", { type: "text/plain" }));
+    if (how === "drop") given.items.clear();
+    given.items.add(new File([bytes], "x.png", { type: "image/png" }));
+    const event = how === "paste"
+        ? new ClipboardEvent("paste", { clipboardData: given, bubbles: true })
+        : new DragEvent("drop", { dataTransfer: given, bubbles: true, cancelable: true });
+    document.body.dispatchEvent(event);
+    return how !== "drop" || event.defaultPrevented; // else the browser would leave the page
+}"""
+
+
+def test_pictures_are_pasted_and_dropped(browser, picture, tmp_path):
+    file = made("category", tmp_path)
+    wanted = Predictor(file).predict(picture).probabilities
+    data = base64.b64encode(picture.read_bytes()).decode()
+    with served(write_site(file, tmp_path / "site")) as address:
+        page = opened(browser, address)
+        for times, how in enumerate(("paste", "drop"), 1):
+            assert page.evaluate(HAND, [data, how])
+            page.wait_for_selector(f"body[data-answered='{times}']", timeout=60_000)
+            found = page.evaluate("lastAnswer.probabilities")
+            assert found == pytest.approx(wanted, abs=1e-3)
+        assert page.faults == []
+        page.context.close()
+
+
 def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_path):
     site = write_site(made("category", tmp_path), tmp_path / "site", theme={"green": "🟢"})
     with served(site) as address:
@@ -123,7 +163,8 @@ def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_pa
         page.click("#live")
         until(page, "Number(document.body.dataset.answered) >= 3")
         assert page.inner_text("#live") == "Stop camera"
-        shown = page.evaluate("[lastAnswer.headline, document.querySelector('#smiley').hidden]")
+        hidden = "document.querySelector('#smiley').hidden"
+        shown = page.evaluate(f"[lastAnswer.headline, {hidden}]")
         assert shown[1] == (shown[0] != "green")
         page.click("#live")
         page.wait_for_timeout(300)
@@ -240,6 +281,21 @@ def test_another_model_is_another_version_of_the_page(web_runtime, tmp_path):
     ]
     first, second = ((s / "sw.js").read_text().split("\n")[2] for s in sites)
     assert first != second
+
+
+def test_a_newer_site_replaces_an_older_one_and_lists_nothing_else(web_runtime, tmp_path):
+    site = write_site(made("category", tmp_path), tmp_path / "site", title="Old")
+    (site / ".git").mkdir()
+    (site / ".git" / "config").write_text("not for visitors")
+    (site / "CNAME").write_text("birds.example")
+    write_site(made("mask", tmp_path), site, title="New")
+    told = json.loads((site / "model.json").read_text())
+    assert [told["title"], told["task"]["target"]["kind"]] == ["New", "mask"]
+    assert [p.name for p in site.glob("*.onnx")] == [told["file"]]
+    listed = (site / "sw.js").read_text()
+    assert "git" not in listed
+    assert "sw.js" not in listed
+    assert (site / "CNAME").read_text() == "birds.example"
 
 
 def test_nothing_is_overwritten_and_odd_files_are_refused(web_runtime, tmp_path):

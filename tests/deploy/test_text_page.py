@@ -21,7 +21,7 @@ SIZES = {"emb_sz": 12, "n_hid": 16, "n_layers": 2}
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A classifier of a few reviews, hardly trained: what counts is that both sides agree."""
+    """A classifier of a few reviews, trained until its answers differ."""
     root = tmp_path_factory.mktemp("texts")
     texts = ["A great film, I loved it.", "Dull and awful; don't go.", "GREAT!!!!", "so bad"] * 8
     frame = pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 16})
@@ -30,7 +30,7 @@ def model(tmp_path_factory):
         root, frame, text_cols="text", label_cols="label", seed=0, bs=8, num_workers=0, min_freq=1
     )
     learn = text_classifier_learner(data, config=SIZES, silent=True)
-    return learn.fit_one_cycle(2, 2e-2).export("reviews.onnx")
+    return learn.fit_one_cycle(25, 3e-2).export("reviews.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,29 @@ def test_the_page_answers_as_the_predictor(page, model):
     assert page.faults == []
 
 
+def test_a_hundred_texts_are_answered_as_in_python(page, model):
+    """Of the golden file, and long, empty and strange ones; through the page's own modules."""
+    rows = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    luck = np.random.default_rng(5)
+    words = ["great", "awful", "DULL", "don't", "so", "bad", "film", "!!!!", "<br />", "unseen"]
+    texts = [row["text"] for row in rows if row["text"].isprintable()][:60]
+    texts += [" ".join(luck.choice(words, n)) for n in luck.integers(0, 900, 100 - len(texts))]
+    assert len(texts) == 100
+    found = page.evaluate(
+        """async (texts) => {
+            const { describe, load } = await import("./model.js");
+            const ask = await load(await describe());
+            const answers = [];
+            for (const text of texts) answers.push(Array.from((await ask(text)).probabilities));
+            return answers;
+        }""",
+        texts,
+    )
+    wanted = Predictor(model).probabilities(texts)
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    assert np.ptp(wanted[:, 0]) > 0.05  # the texts do differ
+
+
 def test_the_page_answers_while_one_types(page):
     before = int(page.evaluate("document.body.dataset.answered ?? 0"))
     page.fill("#text", "")
@@ -108,7 +131,7 @@ def test_the_server_answers_texts(model):
             (b"[" * 100_000, 400),
             (b'{"text": 3}', 422),
             (b'{"texts": "no list"}', 422),
-            (b"3", 400),
+            (b"3", 422),
             (json.dumps({"texts": ["x"] * 17}).encode(), 400),
             (json.dumps({"text": "x" * 100_001}).encode(), 413),
         ):

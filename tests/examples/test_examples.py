@@ -1,6 +1,7 @@
-"""The examples, in small, on drawn and generated data."""
+"""Examples that do more than build a site, in small; the others are in `deploy/test_gallery.py`."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -8,11 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onecycle import planet_sample
+from onecycle.core.errors import UsageError
+from onecycle.deploy.site import runtime_folder
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/data"))
 pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _runtime():
+    try:
+        runtime_folder()
+    except UsageError as error:
+        pytest.skip(str(error))
 
 
 def example(name):
@@ -22,35 +32,36 @@ def example(name):
     return module
 
 
-def test_an_example_has_at_most_sixty_lines():
-    scripts = list((ROOT / "examples").glob("*.py"))
-    assert scripts
-    assert [p.name for p in scripts if len(p.read_text().splitlines()) > 60] == []
-
-
-def test_planet_writes_a_row_for_each_test_picture(tmp_path):
-    path = planet_sample(tmp_path / "planet", n=40, n_test=6, size=48)
-    rows = example("planet_submission").main(path, epochs=1, size=48).read_text().splitlines()
+def test_planet_writes_a_row_for_each_test_picture_and_a_page(tmp_path):
+    site = example("planet_submission").main(out=tmp_path, quick=True)
+    rows = (tmp_path / "submission.csv").read_text().splitlines()
     assert rows[0] == "image_name,tags"
-    assert sorted(row.partition(",")[0] for row in rows[1:]) == [f"test_{i}" for i in range(6)]
+    assert sorted(row.partition(",")[0] for row in rows[1:]) == sorted(
+        f"test_{i}" for i in range(8)
+    )
+    target = json.loads((site / "model.json").read_text())["task"]["target"]
+    assert target["thresh"] == 0.2
+    for row in rows[1:]:
+        assert set(row.partition(",")[2].split()) <= set(target["classes"])
 
 
 def test_hummingbirds_come_from_lists_of_addresses(tmp_path):
     from web_helpers import serving
 
-    from onecycle import Path as Listing
-    from onecycle import load_learner
-
     rng = np.random.default_rng(0)
-    with serving() as site:
+    birds = tmp_path / "birds"
+    birds.mkdir()
+    with serving() as web:
         for name, colour in {"rufous": (200, 90, 40), "calliope": (60, 90, 160)}.items():
             for i in range(10):
                 noisy = np.array(colour) + rng.integers(-30, 30, (40, 40, 3))
                 picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
                 picture.save(tmp_path / "p.png")
-                site.files[f"/{name}{i}.png"] = (tmp_path / "p.png").read_bytes()
-            lines = [f"{site.url}/{name}{i}.png" for i in range(11)]
-            (tmp_path / f"{name}.csv").write_text("\n".join(lines))
-        (tmp_path / "p.png").unlink()
-        file = example("hummingbirds").main(Listing(tmp_path), epochs=1, size=32)
-    assert sorted(load_learner(file).data.classes) == ["calliope", "rufous"]
+                web.files[f"/{name}{i}.png"] = (tmp_path / "p.png").read_bytes()
+            web.files[f"/{name}10.png"] = b"<html>gone</html>"
+            lines = [f"{web.url}/{name}{i}.png" for i in range(12)]
+            (birds / f"{name}.csv").write_text("\n".join(lines))
+        site = example("hummingbirds").main(birds, tmp_path / "out", quick=True)
+    told = json.loads((site / "model.json").read_text())
+    assert sorted(told["task"]["target"]["classes"]) == ["calliope", "rufous"]
+    assert len(list((birds / "rufous").iterdir())) == 10

@@ -4,6 +4,7 @@ import copy
 import random
 import signal
 import threading
+from dataclasses import replace
 from math import nan
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import nn
 from onecycle.core.defaults import defaults
 from onecycle.core.errors import DivergedError, OnecycleWarning, TrainingError, UsageError
 from onecycle.data.databunch import DatasetType
+from onecycle.learn import predictions
 from onecycle.learn.callback import Callback
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy, fbeta
@@ -263,7 +265,29 @@ def test_show_results_writes_truth_over_answer(multi_src, make_bunch):
     truth = [str(label) for label in multi_src.valid.y]
     for ax, label in zip(figure.axes, truth[:4], strict=True):
         lines = ax.get_title().splitlines()
-        assert lines == ["true / said", label, "dots;warm"]
+        assert lines == ["true / said", label.replace(";", "; "), "dots; warm"]
+
+
+def test_long_answers_are_folded_over_their_picture(multi_src, make_bunch):
+    learn = with_outputs(make_bunch(multi_src), 2.0, 2.0, 2.0)
+    names = tuple(f"{name} with a long name" for name in ("dots", "lines", "warm"))
+    target = replace(learn.task.target, classes=names)
+    data = learn.data.with_task(replace(learn.task, target=target))
+    ones = torch.ones(1, 3)
+    found = predictions.Predictions(ones, ones, torch.zeros(1), data.src.valid, data.task)
+    title = predictions.draw(found, [0], 1).axes[0].get_title()
+    assert max(map(len, title.splitlines())) <= 32
+    assert " ".join(title.split()).count("; ".join(names)) == 2
+
+
+def test_layer_groups_can_be_chosen_afterwards(multi):
+    learn = tiny_learner(multi)
+    learn.fit(1, 1e-3)
+    assert learn.split(lambda net: [net[1]]) is learn
+    assert [len(group) for group in learn.layer_groups] == [6, 4]
+    assert learn.opt is None
+    learn.freeze()
+    assert trainable(learn) == NORM | HEAD
 
 
 # --- other data ---------------------------------------------------------------------------------
@@ -293,6 +317,15 @@ def test_data_with_other_classes_is_refused(multi, items, make_bunch, single):
     with pytest.raises(UsageError, match="other answers"):
         learn.data = single
     assert learn.data is multi
+
+
+def test_data_that_is_normalised_otherwise_warns(multi, multi_src):
+    """The slip of progressive resizing: the larger data, and no normalize() on it."""
+    learn = tiny_learner(multi)
+    plain = multi_src.databunch(bs=8, num_workers=0, device="cpu", no_check=True)
+    with pytest.warns(OnecycleWarning, match=r"normalised by the mean None.*0\.5"):
+        learn.data = plain
+    assert learn.data is plain
 
 
 def test_a_destroyed_learner_says_so(multi):
@@ -428,9 +461,9 @@ def test_a_rate_out_of_range_is_refused_before_training(multi, rate):
     assert learn.opt is None
 
 
-@pytest.mark.parametrize("epochs", [0, -2])
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, "2"])
 def test_no_epochs_are_refused(multi, epochs):
-    with pytest.raises(UsageError, match="at least one epoch"):
+    with pytest.raises(UsageError, match="whole number of epochs"):
         tiny_learner(multi).fit_one_cycle(epochs)
 
 

@@ -223,6 +223,15 @@ def test_noise_at_the_start_is_no_rise():
     assert log10(curve.shoots_up) > -1
 
 
+def test_a_lucky_first_batch_is_not_the_minimum():
+    points = (-7, 0.6), (-6.9, 0.9), (-6.5, 0.8), (-3, 0.8), (-1, 0.79), (0, 0.9), (1, 2)
+    curve = curve_of(*points)
+    assert curve.losses[0] == min(curve.losses)
+    assert log10(curve.minimum) > -3
+    assert log10(curve.suggestion) == pytest.approx(log10(curve.shoots_up) - 1)
+    assert -2.5 < log10(curve.suggestion) < 0
+
+
 def test_a_curve_of_three_points_can_be_read():
     curve = RateCurve((1e-3, 1e-2, 1e-1), (1.0, 0.5, 0.9))
     assert curve.suggestion in curve.rates

@@ -284,3 +284,17 @@ def test_a_metric_that_draws_and_edits_leaves_the_weights_bit_identical(
     for with_metric, alone in zip(meddled[2].history, honest[2].history, strict=True):
         assert with_metric["fbeta"] == alone["fbeta"]
         assert with_metric["valid_loss"] == alone["valid_loss"]
+
+
+def test_a_metric_for_the_other_kind_of_labels_says_which_suit(tags, classes):
+    for metric in (ours.accuracy, ours.error_rate, ours.top_k_accuracy):
+        with pytest.raises(UsageError, match="accuracy_thresh"):
+            metric(*tags)
+    for metric in (ours.accuracy_thresh, ours.fbeta):
+        with pytest.raises(UsageError, match="error_rate"):
+            metric(*classes)
+
+
+def test_a_name_is_no_metric_and_refused_before_training(multi):
+    with pytest.raises(UsageError, match="'accuracy'"):
+        tiny_learner(multi, metrics="accuracy")

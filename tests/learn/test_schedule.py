@@ -5,6 +5,7 @@ from math import inf, nan
 import pytest
 
 from onecycle.core.errors import UsageError
+from onecycle.learn.callbacks.schedules import OneCycle
 from onecycle.learn.schedule import cosine, exponential, one_cycle, rates_by_group
 
 EXACT = {"rel": 0, "abs": 1e-9}
@@ -97,3 +98,9 @@ def test_a_rate_that_is_not_a_finite_number_above_zero_is_refused(rate):
 def test_a_rate_that_is_no_number_at_all_is_refused(rate):
     with pytest.raises(UsageError, match="learning rate"):
         rates_by_group(rate, 3)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_first_phase_outside_the_cycle_is_refused(share):
+    with pytest.raises(UsageError, match="pct_start"):
+        OneCycle([0.1], (0.95, 0.85), 25, share, 1e5)

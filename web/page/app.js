@@ -4,11 +4,12 @@ import { describe, load } from "./model.js";
 import { open, read } from "./pixels.js";
 import { decode } from "./answers.js";
 import { drawOver, show } from "./view.js";
+import { smileys } from "./smiley.js";
 import { writing } from "./writing.js";
 
 const at = (id) => document.getElementById(id);
-const [stage, video, canvas, smiley] = ["stage", "video", "canvas", "smiley"].map(at);
-const state = { about: null, run: null, theme: {}, busy: false, stream: null };
+const [stage, video, canvas] = ["stage", "video", "canvas"].map(at);
+const state = { about: null, run: null, smiley: null, busy: false, stream: null, timed: 0 };
 
 function say(text, error = false) {
   at("status").textContent = text;
@@ -19,7 +20,8 @@ async function start() {
   try {
     state.about = await describe();
     introduce(state.about);
-    state.theme = state.about.theme ?? {};
+    const theme = state.about.theme ?? {};
+    if (Object.keys(theme).length) state.smiley = smileys(theme);
     state.run = await load(state.about, (share) => say(`Loading the model… ${Math.round(100 * share)} %`));
     say("Ready.");
     document.body.dataset.ready = "yes";
@@ -60,11 +62,10 @@ async function answer(source, live = false) {
   const found = await state.run(picture);
   const decoded = decode(state.about, found, [picture.height, picture.width]);
   if (live && !state.stream) return; // stopped while the model was at work
+  stage.classList.toggle("mirrored", live && Boolean(state.smiley));
   drawOver(canvas, decoded);
-  show(at("answer"), decoded);
-  const drawn = state.theme[decoded.headline];
-  smiley.hidden = !drawn;
-  smiley.textContent = drawn ?? "";
+  state.smiley?.show(decoded.headline);
+  show(at("answer"), decoded, state.smiley?.node);
   told(found, decoded, began);
 }
 
@@ -79,7 +80,11 @@ async function answerText(text) {
 }
 
 function told(found, decoded, began) {
-  say(`Answered in ${Math.round(performance.now() - began)} ms, on this device.`);
+  const now = performance.now();
+  if (!state.stream || now - state.timed > 2000) {
+    say(`Answered in ${Math.round(now - began)} ms, on this device.`);
+    state.timed = now;
+  }
   document.body.dataset.answered = String(Number(document.body.dataset.answered ?? 0) + 1);
   window.lastAnswer = { probabilities: Array.from(found.probabilities), ...decoded };
 }
@@ -111,7 +116,8 @@ function reveal() {
 async function startCamera() {
   if (!state.run) return say("The model is still loading.", true);
   try {
-    const wanted = { video: { facingMode: { ideal: "environment" }, width: { ideal: 640 } }, audio: false };
+    const facingMode = { ideal: state.smiley ? "user" : "environment" }; // a smiley mirrors its beholder
+    const wanted = { video: { facingMode, width: { ideal: 640 } }, audio: false };
     state.stream = await navigator.mediaDevices.getUserMedia(wanted);
   } catch (error) {
     return say(`No camera: ${error.message}. Choose a photo instead.`, true);
@@ -119,6 +125,7 @@ async function startCamera() {
   video.srcObject = state.stream;
   await video.play();
   reveal();
+  at("answer").setAttribute("aria-live", "off"); // a voice cannot follow every frame
   at("live").setAttribute("aria-pressed", "true");
   at("live").textContent = "Stop camera";
   look();
@@ -141,6 +148,7 @@ function stopCamera() {
   state.stream?.getTracks().forEach((track) => track.stop());
   state.stream = null;
   video.srcObject = null;
+  at("answer").setAttribute("aria-live", "polite");
   at("live").setAttribute("aria-pressed", "false");
   at("live").textContent = "Live camera";
 }

@@ -28,16 +28,19 @@ function rectangle(width, fill) {
 
 const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(share > 0.0995 ? 0 : 1)} %`);
 
-/** Write the answer into `place`. */
-export function show(place, answer) {
+/** Write the answer into `place`, beside the headline a smiley if there is one. */
+export function show(place, answer, smiley) {
   const parts = [];
-  if (answer.headline) parts.push(element("p", { class: "headline", text: answer.headline }));
+  const headline = element("p", { class: "headline", text: answer.headline });
+  if (smiley) parts.push(element("div", { class: "beside" }, smiley, headline));
+  else if (answer.headline) parts.push(headline);
   if (answer.chips?.length) {
     const items = answer.chips.map((name) => element("li", { text: name }));
     parts.push(element("ul", { class: "chips", "aria-label": "What is there" }, ...items));
   }
   if (answer.bars?.length) {
-    const rows = answer.bars.map(([name, share]) =>
+    const shown = smiley ? answer.bars.slice(0, 3) : answer.bars; // the whole answer on one screen
+    const rows = shown.map(([name, share]) =>
       element("li", {},
         element("span", { text: name }),
         element("span", { class: "value", text: percent(share) }),

@@ -177,17 +177,27 @@ def lr_find(
 @app.command("predict")
 @_plain_errors
 def predict(
-    model: Annotated[Path, typer.Argument(help="model.safetensors as `train` or `demo` wrote it.")],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
+    sources: Annotated[
+        list[Path], typer.Argument(help="Files, folders of them, or one CSV of names or texts.")
+    ],
     thresh: Annotated[
         float | None, typer.Option(help="Another decision threshold, for several labels.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--csv", help="Write here: .csv or .parquet.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="CSV: the column with the names or texts.")
+    ] = None,
+    folder: Folder = ".",
+    suffix: Suffix = "",
 ) -> None:
-    """Say what a trained model sees in pictures."""
+    """Say what a trained model sees in pictures, or what it makes of texts."""
+    from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
-    work(model, pictures, thresh, csv)
+    work(model, sources, thresh, out, Where(column, folder, suffix))
 
 
 @app.command("site")
@@ -197,7 +207,7 @@ def site(
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
     title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
     theme: Annotated[
-        Path | None, typer.Option(help="JSON file: class to the emoji drawn for it.")
+        Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
     ] = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""

@@ -1,69 +1,178 @@
-"""`onecycle predict`: what a trained model says about pictures, as a table or a CSV file."""
+"""`onecycle predict`: what a trained model says about files or a table, as a table."""
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, tee
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from onecycle.core.errors import ImageError, UsageError
-from onecycle.spec.pixels import SUFFIXES
+from onecycle.core.errors import DataError, TableError, UsageError, listing
+from onecycle.core.files import write_atomically
+from onecycle.core.progress import bar
+from onecycle.deploy.feeds import Feed, Pictures, files_in
+from onecycle.spec.inputs import ImageSpec
+
+_TABLES = {".csv": ",", ".tsv": "\t"}
+_GROUP = 1024  # rows that are written together
+Row = tuple[str, str | None, list[float]]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a table has what is asked: its column, and the folder and suffix of files."""
+
+    column: str | None = None
+    folder: str = "."
+    suffix: str = ""
 
 
 def predict(
-    model: Path, pictures: Sequence[Path], thresh: float | None, target: Path | None
+    model: Path, sources: Sequence[Path], thresh: float | None, out: Path | None, where: Where
 ) -> None:
-    """One row per picture: name, answer, and the probability of each class (or each number).
+    """One row per file or row of a table: its name, the answer, and each class's probability.
 
-    For masks the mean probability over all pixels. A picture that cannot be read gets an empty
-    answer and its fault on standard error.
+    For masks the mean probability over all pixels. What cannot be read gets an empty answer and
+    its fault on standard error. Rows are read, answered and written in batches.
     """
-    answering, kind = _opened(model)
-    names = [str(c) for c in getattr(kind, "classes", ()) or getattr(kind, "names", ())]
-    files = list(_files(pictures))
-    if not files:
-        raise UsageError("there are no pictures to look at")
-    opened = target.open("w", newline="", encoding="utf-8") if target else nullcontext(sys.stdout)
-    failed = 0
-    with opened as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "answer", *names])
-        for path in files:
-            try:
-                answer, _, found = answering.predict(path, thresh)
-            except ImageError as error:
-                failed += 1
-                print(error, file=sys.stderr)
-                writer.writerow([path, *[""] * (1 + len(names))])
-                continue
-            values = np.asarray(found)
-            shares = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
-            writer.writerow([path, answer, *(f"{v:.4f}" for v in shares.ravel().tolist())])
-    if target:
-        print(f"{len(files) - failed} of {len(files)} answers written to {target}")
+    answers, feed, target = _opened(model, thresh)
+    heading, total, asked = _asked(sources, feed, where)
+    if not total:
+        raise UsageError("there is nothing to look at: no file or row was found")
+    taken = (heading, "answer")
+    header = [*taken, *(f"{name} (class)" if name in taken else name for name in _names(target))]
+    failed: list[str] = []
+    rows = _rows(bar(asked, total, "predicting"), answers, target, failed)
+    if out is None:
+        _write_csv(sys.stdout, header, rows)
+    elif out.suffix.lower() == ".parquet":
+        write_atomically(out, lambda to: _write_parquet(to, header, rows))
+    else:
+        write_atomically(out, lambda to: _write_csv_file(to, header, rows))
+    if out is not None:
+        print(f"{total - len(failed)} of {total} answers written to {out}")
 
 
-def _opened(model: Path) -> tuple[Any, Any]:
-    """What answers, and its target: an exported file needs no torch, a checkpoint does."""
+def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Feed, Any]:
+    """What answers a stream of sources, what reads them, and the kind of answer."""
     if model.suffix == ".onnx":
         from onecycle.deploy.predictor import Predictor
 
         predictor = Predictor(model)
-        return predictor, predictor.target
+        answers, feed, target = predictor.stream_with_faults, predictor.feed, predictor.target
+        return lambda sources: answers(sources, thresh), feed, target
     from onecycle.vision.restore import load_cnn
 
     learn = load_cnn(model)
-    return learn, learn.task.target
+
+    def one_by_one(sources: Iterable[Any]) -> Iterator[Any]:
+        for source in sources:
+            try:
+                yield learn.predict(source, thresh)
+            except DataError as error:
+                yield error
+
+    return one_by_one, Pictures(ImageSpec()), learn.task.target
 
 
-def _files(pictures: Iterable[Path]) -> Iterator[Path]:
-    for path in pictures:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        else:
-            yield path
+def _names(target: Any) -> list[str]:
+    if target.kind == "points":
+        return [f"{axis}{i}" for i in range(target.count) for axis in "yx"]
+    return [str(c) for c in getattr(target, "classes", ()) or getattr(target, "names", ())]
+
+
+def _asked(
+    sources: Sequence[Path], feed: Feed, where: Where
+) -> tuple[str, int, Iterator[tuple[str, Any]]]:
+    """The first column's heading, how many rows there will be, and (name, source) of each."""
+    if any(path.suffix.lower() in _TABLES for path in sources):
+        if len(sources) > 1:
+            raise UsageError("a table of names or texts is given alone")
+        return _of_table(sources[0], feed, where)
+    files = [f for path in sources for f in (files_in(path, feed) if path.is_dir() else [path])]
+    return "file", len(files), ((str(file), file) for file in files)
+
+
+def _of_table(table: Path, feed: Feed, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
+    total = sum(1 for _ in _lines(table))
+    first = next(_lines(table), {})
+    columns = feed.columns if where.column is None else (where.column,)
+    fitting = [name for name in columns if name in first] or list(first) * (len(first) == 1)
+    if not fitting:
+        raise TableError(f"{table}: say which --column it is, of {listing(first, 12)}")
+    heading = fitting[0]
+
+    def source(row: dict[str, str]) -> tuple[str, Any]:
+        name = row[heading] or ""
+        if not isinstance(feed, Pictures):
+            return name, name
+        return name, table.parent / where.folder / f"{name}{where.suffix}"
+
+    return heading, total, map(source, _lines(table))
+
+
+def _lines(table: Path) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file under its header, one at a time."""
+    csv.field_size_limit(1 << 30)
+    try:
+        with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            yield from csv.DictReader(file, delimiter=_TABLES[table.suffix.lower()])
+    except (OSError, csv.Error) as error:
+        raise TableError(f"{table}: cannot be read ({error})") from error
+
+
+def _rows(
+    asked: Iterable[tuple[str, Any]],
+    answers: Callable[..., Iterator[Any]],
+    target: Any,
+    failed: list[str],
+) -> Iterator[Row]:
+    """(name, answer, probabilities) of each; what cannot be read is told, and put into `failed`."""
+    first, second = tee(asked)
+    found = answers(source for _, source in first)
+    for (name, _), answer in zip(second, found, strict=True):
+        if isinstance(answer, DataError):
+            failed.append(name)
+            print(answer, file=sys.stderr)
+            yield name, None, [float("nan")] * len(_names(target))
+            continue
+        said, data, given = answer
+        values = np.asarray(data if target.kind == "points" else given)
+        shares = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
+        yield name, str(said), shares.ravel().tolist()
+
+
+def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        _write_csv(file, header, rows)
+
+
+def _write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Row]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    for name, answer, shares in rows:
+        told = [""] * len(shares) if answer is None else [f"{v:.6g}" for v in shares]
+        writer.writerow([name, answer or "", *told])
+
+
+def _write_parquet(path: Path, header: Sequence[str], rows: Iterator[Row]) -> None:
+    """Text columns and float32 columns; what could not be read is null."""
+    try:
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+    except ImportError as error:
+        raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
+    text, number = pa.string(), pa.float32()
+    kinds = [text, text, *[number] * (len(header) - 2)]
+    schema = pa.schema(list(zip(header, kinds, strict=True)))
+    with ParquetWriter(path, schema) as writer:
+        while group := list(islice(rows, _GROUP)):
+            flat = ((n, a, *(s if a is not None else [None] * len(s))) for n, a, s in group)
+            columns = zip(*flat, strict=True)
+            arrays = [pa.array(c, kind) for c, kind in zip(columns, kinds, strict=True)]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))

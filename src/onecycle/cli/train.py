@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import torch
 
 from onecycle.cli.report import stage_table, write_plots
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.data.labelled import LabelledItems
 from onecycle.learn import metrics
@@ -77,7 +78,10 @@ class How:
         torch.manual_seed(self.seed)
         wanted: bool | str = {"yes": True, "no": False}.get(self.pretrained, self.pretrained)
         data = self._data(labelled, imagenet_stats)
-        learn = cnn_learner(data, self.arch, pretrained=wanted, metrics=_metrics(data))
+        with catch_warnings():
+            if wanted is True:  # normalised below as these weights expect
+                simplefilter("ignore", OnecycleWarning)
+            learn = cnn_learner(data, self.arch, pretrained=wanted, metrics=_metrics(data))
         body = learn.model[0]  # type: ignore[index]
         if isinstance(body, Body) and body.stats and wanted is True:
             learn.data = self._data(labelled, body.stats)
@@ -94,6 +98,9 @@ def train(
     where: Where, how: How, epochs: int, unfrozen: int, lr: float | None, out: Path
 ) -> Learner:
     """Find the rate, train the head, then everything; write model and plots into `out`."""
+    frozen = epochs if how.pretrained != "no" else 0
+    if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
+        raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
     learn = how.learner(where.labelled())
     print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
     stages = {}
@@ -102,12 +109,13 @@ def train(
         curve = learn.lr_find()
         lr = min(curve.suggestion, 3e-2)
         print(f"learning rate: {lr:.1e}")
-    if epochs and how.pretrained != "no":
-        learn.fit_one_cycle(epochs, slice(lr))
+    if frozen:
+        learn.fit_one_cycle(frozen, slice(lr))
         stages["frozen"] = learn.history[-1]
-    learn.unfreeze()
-    learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages else lr)
-    stages["unfrozen"] = learn.history[-1]
+    if unfrozen:
+        learn.unfreeze()
+        learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages else lr)
+        stages["unfrozen"] = learn.history[-1]
     print(stage_table(stages))
     learn.save((out / "model").absolute(), with_opt=False)
     write_plots(learn, curve, out)

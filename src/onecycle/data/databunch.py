@@ -249,4 +249,6 @@ class DataBunch:
 
     def with_task(self, task: Task) -> Self:
         """The same items and sizes under another task."""
+        if self.train_dl is None:  # made for prediction: there are no loaders to make anew
+            return replace(self, src=self.src.with_task(task))
         return type(self).of(self.src.with_task(task), self.path, **self.options)  # type: ignore[return-value]

@@ -45,7 +45,9 @@ def read_table(
             na_filter=False,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
+        raise TableError(
+            f"{path}: {str(error).strip()}; is the delimiter {delimiter or ','!r}?"
+        ) from error
     if frame.empty:
         raise EmptyDataError(f"{path}: 0 rows below the header")
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first cells for an index
@@ -145,13 +147,13 @@ def _columns(frame: pd.DataFrame) -> str:
 
 
 def _decoded(path: Path) -> str:
-    """UTF-8, or else Latin-1 with a warning."""
+    """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
         warn(f"{path} is not UTF-8; read as Latin-1", OnecycleWarning, stacklevel=3)
         return data.decode("latin-1")

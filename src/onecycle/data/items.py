@@ -67,7 +67,10 @@ class ItemList:
     @classmethod
     def from_paths(cls, paths: Iterable[str | PurePath], path: str | PurePath = ".") -> Self:
         """The given files in the given order; relative names are looked for below `path`."""
-        return cls._make([Path(path) / p for p in paths], path)
+        items = [Path(path) / p for p in paths]
+        if not items:
+            raise EmptyDataError("no paths were given")
+        return cls._make(items, path)
 
     @classmethod
     def from_df(
@@ -179,12 +182,7 @@ class ItemList:
         from onecycle.data.labels import SplitItems
 
         train, valid = splitter(self)
-        for name, side in (("training", train), ("validation", valid)):
-            if not len(side):
-                raise EmptyDataError(
-                    f"the split of {len(self)} items leaves no {name} items"
-                    + ("; to train without validation use split_none()" if side is valid else "")
-                )
+        refuse_empty(len(train), len(valid), f"the split of {len(self)} items")
         return SplitItems(self.take(train), self.take(valid))
 
     def split_none(self) -> SplitItems:
@@ -234,11 +232,22 @@ class ItemList:
         """Two lists made elsewhere."""
         from onecycle.data.labels import SplitItems
 
+        refuse_empty(len(train), len(valid), "the split")
         return SplitItems(train, valid)
 
     def split_from_df(self, col: Column = 2) -> SplitItems:
         """The rows with a true value in column `col` validate."""
         return self.split(split.by_column(col))
+
+
+def refuse_empty(n_train: int, n_valid: int, step: str) -> None:
+    """Raise where `step` leaves nothing to train on or nothing to validate on."""
+    if not n_train:
+        raise EmptyDataError(f"{step} leaves no training items")
+    if not n_valid:
+        raise EmptyDataError(
+            f"{step} leaves no validation items; to train without validation use split_none()"
+        )
 
 
 def _name(value: Any) -> str:

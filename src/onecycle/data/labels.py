@@ -14,7 +14,7 @@ import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
 from onecycle.data.frames import Column, column, looks_like_numbers
-from onecycle.data.items import ItemList
+from onecycle.data.items import ItemList, refuse_empty
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
@@ -38,12 +38,23 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
 
 def from_function(func: Callable[[Any], Any]) -> Labeller:
     """Labels from a function of the item."""
-    return lambda items: [func(item) for item in items.items]
+
+    def label_one(item: Any) -> Any:
+        try:
+            return func(item)
+        except Exception as error:  # whatever the user's function raises, with its item
+            error.add_note(f"while labelling {item}")
+            raise
+
+    return lambda items: [label_one(item) for item in items.items]
 
 
 def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
     """Labels from group 1 of a regular expression on the item's path, with forward slashes."""
-    compiled = re.compile(pattern)
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{pattern!r} is no regular expression: {error}") from error
     if compiled.groups < 1:
         raise UsageError(f"the pattern {pattern!r} needs a group: the label in round brackets")
 
@@ -97,8 +108,11 @@ class SplitItems:
             _refuse_blank(items, labels, target)
         if classes is not None:
             sides[0] = _known(*sides[0], target, unknown)
+            refuse_empty(len(sides[0][1]), 1, f"leaving out what is not in {listing(classes)}")
         target = target.fit(sides[0][1])
         sides = [_known(items, labels, target, unknown) for items, labels in sides]
+        if len(self.valid):
+            refuse_empty(1, len(sides[1][1]), "leaving out unknown labels")
         _warn_if_one_class(target, sides[0][1])
         task = Task(self.train.input.fit(self.train.items), target)
         lists = [LabelList(items, tuple(labels), task) for items, labels in sides]

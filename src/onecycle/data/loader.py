@@ -7,7 +7,7 @@ same for every number of workers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -53,11 +53,18 @@ class Loader:
         return whole if self.train or not rest else whole + 1
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        task_input = self.dataset.task.input
-        for samples in self.samples():
+        for _, x, y in self.parts(range):
+            yield x, y
+
+    def parts(self, rows: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(size of the whole batch, x, y) of the `rows(size)` of each batch; others stay unread."""
+        task_input, epoch = self.dataset.task.input, self._begin()
+        whole = self._positions(epoch)
+        mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
+        for batch, samples in zip(whole, self._loaded(mine, epoch), strict=True):
             x, y = task_input.collate(samples)
             moved = x.to(self.device, non_blocking=True)
-            yield task_input.prepare(moved), y.to(self.device, non_blocking=True)
+            yield len(batch), task_input.prepare(moved), y.to(self.device, non_blocking=True)
 
     def state(self) -> int:
         """The number of passes begun: it decides the order of the next one."""
@@ -69,9 +76,16 @@ class Loader:
 
     def samples(self) -> Iterator[list[Any]]:
         """The loaded samples of each batch, on the CPU."""
+        epoch = self._begin()
+        return self._loaded(self._positions(epoch), epoch)
+
+    def _begin(self) -> int:
+        """The number of this pass; the next one of a training loader has another order."""
         epoch = self.epoch
         self.epoch += self.train
-        batches = self._positions(epoch)
+        return epoch
+
+    def _loaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
         if self.num_workers < 1:
             return ([self._load(int(i), epoch) for i in batch] for batch in batches)
         return self._threaded(batches, epoch)

@@ -88,9 +88,9 @@ class _Still(Plainly):
 
     def show(self, answer: Answer, ax: Any) -> None:
         """The answer's text as a title."""
-        from onecycle.core.draw import add_title
+        from onecycle.core.draw import add_title, folded
 
-        add_title(ax, answer.text, fontsize=9)
+        add_title(ax, folded(answer.text, 32), fontsize=8)
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label as torchvision's transforms move it; None where it does not move."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path as PurePath
@@ -37,6 +38,26 @@ class URLs:
     ADULT_SAMPLE = f"{_EXAMPLES}adult_sample.tgz"
 
 
+# size in bytes and MD5 of the first MiB, as the course's own library published them
+KNOWN = {
+    "adult_sample.tgz": (968_212, "64eb9d7e23732de0b138f7372d15492f"),
+    "biwi_head_pose.tgz": (452_316_199, "00f4ccf66e8cba184bc292fdc08fb237"),
+    "camvid.tgz": (598_913_237, "648371e4f3a833682afb39b08a3ce2aa"),
+    "camvid_tiny.tgz": (2_314_212, "2cf6daf91b7a2083ecfa3e9968e9d915"),
+    "cifar10.tgz": (168_168_549, "a5f8c31371b63a406b23368042812d3c"),
+    "imdb.tgz": (144_440_600, "90f9b1c4ff43a90d67553c9240dc0249"),
+    "imdb_sample.tgz": (571_827, "0842e61a9867caa2e6fbdb14fa703d61"),
+    "mnist_png.tgz": (15_683_414, "03639f83c4e3d19e0a3a53a8a997c487"),
+    "mnist_sample.tgz": (3_214_948, "2dbc7ec6f9259b583af0072c55816a88"),
+    "mnist_tiny.tgz": (342_207, "56143e8f24db90d925d82a5a74141875"),
+    "movie_lens_sample.tgz": (51_790, "10961384dfe7c5181460390a460c1f77"),
+    "oxford-iiit-pet.tgz": (811_706_944, "e4db5c768afd933bb91f5f594d7417a4"),
+    "planet_sample.tgz": (15_523_994, "8bfb174b3162f07fbde09b54555bdb00"),
+    "planet_tiny.tgz": (997_569, "490873c5683454d4b2611fb1f00a68a9"),
+    "wt103-fwd.tgz": (105_067_061, "7d1114cd9684bf9d1ca3c9f6a54da6f9"),
+}
+
+
 class Config:
     """Where data sets are kept: below `$ONECYCLE_HOME`, or `~/.onecycle`."""
 
@@ -64,7 +85,8 @@ def untar_data(
     The archive is kept at `fname`; the folder is `dest/NAME`, where `dest` is
     `Config.data_path()`, or with `data=False` its `models`. `$ONECYCLE_MIRROR`, a folder or an
     address, is where archives come from instead of `url`. An interrupted call is continued by the
-    next one, and a folder is there only once it is whole.
+    next one, and a folder is there only once it is whole. Raises DownloadError for an archive of
+    the course whose size or beginning are not the published ones, and for a wrong `sha256`.
     """
     url = url if url.lower().endswith(SUFFIXES) else f"{url}.tgz"
     name = PurePath(urlsplit(url).path).name
@@ -74,6 +96,8 @@ def untar_data(
         return folder
     if force_download or not archive.is_file():
         _bring(url, name, archive, sha256)
+    if _is_of_the_course(url):
+        _verify(archive, *KNOWN[name])
     with unpacked(archive, folder) as fresh:
         inside = list(fresh.iterdir())
         whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else fresh
@@ -82,6 +106,23 @@ def untar_data(
         whole.replace(folder)
         folder.chmod(0o755)
     return folder
+
+
+def _is_of_the_course(url: str) -> bool:
+    return url.startswith((_BUCKETS, _EXAMPLES)) and PurePath(urlsplit(url).path).name in KNOWN
+
+
+def _verify(archive: PurePath, size: int, md5: str) -> None:
+    """Compare with what is published; another archive is removed."""
+    with Path(archive).open("rb") as file:
+        begin = hashlib.md5(file.read(1 << 20), usedforsecurity=False).hexdigest()
+        found = file.seek(0, os.SEEK_END)
+    if (found, begin) != (size, md5):
+        Path(archive).unlink()
+        raise DownloadError(
+            f"{archive} has {found:,} bytes and its first MiB the MD5 {begin}; published are "
+            f"{size:,} and {md5}: it is another file, and was removed. Call again to fetch it"
+        )
 
 
 def _stem(name: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from onecycle.core.errors import DataError, ModelError
-from onecycle.spec.pixels import open_pixels
+from onecycle.core.errors import DataError, ModelError, listing
+from onecycle.spec.pixels import SUFFIXES, open_pixels
 from onecycle.spec.text import TextSpec
 
 
@@ -21,6 +21,8 @@ class Feed(Protocol):
     name: ClassVar[str]  # of the graph's input
     dtype: ClassVar[str]
     shape: ClassVar[tuple[Any, ...]]
+    suffixes: ClassVar[frozenset[str]]  # of its files in a folder
+    columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
     def read(self, source: Any) -> np.ndarray: ...
     def alike(self, item: np.ndarray) -> Any: ...
@@ -35,10 +37,12 @@ class Pictures:
     name: ClassVar[str] = "image"
     dtype: ClassVar[str] = "uint8"
     shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    columns: ClassVar[tuple[str, ...]] = ("file", "path", "name", "image", "image_name", "filename")
 
     def read(self, source: Any) -> np.ndarray:
         """uint8 (h, w, 3)."""
-        return open_pixels(source)
+        return open_pixels(cell(source, self.columns))
 
     def alike(self, item: np.ndarray) -> Any:
         """Pictures of one size."""
@@ -57,6 +61,8 @@ class Texts:
     name: ClassVar[str] = "ids"
     dtype: ClassVar[str] = "int64"
     shape: ClassVar[tuple[Any, ...]] = ("n", "t")
+    suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
+    columns: ClassVar[tuple[str, ...]] = ("text",)
 
     def read(self, source: Any) -> np.ndarray:
         """int64 (t,)."""
@@ -74,8 +80,28 @@ class Texts:
         return rows
 
 
+def cell(source: Any, names: Sequence[str]) -> Any:
+    """Of a row (of a frame, or a dict): the cell with one of the names, or its only one."""
+    if not hasattr(source, "keys"):
+        return source
+    keys = list(source.keys())
+    found = [name for name in names if name in keys] or (keys if len(keys) == 1 else [])
+    if not found:
+        raise DataError(f"the row has the columns {listing(keys)}: give one cell, row[...], of it")
+    return source[found[0]]
+
+
+def files_in(folder: str | os.PathLike[str], feed: Feed) -> list[Path]:
+    """What a feed reads in a folder and below, sorted."""
+    return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in feed.suffixes)
+
+
 def text_of(source: Any) -> str:
-    """A str as it is, bytes and a path's content as UTF-8; what cannot be decoded as U+FFFD."""
+    """A str as it is, bytes and a path's content as UTF-8; what cannot be decoded as U+FFFD.
+
+    Of a row of a frame, the cell `text`, or its only one.
+    """
+    source = cell(source, Texts.columns)
     if isinstance(source, os.PathLike):
         try:
             source = Path(source).read_bytes()

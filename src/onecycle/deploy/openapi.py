@@ -25,18 +25,22 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "content": {"application/problem+json": {"schema": _PROBLEM}},
     }
     faults = {str(code): problem for code in (400, 408, 413, 422, 503)}
+    kinds = {"file": {"contentType": ", ".join(_PICTURES)}}
     bodies = {
-        "multipart/form-data": {"schema": form},
-        "application/octet-stream": {"schema": picture},
-        "image/jpeg": {"schema": picture},
-        "image/png": {"schema": picture},
+        "multipart/form-data": {"schema": form, "encoding": kinds},
+        **{kind: {"schema": picture} for kind in _PICTURES},
     }
     reads = about["task"]["input"]["kind"] == "text"
     if reads:
         text: dict[str, Any] = {"type": "string", "maxLength": max_bytes // 4}
         several = {"type": "array", "items": text, "minItems": 1, "maxItems": 16}
         one_of = [
-            {"type": "object", "required": [name], "properties": {name: schema}}
+            {
+                "type": "object",
+                "required": [name],
+                "properties": {name: schema},
+                "additionalProperties": False,
+            }
             for name, schema in (("text", text), ("texts", several))
         ]
         bodies = {
@@ -61,7 +65,9 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "summary": f"One {'text' if reads else 'picture'}, one answer as text",
         "requestBody": {
             "required": True,
-            "content": bodies if reads else {"multipart/form-data": {"schema": single}},
+            "content": bodies
+            if reads
+            else {"multipart/form-data": {"schema": single, "encoding": kinds}},
         },
         "responses": {"200": _json("The answer", result), **faults},
     }
@@ -77,6 +83,7 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     }
 
 
+_PICTURES = [f"image/{kind}" for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff")]
 _PROBLEM = {
     "type": "object",
     "required": ["status", "detail"],

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.errors import DataError, ModelError, UsageError
 from onecycle.deploy.feeds import feed_for
 from onecycle.deploy.format import read
 from onecycle.spec.answers import Answer
 from onecycle.spec.task import task_from_json
+
+_HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten times as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ class Predictor:
     """An exported file, loaded: `predict` takes what the model was trained on.
 
     Pictures: a path, bytes, a binary file, PIL or an array. Texts: a str, bytes or a `Path`.
+    Both: a row of a frame with the cell `file`, `name`, `image`, ... or `text`.
 
     `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
     and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used
@@ -80,9 +82,11 @@ class Predictor:
         self, sources: Sequence[Any], thresh: float | None = None
     ) -> list[Prediction]:
         """The answers for several sources, in their order; alike ones run together."""
-        feed = self.feed
-        items = [feed.read(source) for source in sources]
-        groups: dict[Any, list[int]] = {}
+        return self.answers([self.feed.read(source) for source in sources], thresh)
+
+    def answers(self, items: Sequence[np.ndarray], thresh: float | None = None) -> list[Prediction]:
+        """As `predict_batch`, for items that `feed.read` gave."""
+        feed, groups = self.feed, dict[Any, list[int]]()
         for i, item in enumerate(items):
             groups.setdefault(feed.alike(item), []).append(i)
         target = self._deciding(thresh)
@@ -95,12 +99,32 @@ class Predictor:
         return [found[i] for i in range(len(items))]
 
     def stream(
-        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 16
+        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32
     ) -> Iterator[Prediction]:
-        """The answers one by one, with at most `batch` sources in memory."""
-        left = iter(sources)
-        while chunk := list(islice(left, batch)):
-            yield from self.predict_batch(chunk, thresh)
+        """The answers one by one; see `stream_with_faults`."""
+        for found in self.stream_with_faults(sources, thresh, batch):
+            if isinstance(found, DataError):
+                raise found
+            yield found
+
+    def stream_with_faults(
+        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32
+    ) -> Iterator[Prediction | DataError]:
+        """The answers one by one; of what cannot be read, its DataError in place of an answer.
+
+        At most `batch` items, or 16 MB of them and one more, are in memory at a time.
+        """
+        for chunk in chunks(map(self._read, sources), batch):
+            good = [item for item in chunk if not isinstance(item, DataError)]
+            found = iter(self.answers(good, thresh))
+            for item in chunk:
+                yield item if isinstance(item, DataError) else next(found)
+
+    def _read(self, source: Any) -> np.ndarray | DataError:
+        try:
+            return self.feed.read(source)
+        except DataError as error:
+            return error
 
     def probabilities(self, sources: Sequence[Any]) -> np.ndarray:
         """float32 (n, ...) for several sources, in their order."""
@@ -124,6 +148,25 @@ class Predictor:
         else:
             answer = target.decode(probabilities)
         return Prediction(answer, probabilities, self.classes)
+
+
+def _bytes_of(item: Any) -> int:
+    return getattr(item, "nbytes", 0)
+
+
+def chunks(
+    items: Iterator[Any], most: int, size: Callable[[Any], int] = _bytes_of
+) -> Iterator[list[Any]]:
+    """The items in lists of `most`, or fewer where they are large."""
+    chunk, held = list[Any](), 0
+    for item in items:
+        chunk.append(item)
+        held += size(item)
+        if len(chunk) >= most or held >= _HELD:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
 
 
 def _placed(

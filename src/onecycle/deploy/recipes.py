@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from onecycle.core.errors import UsageError
@@ -46,8 +47,10 @@ _DOCKERFILE = """FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 app
 WORKDIR /home/app
 COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
+RUN pip install --no-cache-dir --no-compile -r requirements.txt
 COPY . .
+# the model is tried, and only the modules that it needs are compiled
+RUN python -c "from onecycle.deploy.server import application; application('model.onnx')"
 USER app
 ENV PYTHONUNBUFFERED=1
 EXPOSE {port}
@@ -87,7 +90,7 @@ def _container(model: Path, to: str, out: Path) -> None:
     data, _ = read(model)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    pins = "".join(f"{name}=={_installed(name)}\n" for name in PACKAGES)
+    pins = "".join(f"{name}=={number}\n" for name, number in sorted(_installed(PACKAGES).items()))
     out.mkdir(parents=True, exist_ok=True)
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
@@ -102,11 +105,23 @@ def _container(model: Path, to: str, out: Path) -> None:
     _modules(out / "onecycle")
 
 
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError as error:
-        raise UsageError(f"{name} is not installed here: pip install {name}") from error
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    """The versions here of some packages and of all that they need."""
+    from packaging.requirements import Requirement
+
+    found: dict[str, str] = {}
+    left = list(names)
+    while left:
+        name = left.pop().lower().replace("_", "-")
+        if name in found:
+            continue
+        try:
+            found[name], needs = version(name), requires(name) or ()
+        except PackageNotFoundError as error:
+            raise UsageError(f"{name} is not installed here: pip install {name}") from error
+        given = [Requirement(need) for need in needs]
+        left += [r.name for r in given if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return found
 
 
 def _modules(to: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,34 @@ class Limits:
     pictures: int = 16  # or texts
     characters: int = 100_000
     waiting: int = 64
+    held_bytes: int = 200_000_000  # of all bodies that are being read or answered
 
 
-async def body_of(request: Request, limits: Limits) -> bytes:
+class Room:
+    """Counts the bytes of all bodies in memory, and refuses more than there is room for."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.held = most, 0
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """A function that takes bytes, 503 where there are none left; given back at the end."""
+        taken = 0
+
+        def take(count: int) -> None:
+            nonlocal taken
+            if self.held + count > self.most:
+                detail = "the server holds as many uploads as it can: try again in a second"
+                raise HTTPException(503, detail, {"Retry-After": "1"})
+            self.held, taken = self.held + count, taken + count
+
+        try:
+            yield take
+        finally:
+            self.held -= taken
+
+
+async def body_of(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
     """The whole body; 413 as soon as it is too large, 408 where it comes too slowly."""
     told = request.headers.get("content-length", "0")
     if not told.isdigit():
@@ -46,6 +71,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
                 length += len(part)
                 if length > limits.body_bytes:
                     raise HTTPException(413, f"the body is larger than {limits.body_bytes:,} bytes")
+                take(len(part))
                 parts.append(part)
     except TimeoutError:
         raise HTTPException(408, f"no whole body within {limits.body_seconds:g} s") from None
@@ -59,11 +85,21 @@ class _InMemory(MultiPartParser):
 
     spool_max_size = 1 << 30
 
+    def on_headers_finished(self) -> None:
+        """A part that says it is a picture is a file, also without a file's name."""
+        part = self._current_part
+        told = part.content_disposition or b""
+        if (b"content-type", b"image/") in [(k, v[:6]) for k, v in part.item_headers]:
+            part.content_disposition = told + (
+                b"" if b"filename" in told else b"; filename=picture"
+            )
+        super().on_headers_finished()
 
-async def files_of(request: Request, limits: Limits) -> list[bytes]:
+
+async def files_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[bytes]:
     """The pictures of a multipart form, or the one that is the body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await body_of(request, limits)
+    body = await body_of(request, limits, take)
     if kind != "multipart/form-data":
         return [body] if body else []
 
@@ -78,22 +114,25 @@ async def files_of(request: Request, limits: Limits) -> list[bytes]:
     except (MultiPartException, KeyError, ValueError, UnicodeError) as error:
         message = getattr(error, "message", None) or "the form cannot be read"
         raise HTTPException(400, str(message)) from None
-    uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    return [await upload.read() for upload in uploads]
+    try:
+        uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        return [await upload.read() for upload in uploads]
+    finally:
+        await form.close()
 
 
-async def texts_of(request: Request, limits: Limits) -> list[str]:
+async def texts_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[str]:
     """The texts of a JSON body, {"text": "..."} or {"texts": [...]}; any other body is one text."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await body_of(request, limits)
+    body = await body_of(request, limits, take)
     if kind != "application/json":
         return _short([body.decode("utf-8", "replace")] if body else [], limits)
     try:
         told = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is no JSON ({error})") from None
-    told = told if isinstance(told, dict) else {}
-    found = told.get("texts", [told["text"]] if "text" in told else [])
+    keys = set(told) if isinstance(told, dict) else set()
+    found = told["texts"] if keys == {"texts"} else [told["text"]] if keys == {"text"} else None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise HTTPException(422, 'JSON is {"text": "..."} or {"texts": ["...", "..."]}')
     if len(found) > limits.pictures:

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -25,11 +26,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.deploy.batching import Batcher, QueueFullError
 from onecycle.deploy.openapi import describe
-from onecycle.deploy.predictor import Prediction, Predictor
-from onecycle.deploy.requests import Json, Limits, files_of, headers_of, number, picture, texts_of
+from onecycle.deploy.predictor import Prediction, Predictor, chunks
+from onecycle.deploy.requests import (
+    Json,
+    Limits,
+    Room,
+    files_of,
+    headers_of,
+    number,
+    picture,
+    texts_of,
+)
 from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
 def from_environment() -> Starlette:
@@ -52,6 +63,7 @@ class Service:
         self.predictor = Predictor(model)
         self.reads = self.predictor.feed.name == "ids"  # texts, not pictures
         self.batcher = Batcher(self._run, room=limits.waiting)
+        self.room = Room(limits.held_bytes)
         self.registry = CollectorRegistry()
         self.replies = Counter(
             "onecycle_replies", "Replies by status.", ["status"], registry=self.registry
@@ -71,10 +83,10 @@ class Service:
         ]
         routes: list[Any] = [
             Mount("/api", routes=api),
-            Route("/analyze", self.analyze, methods=["POST"]),
-            Route("/healthz", self.health),
-            Route("/metrics", self.metrics),
-            Route("/openapi.json", self.openapi),
+            *_only("POST", "/analyze", self.analyze),
+            *_only("GET", "/healthz", self.health),
+            *_only("GET", "/metrics", self.metrics),
+            *_only("GET", "/openapi.json", self.openapi),
         ]
         try:
             site = write_site(self.model, Path(self.folder.name) / "site")
@@ -95,33 +107,37 @@ class Service:
             yield
         self.folder.cleanup()
 
-    def _run(self, items: Sequence[Any]) -> list[Any]:
-        """Answers, or the error of each source that cannot be read."""
+    def _run(self, asked: Sequence[Any]) -> list[Any]:
+        """Answers, or the error of each source that cannot be read; large pictures one by one."""
         found: list[Any] = []
-        groups: dict[float | None, list[tuple[int, Any]]] = {}
-        for i, (data, thresh) in enumerate(items):
-            found.append(None)
-            try:
-                item = data if self.reads else picture(data, self.limits)
-                groups.setdefault(thresh, []).append((i, item))
-            except HTTPException as error:
-                found[i] = error
-        for thresh, members in groups.items():
-            answers = self.predictor.predict_batch([item for _, item in members], thresh)
-            for (i, _), answer in zip(members, answers, strict=True):
-                found[i] = answer
+        for chunk in chunks(map(self._read, asked), len(asked), _bytes_of):
+            for thresh, members in groupby(chunk, lambda pair: pair[1]):
+                items = [item for item, _ in members]
+                good = [item for item in items if isinstance(item, np.ndarray)]
+                answers = iter(self.predictor.answers(good, thresh))
+                found += [next(answers) if isinstance(i, np.ndarray) else i for i in items]
         return found
+
+    def _read(self, asked: tuple[Any, float | None]) -> tuple[Any, float | None]:
+        source, thresh = asked
+        if self.reads:
+            return self.predictor.feed.read(source), thresh
+        try:
+            return picture(source, self.limits), thresh
+        except HTTPException as error:
+            return error, thresh
 
     async def _ask(self, request: Request) -> list[Prediction]:
         start = perf_counter()
         thresh = number(request.query_params.get("thresh"), "thresh")
         if thresh is not None and self.predictor.thresh is None:
             raise HTTPException(400, "this model decides by no threshold")
-        given = await (texts_of if self.reads else files_of)(request, self.limits)
-        if not given:
-            what = "text" if self.reads else "picture"
-            raise HTTPException(400, f"there is no {what} in the request")
-        found = await self.batcher.ask([(data, thresh) for data in given])
+        with self.room.share() as take:
+            given = await (texts_of if self.reads else files_of)(request, self.limits, take)
+            if not given:
+                what = "text" if self.reads else "picture"
+                raise HTTPException(400, f"there is no {what} in the request")
+            found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
             if isinstance(answer, HTTPException):
@@ -195,6 +211,20 @@ class _Outer:
         return await self.app(scope, receive, wrapped)
 
 
+def _bytes_of(pair: tuple[Any, float | None]) -> int:
+    return getattr(pair[0], "nbytes", 0)
+
+
+def _only(method: str, path: str, endpoint: Any) -> list[Route]:
+    """The route of one method, and 405 for all others, which the page below would take."""
+    allowed = {method, "HEAD"} if method == "GET" else {method}
+
+    async def refuse(request: Request) -> Response:
+        raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+
+    return [Route(path, endpoint, methods=[method]), Route(path, refuse, methods=_METHODS)]
+
+
 def _png(mask: np.ndarray) -> str:
     """A mask (h, w) as an index PNG in base64."""
     from PIL import Image
@@ -228,6 +258,7 @@ def serve(model: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
     Connections whose headers take more than five seconds are closed.
     """
     from granian import Granian
+    from granian.constants import HTTPModes
     from granian.http import HTTP1Settings
 
     model = Path(model).resolve()
@@ -241,6 +272,7 @@ def serve(model: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
         port=port,
         interface="asgi",  # type: ignore[arg-type]
         factory=True,
+        http=HTTPModes.http1,  # the one whose slow headers are timed
         websockets=False,
         backpressure=512,
         http1_settings=HTTP1Settings(header_read_timeout=5000),

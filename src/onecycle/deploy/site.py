@@ -11,6 +11,7 @@ from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.deploy.format import read
+from onecycle.deploy.theme import check_theme
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 KINDS = ("image", "text")
@@ -46,18 +47,16 @@ def write_site(
     model: str | Path,
     out: str | Path,
     title: str | None = None,
-    theme: Mapping[str, str] | None = None,
+    theme: str | Path | Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write page, model and runtime into `out`, a new or empty folder; returns it.
+    """Write page, model and runtime into `out`, a new folder or an older site; returns it.
 
-    `theme` maps classes to an emoji (or a word) that is drawn large over the picture. Raises
-    ModelError for files that `Predictor` refuses, UsageError where `out` holds something else.
+    `theme` (a JSON file or its content, see `deploy.theme`) maps classes to a smiley that is drawn
+    beside the answer. Raises ModelError for files that `Predictor` refuses, UsageError for a theme
+    that does not fit the model and where `out` holds something else.
     """
     data, about = read(model)
-    target = about["task"]["target"]
-    unknown = set(theme or {}) - {str(c) for c in target.get("classes", ())}
-    if unknown:
-        raise UsageError(f"the theme names {sorted(unknown)}, which are no classes of the model")
+    smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
     if about["task"]["input"]["kind"] not in KINDS:
         raise ModelError(f"the page takes {' and '.join(KINDS)}; this model takes something else")
     if about["task"]["input"].get("tokenizer"):
@@ -66,9 +65,7 @@ def write_site(
             "`onecycle serve`, or train it on words"
         )
     runtime, out = runtime_folder(), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} holds something already: give a new folder")
-    (out / "ort").mkdir(parents=True)
+    _make_room(out)
     for name in ORT:
         shutil.copyfile(runtime / name, out / "ort" / name)
     for file in page_folder().iterdir():
@@ -77,12 +74,22 @@ def write_site(
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": dict(theme or {})}
+    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": smileys}
     _json(out / "model.json", told)
     _json(out / "manifest.webmanifest", _manifest(title))
     _service_worker(out)
     _hosts(out)
     return out
+
+
+def _make_room(out: Path) -> None:
+    """A new folder, or an older site of ours without its model; UsageError for anything else."""
+    ours = (out / "model.json").is_file() and (out / "sw.js").is_file()
+    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} holds something already: give a new folder")
+    for old in out.glob("model.*.onnx"):
+        old.unlink()
+    (out / "ort").mkdir(parents=True, exist_ok=True)
 
 
 def _json(path: Path, values: Any) -> None:
@@ -104,7 +111,9 @@ def _manifest(title: str) -> dict[str, Any]:
 
 def _service_worker(out: Path) -> None:
     """Lists every file, and is another one whenever any of them is."""
-    files = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    own = [*out.glob("*"), *(out / "ort").glob("*")]  # nothing that a host or git put beside it
+    kept = (p for p in own if p.is_file() and not p.name.startswith(".") and p.name != "sw.js")
+    files = sorted(p.relative_to(out).as_posix() for p in kept)
     whole = hashlib.sha256()
     for file in files:
         whole.update((out / file).read_bytes())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self
 from warnings import warn
 
 import torch
@@ -12,6 +14,7 @@ from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.memory import reuse_memory
 
 PRECISIONS = ("fp32", "fp16", "bf16")
+Pairs = Iterable[tuple[Tensor, Tensor]]
 
 
 class Engine:
@@ -19,7 +22,10 @@ class Engine:
 
     fp16 scales the loss (it starts at 2**16, halves at an overflow, whose step is left out, and
     doubles after 1000 good steps); weights stay float32. Source: Micikevicius et al. 2018.
+    `main` is True where this process may print and write files.
     """
+
+    main = True
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
         if precision not in PRECISIONS:
@@ -32,6 +38,31 @@ class Engine:
         self.device, self.precision = device, precision
         scales = precision == "fp16"
         self.scaler = torch.amp.GradScaler(device.type, growth_interval=1000, enabled=scales)
+
+    def at(self, precision: str) -> Self:
+        """The same in another precision."""
+        return type(self)(self.device, precision)
+
+    def begin(self, model: nn.Module) -> None:
+        """Before each fit, when it is known which weights are frozen."""
+
+    def end(self) -> None:
+        """After each fit."""
+
+    def mean(self, loss: Tensor) -> float:
+        """The loss of a whole batch."""
+        return float(loss.detach())
+
+    def share(self, batches: Any) -> Any:
+        """What of each batch this process computes."""
+        return batches
+
+    def whole(self, pairs: Pairs, share: Any) -> Pairs:
+        """(outputs, y) of whole batches, of those that each process computed for its share."""
+        return pairs
+
+    def wait(self) -> None:
+        """Until every process has come here."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model runs."""

@@ -60,7 +60,8 @@ def image_examples(learner: Learner, precision: str) -> Examples:
         batches = learner.data.ordered(DatasetType.Train)
         prepared = [x.cpu() for x, _ in islice(_closing(batches), _CALIBRATE)]
     prelude = image_prelude(learner.task.input)  # type: ignore[arg-type]
-    return Examples(raw, prepared, lambda run: figure(learner, run), prelude)
+    score = None if learner.data.valid_dl is None else lambda run: figure(learner, run)
+    return Examples(raw, prepared, score, prelude)
 
 
 def _pixels(source: object) -> np.ndarray:
@@ -93,8 +94,10 @@ def figure(learner: Learner, run: Callable[[Tensor], Tensor]) -> float:
             spread.append(y.flatten(1))
             continue
         true = y[:, 0] if y.ndim == said.ndim else y
-        right += float((said.argmax(1) == true).sum())
-        count += true.numel()
+        void = getattr(target, "void", None)
+        counted = true != (-1 if void is None else void)
+        right += float(((said.argmax(1) == true) & counted).sum())
+        count += int(counted.sum())
     if count:
         return right / count
     wanted = torch.cat(spread)

@@ -14,10 +14,16 @@ from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.trainer import Trainer
+from onecycle.models.groups import layer_groups
 
 
 class Learner(Trainer):
     """A model and its data: train it (see `Trainer`), look at what it says, keep it."""
+
+    def split(self, split_on: Any) -> Self:
+        """Other layer groups: the modules at which one begins, or a function of the model."""
+        self.layer_groups, self.opt = layer_groups(self.model, split_on), None
+        return self
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -60,14 +66,28 @@ class Learner(Trainer):
 
         return summary(self)
 
+    def distributed(self, timeout: float = 600.0) -> Self:
+        """Train with all the processes that `accelerate launch` or `torchrun` has started.
+
+        Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
+        `lr_find` and `save` are called in all of them, files are written by the first. Needs
+        Accelerate (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
+        """
+        from onecycle.learn.processes import distribute
+
+        distribute(self, timeout)
+        return self
+
     # --- keeping ----------------------------------------------------------------------------
 
     def save(self, file: str | Path, with_opt: bool = True, return_path: bool = False) -> Any:
         """Write weights, optimizer and task to `path/model_dir/file.safetensors`."""
-        from onecycle.learn.checkpoint import save
+        from onecycle.learn.checkpoint import checkpoint_path, save
 
-        path = save(self, file, with_opt)
-        return path if return_path else None
+        if self.engine.main:
+            save(self, file, with_opt)
+        self.engine.wait()
+        return checkpoint_path(self, file) if return_path else None
 
     def load(self, file: str | Path, with_opt: bool = True, strict: bool = True) -> Self:
         """Read what `save` wrote; returns the learner."""

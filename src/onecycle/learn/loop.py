@@ -42,6 +42,7 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
 
     first = run.epoch
     try:
+        run.engine.begin(run.model)
         notify("before_fit")
         for epoch in range(first, first + run.epochs):
             run.epoch = epoch
@@ -59,6 +60,7 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
             f"bs={max(1, run.data.batch_size // 2)}, smaller pictures or to_fp16()"
         ) from error
     finally:
+        run.engine.end()
         run.optimizer.zero_grad()
         with ExitStack() as ends:  # each has its turn, whatever happens in the ones before
             for callback in reversed(ordered):
@@ -70,7 +72,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     run.model.train()
     _forget(run.model)
     notify("before_epoch")
-    loader = run.data.train_dl
+    loader = run.engine.share(run.data.train_dl)
     total = len(loader)
     for i, (x, y) in enumerate(bar(loader, total, f"epoch {run.epoch}", show)):
         run.x, run.y = x, y
@@ -78,7 +80,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         notify("before_batch")
         run.outputs = run.engine.forward(run.model, run.x)
         run.loss = run.loss_func(run.outputs, run.y)
-        run.loss_value = float(run.loss.detach())
+        run.loss_value = run.engine.mean(run.loss)
         notify("after_loss")
         first = i - i % run.accumulate
         run.engine.backward(run.loss / (min(first + run.accumulate, total) - first))

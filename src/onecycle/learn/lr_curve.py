@@ -57,9 +57,8 @@ class RateCurve:
     def is_flat(self) -> bool:
         """Whether the loss varies less than 5 % before it shoots up."""
         lowest = self._lowest()
-        start = min(self._window(10, 5)[0], lowest)  # the first values average too few batches
         # the climb from the minimum belongs to the rise, not to the flat part
-        before = self.losses[start : lowest + 1]
+        before = self.losses[self._settled() : lowest + 1]
         return max(before) - min(before) < FLAT * max(before)
 
     @property
@@ -108,9 +107,14 @@ class RateCurve:
         short = len(self.rates) < 2 * (skip_start + skip_end)
         return (0, len(self.rates)) if short else (skip_start, len(self.rates) - skip_end)
 
+    def _settled(self) -> int:
+        """The first place to trust: the values before it average too few batches."""
+        return min(10, len(self._finite()) // 4)
+
     def _lowest(self) -> int:
         """Where the smallest loss is."""
-        return int(np.argmin(self._finite()))
+        start = self._settled()
+        return start + int(np.argmin(self._finite()[start:]))
 
     def _finite(self) -> Sequence[float]:
         """The losses up to the first that is not a number."""

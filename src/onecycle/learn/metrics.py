@@ -63,6 +63,8 @@ def name_of(metric: Any) -> str:
     """The column's name: the function's own, also inside a partial."""
     if isinstance(metric, partial):
         return name_of(metric.func)
+    if not callable(metric) and not hasattr(metric, "compute"):
+        raise UsageError(f"a metric is a function of (outputs, y), not {metric!r}")
     return str(getattr(metric, "__name__", None) or type(metric).__name__).lower()
 
 
@@ -100,6 +102,7 @@ def accuracy_thresh(
     y_pred: Tensor, y_true: Tensor, thresh: float = 0.5, sigmoid: bool = True
 ) -> Tensor:
     """The share of right yes-or-no decisions, `> thresh` after a sigmoid."""
+    _refuse_one_class(y_pred, y_true)
     return (_probabilities(y_pred, sigmoid) > thresh).eq(y_true > 0.5).float().mean()
 
 
@@ -112,6 +115,7 @@ def fbeta(
     sigmoid: bool = True,
 ) -> Tensor:
     """F-beta of each item's labels (n, classes), then the mean over items (Planet's F2)."""
+    _refuse_one_class(y_pred, y_true)
     said = (_probabilities(y_pred, sigmoid) > thresh).float()
     true = (y_true > 0.5).float()
     right = (said * true).sum(1)
@@ -227,7 +231,20 @@ def r2(outputs: Tensor, y: Tensor) -> Tensor:
 
 def _classes(outputs: Tensor, y: Tensor) -> Tensor:
     """y without a channel axis that outputs (n, c, h, w) do not have."""
+    if y.is_floating_point():
+        raise UsageError(
+            "this metric is for one class per item; for several labels there are accuracy_thresh, "
+            "fbeta, f1 and average_precision, for numbers rmse and r2"
+        )
     return y[:, 0] if y.ndim == outputs.ndim else y
+
+
+def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
+    if outputs.shape != y.shape:
+        raise UsageError(
+            "this metric is for several labels per item; for one class per item there are "
+            "accuracy, error_rate, top_k_accuracy and f1"
+        )
 
 
 def _probabilities(outputs: Tensor, sigmoid: bool) -> Tensor:

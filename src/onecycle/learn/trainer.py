@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from math import ceil
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +32,7 @@ from onecycle.learn.metrics import names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
+from onecycle.learn.swap import check_swap
 from onecycle.models.groups import Groups, layer_groups, norm_parameters
 
 Rate = float | slice | Sequence[float]
@@ -94,13 +96,7 @@ class Trainer:
 
     @data.setter
     def data(self, other: DataBunch) -> None:
-        ours, theirs = self.task.target.to_json(), other.task.target.to_json()
-        differ = [k for k in ours if k != "thresh" and ours[k] != theirs.get(k)]
-        if differ:
-            raise UsageError(
-                f"the other data has other answers: {differ[0]} is {theirs.get(differ[0])}, this "
-                f"learner was made for {ours[differ[0]]}"
-            )
+        check_swap(self.task, other.task)
         self._data = other
 
     @property
@@ -160,7 +156,7 @@ class Trainer:
         return self
 
     def _to(self, precision: str) -> Self:
-        self.engine = Engine(self.data.device, precision)
+        self.engine = self.engine.at(precision)
         return self
 
     def create_opt(self, lr: Rate, wd: float | None = None) -> GroupedOptimizer:
@@ -188,8 +184,8 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Train for `epochs` at constant rates."""
-        if epochs < 1:
-            raise UsageError(f"train for at least one epoch, not {epochs}")
+        if not isinstance(epochs, Integral) or epochs < 1:
+            raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
         lr = defaults.lr if lr is None else lr
         rates = self.lr_range(lr)
         if self.opt is None:
@@ -241,7 +237,7 @@ class Trainer:
             self.accumulate,
             history=self.history,
         )
-        shown = defaults.progress and not self.silent
+        shown = defaults.progress and not self.silent and self.engine.main
         usual: list[Callback] = []
         if not self.train_bn:
             usual = [FrozenNorm()]
@@ -258,8 +254,9 @@ class Trainer:
 
     def _validation(self, run: Run) -> dict[str, Any]:
         assert self.data.valid_dl is not None
-        with closing(loop.predict(self.model, self.data.valid_dl, self.engine)) as pairs:
-            values = evaluate(pairs, self.loss_func, self.metrics)
+        share = self.engine.share(self.data.valid_dl)
+        with closing(loop.predict(self.model, share, self.engine)) as pairs:
+            values = evaluate(self.engine.whole(pairs, share), self.loss_func, self.metrics)
         names = ["valid_loss", *self.recorder.metric_names]
         return dict(zip(names, values, strict=True))
 

@@ -175,7 +175,7 @@ def _fast_jpeg(data: bytes, at_least: tuple[int, int] | None) -> np.ndarray | No
         pixels = simplejpeg.decode_jpeg(data, "RGB", **small)
     except ValueError:
         return None
-    return pixels if turn == 1 else np.ascontiguousarray(_turned(pixels, turn))
+    return pixels if turn == 1 else _turned(pixels, turn).copy()  # also of 1 x 1: no turned strides
 
 
 def _shrink(height: int, width: int, at_least: tuple[int, int] | None, turn: int) -> int:

@@ -35,7 +35,8 @@ def examples(learner: Any, precision: str) -> Examples:
     elif precision == "int8":
         raise UsageError("int8 needs the data: export it from the learner that was trained")
     prepared = torch.as_tensor(raw[1])[None]
-    return Examples(raw, [prepared], lambda run: figure(learner, run), None, graph)
+    score = None if learner.data.valid_dl is None else lambda run: figure(learner, run)
+    return Examples(raw, [prepared], score, None, graph)
 
 
 def graph(answering: Answering, x: Tensor) -> Any:

@@ -41,7 +41,8 @@ def _report(faults: dict[Any, str], total: int) -> str:
             f"{len(missing)} of {total} pictures are missing: {listing(missing)}. "
             "Are `folder` and `suffix` right?"
         )
-    lines = [f"  {path}: {fault}" for path, fault in list(faults.items())[:5]]
+    named = list(faults.items())[:5]
+    lines = [f"  {path}: {fault.removeprefix(f'{path}: ')}" for path, fault in named]
     more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
     return (
         f"{len(faults)} of {total} files are no pictures that can be read:\n"

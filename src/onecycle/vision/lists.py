@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
+from onecycle.core.errors import UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.frames import Column, read_table
@@ -117,9 +118,10 @@ class ImageDataBunch(DataBunch):
         """Files and their labels, in the same order."""
         import pandas as pd
 
-        rows = list(zip(fnames, labels, strict=True))
-        frame = pd.DataFrame({"label": pd.Series([label for _, label in rows], dtype=object)})
-        items = ImageList._make([Path(name) for name, _ in rows], path, inner_df=frame)
+        if len(fnames) != len(labels):
+            raise UsageError(f"there are {len(fnames)} files and {len(labels)} labels")
+        frame = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
+        items = ImageList._make([Path(name) for name in fnames], path, inner_df=frame)
         split = items.split_by_rand_pct(valid_pct, seed)
         return _finished(split.label(from_columns("label")), **options)
 

@@ -57,6 +57,57 @@ def blend(below: np.ndarray, above: Any, share: np.ndarray) -> np.ndarray:
     return below + (above - below) * share[:, :, None]
 
 
+class Pen:
+    """Draws on a picture, floats in 0-1 (side, side, 3), in a frame of its own.
+
+    The frame's middle is at `middle` and its unit is `unit`, both as parts of the side; x goes
+    right and y down, turned by `angle`.
+    """
+
+    def __init__(self, ground: np.ndarray, middle: Any, unit: float, angle: float = 0.0) -> None:
+        self.pixels = (ground.clip(0, 1) * 255).astype(np.uint8)
+        side, c, s = len(ground), np.cos(angle), np.sin(angle)
+        self.turn = unit * side * np.array([[c, s], [-s, c]])
+        self.middle, self.unit = np.asarray(middle) * side, unit * side
+
+    def shape(self, points: Any, colour: np.ndarray) -> None:
+        """Fill the inside of `points`, pairs (x, y)."""
+        cv2.fillPoly(self.pixels, [self._whole(points)], _bytes(colour), cv2.LINE_AA, 4)
+
+    def line(self, points: Any, colour: np.ndarray, width: float) -> None:
+        """A line along `points`, `width` units wide."""
+        thick = max(1, round(width * self.unit))
+        whole = [self._whole(points)]
+        cv2.polylines(self.pixels, whole, False, _bytes(colour), thick, cv2.LINE_AA, 4)
+
+    def oval(self, x: float, y: float, rx: float, ry: float, colour: np.ndarray) -> None:
+        """A filled ellipse about (x, y)."""
+        self.shape(_around(x, y, rx, ry), colour)
+
+    def ring(
+        self, x: float, y: float, rx: float, ry: float, colour: np.ndarray, width: float
+    ) -> None:
+        """The outline of an ellipse."""
+        self.line(_around(x, y, rx, ry), colour, width)
+
+    def floats(self) -> np.ndarray:
+        """What has been drawn, float32 in 0-1 (side, side, 3)."""
+        return self.pixels.astype(np.float32) / 255
+
+    def _whole(self, points: Any) -> np.ndarray:
+        at = np.asarray(points, np.float64) @ self.turn + self.middle
+        return np.rint(at * 16).clip(-(2**20), 2**20).astype(np.int32)
+
+
+def _around(x: float, y: float, rx: float, ry: float) -> np.ndarray:
+    angle = np.linspace(0, 2 * np.pi, 33)
+    return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1)
+
+
+def _bytes(colour: np.ndarray) -> Any:
+    return (np.asarray(colour).clip(0, 1) * 255).tolist()
+
+
 def write_picture(path: Path, values: np.ndarray, quality: int = 92) -> None:
     """Floats in 0-1 (h, w, 3), RGB, as a JPEG file."""
     pixels = (values.clip(0, 1) * 255).astype(np.uint8)

@@ -21,13 +21,16 @@ class CSVLogger(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Open the file."""
+        if not run.engine.main:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.headed = self.append and self.path.is_file() and self.path.stat().st_size > 0
         self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
 
     def after_epoch(self, run: Run) -> None:
         """Write the row."""
-        assert self.file is not None
+        if self.file is None:
+            return
         writer = csv.DictWriter(self.file, run.row)
         if not self.headed:
             writer.writeheader()
@@ -52,6 +55,8 @@ class TensorBoardLogger(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Open the log."""
+        if not run.engine.main:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -62,12 +67,16 @@ class TensorBoardLogger(Callback):
 
     def after_step(self, run: Run) -> None:
         """The batch's figures."""
+        if self.writer is None:
+            return
         self.writer.add_scalar("batch/loss", run.loss_value, self.seen)
         self.writer.add_scalar("batch/lr", run.optimizer.rates()[-1], self.seen)
         self.seen += 1
 
     def after_epoch(self, run: Run) -> None:
         """The epoch's figures, at the number of batches seen."""
+        if self.writer is None:
+            return
         for name, value in run.row.items():
             if name != "epoch" and isinstance(value, int | float):
                 self.writer.add_scalar(f"epoch/{name}", value, self.seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from onecycle.core.errors import UsageError
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.schedule import one_cycle
 
@@ -21,6 +22,8 @@ class OneCycle(Callback):
         pct_start: float,
         final_div: float,
     ) -> None:
+        if not 0 <= pct_start <= 1:
+            raise UsageError(f"pct_start is a share of the steps from 0 to 1, not {pct_start}")
         self.ends = [(rate / div_factor, rate, rate / final_div) for rate in max_rates]
         self.moms, self.pct_start = (*moms, moms[0]), pct_start
 

@@ -1,0 +1,81 @@
+"""Write the exported files that later versions must still read: tests/deploy/golden/format1_*.
+
+Run once per format, never again for an old one: python scripts/golden_export.py
+"""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from onecycle.data.samples import planet_sample
+from onecycle.deploy.format import FORMAT
+from onecycle.deploy.predictor import Predictor
+from onecycle.text.learner import text_classifier_learner
+from onecycle.text.lists import TextClasDataBunch
+from onecycle.vision.learner import cnn_learner
+from onecycle.vision.lists import ImageList
+
+GOLDEN = Path(__file__).parents[1] / "tests" / "deploy" / "golden"
+TEXTS = ["A great film, I loved it.", "", "DULL &amp; awful; don't go!!!!", "so so so so bad"]
+
+
+def picture(h: int, w: int) -> np.ndarray:
+    """A picture that any version can draw: uint8 (h, w, 3)."""
+    y, x = np.mgrid[:h, :w]
+    return np.stack([7 * y % 256, 5 * x % 256, (3 * y + 11 * x) % 256], 2).astype(np.uint8)
+
+
+def pictures_file(folder: Path) -> Path:
+    """Several labels with a threshold, from pictures of any size."""
+    root = planet_sample(folder / "planet", n=24, n_test=2, size=32)
+    items = ImageList.from_csv(root, "train_v2.csv", folder="train-jpg", suffix=".jpg")
+    src = items.split_by_rand_pct(0.25, seed=0).label_from_df(label_delim=" ")
+    data = src.transform(None, size=24).databunch(bs=6, num_workers=0).normalize()
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
+    learn = cnn_learner(data, body, pretrained=False, silent=True)
+    learn.fit_one_cycle(2, 1e-2).with_threshold(0.58)
+    return learn.export(GOLDEN / f"format{FORMAT}_pictures.onnx")
+
+
+def texts_file(folder: Path) -> Path:
+    """One of two classes, from texts of any length."""
+    texts = [text or "fine" for text in TEXTS]
+    frame = pd.DataFrame({"text": texts * 8, "label": ["pos", "neg"] * 16})
+    data = TextClasDataBunch.from_df(
+        folder, frame, text_cols="text", label_cols="label", seed=0, bs=8, num_workers=0, min_freq=1
+    )
+    sizes = {"emb_sz": 8, "n_hid": 12, "n_layers": 2}
+    learn = text_classifier_learner(data, config=sizes, silent=True).fit_one_cycle(25, 3e-2)
+    return learn.export(GOLDEN / f"format{FORMAT}_texts.onnx")
+
+
+def main() -> None:
+    """Both files, and their answers as JSON."""
+    torch.manual_seed(0)
+    GOLDEN.mkdir(exist_ok=True)
+    shapes = [(24, 24), (31, 57), (90, 40)]
+    with TemporaryDirectory() as name:
+        seen = Predictor(pictures_file(Path(name)))
+        read = Predictor(texts_file(Path(name)))
+    found = [seen.predict(picture(*shape)) for shape in shapes]
+    said = read.predict_batch(TEXTS)
+    told = {
+        "pictures": [
+            {"shape": s, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
+            for s, f in zip(shapes, found, strict=True)
+        ],
+        "texts": [
+            {"text": t, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
+            for t, f in zip(TEXTS, said, strict=True)
+        ],
+    }
+    (GOLDEN / f"format{FORMAT}.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""A hundred odd pictures, every task: the file answers as the learner, the page as the file."""
+
+import base64
+
+import numpy as np
+import pytest
+import torch
+from odd_pictures import odd_pictures
+from test_page import opened
+
+from conftest import TASKS, served
+from onecycle.deploy.export import session
+from onecycle.deploy.predictor import Predictor
+from onecycle.deploy.prelude import image_prelude
+from onecycle.deploy.site import write_site
+from onecycle.spec.pixels import open_pixels
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    files = odd_pictures(tmp_path_factory.mktemp("odd"))
+    assert len(files) == 100
+    return files
+
+
+@pytest.fixture(scope="module")
+def prepared(odd, learners):
+    """What the exported preprocessing makes of each, float32 (3, h, w)."""
+    run = session(image_prelude(learners["category"].task.input).SerializeToString())
+    return [run.run(["x"], {"image": open_pixels(file)[None]})[0][0] for file in odd]
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_on_equal_pixels_a_hundred_answers_are_the_learners(
+    kind, learners, exported, odd, prepared
+):
+    learn, predictor = learners[kind], Predictor(exported[kind])
+    learn.model.eval()
+    with torch.no_grad():
+        outputs = learn.model(torch.from_numpy(np.stack(prepared)))
+        wanted = learn.task.target.activate(outputs).numpy()
+    found = predictor.probabilities(odd)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_the_learner_sees_the_same_pixels_to_a_grey_level(learners, odd, prepared):
+    learn = learners["category"]
+    grey, means = 1 / 255 / learn.task.input.std[0], []
+    for file, x in zip(odd, prepared, strict=True):
+        (ours, _) = next(iter(learn.data.single([file])))
+        apart = np.abs(ours[0].numpy() - x)
+        assert apart.max() <= 1.01 * grey, file
+        means.append(apart.mean() / grey)
+        if open_pixels(file).shape[:2] == x.shape[1:]:  # nothing to resize
+            assert apart.max() < 1e-5, file
+    assert max(means) < 0.17
+    assert np.median(means) < 0.01
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_whole_way_differs_by_single_grey_levels_at_most(kind, learners, exported, odd):
+    """Resizing included: more than half of all answers are equal, the others close."""
+    learn, predictor = learners[kind], Predictor(exported[kind])
+    pairs = [(predictor.predict(f).probabilities, learn.predict(f)[2].numpy()) for f in odd]
+    apart = np.array([np.abs(a - b.reshape(a.shape)).max() for a, b in pairs])
+    assert np.median(apart) < 1e-5
+    assert apart.max() < 0.01
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_pictures_of_the_networks_size_are_answered_equally(kind, learners, exported, odd):
+    learn, predictor = learners[kind], Predictor(exported[kind])
+    fitting = [file for file in odd if open_pixels(file).shape[:2] == (32, 48)]
+    assert len(fitting) > 8
+    for file in fitting:
+        wanted = learn.predict(file)[2].numpy()
+        np.testing.assert_allclose(predictor.predict(file).probabilities, wanted, atol=1e-4)
+
+
+ASK = """async ([data, type]) => {
+    const { open, read } = await import("./pixels.js");
+    const { describe, load } = await import("./model.js");
+    window.asking ??= await load(await describe());
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const picture = read(await open(new Blob([bytes], { type })), document.createElement("canvas"));
+    const found = await window.asking(picture);
+    const size = [picture.height, picture.width];
+    return { probabilities: Array.from(found.probabilities), size };
+}"""
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_page_answers_a_hundred_pictures_as_python_does(kind, browser, exported, odd, tmp_path):
+    predictor = Predictor(exported[kind])
+    with served(write_site(exported[kind], tmp_path / "site")) as address:
+        page = opened(browser, address)
+        for file in odd:
+            data = base64.b64encode(file.read_bytes()).decode()
+            found = page.evaluate(ASK, [data, ""])
+            wanted = predictor.predict(file).probabilities.ravel()
+            assert found["size"] == list(open_pixels(file).shape[:2])
+            lossy = file.suffix == ".jpg"  # other decoders may differ by a grey level
+            probabilities = np.array(found["probabilities"])
+            np.testing.assert_allclose(
+                probabilities, wanted, atol=0.03 if lossy else 1e-3, err_msg=file.name
+            )
+            if kind == "category":
+                assert probabilities.argmax() == wanted.argmax(), file.name
+        page.context.close()
