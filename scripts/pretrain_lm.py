@@ -92,7 +92,7 @@ def main() -> None:
     count = sum(p.numel() for p in learner.model.parameters())
     log(
         f"{count} parameters, vocabulary {len(learner.vocab)}, tokens of training "
-        f"{data.train_dl.ids.size}, held out {data.valid_dl.ids.size}"
+        f"{data.train_dl.n_tokens}, held out {data.valid_dl.n_tokens}"
     )
     keep = KeepEachEpoch(learner, out, log)
     learner.fit_one_cycle(args.epochs, args.lr, moms=(0.8, 0.7), callbacks=[keep])

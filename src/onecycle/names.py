@@ -149,12 +149,16 @@ _DEPLOY = {
 
 _TEXT = {
     "AWD_LSTM": "onecycle.models.awd_lstm",
+    "Ensemble": "onecycle.text.ensemble",
+    "Text": "onecycle.text.input",
     "TextClasDataBunch": "onecycle.text.lists",
     "TextDataBunch": "onecycle.text.lists",
     "TextLMDataBunch": "onecycle.text.lists",
     "TextList": "onecycle.text.lists",
     "language_model_learner": "onecycle.text.learner",
+    "load_data": "onecycle.text.saved",
     "text_classifier_learner": "onecycle.text.learner",
+    "train_subwords": "onecycle.spec.subwords",
 }
 
 VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY | _INTERPRET

@@ -190,7 +190,7 @@ def test_tables_with_faults_are_named(frame, tmp_path, monkeypatch):
     with pytest.raises(TableError, match="1 texts are blank"):
         TextList.from_df(bad, cols="text")
     both = TextList.from_df(pd.DataFrame({"a": ["x"], "b": ["y"]}), cols=["a", "b"])
-    assert both.items == ("xxfld 1 x xxfld 2 y",)
+    assert tuple(both.items) == ("xxfld 1 x xxfld 2 y",)
     monkeypatch.setenv("ONECYCLE_MIRROR", str(tmp_path))
     monkeypatch.setenv("ONECYCLE_HOME", str(tmp_path))
     with pytest.raises(DownloadError, match="comes with onecycle"):

@@ -16,8 +16,8 @@ export async function describe() {
 /** Of each kind of input: what makes the graph's tensors of a source. */
 const FEEDS = {
   image: () => ({ data, width, height }) => ({ image: new ort.Tensor("uint8", data, [1, height, width, 3]) }),
-  text: ({ vocab }) => {
-    const number = numbering(vocab);
+  text: ({ vocab, backwards }) => {
+    const number = numbering(vocab, backwards);
     return (text) => {
       const ids = number(text);
       return { ids: new ort.Tensor("int64", ids, [1, ids.length]) };

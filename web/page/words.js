@@ -35,12 +35,15 @@ export function tokenize(text) {
   return ["xxbos", ...words.flatMap(cased)];
 }
 
-/** A function from texts to int64 ids; `xxunk` for tokens that `vocab` lacks. */
-export function numbering(vocab) {
+/** A function from texts to int64 ids, from the end if `backwards`; `xxunk` for tokens that `vocab` lacks. */
+export function numbering(vocab, backwards = false) {
   const numbers = new Map();
   vocab.forEach((token, i) => numbers.has(token) || numbers.set(token, i));
   const unknown = numbers.get("xxunk");
-  return (text) => BigInt64Array.from(tokenize(text), (token) => BigInt(numbers.get(token) ?? unknown));
+  return (text) => {
+    const ids = BigInt64Array.from(tokenize(text), (token) => BigInt(numbers.get(token) ?? unknown));
+    return backwards ? ids.reverse() : ids;
+  };
 }
 
 function clean(given) {

@@ -47,7 +47,7 @@ class ArrayInput(ArraySpec):
     def fit(self, sources: Sequence[Any]) -> Self:
         return replace(self, shape=np.shape(sources[0]))
 
-    def check(self, sources: Sequence[Any]) -> None:
+    def check(self, sources: Iterable[Any]) -> None:
         for i, source in enumerate(sources):
             x = np.asarray(source, np.float32)
             if x.shape != self.shape:

@@ -170,6 +170,16 @@ class DataBunch:
         items = replace(self.src.valid.x, items=tuple(sources), inner_df=None)
         return self._held(LabelList(items, None, task or self.task))
 
+    def save(self, file: str | PurePath = "data_save.pkl") -> PurePath:
+        """Write data of texts to `path/file`, for `load_data`; no pickle, whatever its name."""
+        write = getattr(self.task.input, "save_data", None)
+        if write is None:
+            raise UsageError(
+                f"data.save() keeps data of texts, whose tokens take time to make; make data of "
+                f"{type(self.task.input).__name__} again from its files"
+            )
+        return write(self, file)
+
     def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> tuple[Tensor, Tensor]:
         """One batch (x, y) of that side, on the CPU; the order of training stays as it is."""
         loader = self.dl(ds_type)

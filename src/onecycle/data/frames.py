@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Column = int | str
+_PIECE = 10_000  # rows
 _TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
 _FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
 
@@ -50,6 +53,31 @@ def read_table(
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first cells for an index
         raise TableError(f"{path}: from line 2 on, rows have more cells than the header has names")
     return frame
+
+
+def read_pieces(
+    path: str | Path, delimiter: str | None = None, header: int | str | None = "infer"
+) -> Iterator[pd.DataFrame]:
+    """As `read_table`, some rows at a time: for files that are larger than memory."""
+    import pandas as pd
+
+    path = Path(path)
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        _check_header(path, "".join(islice(file, 50)), delimiter, header)
+    try:
+        yield from pd.read_csv(
+            path,
+            sep=delimiter or ",",
+            header=header,  # type: ignore[arg-type]
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            encoding="utf-8-sig",
+            encoding_errors="replace",
+            chunksize=_PIECE,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
 
 
 def as_frame(table: Any) -> pd.DataFrame:

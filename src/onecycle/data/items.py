@@ -29,7 +29,7 @@ class ItemList:
     Order is part of the value: it makes a seeded split repeatable. Every step returns a new list.
     """
 
-    items: tuple[Any, ...]
+    items: Sequence[Any]
     path: Path
     input: Input
     inner_df: pd.DataFrame | None = None
@@ -169,7 +169,7 @@ class ItemList:
             import pandas as pd
 
             frame = pd.concat([self.inner_df, other.inner_df], ignore_index=True)
-        return replace(self, items=self.items + other.items, inner_df=frame)
+        return replace(self, items=(*self.items, *other.items), inner_df=frame)
 
     def _kept(self, positions: Iterable[int]) -> Self:
         kept = self.take(positions)

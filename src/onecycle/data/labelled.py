@@ -85,7 +85,7 @@ class LabelList:
         return Labels(self.labels or (), self.task)
 
     @property
-    def items(self) -> tuple[Any, ...]:
+    def items(self) -> Sequence[Any]:
         """The sources of the items: paths, for pictures."""
         return self.x.items
 
@@ -197,7 +197,7 @@ class LabelledItems:
 
         if not no_check:
             sides = [side for side in (self.train, self.valid, self.test) if side is not None]
-            self.train.task.input.check([item for side in sides for item in side.items])
+            self.train.task.input.check(item for side in sides for item in side.items)
             for side in sides:
                 if side.labels is not None:
                     side.target.inspect(side.items, side.labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ class Input(Protocol):
     def fit(self, sources: Sequence[Any]) -> Any:
         """Learn a vocabulary or statistics from the training side; returns a new input."""
 
-    def check(self, sources: Sequence[Any]) -> None:
+    def check(self, sources: Iterable[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
 
     def transformed(

@@ -27,6 +27,7 @@ class URLs:
     MNIST = f"{_BUCKETS}imageclas/mnist_png.tgz"
     CIFAR = f"{_BUCKETS}imageclas/cifar10.tgz"
     WT103_FWD = f"{_BUCKETS}modelzoo/wt103-fwd.tgz"
+    WT103_BWD = f"{_BUCKETS}modelzoo/wt103-bwd.tgz"
     MNIST_SAMPLE = f"{_EXAMPLES}mnist_sample.tgz"
     MNIST_TINY = f"{_EXAMPLES}mnist_tiny.tgz"
     CAMVID_TINY = f"{_EXAMPLES}camvid_tiny.tgz"

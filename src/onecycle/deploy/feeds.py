@@ -57,7 +57,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts (str), UTF-8 bytes and paths of files as int64 (n, t), padded at the end with 1."""
+    """Texts (str), UTF-8 bytes and paths of files as int64 (n, t), padded at the end."""
 
     spec: TextSpec
     name: ClassVar[str] = "ids"
@@ -76,7 +76,7 @@ class Texts:
 
     def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
         """(n, longest)."""
-        rows = np.full((len(items), max(map(len, items))), 1, np.int64)
+        rows = np.full((len(items), max(map(len, items))), self.spec.padding, np.int64)
         for row, item in zip(rows, items, strict=True):
             row[: len(item)] = item
         return rows

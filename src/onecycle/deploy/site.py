@@ -59,6 +59,11 @@ def write_site(
     smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
     if about["task"]["input"]["kind"] not in KINDS:
         raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
+    if about["task"]["input"].get("tokenizer"):
+        raise ModelError(
+            "the page splits texts into words only, and this model reads subwords: serve it with "
+            "`onecycle serve`, or train it on words"
+        )
     runtime, out = runtime_folder(), Path(out)
     _make_room(out)
     for name in ORT:

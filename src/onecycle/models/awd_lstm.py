@@ -136,6 +136,16 @@ class LanguageModel(nn.Module):
         return [*groups, [*self.encoder.embedding.parameters(), self.bias]]
 
 
+def text_head(widths: Sequence[int], ps: Sequence[float]) -> nn.Sequential:
+    """Batch norm, dropout and a linear layer from each width to the next, ReLU between."""
+    layers: list[nn.Module] = []
+    for i, p in enumerate(ps):
+        layers += [nn.BatchNorm1d(widths[i]), nn.Dropout(p), nn.Linear(widths[i], widths[i + 1])]
+        if i + 1 < len(ps):
+            layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
 class TextClassifier(nn.Module):
     """Token ids (n, t), padded at the end with 1, to logits (n, classes).
 
@@ -155,17 +165,7 @@ class TextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.bptt, self.max_len, self.output_p = encoder, bptt, max_len, output_p
-        widths = [3 * encoder.emb_sz, *lin_ftrs, n_outputs]
-        layers: list[nn.Module] = []
-        for i, p in enumerate(ps):
-            layers += [
-                nn.BatchNorm1d(widths[i]),
-                nn.Dropout(p),
-                nn.Linear(widths[i], widths[i + 1]),
-            ]
-            if i + 1 < len(ps):
-                layers.append(nn.ReLU(inplace=True))
-        self.head = nn.Sequential(*layers)
+        self.head = text_head([3 * encoder.emb_sz, *lin_ftrs, n_outputs], ps)
 
     def reset(self) -> None:
         """Forget the state; every batch begins with none anyway."""

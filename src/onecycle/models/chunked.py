@@ -31,22 +31,28 @@ class Undecoded:
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Loss and gradients in one pass: the gradient of the logits is softmax minus one-hot."""
+    """Loss and gradients in one pass: the gradient of the logits is softmax minus one-hot.
+
+    Features in bfloat16 are multiplied in bfloat16; sums and softmax are float32 always.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
-        x, weight, bias = x.float(), weight.float(), bias.float()
-        total, n = x.new_zeros(()), len(x)
-        grads = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        kind = torch.bfloat16 if x.dtype == torch.bfloat16 else torch.float32
+        x, narrow, bias = x.to(kind), weight.to(kind), bias.float()
+        total, n = bias.new_zeros(()), len(x)
+        grads = torch.empty_like(x), torch.zeros_like(weight, dtype=torch.float32), 0 * bias
         for start in range(0, n, CHUNK):
             part, answers = x[start : start + CHUNK], y[start : start + CHUNK, None]
-            shares = torch.addmm(bias, part, weight.t())
-            total += shares.logsumexp(1).sum() - shares.gather(1, answers).sum()
-            shares = shares.softmax(1)
+            shares = (part @ narrow.t()).float().add_(bias)
+            logs = shares.logsumexp(1, keepdim=True)
+            total += (logs - shares.gather(1, answers)).sum()
+            shares = shares.sub_(logs).exp_()
             shares.scatter_add_(1, answers, shares.new_full(answers.shape, -1.0))
-            torch.mm(shares, weight, out=grads[0][start : start + CHUNK])
-            grads[1].addmm_(shares.t(), part)
             grads[2].add_(shares.sum(0))
+            shares = shares.to(kind)
+            torch.mm(shares, narrow, out=grads[0][start : start + CHUNK])
+            grads[1].add_(shares.t() @ part)
         ctx.save_for_backward(*(grad / n for grad in grads))
         return total / n
 

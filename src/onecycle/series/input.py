@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -95,7 +95,7 @@ class SeriesInput(SeriesSpec):
             spread=tuple(whole.std(1).tolist()),
         )
 
-    def check(self, sources: Sequence[Any]) -> None:
+    def check(self, sources: Iterable[Any]) -> None:
         if self.length is not None and self.pixels > self.length:
             raise UsageError(
                 f"series of {self.length} steps make pictures of at most {self.length} pixels, "

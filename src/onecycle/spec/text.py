@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,7 +12,8 @@ import numpy as np
 
 from onecycle.core.errors import DataError
 from onecycle.spec.plain import Plain
-from onecycle.spec.words import SPECIAL, UNK, tokenize
+from onecycle.spec.subwords import encoded, padding_of, tokenizer_of
+from onecycle.spec.words import SPECIAL, UNK, detokenize, tokenize
 
 
 def vocabulary(
@@ -25,8 +26,14 @@ def vocabulary(
     counts: Counter[str] = Counter()
     for tokens in texts:
         counts.update(tokens)
-    for token in SPECIAL:
-        counts.pop(token, None)
+    return commonest(counts, max_vocab, min_freq)
+
+
+def commonest(
+    counts: Mapping[str, int], max_vocab: int = 60_000, min_freq: int = 2
+) -> tuple[str, ...]:
+    """As `vocabulary`, of tokens that have been counted."""
+    counts = {token: count for token, count in counts.items() if token not in SPECIAL}
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     kept = [token for token, count in ordered if count >= min_freq]
     words = [*SPECIAL, *kept][:max_vocab]
@@ -36,9 +43,15 @@ def vocabulary(
 
 @dataclass(frozen=True)
 class TextSpec(Plain):
-    """A text of any length becomes int64 ids (tokens,) of `vocab`; unknown tokens are id 0."""
+    """A text of any length becomes int64 ids (tokens,) of `vocab`; unknown tokens are id 0.
+
+    `tokenizer` is a subword tokenizer's JSON, or empty for words by our rules. `backwards` texts
+    are read from their end.
+    """
 
     vocab: tuple[str, ...] = ()
+    tokenizer: str = ""
+    backwards: bool = False
     kind: ClassVar[str] = "text"
 
     @cached_property
@@ -49,18 +62,35 @@ class TextSpec(Plain):
             found.setdefault(token, i)
         return found
 
-    def ids(self, text: str) -> np.ndarray:
-        """The ids of a text."""
-        return self.numericalize(tokenize(text))
-
-    def numericalize(self, tokens: Iterable[str]) -> np.ndarray:
-        """Tokens as int64 ids."""
+    @cached_property
+    def unknown(self) -> int:
+        """The id of tokens that are not in the vocabulary."""
         if not self.vocab:
             raise DataError("the texts have no vocabulary yet: label them first")
-        unknown = self.numbers[UNK]
-        look = self.numbers.get
-        return np.fromiter((look(token, unknown) for token in tokens), np.int64)
+        return self.numbers.get(UNK, 0)
+
+    @cached_property
+    def padding(self) -> int:
+        """The id that fills up a batch."""
+        return padding_of(self.tokenizer) if self.tokenizer else 1
+
+    def ids(self, text: str) -> np.ndarray:
+        """The ids of a text."""
+        if self.tokenizer:
+            found = encoded(self.tokenizer, [text])[0]
+        else:
+            unknown, look = self.unknown, self.numbers.get
+            found = np.fromiter((look(token, unknown) for token in tokenize(text)), np.int64)
+        return found[::-1].copy() if self.backwards else found
 
     def tokens(self, ids: Iterable[Any]) -> list[str]:
         """Ids as tokens."""
         return [self.vocab[int(i)] for i in ids]
+
+    def readable(self, ids: Iterable[Any]) -> str:
+        """Ids as a text, from its beginning."""
+        ids = [int(i) for i in ids]
+        ids = ids[::-1] if self.backwards else ids
+        if self.tokenizer:
+            return str(tokenizer_of(self.tokenizer).decode(ids))
+        return detokenize(self.tokens(ids))

@@ -10,7 +10,8 @@ import html
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, islice
+from operator import eq
 
 UNK, PAD, BOS, EOS, FLD = "xxunk", "xxpad", "xxbos", "xxeos", "xxfld"
 MAJ, UP, REP, WREP = "xxmaj", "xxup", "xxrep", "xxwrep"
@@ -70,7 +71,7 @@ def _count_characters(match: re.Match[str]) -> str:
 def _repeated_words(text: str) -> str:
     """Four of the same words in a row or more as `xxwrep n word`; one pass, whatever the text."""
     words = text.split(" ")
-    if len(words) < 4 or not any(a == b != "" for a, b in pairwise(words)):
+    if not any(map(eq, words, islice(words, 1, None))):
         return text
     out: list[str] = []
     at = 0
@@ -89,13 +90,11 @@ def tokenize(text: str) -> list[str]:
 
     "I'm NOT sure..." becomes xxbos i 'm xxup not sure ... Lone surrogates are replaced.
     """
-    text = text.encode("utf-8", "replace").decode("utf-8", "replace")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8", "replace")
     addresses = "@" in text or "://" in text or "www." in text
     pattern = _WORD_OR_ADDRESS if addresses else _WORD
-    tokens = [BOS]
-    for word in pattern.findall(clean(text)):
-        tokens += _cased(word)
-    return tokens
+    return [BOS, *chain.from_iterable(map(_cased, pattern.findall(clean(text))))]
 
 
 @lru_cache(maxsize=200_000)

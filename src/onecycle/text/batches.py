@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from onecycle.core.chance import generator
 from onecycle.core.errors import UsageError
 from onecycle.data.labelled import LabelList
 from onecycle.data.loader import Loader
+from onecycle.text.corpus import Numbered
+from onecycle.text.input import TextSample
 
 _CHUNK = 50  # batches among which training texts are sorted by length
 
@@ -26,18 +28,13 @@ class LengthLoader(Loader):
 
     def __init__(self, dataset: LabelList, batch_size: int, **options: Any) -> None:
         super().__init__(dataset, batch_size, **options)
-        self._lengths: np.ndarray | None = None
+        self.texts: Numbered = dataset.task.input.numbered(dataset.items)  # type: ignore[attr-defined]
+        self.lengths = self.texts.lengths  # in tokens
 
-    @property
-    def lengths(self) -> np.ndarray:
-        """Characters of each text (files: bytes), a good guess of its tokens."""
-        if self._lengths is None:
-            sizes = [
-                len(item) if isinstance(item, str) else item.stat().st_size
-                for item in self.dataset.items
-            ]
-            self._lengths = np.array(sizes, np.int64)
-        return self._lengths
+    def _load(self, index: int, epoch: int) -> TextSample:
+        labels = self.dataset.labels
+        y = self.dataset.target.encode(None if labels is None else labels[index])
+        return TextSample(self.texts[index], y)
 
     @property
     def order(self) -> np.ndarray | None:
@@ -78,36 +75,53 @@ class StreamLoader:
         self.dataset, self.batch_size, self.device = dataset, batch_size, device
         self.seed, self.train, self.epoch = seed, train, 0
         self.bptt = dataset.task.input.bptt  # type: ignore[attr-defined]
-        parts = [
-            dataset.task.input.load(s, np.zeros(0), dataset.target, None).x for s in dataset.items
-        ]
-        self.ends = np.cumsum([len(part) for part in parts])
-        self.ids = np.concatenate(parts).astype(np.int32)
-        self.per_stream = (len(self.ids) - 1) // batch_size
+        self.texts: Numbered = dataset.task.input.numbered(dataset.items)  # type: ignore[attr-defined]
+        self.n_tokens = int(self.texts.lengths.sum())
+        self.per_stream = (self.n_tokens - 1) // batch_size
         if self.per_stream < 1:
             raise UsageError(
-                f"{len(self.ids)} tokens do not fill {batch_size} streams: use a smaller bs"
+                f"{self.n_tokens} tokens do not fill {batch_size} streams: use a smaller bs"
             )
+
+    @property
+    def ids(self) -> np.ndarray:
+        """All tokens in the set's order."""
+        return np.concatenate([self.texts[i] for i in range(len(self.texts))])
 
     def __len__(self) -> int:
         return -(-self.per_stream // self.bptt)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        ids = self._ordered(self.epoch)
+        order = np.arange(len(self.texts))
+        if self.train:
+            order = generator(self.seed, self.epoch, -1).permutation(order)
         self.epoch += self.train
-        rows = self.per_stream * self.batch_size
-        x = torch.from_numpy(ids[:rows].astype(np.int64)).reshape(self.batch_size, -1)
-        y = torch.from_numpy(ids[1 : rows + 1].astype(np.int64)).reshape(self.batch_size, -1)
+        ends = np.cumsum(self.texts.lengths[order])
+        streams = [
+            self._stream(order, ends, row * self.per_stream) for row in range(self.batch_size)
+        ]
+        for stream in streams:
+            next(stream)
         for start in range(0, self.per_stream, self.bptt):
-            window = slice(start, start + self.bptt)
-            yield x[:, window].to(self.device), y[:, window].to(self.device)
+            width = min(self.bptt, self.per_stream - start)
+            rows = torch.from_numpy(np.stack([stream.send(width) for stream in streams]))
+            rows = rows.to(self.device)
+            yield rows[:, :-1], rows[:, 1:]
 
-    def _ordered(self, epoch: int) -> np.ndarray:
-        if not self.train:
-            return self.ids
-        order = generator(self.seed, epoch, -1).permutation(len(self.ends))
-        starts = np.concatenate([[0], self.ends[:-1]])
-        return np.concatenate([self.ids[starts[i] : self.ends[i]] for i in order])
+    def _stream(
+        self, order: np.ndarray, ends: np.ndarray, start: int
+    ) -> Generator[np.ndarray, int]:
+        """From token `start` on: as many as are sent, and the one after, which comes again."""
+        at = int(np.searchsorted(ends, start, "right"))
+        skipped = start - (int(ends[at - 1]) if at else 0)
+        held = self.texts[int(order[at])][skipped:]
+        width = yield held  # what starts a generator gets nothing yet
+        while True:
+            while len(held) < width + 1:
+                at += 1
+                held = np.concatenate([held, self.texts[int(order[at])]])
+            out, held = held[: width + 1], held[width:]
+            width = yield out
 
     def state(self) -> int:
         """The number of passes begun."""

@@ -23,7 +23,10 @@ _ACTIVATIONS = {"softmax": "Softmax <axis = 1>", "sigmoid": "Sigmoid", "none": "
 def examples(learner: Any, precision: str) -> Examples:
     """Random ids of several lengths and texts of the validation set."""
     if not isinstance(learner.model, TextClassifier):
-        raise UsageError("a text classifier is exported; a language model only gives its encoder")
+        raise UsageError(
+            "an AWD-LSTM classifier is exported; a language model only gives its encoder, and a "
+            "Hugging Face model stays in Python (learn.save)"
+        )
     luck = np.random.default_rng(0)
     raw = [luck.integers(0, len(learner.vocab), n) for n in _LENGTHS]
     if learner.data.valid_dl is not None:

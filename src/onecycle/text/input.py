@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -16,11 +16,11 @@ from onecycle.core.table import Table
 from onecycle.data.targets import Target
 from onecycle.data.task import Batches
 from onecycle.deploy.feeds import text_of
-from onecycle.spec.text import TextSpec, vocabulary
-from onecycle.spec.words import detokenize, tokenize
+from onecycle.spec.subwords import pieces_of
+from onecycle.spec.text import TextSpec, commonest
+from onecycle.text.corpus import Corpus, Numbered, Texts
 
 _HIDDEN = {"json": False}
-PAD_ID = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +77,16 @@ class TextInput(TextSpec):
         """With the vocabulary of these texts, unless there is one."""
         if self.vocab:
             return self
-        texts = (tokenize(self.text_of(source)) for source in sources)
-        return replace(self, vocab=vocabulary(texts, self.max_vocab, self.min_freq))
+        if self.tokenizer:
+            return replace(self, vocab=pieces_of(self.tokenizer))
+        counts = as_texts(sources).counts()
+        return replace(self, vocab=commonest(counts, self.max_vocab, self.min_freq))
 
-    def check(self, sources: Sequence[Any]) -> None:
+    def numbered(self, sources: Sequence[Any]) -> Numbered:
+        """The ids of each text; the tokens of a TextList's are made once for all."""
+        return Numbered(as_texts(sources), self)
+
+    def check(self, sources: Iterable[Any]) -> None:
         """Raise for files that are missing and for what is no text."""
         for source in sources:
             if isinstance(source, os.PathLike) and not os.path.isfile(source):  # noqa: PTH113
@@ -109,9 +115,9 @@ class TextInput(TextSpec):
         return sample
 
     def collate(self, samples: Sequence[TextSample]) -> tuple[Tensor, Tensor]:
-        """int64 (n, longest), padded at the end with 1, and the labels."""
+        """int64 (n, longest), padded at the end, and the labels."""
         longest = max(len(s.x) for s in samples)
-        x = np.full((len(samples), longest), PAD_ID, np.int64)
+        x = np.full((len(samples), longest), self.padding, np.int64)
         for row, sample in zip(x, samples, strict=True):
             row[: len(sample.x)] = sample.x
         return torch.from_numpy(x), torch.from_numpy(np.stack([s.y for s in samples]))
@@ -125,7 +131,7 @@ class TextInput(TextSpec):
         if isinstance(x, Text):
             return x
         ids = x.x if isinstance(x, TextSample) else x.tolist()
-        return Text(detokenize(self.tokens(ids)))
+        return Text(self.readable(ids))
 
     def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
         """Ids as readable texts, with their labels where there are any."""
@@ -133,6 +139,12 @@ class TextInput(TextSpec):
         if not self.stream:
             columns["label"] = [str(target.answer(np.asarray(label))) for label in y]
         return Table(columns)
+
+    def save_data(self, data: Any, file: Any) -> Any:
+        """Write the data for `load_data`."""
+        from onecycle.text.saved import save_data
+
+        return save_data(data, file)
 
     def export_examples(self, learner: Any, precision: str) -> Any:
         """What an export of a classifier is made of and checked with."""
@@ -145,3 +157,12 @@ class TextInput(TextSpec):
         from onecycle.text.batches import LengthLoader, StreamLoader
 
         return (StreamLoader if self.stream else LengthLoader)(dataset, **options)
+
+
+def as_texts(sources: Sequence[Any]) -> Texts:
+    """The items of a TextList as they are; others as texts of their own."""
+    if isinstance(sources, Texts):
+        return sources
+    return Texts(
+        Corpus([source.text if isinstance(source, Text) else source for source in sources])
+    )

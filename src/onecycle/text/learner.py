@@ -24,8 +24,14 @@ from onecycle.models.awd_lstm import (
     TextClassifier,
     dropouts,
 )
-from onecycle.spec.words import BOS, UNK, detokenize, tokenize
-from onecycle.text.pretrained import Encoder, find_encoder, read_encoder, write_encoder
+from onecycle.spec.words import BOS
+from onecycle.text.pretrained import (
+    Encoder,
+    find_encoder,
+    read_encoder,
+    reading_of,
+    write_encoder,
+)
 
 _LEAST_KNOWN = 0.1  # of a vocabulary
 
@@ -38,10 +44,30 @@ class TextLearner(Learner):
         """The vocabulary of the data."""
         return self.task.input.vocab  # type: ignore[attr-defined]
 
+    @property
+    def data(self) -> DataBunch:
+        """The data; another DataBunch must number its texts as this one does."""
+        return self._data
+
+    @data.setter
+    def data(self, other: DataBunch) -> None:
+        ours, theirs = self.task.input.to_json(), other.task.input.to_json()
+        differ = [k for k in ours if ours[k] != theirs.get(k)]
+        if differ:
+            raise UsageError(
+                f"the other data's texts have another {differ[0]} than this model was made for, so "
+                "that their numbers would mean other tokens: make the data with vocab=learn.vocab "
+                "and the same tokenizer and direction"
+            )
+        Learner.data.fset(self, other)  # type: ignore[attr-defined]
+
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
+        if not hasattr(self.model, "encoder"):
+            raise UsageError("an AWD-LSTM's encoder can be kept; keep this model with learn.save()")
         bias = getattr(self.model, "bias", None)
-        return write_encoder(self._encoder_path(name), self.model.encoder, self.vocab, bias)  # type: ignore[arg-type]
+        path, reading = self._encoder_path(name), reading_of(self.task.input)
+        return write_encoder(path, self.model.encoder, self.vocab, bias, reading=reading)  # type: ignore[arg-type]
 
     def load_encoder(self, name: str | Path) -> Self:
         """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
@@ -54,6 +80,12 @@ class TextLearner(Learner):
 
     def use_encoder(self, given: Encoder, origin: str) -> Self:
         """As `load_encoder`, from an encoder in memory."""
+        reading = reading_of(self.task.input)
+        if given.reading != reading:
+            raise CheckpointError(
+                f"{origin} reads texts otherwise ({given.reading}) than this data ({reading}): "
+                "make the data with the tokenizer= and backwards= that the encoder was trained with"
+            )
         known = given.known(self.vocab)
         if known < _LEAST_KNOWN:
             raise CheckpointError(
@@ -92,7 +124,7 @@ class LanguageLearner(TextLearner):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> str:
-        """`text`, gone on with for `n_words` tokens, drawn at random.
+        """`text`, gone on with for `n_words` tokens (a backward model: before it), drawn by chance.
 
         Probabilities are raised to 1 / `temperature`; only the `top_k` likeliest, or those above
         `min_p`, are drawn from; with `no_unk` never the unknown token.
@@ -101,11 +133,12 @@ class LanguageLearner(TextLearner):
             raise UsageError(f"the temperature is above 0, not {temperature}")
         luck = torch.Generator()
         luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
-        given = self.task.input
-        tokens = tokenize(text)
-        ids = given.numericalize(tokens)  # type: ignore[attr-defined]
+        given: Any = self.task.input
+        ids = given.ids(text).tolist()
+        if given.backwards:  # what comes before is asked for: the text does not begin here
+            ids = ids[:-1]
         x = torch.as_tensor(ids)[None].to(self.data.device)
-        forbidden = [given.numbers[UNK]] if no_unk else []  # type: ignore[attr-defined]
+        forbidden = [given.unknown] if no_unk else []
         forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
@@ -117,13 +150,13 @@ class LanguageLearner(TextLearner):
                 logits[forbidden] = -torch.inf
                 shares = _limited((logits / temperature).softmax(0), top_k, min_p)
                 drawn = int(torch.multinomial(shares, 1, generator=luck))
-                tokens.append(self.vocab[drawn])
+                ids.append(drawn)
                 x = torch.tensor([[drawn]], device=self.data.device)
         finally:
             self.model.reset()  # type: ignore[operator]
             for module, training in modes:
                 module.training = training
-        return detokenize(tokens)
+        return given.readable(ids)
 
 
 def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
@@ -152,7 +185,7 @@ def language_model_learner(
     all dropouts. `pretrained` is False, "small" (comes with the package), True (the published
     WT103 model, downloaded) or the path of an encoder that `save_encoder` wrote.
     """
-    given = find_encoder(pretrained) if pretrained else None
+    given = _pretrained(data, pretrained)
     sizes = _sizes(LM_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
@@ -167,7 +200,7 @@ def language_model_learner(
 
 def text_classifier_learner(
     data: DataBunch,
-    arch: Callable[..., AWD_LSTM] = AWD_LSTM,
+    arch: Callable[..., AWD_LSTM] | str = AWD_LSTM,
     bptt: int = 70,
     max_len: int = 1400,
     config: dict[str, Any] | None = None,
@@ -179,10 +212,18 @@ def text_classifier_learner(
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
 
+    `arch` may be the name or folder of a Hugging Face model: the texts are then numbered by that
+    model's own tokenizer, cut at `max_len` tokens or what the model takes, and its weights are
+    used (`config`, `bptt` and `pretrained` are not).
     `pretrained` is as for `language_model_learner`.
     `ps` are the dropouts of the head's layers but the first, which is output_p * drop_mult.
     """
-    given = find_encoder(pretrained) if pretrained else None
+    if isinstance(arch, str):
+        from onecycle.text.transformers import transformer_learner
+
+        head = (CLASSIFIER_DROPOUTS["output_p"] * drop_mult, *ps)
+        return transformer_learner(data, arch, max_len, lin_ftrs, head, **learner_options)
+    given = _pretrained(data, pretrained)
     sizes = _sizes(CLASSIFIER_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
@@ -191,6 +232,11 @@ def text_classifier_learner(
     if given is not None:
         learner.use_encoder(given, f"pretrained={pretrained!r}")
     return learner
+
+
+def _pretrained(data: DataBunch, pretrained: bool | str) -> Encoder | None:
+    backwards: bool = data.task.input.backwards  # type: ignore[attr-defined]
+    return find_encoder(pretrained, backwards) if pretrained else None
 
 
 def _sizes(

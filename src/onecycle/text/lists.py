@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
-from onecycle.core.errors import TableError, listing
+import numpy as np
+
+from onecycle.core.errors import TableError, UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
-from onecycle.data.frames import Column, as_frame, column, read_table
+from onecycle.data.frames import Column, as_frame, column, read_pieces, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.labels import SplitItems
 from onecycle.data.task import Task
+from onecycle.spec.subwords import pieces_of
 from onecycle.spec.targets import is_blank
-from onecycle.text.input import TextInput
+from onecycle.spec.words import SPECIAL
+from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
+from onecycle.text.input import TextInput, as_texts
 from onecycle.text.targets import NextToken
+
+_LARGE = 50_000_000  # bytes
 
 
 class TextList(ItemList):
@@ -27,7 +35,13 @@ class TextList(ItemList):
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
-        return cls(tuple(items), Path(path), TextInput(), **more)
+        sources = items if isinstance(items, StoredTexts) else tuple(items)
+        return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
+
+    def take(self, positions: Iterable[int]) -> Self:
+        index = np.asarray(list(positions), np.int64)
+        rows = None if self.inner_df is None else self.inner_df.iloc[index]
+        return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
 
     @classmethod
     def from_df(
@@ -44,19 +58,8 @@ class TextList(ItemList):
         `options` are TextInput's: max_vocab, min_freq, bptt.
         """
         frame = as_frame(df)
-        names: list[Any] = list(cols) if isinstance(cols, list | tuple) else [cols]
-        columns = [column(frame, name) for name in names]
-        blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
-        if blank:
-            rows = [frame.index[i] for i in blank]
-            raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(rows)}")
-        texts = [
-            str(row[0])
-            if len(row) == 1
-            else " ".join(f"xxfld {i + 1} {cell}" for i, cell in enumerate(row))
-            for row in zip(*columns, strict=True)
-        ]
-        return cls._make(texts, path, inner_df=frame).with_vocab(vocab, **options)
+        made = cls._make(_texts(frame, cols), path, inner_df=frame)
+        return made.with_vocab(vocab, **options)
 
     @classmethod
     def from_csv(  # type: ignore[override]
@@ -66,12 +69,27 @@ class TextList(ItemList):
         header: int | str | None = "infer",
         delimiter: str | None = None,
         cols: Column | Sequence[Column] = 0,
+        vocab: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
-        """As `from_df`, from the file `path/csv_name`."""
-        return cls.from_df(
-            read_table(Path(path) / csv_name, delimiter, header), path, cols, **options
-        )
+        """As `from_df`, from the file `path/csv_name`.
+
+        The texts of a large file (over 50 MB) stay on disk; the frame's cells are empty then.
+        """
+        file = Path(path) / csv_name
+        if not file.is_file() or file.stat().st_size < _LARGE:
+            frame = read_table(file, delimiter, header)
+            return cls.from_df(frame, path, cols, vocab=vocab, **options)
+        import pandas as pd
+
+        writer, rest = TextWriter(), list[Any]()
+        for piece in read_pieces(file, delimiter, header):
+            writer.add(_texts(piece, cols))
+            for c in _listed(cols):
+                piece[piece.columns[c] if isinstance(c, int) else c] = ""
+            rest.append(piece)
+        frame = pd.concat(rest)
+        return cls._make(writer.stored(), path, inner_df=frame).with_vocab(vocab, **options)
 
     @classmethod
     def from_folder(  # type: ignore[override]
@@ -81,9 +99,14 @@ class TextList(ItemList):
         return super().from_folder(path, **options).with_vocab(vocab)
 
     def with_vocab(self, vocab: Sequence[str] | None = None, **options: Any) -> Self:
-        """The same texts, to be numbered by this vocabulary; `options` are TextInput's."""
+        """The same texts, to be numbered by this vocabulary; `options` are TextInput's.
+
+        Raises UsageError for what is no vocabulary of a TextList: a wrong one would number the
+        texts without a sound.
+        """
         if vocab is not None:
-            options["vocab"] = tuple(vocab)
+            tokenizer: str = options.get("tokenizer") or self.input.tokenizer  # type: ignore[attr-defined]
+            options["vocab"] = checked_vocab(vocab, tokenizer)
         return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
 
     def split(self, splitter: Any) -> TextSplitItems:
@@ -92,6 +115,44 @@ class TextList(ItemList):
 
     def split_none(self) -> TextSplitItems:
         return TextSplitItems(self, self.take([]))
+
+
+def _listed(cols: Column | Sequence[Column]) -> list[Any]:
+    return list(cols) if isinstance(cols, list | tuple) else [cols]
+
+
+def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
+    """The text of each row; of several columns each after `xxfld` and its number."""
+    columns = [column(frame, name) for name in _listed(cols)]
+    blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
+    if blank:
+        rows = [frame.index[i] for i in blank]
+        raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(rows)}")
+    return [
+        str(row[0])
+        if len(row) == 1
+        else " ".join(f"xxfld {i + 1} {cell}" for i, cell in enumerate(row))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def checked_vocab(vocab: Sequence[str], tokenizer: str = "") -> tuple[str, ...]:
+    """The tokens of a vocabulary as it must be; else UsageError that says what is wrong."""
+    words = tuple(getattr(vocab, "itos", vocab))
+    wrong = [word for word in words if not isinstance(word, str)]
+    twice = [w for w, n in Counter(words).items() if n > 1 and w != "xxfake"]
+    if isinstance(vocab, str) or wrong or not words:
+        raise UsageError("vocab= is a list of tokens, as data.vocab or learn.vocab has them")
+    if twice:
+        raise UsageError(f"vocab= names {listing(twice)} twice")
+    if tokenizer and words != pieces_of(tokenizer):
+        raise UsageError("vocab= is not the tokenizer's own: leave it out")
+    if not tokenizer and words[:2] != SPECIAL[:2]:
+        raise UsageError(
+            f"vocab= begins with {listing(words[:3])}, not with {listing(SPECIAL[:2])}: it was "
+            "made for another tokenizer, or its order was changed"
+        )
+    return words
 
 
 class TextSplitItems(SplitItems):
@@ -127,10 +188,13 @@ class TextDataBunch(DataBunch):
         max_vocab: int = 60_000,
         min_freq: int = 2,
         bptt: int = 70,
+        tokenizer: str = "",
+        backwards: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Texts and labels from columns; without `valid_df` a random share validates."""
-        how = {"max_vocab": max_vocab, "min_freq": min_freq, "bptt": bptt}
+        how: dict[str, Any] = {"max_vocab": max_vocab, "min_freq": min_freq, "bptt": bptt}
+        how |= {"tokenizer": tokenizer, "backwards": backwards}
         items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **how)
         if valid_df is None:
             split: SplitItems = items.split_by_rand_pct(valid_pct, seed)
@@ -149,6 +213,29 @@ class TextDataBunch(DataBunch):
             return cls.from_df(path, frame, **options)
         held = frame["is_valid"].str.lower().isin({"true", "1", "yes"})
         return cls.from_df(path, frame[~held], frame[held], **options)
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | PurePath,
+        train: str = "train",
+        valid: str = "valid",
+        vocab: Sequence[str] | None = None,
+        max_vocab: int = 60_000,
+        min_freq: int = 2,
+        bptt: int = 70,
+        tokenizer: str = "",
+        backwards: bool = False,
+        **options: Any,
+    ) -> DataBunch:
+        """Text files below `path/train` and `path/valid`; a file's folder is its label."""
+        how: dict[str, Any] = {"max_vocab": max_vocab, "min_freq": min_freq, "bptt": bptt}
+        how |= {"tokenizer": tokenizer, "backwards": backwards}
+        items = TextList.from_folder(path).with_vocab(vocab, **how)
+        split = items.split_by_folder(train, valid)
+        if cls.for_lm:
+            return split.label_for_lm().databunch(**options)  # type: ignore[attr-defined]
+        return split.label_from_folder().databunch(**options)
 
     @classmethod
     def _finished(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from onecycle.text.word_list import read_word_list
 
 SMALL_FILE = Path(__file__).with_name("weights") / "small.safetensors"
 _KEY = "onecycle_encoder"
+_READING = "reading"
 _BIAS = "decoder.bias"
 
 
@@ -42,12 +44,14 @@ SMALL = Sizes(emb_sz=200, n_hid=600, n_layers=2, vocab_sz=12_000)
 class Encoder:
     """Weights by name, and the token of each row of the embedding.
 
-    `bias` (vocabulary,) is the decoder's, where the file is of a language model.
+    `bias` (vocabulary,) is the decoder's, where the file is of a language model; `reading` says how
+    texts are read: see `reading_of`.
     """
 
     tensors: dict[str, Tensor]
     vocab: tuple[str, ...]
     bias: Tensor | None = None
+    reading: str = ""
 
     @property
     def sizes(self) -> Sizes:
@@ -65,7 +69,14 @@ class Encoder:
         """With rows in the order of another vocabulary; the mean row for tokens that are new."""
         rows = remapped(self.tensors["embedding.weight"], self.vocab, vocab)
         bias = None if self.bias is None else remapped(self.bias[:, None], self.vocab, vocab)[:, 0]
-        return Encoder({**self.tensors, "embedding.weight": rows}, tuple(vocab), bias)
+        made = {**self.tensors, "embedding.weight": rows}
+        return Encoder(made, tuple(vocab), bias, self.reading)
+
+
+def reading_of(spec: Any) -> str:
+    """How an input reads its texts, in a few letters: direction, and which subword tokenizer."""
+    told = sha256(spec.tokenizer.encode()).hexdigest()[:16] if spec.tokenizer else "words"
+    return f"{told}, backwards" if spec.backwards else told
 
 
 def remapped(weights: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
@@ -84,6 +95,7 @@ def write_encoder(
     vocab: Sequence[str],
     bias: Tensor | None = None,
     half: bool = False,
+    reading: str = "words",
 ) -> Path:
     """Write an encoder's weights and vocabulary as safetensors; `half` in 16 bits."""
     from safetensors.torch import save_file
@@ -91,7 +103,7 @@ def write_encoder(
     state = dict(encoder.state_dict()) | ({} if bias is None else {_BIAS: bias})
     dtype = torch.float16 if half else torch.float32
     tensors = {k: v.detach().cpu().to(dtype).contiguous().clone() for k, v in state.items()}
-    about = {_KEY: json.dumps(list(vocab))}
+    about = {_KEY: json.dumps(list(vocab)), _READING: reading}
     write_atomically(path, lambda to: save_file(tensors, to, about))
     return path
 
@@ -102,7 +114,8 @@ def read_encoder(path: str | Path) -> Encoder:
 
     try:
         with safe_open(path, "pt") as file:
-            told = (file.metadata() or {}).get(_KEY, "")
+            about = file.metadata() or {}
+            told = about.get(_KEY, "")
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
             vocab = tuple(str(token) for token in json.loads(told))
     except (OSError, SafetensorError, ValueError, TypeError) as error:
@@ -111,10 +124,10 @@ def read_encoder(path: str | Path) -> Encoder:
     rows = tensors.get("embedding.weight")
     if rows is None or rows.ndim != 2 or len(rows) != len(vocab):
         raise CheckpointError(f"{path} is no encoder: its embedding and vocabulary do not agree")
-    return Encoder(tensors, vocab, bias)
+    return Encoder(tensors, vocab, bias, about.get(_READING, "words"))
 
 
-def find_encoder(pretrained: bool | str | Path) -> Encoder:
+def find_encoder(pretrained: bool | str | Path, backwards: bool = False) -> Encoder:
     """The encoder that `pretrained=` names.
 
     "small" comes with the package; True, or the address of an archive, is a published WT103 model,
@@ -125,7 +138,7 @@ def find_encoder(pretrained: bool | str | Path) -> Encoder:
     if pretrained == "small":
         return read_encoder(SMALL_FILE)
     if pretrained is True:
-        pretrained = URLs.WT103_FWD
+        pretrained = URLs.WT103_BWD if backwards else URLs.WT103_FWD
     if isinstance(pretrained, str) and re.match(r"https?://", pretrained):
         try:
             folder = untar_data(pretrained, data=False)
@@ -168,4 +181,5 @@ def read_wt103(folder: str | Path) -> Encoder:
             f"{folder}: {len(vocab)} words for {len(tensors['embedding.weight'])} rows of weights"
         )
     tensors = {key: value.float() for key, value in tensors.items()}
-    return Encoder(tensors, vocab, given.get("1.decoder.bias"))
+    reading = "words, backwards" if "bwd" in weights.name else "words"
+    return Encoder(tensors, vocab, given.get("1.decoder.bias"), reading)

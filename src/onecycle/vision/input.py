@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -68,7 +68,7 @@ class ImageInput(ImageSpec):
         """Pictures need no vocabulary."""
         return self
 
-    def check(self, sources: Sequence[Any]) -> None:
+    def check(self, sources: Iterable[Any]) -> None:
         """Raise for missing, empty and unreadable files, and for sizes that cannot be batched."""
         check_files([s for s in sources if isinstance(s, str | os.PathLike)], self._fixed_size())
 

@@ -1,0 +1,67 @@
+"""Hugging Face models as encoders of a classifier, with their own tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from onecycle.core.errors import ModelError, UsageError
+from onecycle.data.databunch import DataBunch
+from onecycle.data.task import Task
+from onecycle.learn.metrics import accuracy
+from onecycle.models.transformer import TransformerClassifier
+from onecycle.spec.subwords import pieces_of
+
+
+def transformer_learner(
+    data: DataBunch,
+    name: str,
+    max_len: int,
+    lin_ftrs: Sequence[int],
+    ps: Sequence[float],
+    **learner_options: Any,
+) -> Any:
+    """A classifier on any `AutoModel`: a name is fetched once by Hugging Face, a folder is read.
+
+    Nothing of the model's repository is run (`trust_remote_code` stays off).
+    """
+    from onecycle.text.learner import TextLearner
+
+    body, tokenizer = _loaded(name)
+    limit = getattr(body.config, "max_position_embeddings", None) or max_len
+    told = _as_json(tokenizer, min(max_len, tokenizer.model_max_length, limit))
+    given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[type-var]
+    renumbered = data.with_task(Task(given, data.task.target))
+    width = body.config.hidden_size
+    model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
+    learner = TextLearner(renumbered, model, **{"metrics": [accuracy], **learner_options})
+    return learner.freeze()
+
+
+def _loaded(name: str) -> tuple[Any, Any]:
+    try:
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise UsageError(
+            "Hugging Face models need the package transformers: pip install 'onecycle[text]'"
+        ) from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
+        body = AutoModel.from_pretrained(name, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name!r}: no Hugging Face model that can be read: {error}") from error
+    return body, tokenizer
+
+
+def _as_json(tokenizer: Any, limit: int) -> str:
+    """The tokenizer with its padding, cutting texts at `limit` tokens."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    if fast is None or tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"{type(tokenizer).__name__} has no JSON form, or no token to pad with: choose a model "
+            "with a fast tokenizer and a padding token"
+        )
+    fast.enable_truncation(limit)
+    fast.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    return str(fast.to_str())

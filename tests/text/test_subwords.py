@@ -1,0 +1,220 @@
+"""Parts of words for other languages, texts read from their end, and Hugging Face encoders."""
+
+# ruff: noqa: RUF001 - other languages' letters are meant
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from onecycle import DatasetType, Ensemble
+from onecycle.core.errors import CheckpointError, ModelError, UsageError
+from onecycle.deploy.predictor import Predictor
+from onecycle.deploy.site import write_site
+from onecycle.interpret.words import word_scores
+from onecycle.spec.subwords import pieces_of, train_subwords
+from onecycle.spec.words import SPECIAL
+from onecycle.text.learner import language_model_learner, text_classifier_learner
+from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
+
+SIZES = {"emb_sz": 20, "n_hid": 24, "n_layers": 2}
+SAMPLES = {
+    "chinese": ("这部电影非常好看，演员很棒。", "剧情无聊，我不喜欢这部电影。"),
+    "turkish": ("Filmin çekimleri muhteşemdi, oyuncular harikaydı.", "Çok sıkıcıydı, beğenmedim."),
+    "emoji": ("🎬 👍👍 😀❤️ 10/10", "💤 👎 😡 👨‍👩‍👧 1/10"),
+}
+
+
+def frame(language):
+    good, bad = SAMPLES[language]
+    return pd.DataFrame({"label": ["pos", "neg"] * 20, "text": [good, bad] * 20})
+
+
+def data_of(kind, rows, tmp_path, **options):
+    how = {"text_cols": "text", "seed": 0, "bs": 8, "num_workers": 0, "min_freq": 1}
+    labels = {} if kind is TextLMDataBunch else {"label_cols": "label"}
+    return kind.from_df(tmp_path, rows, **(how | labels | options))
+
+
+@pytest.mark.parametrize("language", list(SAMPLES))
+@pytest.mark.parametrize("model", ["unigram", "bpe"])
+def test_another_language_from_texts_to_an_exported_classifier(language, model, tmp_path):
+    rows = frame(language)
+    subwords = train_subwords(rows.text, 300, model)
+    assert pieces_of(subwords)[: len(SPECIAL)] == SPECIAL
+    lm = data_of(TextLMDataBunch, rows, tmp_path, tokenizer=subwords, bptt=8)
+    ids = lm.task.input.ids(SAMPLES[language][0])
+    assert ids[0] == 2
+    assert 0 not in ids
+    shown = lm.task.input.readable(ids).replace("xxbos", "").split()
+    assert shown == SAMPLES[language][0].split()
+    torch.manual_seed(0)
+    learn = language_model_learner(lm, config=SIZES, path=tmp_path, silent=True)
+    learn.fit_one_cycle(1, 1e-2)
+    assert learn.predict(SAMPLES[language][0], 3, seed=0)
+    learn.save_encoder("enc")
+    data = data_of(TextClasDataBunch, rows, tmp_path, tokenizer=subwords)
+    clas = text_classifier_learner(data, config=SIZES, path=tmp_path, drop_mult=0, silent=True)
+    clas.load_encoder("enc").unfreeze().fit_one_cycle(20, 1e-2)
+    assert clas.validate()[1] == 1.0
+    predictor = Predictor(clas.export("m.onnx"))
+    for text in (*SAMPLES[language], "", "unseen \ud800 ж"):
+        said, _, shares = clas.predict(text)
+        answer = predictor.predict(text)
+        assert str(answer) == str(said)
+        np.testing.assert_allclose(answer.probabilities, shares.numpy(), atol=1e-4)
+    with pytest.raises(ModelError, match="subwords"):
+        write_site(tmp_path / "m.onnx", tmp_path / "site")
+
+
+def test_ids_of_a_loader_are_those_of_each_text(tmp_path):
+    rows = frame("turkish")
+    for options in ({"tokenizer": train_subwords(rows.text, 120)}, {}, {"backwards": True}):
+        data = data_of(TextClasDataBunch, rows, tmp_path, **options)
+        given, x = data.task.input, data.one_batch(DatasetType.Valid)[0]
+        for row, i in zip(x, data.valid_dl.order, strict=False):
+            wanted = given.ids(data.valid_ds.items[i])
+            assert row[: len(wanted)].tolist() == wanted.tolist()
+            assert (row[len(wanted) :] == given.padding).all()
+
+
+def test_an_encoder_of_other_tokens_or_direction_is_refused(tmp_path):
+    rows = frame("turkish")
+    words = data_of(TextClasDataBunch, rows, tmp_path)
+    text_classifier_learner(words, config=SIZES, path=tmp_path, silent=True).save_encoder("enc")
+    other = {"tokenizer": train_subwords(rows.text, 120)}
+    for options in (other, {"backwards": True}):
+        data = data_of(TextClasDataBunch, rows, tmp_path, **options)
+        with pytest.raises(CheckpointError, match="reads texts otherwise"):
+            text_classifier_learner(data, config=SIZES, path=tmp_path, silent=True).load_encoder(
+                "enc"
+            )
+
+
+def test_other_data_must_number_its_texts_alike(tmp_path):
+    rows = frame("turkish")
+    data = data_of(TextClasDataBunch, rows, tmp_path)
+    learn = text_classifier_learner(data, config=SIZES, path=tmp_path, silent=True)
+    learn.data = data_of(TextClasDataBunch, rows, tmp_path, vocab=learn.vocab)
+    with pytest.raises(UsageError, match="another vocab"):
+        learn.data = data_of(TextClasDataBunch, rows, tmp_path, vocab=[*learn.vocab, "more"])
+
+
+@pytest.mark.parametrize(
+    ("vocab", "told"),
+    [
+        (["the", "film"], "begins with"),
+        ([*SPECIAL, "a", "b", "a"], "'a' twice"),
+        ([*SPECIAL, 3], "list of tokens"),
+        ("xxunk", "list of tokens"),
+        ([], "list of tokens"),
+    ],
+)
+def test_what_is_no_vocabulary_is_refused(vocab, told):
+    with pytest.raises(UsageError, match=told):
+        TextList.from_df(frame("turkish"), cols="text", vocab=vocab)
+
+
+def test_a_backward_model_reads_from_the_end_and_helps_a_forward_one(tmp_path):
+    rows = frame("turkish")
+    learners = []
+    for backwards in (False, True):
+        data = data_of(TextClasDataBunch, rows, tmp_path, backwards=backwards)
+        torch.manual_seed(0)
+        learn = text_classifier_learner(data, config=SIZES, path=tmp_path, silent=True)
+        learners.append(learn.fit_one_cycle(1, 1e-2))
+    forward, backward = (learn.task.input.ids("Çok sıkıcı değil") for learn in learners)
+    assert forward.tolist() == backward[::-1].tolist()
+    both = Ensemble(*learners)
+    shares, labels = both.get_preds()
+    wanted = sum(learn.get_preds()[0] for learn in learners) / 2
+    torch.testing.assert_close(shares, wanted)
+    losses = both.predictions().losses
+    torch.testing.assert_close(losses, -wanted[range(len(labels)), labels].log())
+    answer, _, mean = both.predict("Çok sıkıcı")
+    assert str(answer) == both.learners[0].data.classes[int(mean.argmax())]
+    predictor = Predictor(learners[1].export("backward.onnx"))
+    np.testing.assert_allclose(
+        predictor.predict("Çok sıkıcı").probabilities,
+        learners[1].predict("Çok sıkıcı")[2].numpy(),
+        atol=1e-4,
+    )
+    other = data_of(TextClasDataBunch, rows[::-1], tmp_path, seed=3)
+    uneven = Ensemble(learners[0], text_classifier_learner(other, config=SIZES, silent=True))
+    with pytest.raises(UsageError, match="same seed"):
+        uneven.get_preds()
+
+
+def test_a_backward_language_model_writes_what_comes_before(tmp_path):
+    rows = pd.DataFrame({"text": ["one two three four five six"] * 60})
+    data = data_of(TextLMDataBunch, rows, tmp_path, backwards=True, bptt=7, bs=4)
+    torch.manual_seed(0)
+    learn = language_model_learner(data, config=SIZES, drop_mult=0, silent=True)
+    learn.fit_one_cycle(10, 3e-2)
+    assert learn.predict("five six", 2, seed=0, top_k=1) == "three four five six"
+
+
+@pytest.fixture
+def tiny_model(tmp_path):
+    """A DistilBERT of random weights with a tokenizer of its own, in a folder."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "film", "not", "the"]
+    made = Tokenizer(models.WordLevel({n: i for i, n in enumerate(names)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("[CLS]", 2), ("[SEP]", 3)]
+    made.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", model_max_length=16
+    )
+    torch.manual_seed(0)
+    config = transformers.DistilBertConfig(
+        vocab_size=len(names), dim=16, n_layers=4, n_heads=2, hidden_dim=24
+    )
+    folder = tmp_path / "tiny"
+    transformers.DistilBertModel(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path):
+    luck = np.random.default_rng(0)
+    texts = [" ".join(luck.choice(["the", "film", "not"], luck.integers(1, 9))) for _ in range(64)]
+    labels = luck.choice(["good", "bad"], 64)
+    rows = pd.DataFrame(
+        {"label": labels, "text": [f"{t} {y}" for t, y in zip(texts, labels, strict=True)]}
+    )
+    data = data_of(TextClasDataBunch, rows, tmp_path)
+    learn = text_classifier_learner(data, str(tiny_model), path=tmp_path, silent=True)
+    assert learn.task.input.ids("good film ?").tolist() == [2, 4, 6, 1, 3]
+    assert len(learn.task.input.ids("film " * 50)) == 16
+    assert len(learn.layer_groups) == 4
+    counted = sum(p.numel() for group in learn.layer_groups for p in group)
+    assert counted == sum(p.numel() for p in learn.model.parameters())
+    assert not any(p.requires_grad for p in learn.model.body.parameters())
+    before = learn.model.body.embeddings.word_embeddings.weight.clone()
+    learn.fit_one_cycle(1, 1e-2)
+    assert torch.equal(before, learn.model.body.embeddings.word_embeddings.weight)
+    learn.unfreeze().fit_one_cycle(6, slice(1e-3, 1e-2))
+    assert learn.validate()[1] > 0.9
+    assert str(learn.predict("the film not good")[0]) == "good"
+    alone = torch.stack([learn.predict(text)[2] for text in data.valid_ds.items])
+    torch.testing.assert_close(learn.get_preds()[0], alone, atol=1e-5, rtol=1e-5)
+    assert word_scores(learn, "the film bad").top(1)[0][0].endswith("bad")
+    learn.save("m")
+    again = text_classifier_learner(data, str(tiny_model), path=tmp_path, silent=True)
+    again.load("m", with_opt=False)
+    torch.testing.assert_close(again.predict("not bad")[2], learn.predict("not bad")[2])
+    with pytest.raises(UsageError, match="stays in Python"):
+        learn.export("m.onnx")
+    with pytest.raises(UsageError, match=r"learn\.save"):
+        learn.save_encoder("enc")
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    pytest.importorskip("transformers")
+    data = data_of(TextClasDataBunch, frame("turkish"), tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="empty"):
+        text_classifier_learner(data, str(tmp_path / "empty"))
