@@ -66,9 +66,9 @@ def _run_cell(code: str, names: dict[str, Any], stem: Path, where: str) -> list[
 
 
 def _quiet(value: Any) -> bool:
-    """Nothing, or what is drawn already: axes, legends, lists of them."""
+    """Nothing to read, or drawn already: axes, legends, lists of them."""
     first = value[0] if isinstance(value, list | tuple) and value else value
-    return value is None or hasattr(first, "figure")
+    return value is None or hasattr(first, "figure") or repr(value).startswith("<")
 
 
 def _figures(stem: Path) -> list[str]:

@@ -145,10 +145,12 @@ _DEPLOY = {
 
 _TEXT = {
     "AWD_LSTM": "onecycle.models.awd_lstm",
+    "Text": "onecycle.text.input",
     "TextClasDataBunch": "onecycle.text.lists",
     "TextDataBunch": "onecycle.text.lists",
     "TextLMDataBunch": "onecycle.text.lists",
     "TextList": "onecycle.text.lists",
+    "load_data": "onecycle.text.saved",
     "language_model_learner": "onecycle.text.learner",
     "text_classifier_learner": "onecycle.text.learner",
 }

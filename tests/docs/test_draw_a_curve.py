@@ -50,7 +50,7 @@ def page(browser):
 
 def error(page):
     text = page.inner_text("#loss")
-    return float("inf") if text == "–" else float(text)
+    return float(text) if text[:1].isdigit() else float("inf")
 
 
 def settled(page, below):

@@ -25,9 +25,10 @@ PAD_ID = 1
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A text that can show itself."""
+    """A text that can show itself; `data` are its ids, int64 (tokens,), where it has some."""
 
     text: str
+    data: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2), **_: Any) -> Any:
         """Write the beginning of the text into axes."""
@@ -124,8 +125,8 @@ class TextInput(TextSpec):
         """A sample, or a row of ids, as a readable text."""
         if isinstance(x, Text):
             return x
-        ids = x.x if isinstance(x, TextSample) else x.tolist()
-        return Text(detokenize(self.tokens(ids)))
+        ids = x.x if isinstance(x, TextSample) else np.asarray(x)
+        return Text(detokenize(self.tokens(ids)), ids)
 
     def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
         """Ids as readable texts, with their labels where there are any."""
@@ -133,6 +134,12 @@ class TextInput(TextSpec):
         if not self.stream:
             columns["label"] = [str(target.answer(np.asarray(label))) for label in y]
         return Table(columns)
+
+    def save_data(self, data: Any, file: Any) -> Any:
+        """Write texts, labels and vocabulary; `load_data` reads them."""
+        from onecycle.text.saved import save_data
+
+        return save_data(data, file)
 
     def export_examples(self, learner: Any, precision: str) -> Any:
         """What an export of a classifier is made of and checked with."""
