@@ -67,22 +67,11 @@ _OWN = {
     }.items()
     for name in names.split()
 }
-_LATER = dict.fromkeys(
-    [
-        "AWD_LSTM",
-        "language_model_learner",
-        "load_data",
-        "text_classifier_learner",
-        "Text",
-        "TextClasDataBunch",
-        "TextDataBunch",
-        "TextLMDataBunch",
-        "TextList",
-    ],
-    "is part of onecycle.text, which this version does not hold",
-)
 _INSTEAD = {
     "ImageCleaner": "needs a notebook's widgets; run `onecycle clean` for the same as a local page",
+    "AUROC": "is the metric `auroc` here: metrics=auroc",
+    "FBeta": "is the metric `f1` here, for one label, or `fbeta` for several",
+    "MultiLabelFbeta": "is the metric `fbeta` here, over the whole set: partial(fbeta, thresh=0.2)",
 } | dict.fromkeys(
     [
         "CollabDataBunch",
@@ -98,7 +87,7 @@ _INSTEAD = {
     "is for tables and recommendations, which onecycle leaves to scikit-learn and its kind",
 )
 COURSE: dict[str, str] = EVERYTHING | _PLAIN | _OWN
-UNSUPPORTED = {name: why for name, why in (_LATER | _INSTEAD).items() if name not in COURSE}
+UNSUPPORTED = {name: why for name, why in _INSTEAD.items() if name not in COURSE}
 
 
 @dataclass(frozen=True)
