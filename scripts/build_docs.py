@@ -1,46 +1,94 @@
 """Build the documentation: run the tutorials, write the reference, and let zensical make the site.
 
 python scripts/build_docs.py [--tiny]
+
+A page that runs is a jupytext percent script below docs/. What it prints, draws and ends a cell
+with stands below the cell. `n = 600  # tiny: 60` is 60 in a tiny build; the note is not shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import inspect
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import jupytext
+import matplotlib
 
 import onecycle
 from onecycle.names import EVERYTHING
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build/docs"
+TINY = re.compile(r"^(\s*\w+ = )(.*?)  # tiny: (.+)$", re.MULTILINE)
 
 
-def run_page(source: Path, sizes: dict[str, int]) -> str:
-    """A percent script as Markdown: its text, its code, and what the code printed."""
-    names: dict[str, Any] = {"__name__": "__main__", **sizes}
+def run_page(source: Path, page: Path, tiny: bool) -> None:
+    """Run a percent script in the folder at hand and write what it shows as Markdown to `page`."""
+    names: dict[str, Any] = {"__name__": "__main__"}
     parts: list[str] = []
-    for cell in jupytext.read(source).cells:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    for number, cell in enumerate(jupytext.read(source).cells):
         if cell.cell_type == "markdown":
             parts.append(cell.source)
             continue
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(cell.source, str(source), "exec"), names)
-        parts.append(f"```python\n{cell.source}\n```")
-        if printed.getvalue().strip():
-            parts.append(f"```text\n{printed.getvalue().rstrip()}\n```")
-    return "\n\n".join(parts) + "\n"
+        shown = TINY.sub(r"\1\2", cell.source)
+        parts.append(f"```python\n{shown}\n```")
+        code = TINY.sub(r"\1\3", cell.source) if tiny else cell.source
+        parts += _run_cell(
+            code, names, page.with_name(f"{page.stem}-{number}"), f"{source}[{number}]"
+        )
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _run_cell(code: str, names: dict[str, Any], stem: Path, where: str) -> list[str]:
+    """Run one cell; what it shows, as Markdown. Pictures go to files named after `stem`."""
+    printed = io.StringIO()
+    tree = ast.parse(code)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    with contextlib.redirect_stdout(printed):
+        exec(compile(tree, where, "exec"), names)
+        value = eval(compile(ast.Expression(last.value), where, "eval"), names) if last else None
+    shown = [f"```text\n{printed.getvalue().rstrip()}\n```"] if printed.getvalue().strip() else []
+    shown += _figures(stem)
+    return shown if _quiet(value) else [*shown, _as_markdown(value)]
+
+
+def _quiet(value: Any) -> bool:
+    """Nothing to read, or drawn already: axes, legends, lists of them."""
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return value is None or hasattr(first, "figure") or repr(value).startswith("<")
+
+
+def _figures(stem: Path) -> list[str]:
+    from matplotlib import pyplot as plt
+
+    found = []
+    for count, figure in enumerate(map(plt.figure, plt.get_fignums())):
+        file = stem.with_name(f"{stem.name}-{count}.png")
+        figure.savefig(file, dpi=90)
+        titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
+        said = next((title for title in titles if title), stem.name).replace("\n", ", ")
+        found.append(f"![{re.sub(r'[][]', '', said)}]({file.name})")
+    plt.close("all")
+    return found
+
+
+def _as_markdown(value: Any) -> str:
+    if hasattr(value, "_repr_html_"):
+        return f'<div class="shown">{value._repr_html_()}</div>'
+    return f"```text\n{value!r}\n```"
 
 
 def reference() -> str:
@@ -50,8 +98,11 @@ def reference() -> str:
         by_module.setdefault(module, []).append(name)
     parts = ["# Every public name\n\n`from onecycle import NAME`"]
     for module, names in sorted(by_module.items()):
-        parts.append(f"## {module}")
-        parts += [entry(name, getattr(onecycle, name)) for name in names]
+        about = inspect.getdoc(sys.modules.get(module) or onecycle)
+        things = {name: getattr(onecycle, name) for name in names}
+        about = (inspect.getdoc(sys.modules[module]) or "").partition("\n\n")[0]
+        parts.append(f"## {module}\n\n{about}")
+        parts += [entry(name, thing) for name, thing in things.items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,16 +123,19 @@ def entry(name: str, thing: Any) -> str:
 
 def write_pages(tiny: bool) -> Path:
     """All pages as Markdown below build/docs."""
+    matplotlib.use("Agg")
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(ROOT / "docs", PAGES, ignore=shutil.ignore_patterns("*.py"))
-    sizes = {"TILES": 60, "PICTURES": 60} if tiny else {"TILES": 600, "PICTURES": 400}
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
             for source in sorted((ROOT / "docs").rglob("*.py")):
-                page = PAGES / source.relative_to(ROOT / "docs").with_suffix(".md")
-                page.write_text(run_page(source, sizes), encoding="utf-8")
+                begun = time.perf_counter()
+                run_page(source, PAGES / source.relative_to(ROOT / "docs").with_suffix(".md"), tiny)
+                print(
+                    f"{source.relative_to(ROOT)}: {time.perf_counter() - begun:.0f} s", flush=True
+                )
         finally:
             os.chdir(before)
     (PAGES / "reference.md").write_text(reference(), encoding="utf-8")

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from onecycle.vision import *
 
-path = butterflies_sample("butterflies", n=PICTURES, size=48)
+n = 300  # tiny: 60
+path = butterflies_sample("parts", n=n, size=48)
 data = (
     ImageList.from_folder(path)
     .split_by_rand_pct(0.2, seed=1)
@@ -20,9 +21,11 @@ data = (
     .normalize(half_stats)
 )
 
-
 # %% [markdown]
-# A loss takes `reduction` as well, so that the loss of each item can be asked for.
+# ## A loss
+#
+# It takes the raw outputs (n, classes), the encoded labels (n,), and `reduction`, so that the loss of
+# each item can be asked for: "mean", "sum" or "none".
 
 
 # %%
@@ -30,12 +33,35 @@ def careful(outputs, y, reduction="mean"):
     return F.cross_entropy(outputs, y, reduction=reduction, label_smoothing=0.1)
 
 
+# %% [markdown]
+# ## A metric
+#
+# A function of the raw outputs and the labels. It is called for each batch and averaged over the
+# items; where that is not the same as over the whole set (F scores, areas under curves), put
+# `@whole_set` before it, and it is called once with everything.
+
+
+# %%
 def confidence(outputs, y):
     return outputs.softmax(1).max(1).values.mean()
 
 
+@whole_set
+def worst_class(outputs, y):
+    right = outputs.argmax(1) == y
+    return min(right[y == number].float().mean() for number in y.unique())
+
+
+# %% [markdown]
+# ## A callback
+#
+# It sees the `Run`: model, batch, outputs, loss, step, history. What it changes there counts. This one
+# remembers the largest gradient, and ends the training when one explodes.
+
+
+# %%
 class LargestGradient(Callback):
-    """Remembers the largest gradient of the fit."""
+    """Remembers the largest gradient of the fit, and stops when one explodes."""
 
     def before_fit(self, run):
         self.largest = 0.0
@@ -43,9 +69,17 @@ class LargestGradient(Callback):
     def after_backward(self, run):
         norms = [p.grad.norm() for p in run.model.parameters() if p.grad is not None]
         self.largest = max(self.largest, float(torch.stack(norms).max()))
+        if self.largest > 1000:
+            raise StopFit
 
 
 watch = LargestGradient()
-learn = cnn_learner(data, models.small, loss_func=careful, metrics=[accuracy, confidence])
-learn.fit_one_cycle(1, callbacks=[watch])
+metrics = [accuracy, confidence, worst_class]
+learn = cnn_learner(data, models.small, loss_func=careful, metrics=metrics)
+learn.fit_one_cycle(2, 1e-2, callbacks=[watch])
 print(f"largest gradient {watch.largest:.2f}")
+
+# %% [markdown]
+# The moments, in their order: `before_fit`, `before_epoch`, `before_batch`, `after_loss`,
+# `after_backward`, `after_step`, `before_validate`, `after_epoch`, `after_fit`. The last one comes
+# after an error, too.

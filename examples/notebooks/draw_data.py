@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from onecycle import butterflies_sample, planet_sample
+from onecycle import butterflies_sample, planet_sample, reviews_sample
+from onecycle.data.samples.reviews import review
 from onecycle.data.samples.streets import streets_sample
 
 
@@ -25,7 +26,20 @@ def draw_all(home: Path, scale: float = 1.0) -> Path:
     planet_sample(data / "planet", n=count, n_test=10, size=64)
     streets_sample(data / "camvid", n=count // 2, size=(48, 64))
     draw_heads(data / "biwi_head_pose", max(8, count // 4))
+    reviews_sample(data / "imdb_sample", n=count)
+    write_reviews(data / "imdb", count // 2)
     return home
+
+
+def write_reviews(root: Path, count: int) -> None:
+    """`count` reviews of each class on both sides, and as many without a class, as text files."""
+    places = [f"{side}/{name}" for side in ("train", "test") for name in ("neg", "pos")]
+    for number, place in enumerate([*places, "unsup"]):
+        (root / place).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            rng = np.random.default_rng([number, i])
+            good = i % 2 == 0 if place == "unsup" else place.endswith("pos")
+            (root / place / f"{i}_0.txt").write_text(review(rng, good), "utf-8")
 
 
 def draw_heads(root: Path, frames: int) -> None:

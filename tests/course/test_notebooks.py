@@ -105,6 +105,20 @@ def test_own_data_is_downloaded_checked_trained_exported_and_loaded(home, monkey
     assert len(names["idxs"]) == 22
 
 
+def test_imdb_from_files_to_a_classifier(home, monkeypatch):
+    from onecycle.text import learner
+
+    sizes = learner._sizes
+    tiny = {"emb_sz": 16, "n_hid": 24, "n_layers": 3}
+    monkeypatch.setattr(learner, "_sizes", lambda *given: {**sizes(*given), **tiny})
+    names = run("imdb")
+    assert names["data_clas"].classes == ["neg", "pos"]
+    assert list(names["data_clas"].vocab) == list(names["data_lm"].vocab)
+    assert names["data_lm"].vocab.itos[:2] == ["xxunk", "xxpad"]
+    assert str(names["learn"].predict("It was great.")[0]) in {"neg", "pos"}
+    assert (names["path"] / "models/fine_tuned_enc.safetensors").is_file()
+
+
 def test_import_lines_are_changed_and_nothing_else(tmp_path):
     text = "from fastai import *\nfrom fastai.callbacks.hooks import *\nx = 'from fastai.vision'\n"
     changed = runner.with_our_imports(text)

@@ -69,6 +69,9 @@ _OWN = {
 }
 _INSTEAD = {
     "ImageCleaner": "needs a notebook's widgets; run `onecycle clean` for the same as a local page",
+    "AUROC": "is the metric `auroc` here: metrics=auroc",
+    "FBeta": "is the metric `f1` here, for one label, or `fbeta` for several",
+    "MultiLabelFbeta": "is the metric `fbeta` here, over the whole set: partial(fbeta, thresh=0.2)",
 } | dict.fromkeys(
     [
         "CollabDataBunch",
