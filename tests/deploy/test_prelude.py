@@ -47,7 +47,10 @@ def test_every_picture_comes_out_as_in_validation(way, h, w, seed):
     pixels = (x[0].transpose(1, 2, 0) * STD + MEAN) * 255
     wanted = exact(picture, spec)
     assert pixels.shape == wanted.shape
-    assert np.abs(pixels - wanted).max() < 1.01
+    apart = np.abs(pixels - wanted)
+    assert apart.max() < 2.01  # on noise, one value in a million differs by two
+    assert (apart > 1.01).mean() < 0.002
+    assert apart.mean() < 0.15
     plan = exact_plan((h, w), spec)
     corner = plan.matrix @ [inner[1] - 0.5, inner[0] - 0.5, 1]
     assert corner[:2] == pytest.approx([box[1] - 0.5, box[0] - 0.5], abs=1e-6)
