@@ -144,6 +144,31 @@ def whole_folder(dest: Path | str, about: dict[str, Any], fill: Callable[[Path],
     return dest
 
 
+def class_folders(
+    dest: Path | str,
+    about: dict[str, Any],
+    names: Iterable[str],
+    draw: Callable[[Rng, int, str], np.ndarray],
+) -> Path:
+    """`about["n"]` pictures of the classes in turn, `name/12.jpg`; picture i depends on seed and i.
+
+    `draw(rng, size, name)` gives floats in 0-1 (size, size, 3).
+    """
+    names = list(names)
+
+    def fill(root: Path) -> None:
+        for name in names:
+            (root / name).mkdir()
+
+        def one(i: int) -> None:
+            name, rng = names[i % len(names)], np.random.default_rng([about["seed"], i])
+            write_picture(root / name / f"{i}.jpg", draw(rng, about["size"], name))
+
+        in_threads(one, range(about["n"]))
+
+    return whole_folder(dest, about, fill)
+
+
 def in_threads(work: Callable[[int], Any], numbers: Iterable[int]) -> list[Any]:
     """`work(i)` for each number, on all cores, in order."""
     with ThreadPoolExecutor(defaults.cpus) as pool:

@@ -7,14 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from onecycle.data.samples.drawing import (
-    Pen,
-    Rng,
-    in_threads,
-    noise,
-    whole_folder,
-    write_picture,
-)
+from onecycle.data.samples.drawing import Pen, Rng, class_folders, noise
 
 VERSION = 1
 EXPRESSIONS: dict[str, dict[str, float]] = {  # the rest is 0, eyes .55
@@ -33,21 +26,8 @@ def faces_sample(dest: Path | str, n: int = 600, size: int = 96, seed: int = 0) 
 
     Face i depends on `seed` and i alone.
     """
-    names = list(EXPRESSIONS)
-
-    def fill(root: Path) -> None:
-        for name in names:
-            (root / name).mkdir()
-
-        def one(i: int) -> None:
-            name = names[i % len(names)]
-            pixels = draw(np.random.default_rng([seed, i]), size, name)
-            write_picture(root / name / f"{i}.jpg", pixels)
-
-        in_threads(one, range(n))
-
     about = {"set": "faces", "version": VERSION, "n": n, "size": size, "seed": seed}
-    return whole_folder(dest, about, fill)
+    return class_folders(dest, about, EXPRESSIONS, draw)
 
 
 def draw(rng: Rng, size: int, expression: str) -> np.ndarray:

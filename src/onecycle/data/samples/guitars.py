@@ -7,14 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from onecycle.data.samples.drawing import (
-    Pen,
-    Rng,
-    in_threads,
-    noise,
-    whole_folder,
-    write_picture,
-)
+from onecycle.data.samples.drawing import Pen, Rng, class_folders, noise
 
 VERSION = 1
 KINDS = ("acoustic", "archtop", "electric", "resonator")
@@ -25,20 +18,8 @@ def guitars_sample(dest: Path | str, n: int = 400, size: int = 128, seed: int = 
 
     Guitar i depends on `seed` and i alone.
     """
-
-    def fill(root: Path) -> None:
-        for name in KINDS:
-            (root / name).mkdir()
-
-        def one(i: int) -> None:
-            name = KINDS[i % len(KINDS)]
-            pixels = draw(np.random.default_rng([seed, i]), size, name)
-            write_picture(root / name / f"{i}.jpg", pixels)
-
-        in_threads(one, range(n))
-
     about = {"set": "guitars", "version": VERSION, "n": n, "size": size, "seed": seed}
-    return whole_folder(dest, about, fill)
+    return class_folders(dest, about, KINDS, draw)
 
 
 def draw(rng: Rng, size: int, kind: str) -> np.ndarray:

@@ -7,14 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from onecycle.data.samples.drawing import (
-    Pen,
-    Rng,
-    in_threads,
-    noise,
-    whole_folder,
-    write_picture,
-)
+from onecycle.data.samples.drawing import Pen, Rng, class_folders, noise
 
 VERSION = 1
 SIGNS = {  # what is stretched: thumb, index, middle, ring, little finger
@@ -37,22 +30,8 @@ def hands_sample(dest: Path | str, n: int = 800, size: int = 96, seed: int = 0) 
 
     Hand i depends on `seed` and i alone.
     """
-
-    def fill(root: Path) -> None:
-        for name in SIGNS:
-            (root / name).mkdir()
-
-        def one(i: int) -> None:
-            name = str(i % 10)
-            write_picture(
-                root / name / f"{i}.jpg", draw(np.random.default_rng([seed, i]), size, name)
-            )
-
-        in_threads(one, range(n))
-
-    return whole_folder(
-        dest, {"set": "hands", "version": VERSION, "n": n, "size": size, "seed": seed}, fill
-    )
+    about = {"set": "hands", "version": VERSION, "n": n, "size": size, "seed": seed}
+    return class_folders(dest, about, SIGNS, draw)
 
 
 def draw(rng: Rng, size: int, digit: str) -> np.ndarray:
