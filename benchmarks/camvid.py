@@ -182,14 +182,16 @@ def read(log):
 
 def wanted(args):
     """The runs that the log does not hold: seed by seed, the kinds in their order."""
-    last = {"full": FULL[-1][0]} | {"memory": None}
-    ended = {(r["kind"], r["seed"]) for r in read(args.log) if r["stage"] == STAGES[-1][0]}
-    ended |= {(r["kind"], r["seed"]) for r in read(args.log) if r["stage"] == last["full"]}
+    last = {STAGES[-1][0], FULL[-1][0], *MEMORY}
+    held = {(r["kind"], r["seed"]) for r in read(args.log) if r["stage"] in last}
     for seed in range(args.seeds):
         for kind in args.kinds.split(","):
             name = args.peer_kind if kind == "peer" else kind
-            if (name, seed) not in ended and not (kind == "full" and seed):
-                yield kind, seed
+            if kind in {"full", "memory"} and seed:
+                continue
+            for n in range(len(MEMORY)) if kind == "memory" else [seed]:
+                if (name, n) not in held:
+                    yield kind, n
 
 
 def main():

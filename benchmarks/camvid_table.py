@@ -6,8 +6,8 @@ KINDS = ("pretrained", "scratch", "full", "peer", "peer, equal minutes")
 ABOUT = (
     "Official split (367 and 101 frames); accuracy and IoU leave void out, the loss too. U-Net on "
     "MobileNetV2 (input (x - .5) / .5, bottle), batches of 8, one thread. 3 epochs frozen and 7 "
-    "unfrozen at 120 x 160, 10 at 180 x 240; from scratch the same epochs, nothing frozen, at 3e-3."
-    " The commonest class covers .295 of the pixels. Seconds of the processor, which another "
+    "unfrozen at 120 x 160, 10 at 180 x 240; from scratch the same epochs, nothing frozen, at "
+    "3e-3. The commonest class covers .295 of the pixels. Seconds of the processor, which another "
     "process beside it does not change; the peer (fastai 2.8) knows 16-bit on CUDA only, so it "
     "computes in 32 bits here."
 )

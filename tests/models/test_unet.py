@@ -35,6 +35,10 @@ def test_resnet34_with_12_classes_and_a_bottleneck_has_the_parameters_of_the_ref
     assert sum(p.numel() for group in groups for p in group) == 41_133_018
 
 
+def test_resnet34_with_32_classes_and_no_bottleneck_has_the_parameters_of_the_reference():
+    assert count(unet("resnet34", 32, bottle=False)) == 41_224_168
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(97, 131), st.integers(97, 131))
 def test_any_size_comes_out_as_it_went_in_and_trains(small, h, w):

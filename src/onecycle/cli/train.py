@@ -82,9 +82,9 @@ class How:
             if wanted is True:  # normalised below as these weights expect
                 simplefilter("ignore", OnecycleWarning)
             learn = cnn_learner(data, self.arch, pretrained=wanted, metrics=_metrics(data))
-        body = learn.model[0]  # type: ignore[index]
-        if isinstance(body, Body) and body.stats and wanted is True:
-            learn.data = self._data(labelled, body.stats)
+            body = learn.model[0]  # type: ignore[index]
+            if isinstance(body, Body) and body.stats and wanted is True:
+                learn.data = self._data(labelled, body.stats)
         return learn
 
     def _data(self, labelled: LabelledItems, stats: Any) -> DataBunch:

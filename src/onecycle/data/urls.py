@@ -54,6 +54,7 @@ KNOWN = {
     "oxford-iiit-pet.tgz": (811_706_944, "e4db5c768afd933bb91f5f594d7417a4"),
     "planet_sample.tgz": (15_523_994, "8bfb174b3162f07fbde09b54555bdb00"),
     "planet_tiny.tgz": (997_569, "490873c5683454d4b2611fb1f00a68a9"),
+    "wt103-bwd.tgz": (105_205_312, "20b06f5830fd5a891d21044c28d3097f"),
     "wt103-fwd.tgz": (105_067_061, "7d1114cd9684bf9d1ca3c9f6a54da6f9"),
 }
 
