@@ -216,3 +216,13 @@ def test_the_loss_in_chunks_is_the_whole_one(monkeypatch):
         found.append((loss.detach(), {k: p.grad for k, p in model.named_parameters()}))
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)
     assert model.eval()(ids).shape == (3, 50, 11)
+
+
+def test_the_vocabulary_counts_both_ways_and_a_text_knows_its_numbers(frame):
+    data = TextClasDataBunch.from_df(".", frame, text_cols="text", label_cols="label", bs=8)
+    vocab = data.vocab
+    assert vocab.itos[:3] == ["xxunk", "xxpad", "xxbos"]
+    assert [vocab.itos[vocab.stoi[word]] for word in ("dull", "music")] == ["dull", "music"]
+    text = data.train_ds[0][0]
+    assert [vocab.itos[i] for i in text.data[:3]] == ["xxbos", "xxmaj", "the"]
+    assert text.data.dtype == np.int64

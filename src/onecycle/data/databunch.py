@@ -17,6 +17,7 @@ from onecycle.core.errors import UsageError
 from onecycle.core.paths import Path
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.task import Batches, Task
+from onecycle.spec.text import Vocab
 
 
 class DatasetType(Enum):
@@ -240,6 +241,13 @@ class DataBunch:
         Without `stats` they are computed from one training batch.
         """
         return self.with_task(Task(self.task.input.normalized(stats, self), self.task.target))
+
+    @property
+    def vocab(self) -> Vocab:
+        """The tokens of texts; `vocab.itos[3]` is the one whose number is 3."""
+        if not hasattr(self.task.input, "vocab"):
+            raise UsageError(f"{type(self.task.input).__name__} has no vocabulary: texts have one")
+        return Vocab(self.task.input.vocab)
 
     def with_threshold(self, thresh: float) -> Self:
         """The same with another decision threshold (`> thresh`) for several labels."""

@@ -16,6 +16,22 @@ from onecycle.spec.subwords import encoded, padding_of, tokenizer_of
 from onecycle.spec.words import SPECIAL, UNK, detokenize, tokenize
 
 
+class Vocab(tuple[str, ...]):
+    """Tokens in the order of their numbers."""
+
+    __slots__ = ()
+
+    @property
+    def itos(self) -> list[str]:
+        """Number to token."""
+        return list(self)
+
+    @property
+    def stoi(self) -> dict[str, int]:
+        """Token to number; of tokens that occur twice (`xxfake`) the first."""
+        return {token: i for i, token in reversed(list(enumerate(self)))}
+
+
 def vocabulary(
     texts: Iterable[Sequence[str]], max_vocab: int = 60_000, min_freq: int = 2
 ) -> tuple[str, ...]:

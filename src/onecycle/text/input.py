@@ -25,9 +25,10 @@ _HIDDEN = {"json": False}
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A text that can show itself."""
+    """A text that can show itself; `data` are its ids, int64 (tokens,), where it has some."""
 
     text: str
+    data: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2), **_: Any) -> Any:
         """Write the beginning of the text into axes."""
@@ -130,8 +131,8 @@ class TextInput(TextSpec):
         """A sample, or a row of ids, as a readable text."""
         if isinstance(x, Text):
             return x
-        ids = x.x if isinstance(x, TextSample) else x.tolist()
-        return Text(self.readable(ids))
+        ids = x.x if isinstance(x, TextSample) else np.asarray(x)
+        return Text(self.readable(ids.tolist()), ids)
 
     def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
         """Ids as readable texts, with their labels where there are any."""
