@@ -1,4 +1,4 @@
-"""What schemathesis sends where the description asks for pictures: real ones, of every kind."""
+"""What schemathesis sends where the description asks for files: real pictures and tables."""
 
 import io
 
@@ -20,3 +20,7 @@ def picture(kind):
 
 for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff"):
     schemathesis.openapi.media_type(f"image/{kind}", picture(kind))
+
+rows = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
+table = rows.map(lambda values: "\n".join(map(str, values)).encode())
+schemathesis.openapi.media_type("text/csv", table)

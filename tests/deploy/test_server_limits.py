@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from PIL import Image as Pillow
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 from test_page import made
+from test_series_page import trained as trained_series
 from test_server import png, running
 
 from onecycle.deploy.requests import Limits, Room, body_of
@@ -27,11 +29,16 @@ from onecycle.deploy.server import application
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("kind", ["picture", "text"])
+@pytest.mark.parametrize("kind", ["picture", "text", "series"])
 def test_schemathesis_finds_no_fault_in_the_description(kind, tmp_path):
     """Its own checks: status codes, content types, schemas, rejected and accepted data, methods."""
     pytest.importorskip("schemathesis")
-    model = made("multicategory", tmp_path) if kind == "picture" else made_text(tmp_path)
+    make = {
+        "picture": partial(made, "multicategory"),
+        "text": made_text,
+        "series": partial(trained_series, channels=1),
+    }
+    model = make[kind](tmp_path)
     with running(model) as (address, _):
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"]
         options = ["--url", address, "-n", "20", "--seed", "1", "--no-color"]

@@ -32,11 +32,14 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
             "text/plain": {"schema": {**text, "minLength": 1}},
         }
     elif kind == "series":
-        value = {"type": ["number", "null"]}
-        flat = {"type": "array", "items": value, "minItems": 2}
-        channels = {"type": "array", "items": flat, "minItems": 1}
+        count = about["task"]["input"]["channels"]
+        number = {"type": "number", "minimum": -3e38, "maximum": 3e38}  # float32
+        value = {"anyOf": [number, {"type": "null"}]}
+        flat = {"type": "array", "items": value, "minItems": 2, "contains": {"type": "number"}}
+        channels = {"type": "array", "items": flat, "minItems": count, "maxItems": count}
         several = {"type": "array", "items": channels, "minItems": 1, "maxItems": 16}
-        shapes = _object(series={"anyOf": [flat, channels, several]}) | _CLOSED
+        one = [flat, channels, several] if count == 1 else [channels, several]
+        shapes = _object(series={"anyOf": one}) | _CLOSED
         bodies = {
             "application/json": {"schema": shapes},
             "text/csv": {"schema": {"type": "string", "maxLength": max_bytes}},
