@@ -163,7 +163,10 @@ def test_the_server_answers_series(files):
         gap = client.post("/api/predict", json={"series": x[1]}).json()["predictions"][0]
         assert gap["answer"] == str(predictor.predict(np.array(x[1], float)))
         for body, status in (
-            ({}, 400),
+            ({}, 422),
+            ({"series": [[1, 2], [3, 4]], "more": 1}, 422),
+            ({"series": [[True, 2], [3, 4]]}, 422),
+            ({"series": [[1, 2e15], [3, 4]]}, 422),
             ({"series": []}, 400),
             ({"series": "name.csv"}, 422),
             ({"series": ["name.csv"]}, 422),

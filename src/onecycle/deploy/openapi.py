@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from onecycle.spec.curves import LARGEST
+
 
 def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """The document for one model."""
@@ -33,7 +35,7 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         }
     elif kind == "series":
         count = about["task"]["input"]["channels"]
-        number = {"type": "number", "minimum": -3e38, "maximum": 3e38}  # float32
+        number = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
         value = {"anyOf": [number, {"type": "null"}]}
         flat = {"type": "array", "items": value, "minItems": 2, "contains": {"type": "number"}}
         channels = {"type": "array", "items": flat, "minItems": count, "maxItems": count}

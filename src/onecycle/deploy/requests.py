@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from onecycle.core.errors import DataError, ImageError
 from onecycle.spec.pixels import open_pixels, open_size
 
+_NUMBERS = (int, float)
 Json = dict[str, Any]
 
 
@@ -146,8 +147,8 @@ async def series_of(request: Request, limits: Limits, take: Callable[[int], None
     body, told = await _json_of(request, limits, take)
     if told is None:
         return [body] if body else []
-    found = told.get("series", [])
-    if not isinstance(found, list):
+    found = told["series"] if set(told) == {"series"} else None
+    if not isinstance(found, list) or not _numbers(found):
         raise HTTPException(422, 'JSON is {"series": [1.5, 2, null, ...]}')
     if not (found and isinstance(found[0], list) and found[0] and isinstance(found[0][0], list)):
         return [found] if found else []
@@ -156,6 +157,14 @@ async def series_of(request: Request, limits: Limits, take: Callable[[int], None
     if not all(isinstance(one, list) for one in found):  # a str would be read as a path
         raise HTTPException(422, "some of the series are no lists")
     return found
+
+
+def _numbers(found: list[Any], depth: int = 3) -> bool:
+    """Lists, at most `depth` in each other, of numbers and nulls; true and false are no numbers."""
+    return depth > 0 and all(
+        _numbers(one, depth - 1) if isinstance(one, list) else one is None or type(one) in _NUMBERS
+        for one in found
+    )
 
 
 async def _json_of(

@@ -12,24 +12,25 @@ import numpy as np
 from onecycle.core.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+LARGEST = 1e15  # squares of what lies within are far from float32's end
 _GAPS = ("", "?", "na", "nan", "null")
 
 
 def as_series(source: Any, where: Any = None) -> np.ndarray:
     """Numbers (t,) or (channels, t) as float32; gaps (NaN) are filled by straight lines.
 
-    Raises DataError for a channel without any number, for infinite values and other shapes.
+    Raises DataError for a channel without any number, for values beyond 1e15 and other shapes.
     """
     name = "the series" if where is None else f"series {where}"
     try:
-        with np.errstate(over="ignore"):
-            x = np.atleast_2d(np.asarray(source, dtype=np.float32))
+        x = np.atleast_2d(np.asarray(source, dtype=np.float64))
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} holds something that is no number: {error}") from error
     if x.ndim != 2 or not len(x) or x.shape[1] < 2:
         raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
-    if np.isinf(x).any():
-        raise DataError(f"{name} holds infinite values")
+    if (np.abs(x) > LARGEST).any():
+        raise DataError(f"{name} holds infinite values, or some beyond {LARGEST:g}: scale them")
+    x = x.astype(np.float32)
     gaps = np.isnan(x)
     if gaps.all(1).any():
         raise DataError(f"{name}: channel {int(gaps.all(1).argmax())} holds no number at all")
