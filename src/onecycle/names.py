@@ -161,5 +161,7 @@ _TEXT = {
     "train_subwords": "onecycle.spec.subwords",
 }
 
+TEXT = _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _TEXT
+SERIES = _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _SERIES
 VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY | _INTERPRET
 EVERYTHING = VISION | _TEXT | _SERIES | {"__version__": "onecycle.version"}

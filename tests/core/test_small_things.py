@@ -71,3 +71,13 @@ def test_a_bar_gives_back_what_it_iterates_over_and_is_silent_without_a_screen()
     with redirect_stderr(stderr):
         assert list(bar(iter("abc"), 3)) == list(bar("abc", 3, show=False)) == ["a", "b", "c"]
     assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [("vision", "ImageList"), ("text", "TextLMDataBunch"), ("series", "SeriesList")],
+)
+def test_a_star_import_gives_the_names_of_its_kind_of_data(package, name):
+    names = {}
+    exec(f"from onecycle.{package} import *", names)
+    assert {name, "accuracy", "Learner", "load_learner"} <= set(names)
