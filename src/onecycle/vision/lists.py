@@ -14,6 +14,7 @@ from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems
 from onecycle.data.labels import from_columns
 from onecycle.spec.pixels import SUFFIXES
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Mask, Points
 
@@ -39,6 +40,12 @@ class PointsItemList(ImageList):
     """Pictures whose labels are points."""
 
     default_target: ClassVar[Any] = Points
+
+
+class ObjectItemList(ImageList):
+    """Pictures whose labels are boxes with a class each."""
+
+    default_target: ClassVar[Any] = Boxes
 
 
 def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]:
