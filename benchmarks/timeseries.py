@@ -4,7 +4,7 @@ python benchmarks/timeseries.py FOLDER --log FILE [--seeds 3] [--steps 300]
 
 Every finished training is a line of the log, and a second call goes on from there. The recipe (a
 pretrained small body, steps, rate, changes) was chosen by three-fold cross-validation inside the
-training sides; test series are looked at once, after the last step.
+training sides of the four UCR sets; no step of a training sees a test series.
 """
 
 import argparse

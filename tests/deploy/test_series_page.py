@@ -10,6 +10,7 @@ from test_page import opened, until
 
 from conftest import served
 from onecycle import models
+from onecycle.core.errors import DataError
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import write_site
 from onecycle.series.learner import series_learner
@@ -76,6 +77,21 @@ def test_the_page_answers_a_csv_file_as_the_predictor(page, tmp_path):
     assert page.faults == []
 
 
+def test_a_hundred_series_are_answered_as_by_the_predictor(page, tmp_path):
+    page, predictor = page
+    luck = np.random.default_rng(4)
+    file = tmp_path / "walk.csv"
+    for t in range(2, 102):
+        x = luck.normal(size=(t, predictor.task[0].channels)).cumsum(0)
+        file.write_text("\n".join(",".join(f"{v:.6g}" for v in row) for row in x))
+        before = answered(page)
+        page.set_input_files("#csv", file)
+        until(page, f"Number(document.body.dataset.answered ?? 0) > {before}")
+        found = page.evaluate("window.lastAnswer.probabilities")
+        np.testing.assert_allclose(found, predictor.predict(file).probabilities, atol=1e-3)
+    assert page.faults == []
+
+
 def drawn(page, heights):
     """Draw through (share of the width, share of the height) with the mouse; what was asked."""
     box = page.locator("#curve").bounding_box()
@@ -132,12 +148,18 @@ def test_the_page_reads_tables_as_python_does(page):
 
 
 def test_what_is_no_series_is_said(page, tmp_path):
-    page, _ = page
+    page, predictor = page
     file = tmp_path / "words.csv"
     file.write_text("a,b,c\nd,e,f\n")
     page.set_input_files("#csv", file)
     until(page, "document.querySelector('#status').classList.contains('error')")
     assert "Line 2" in page.inner_text("#status")
+    row = "1" + ",1" * (predictor.task[0].channels - 1)
+    file.write_text(f"{row}\n{row}\n{row.replace('1', '2e15', 1)}")
+    page.set_input_files("#csv", file)
+    until(page, "document.querySelector('#status').textContent.includes('1e15')")
+    with pytest.raises(DataError, match="beyond 1e"):
+        predictor.predict(file)
 
 
 def test_the_server_answers_series(files):
@@ -181,4 +203,10 @@ def test_the_server_answers_series(files):
             assert reply.status_code == status, body
             assert reply.headers["content-type"] == "application/problem+json"
         schema = client.get("/openapi.json").json()["paths"]["/api/predict"]["post"]
-        assert {"application/json", "text/csv"} == set(schema["requestBody"]["content"])
+        kinds = schema["requestBody"]["content"]
+        assert {"application/json", "text/csv"} == set(kinds)
+        assert kinds["text/csv"]["schema"]["minLength"] == len("1\n2")
+        for text in ("", "1", "1,2\n3", "a,b\n", "?,?\n?,?", "1,2,3\n4,5,6\n7,8,9"):
+            head = {"Content-Type": "text/csv"}
+            assert client.post("/analyze", content=text, headers=head).status_code in {400, 422}
+        assert "422" in schema["responses"]

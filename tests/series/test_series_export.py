@@ -39,7 +39,8 @@ def test_the_file_answers_as_the_learner_for_series_of_any_length(options, tmp_p
     lengths = (2, 3, 39, 40, 41, 95, 1000)
     series = [luck.normal(size=(options["channels"], t)).cumsum(1) for t in lengths]
     series += [np.round(x) for x in series]  # equal values: borders of the quantiles
-    series += [*waves(40, channels=options["channels"])[0], np.full((options["channels"], 9), 3.0)]
+    series += [*waves(85, channels=options["channels"])[0], np.full((options["channels"], 9), 3.0)]
+    assert len(series) == 100
     for x, answer in zip(series, predictor.predict_batch(series), strict=True):
         category, index, probabilities = learn.predict(x)
         np.testing.assert_allclose(answer.probabilities, probabilities.numpy(), atol=1e-4)

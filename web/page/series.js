@@ -1,6 +1,7 @@
 // Series: tables of numbers by the rules of the Python side, and gaps filled by straight lines.
 
 const NUMBER = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
+const LARGEST = 1e15; // as on the Python side
 const GAPS = new Set(["", "?", "na", "nan", "null"]);
 
 function value(cell) {
@@ -34,7 +35,7 @@ export function filled(rows) {
   return rows.map((given, c) => {
     const row = Float32Array.from(given);
     if (row.length < 2) throw new Error("A series has two values at least.");
-    if (row.some((v) => Math.abs(v) === Infinity)) throw new Error("The series holds infinite values.");
+    if (given.some((v) => Math.abs(v) > LARGEST)) throw new Error("The series holds values beyond 1e15: scale them.");
     const known = Array.from(row.keys()).filter((i) => !Number.isNaN(row[i]));
     if (!known.length) throw new Error(`Channel ${c + 1} holds no number at all.`);
     let right = 0;

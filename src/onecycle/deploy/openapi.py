@@ -44,7 +44,7 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         shapes = _object(series={"anyOf": one}) | _CLOSED
         bodies = {
             "application/json": {"schema": shapes},
-            "text/csv": {"schema": {"type": "string", "maxLength": max_bytes}},
+            "text/csv": {"schema": {"type": "string", "minLength": 3, "maxLength": max_bytes}},
         }
     thresh = {
         "name": "thresh",
