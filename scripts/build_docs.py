@@ -98,7 +98,6 @@ def reference() -> str:
         by_module.setdefault(module, []).append(name)
     parts = ["# Every public name\n\n`from onecycle import NAME`"]
     for module, names in sorted(by_module.items()):
-        about = inspect.getdoc(sys.modules.get(module) or onecycle)
         things = {name: getattr(onecycle, name) for name in names}
         about = (inspect.getdoc(sys.modules[module]) or "").partition("\n\n")[0]
         parts.append(f"## {module}\n\n{about}")
@@ -107,7 +106,7 @@ def reference() -> str:
 
 
 def entry(name: str, thing: Any) -> str:
-    """One name; of a class also its public methods."""
+    """One name; of a class also its public methods, those of our base classes too."""
     text = [f"### {name}"]
     if callable(thing):
         with contextlib.suppress(TypeError, ValueError):
@@ -115,7 +114,8 @@ def entry(name: str, thing: Any) -> str:
     text.append(f"```text\n{inspect.getdoc(thing) or ''}\n```")
     if inspect.isclass(thing):
         for method, function in inspect.getmembers(thing, inspect.isfunction):
-            if not method.startswith("_") and function.__doc__ and method in vars(thing):
+            ours = function.__module__.startswith("onecycle.")
+            if not method.startswith("_") and function.__doc__ and ours:
                 first = inspect.getdoc(function) or ""
                 text.append(f"- `.{method}{inspect.signature(function)}`: {first.splitlines()[0]}")
     return "\n\n".join(text)

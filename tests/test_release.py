@@ -23,6 +23,7 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
     assert sources <= names
     assert {"onecycle/py.typed", "onecycle/interpret/cleaner.html"} <= names
+    assert {"onecycle/deploy/page/index.html", "onecycle/deploy/page/app.js"} <= names
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path / "installed")!r})
@@ -37,3 +38,21 @@ print(len(onecycle.__all__))
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100
+    assert "planet" in command(tmp_path, "demo", "--help").stdout
+    if not any(name.startswith("onecycle/deploy/page/ort/") for name in names):
+        pytest.skip("the browser's runtime is not here (make web): `onecycle site` is not tried")
+    model = ROOT / "tests/deploy/golden/format1_pictures.onnx"
+    done = command(tmp_path, "site", str(model), str(tmp_path / "site"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site/index.html").is_file()
+
+
+def command(folder, *given):
+    """`onecycle ...` from the unpacked wheel, in a process that does not see the source tree."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder / 'installed')!r}); sys.argv[0] = 'onecycle'\n"
+        "from onecycle.cli.main import app; import onecycle\n"
+        f"assert onecycle.__file__.startswith({str(folder)!r}); app()"
+    )
+    wanted = [sys.executable, "-I", "-c", code, *given]
+    return subprocess.run(wanted, cwd=folder, capture_output=True, text=True, timeout=120)

@@ -8,18 +8,13 @@
 import torch
 from torch.nn import functional as F
 
-from onecycle.vision import *
+from onecycle import Callback, Learner, StopFit, accuracy, from_arrays, mlp, whole_set
 
-n = 300  # tiny: 60
-path = butterflies_sample("parts", n=n, size=48)
-data = (
-    ImageList.from_folder(path)
-    .split_by_rand_pct(0.2, seed=1)
-    .label_from_re(r"/([^/]+)_\d+\.jpg$")
-    .transform(get_transforms(), size=48)
-    .databunch(bs=16)
-    .normalize(half_stats)
-)
+torch.manual_seed(0)
+x = torch.rand(1000, 2) * 2 - 1
+names = ["near" if r < 0.5 else "middle" if r < 0.9 else "far" for r in x.norm(dim=1)]
+data = from_arrays(x.numpy(), names, bs=32)
+print(data)
 
 # %% [markdown]
 # ## A loss
@@ -75,8 +70,8 @@ class LargestGradient(Callback):
 
 watch = LargestGradient()
 metrics = [accuracy, confidence, worst_class]
-learn = cnn_learner(data, models.small, loss_func=careful, metrics=metrics)
-learn.fit_one_cycle(2, 1e-2, callbacks=[watch])
+learn = Learner(data, mlp([2, 32, 32, data.c]), loss_func=careful, metrics=metrics)
+learn.fit_one_cycle(8, 1e-2, callbacks=[watch])
 print(f"largest gradient {watch.largest:.2f}")
 
 # %% [markdown]

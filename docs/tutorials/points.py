@@ -58,5 +58,5 @@ learn.show_results(rows=3, figsize=(7, 5))
 
 # %%
 found = learn.predictions()
-off = (found.probabilities - found.targets).reshape(-1, 2) * np.array([24, 32])
+off = (found.probabilities - found.targets).numpy().reshape(-1, 2) * [24, 32]
 print(f"half of the answers are within {np.median(np.linalg.norm(off, axis=1)):.1f} pixels")

@@ -1,34 +1,39 @@
 """The documentation builds offline, its pages ran, its links lead somewhere, its search finds."""
 
-import functools
-import http.server
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from docs_helpers import ROOT, script, served
 
-ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+SOURCES = sorted((ROOT / "docs").rglob("*.py"))
 
 
-@pytest.fixture(scope="module")
-def site():
-    pytest.importorskip("jupytext")
-    pytest.importorskip("zensical")
-    command = [sys.executable, str(ROOT / "scripts/build_docs.py"), "--tiny"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+def built(*options, timeout=300):
+    command = [sys.executable, str(ROOT / "scripts/build_docs.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return ROOT / "build/site"
 
 
+@pytest.fixture(scope="module")
+def site():
+    """The whole site, its pages run on tiny data."""
+    pytest.importorskip("jupytext")
+    pytest.importorskip("zensical")
+    return built("--tiny")
+
+
+def shown(site, page):
+    return (site / page).read_text(encoding="utf-8")
+
+
 def test_every_link_leads_to_a_page_and_a_place_in_it(site):
     pages = sorted(site.rglob("*.html"))
-    assert len(pages) > 7
+    assert len(pages) > 15
     broken = []
     for page in pages:
         if page.name == "404.html":
@@ -48,44 +53,113 @@ def test_every_link_leads_to_a_page_and_a_place_in_it(site):
     assert broken == []
 
 
-def test_the_tutorials_show_what_they_printed(site):
-    assert "image_name,tags" in (site / "tutorials/several_labels.html").read_text()
-    assert "largest gradient" in (site / "how-to/own_parts.html").read_text()
+def test_every_page_is_in_the_navigation(site):
+    text = (ROOT / "zensical.toml").read_text()
+    pages = {p.relative_to(site).with_suffix(".md").as_posix() for p in site.rglob("*.html")}
+    pages -= {"404.md", "draw-a-curve/index.md"}
+    assert {page for page in pages if f'"{page}"' not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("tutorials/single_label", "error_rate"),
+        ("tutorials/several_labels", "image_name,tags"),
+        ("tutorials/segmentation", "mean_iou"),
+        ("tutorials/points", "half of the answers are within"),
+        ("tutorials/text", "xxmaj"),
+        ("tutorials/series", "SeriesInput"),
+        ("tutorials/arrays", "r2"),
+        ("tutorials/shipping", "in 16 bits"),
+        ("how-to/own_items", "SoundInput -&gt;"),
+        ("how-to/own_parts", "largest gradient"),
+        ("behind-the-scenes", "in the good valley"),
+    ],
+)
+def test_a_page_shows_what_it_printed(site, page, said):
+    text = shown(site, f"{page}.html")
+    outputs = "".join(re.findall(r'<div class="language-text.*?</pre>', text, re.DOTALL))
+    assert said in re.sub(r"<[^>]+>", "", outputs)
+    assert "# tiny" not in re.sub(r"<[^>]+>", "", text)
+
+
+def test_the_pages_show_what_they_drew(site):
+    pictures = {source.stem: 0 for source in SOURCES}
+    for source in SOURCES:
+        page = site / source.relative_to(ROOT / "docs").with_suffix(".html")
+        text = page.read_text(encoding="utf-8")
+        pictures[source.stem] = len(re.findall(rf'src="{source.stem}-\d+-\d+\.png"', text))
+    assert pictures.pop("behind-the-scenes") == 6
+    assert [name for name, n in pictures.items() if not n] == ["own_parts", "shipping", "text"]
+
+
+def test_stacked_linear_layers_are_off_from_linear_by_nothing_and_others_are_not(site):
+    text = re.sub(r"<[^>]+>", "", shown(site, "behind-the-scenes.html"))
+    off = dict(
+        re.findall(r"^ *(\w[\w ]*) between the layers: off from linear by (\S+)", text, re.M)
+    )
+    assert float(off.pop("nothing")) < 1e-12
+    assert set(off) == {"ReLU", "leaky ReLU", "sigmoid", "tanh"}
+    assert min(map(float, off.values())) > 1e-3
 
 
 def test_the_reference_has_every_public_name(site):
     from onecycle.names import EVERYTHING
 
-    text = (site / "reference.html").read_text().lower()
+    text = shown(site, "reference.html").lower()
     public = [name.lower() for name in EVERYTHING if name[0] != "_"]
     assert [name for name in public if f'id="{name}' not in text] == []
+    assert ".fit_one_cycle(self" in re.sub(r"<[^>]+>", "", text)  # of Learner's base class
 
 
-def test_the_search_finds_a_page(site):
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or pytest.skip("chromium is not installed")
-    quiet = type(
-        "Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *args: None}
+@pytest.mark.parametrize(
+    ("word", "page"),
+    [("lr_find", "reference.html"), ("competition", "how-to/data.html"), ("torchrun", "how-to/")],
+)
+def test_the_search_finds_a_page(site, browser, word, page):
+    with served(site) as address:
+        opened = browser.new_page(viewport={"width": 1200, "height": 800})
+        faults = []
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.goto(f"{address}index.html")
+        opened.keyboard.press("/")
+        opened.keyboard.type(word, delay=20)
+        found = opened.locator(f"a[href*='{page}'][href*='?']").first
+        found.wait_for(timeout=10_000)
+        if os.environ.get("ONECYCLE_SHOTS"):
+            opened.screenshot(path=Path(os.environ["ONECYCLE_SHOTS"]) / f"search-{word}.png")
+        found.click()
+        opened.wait_for_url(f"**{page}*", timeout=10_000)
+        opened.close()
+    assert faults == []
+
+
+def test_a_cell_shows_its_print_its_picture_and_its_value_but_not_what_only_names_an_object(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.py").write_text(
+        "# %% [markdown]\n# # Title\n# %%\nn = 600  # tiny: 6\nprint('n is', n)\n"
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('a [line]')\n"
+        "# %%\n[n, 'value']\n# %%\nobject()\n"
     )
-    handler = functools.partial(quiet, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with playwright.sync_playwright() as started:
-            browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1200, "height": 800})
-            page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
-            page.keyboard.press("/")
-            page.keyboard.type("competition", delay=20)
-            page.locator("a:has-text('Kaggle')").last.wait_for(timeout=10_000)
-            page.wait_for_timeout(800)
-            if os.environ.get("ONECYCLE_SHOTS"):
-                page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
-            found = page.locator("a[href*='how-to/data.html?']")
-            assert found.count() > 0 or "Data from the web" in page.inner_text("body")
-            browser.close()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    build = script("build_docs")
+    for tiny, wanted in ((True, 6), (False, 600)):
+        build.run_page(tmp_path / "page.py", tmp_path / "out/page.md", tiny)
+        text = (tmp_path / "out/page.md").read_text()
+        assert f"```text\nn is {wanted}\n```" in text
+        assert "n = 600\nprint" in text
+        assert "![a line](page-1-0.png)" in text
+        assert f"```text\n[{wanted}, 'value']\n```" in text
+        assert "object at" not in text
+    assert (tmp_path / "out/page-1-0.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.slow
+def test_the_whole_site_is_built_in_minutes():
+    text = shown(built(timeout=600), "behind-the-scenes.html")
+    found = re.findall(r": (\d\.\de-\d+) -&gt; (\d\.\de-\d+)", re.sub(r"<[^>]+>", "", text))
+    assert len(found) == 8  # two functions, four activations
+    assert all(float(wide) < 0.01 * float(narrow) for narrow, wide in found)
+    shares = dict(re.findall(r"(one cycle|constant 0\.\d+)[^\n]*?(\d+)% of \d+ seeds", text))
+    assert int(shares["one cycle"]) > max(int(v) for k, v in shares.items() if k != "one cycle")

@@ -1,6 +1,7 @@
 """The cleaning page: a real server, a real browser where there is one."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -62,12 +64,24 @@ def test_a_folder_without_pictures_is_said(tmp_path):
         review(tmp_path)
 
 
-@pytest.fixture
-def server(folder, tmp_path):
+@pytest.fixture(scope="module")
+def model(folder, tmp_path_factory):
+    """A network that says what it likes of cats and dogs: untrained, exported."""
+    from onecycle import ImageList, cnn_learner, half_stats
+
+    src = ImageList.from_folder(folder).split_by_rand_pct(0.3, seed=0).label_from_folder()
+    data = src.transform(None, size=32).databunch(bs=2).normalize(half_stats)
+    learn = cnn_learner(data, "small", silent=True)
+    return learn.export((tmp_path_factory.mktemp("model") / "m.onnx").absolute())
+
+
+@contextmanager
+def cleaning(folder, *options):
+    """The address of `onecycle clean`, until it is interrupted as by Ctrl-C."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["clean", folder, "--to", tmp_path / "cleaned.csv", "--port", port]
+    command = ["clean", folder, "--port", port, *options]
     started = subprocess.Popen([sys.executable, "-m", "onecycle", *map(str, command)])
     url = f"http://127.0.0.1:{port}"
     for _ in range(200):
@@ -76,9 +90,17 @@ def server(folder, tmp_path):
             break
         except OSError:
             time.sleep(0.1)
-    yield url
-    started.send_signal(signal.SIGINT)
-    started.wait(10)
+    try:
+        yield url
+    finally:
+        started.send_signal(signal.SIGINT)
+        started.wait(10)
+
+
+@pytest.fixture
+def server(folder, tmp_path):
+    with cleaning(folder, "--to", tmp_path / "cleaned.csv") as url:
+        yield url
 
 
 def status(url, data=None, **headers):
@@ -115,3 +137,39 @@ def test_a_person_relabels_and_writes(server, tmp_path):
             page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
         browser.close()
     assert "copy" not in (tmp_path / "cleaned.csv").read_text()
+
+
+@pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
+def test_the_models_worst_come_first_and_are_relabelled_from_the_keyboard(folder, model, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or pytest.skip("chromium is not installed")
+    worst = review(folder, model).worst
+    first = review(folder).names[worst[0][0]]
+    to = tmp_path / "cleaned.csv"
+    with cleaning(folder, "--to", to, "--model", model) as url, playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 360, "height": 740})
+        faults = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.goto(url)
+        page.wait_for_selector("#worst figure")
+        losses = [float(x) for x in re.findall(r"loss ([\d.]+)", page.inner_text("#worst"))]
+        assert len(losses) == 7
+        assert losses == sorted(losses, reverse=True)
+        assert losses[0] == pytest.approx(worst[0][1], abs=0.01)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.locator("#worst figure figcaption").first.inner_text().startswith(first)
+        label = page.locator("#worst select").first
+        label.focus()
+        page.keyboard.press("ArrowDown" if first.startswith("cat") else "ArrowUp")
+        assert page.locator("#worst figure").first.get_attribute("class") == "changed"
+        page.focus("#save")
+        page.keyboard.press("Enter")
+        page.get_by_text("7 pictures kept").wait_for()
+        if os.environ.get("ONECYCLE_SHOTS"):
+            page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
+        browser.close()
+    other = "dog" if first.startswith("cat") else "cat"
+    assert f"{first},{other}" in to.read_text().splitlines()
+    assert faults == []

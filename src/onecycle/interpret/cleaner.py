@@ -103,7 +103,10 @@ def application(found: Review, to: Path) -> Any:
     page = Path(__file__).with_name("cleaner.html").read_text(encoding="utf-8")
 
     def show(request: Any) -> Response:
-        policy = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        policy = (
+            "default-src 'self'; img-src 'self' data:; "
+            "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        )
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     def about(request: Any) -> Response:
