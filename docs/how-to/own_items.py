@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onecycle import Path
+from onecycle import ItemList, Path
 from onecycle.data.arrays import ArrayInput, Row
-from onecycle.data.items import ItemList
 
 
 def spectrogram(file):

@@ -130,13 +130,16 @@ def test_a_person_relabels_and_writes(server, tmp_path):
         page.goto(server)
         page.wait_for_selector(".pair")
         assert page.locator(".pair").count() == 1
+        page.get_by_label("class of cat/0.png").select_option("dog")
         page.locator(".pair input").nth(1).check()
         page.locator("#save").click()
         page.get_by_text("6 pictures kept").wait_for()
         if os.environ.get("ONECYCLE_SHOTS"):
             page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
         browser.close()
-    assert "copy" not in (tmp_path / "cleaned.csv").read_text()
+    rows = (tmp_path / "cleaned.csv").read_text().splitlines()
+    kept = ["cat/0.png,dog", "cat/1.png,cat", "cat/2.png,cat"]
+    assert rows == ["name,label", *kept, *(f"dog/{i}.png,dog" for i in range(3))]
 
 
 @pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
