@@ -37,7 +37,7 @@ print(f"largest difference of their answers: {(stack(x) - (x @ W.T + b)).abs().m
 
 # %% [markdown]
 # With something bent between the layers they do not collapse. For whatever is linear (plus a
-# constant), f(a) + f(c) = f(a + c) + f(0). How far off is each net?
+# constant), `f(a) + f(c) = f(a + c) + f(0)`. How far off is each net?
 
 # %%
 a, c = torch.randn(2, 1000, 4).double()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import html
 import inspect
 import io
 import os
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from onecycle.names import EVERYTHING
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build/docs"
+NARROW = 640  # pixels: a wider figure keeps this width on a phone
 TINY = re.compile(r"^(\s*\w+ = )(.*?)  # tiny: (.+)$", re.MULTILINE)
 
 
@@ -80,14 +83,23 @@ def _figures(stem: Path) -> list[str]:
         figure.savefig(file, dpi=90)
         titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
         said = next((title for title in titles if title), stem.name).replace("\n", ", ")
-        found.append(f"![{re.sub(r'[][]', '', said)}]({file.name})")
+        found.append(_picture(re.sub(r"[][]", "", said), file.name, figure.get_figwidth() * 90))
     plt.close("all")
     return found
 
 
+def _picture(said: str, name: str, width: float) -> str:
+    """Plots side by side are not squeezed on a phone: the reader moves them sideways."""
+    if width <= NARROW:
+        return f"![{said}]({name})"
+    image = f'<img src="{name}" alt="{html.escape(said)}" style="min-width: {NARROW}px">'
+    return f'<div style="overflow-x: auto">{image}</div>'
+
+
 def _as_markdown(value: Any) -> str:
     if hasattr(value, "_repr_html_"):
-        return f'<div class="shown">{value._repr_html_()}</div>'
+        table = value._repr_html_().replace('<table border="1" class="dataframe">', "<table>")
+        return f'<div class="shown" style="overflow-x: auto">{table}</div>'
     return f"```text\n{value!r}\n```"
 
 
@@ -110,15 +122,30 @@ def entry(name: str, thing: Any) -> str:
     text = [f"### {name}"]
     if callable(thing):
         with contextlib.suppress(TypeError, ValueError):
-            text.append(f"```python\n{name}{inspect.signature(thing)}\n```")
-    text.append(f"```text\n{inspect.getdoc(thing) or ''}\n```")
+            call = textwrap.fill(name + _signature(thing), 88, subsequent_indent="    ")
+            text.append(f"```python\n{call}\n```")
+    text.append(_prose(inspect.getdoc(thing) or ""))
     if inspect.isclass(thing):
         for method, function in inspect.getmembers(thing, inspect.isfunction):
             ours = function.__module__.startswith("onecycle.")
             if not method.startswith("_") and function.__doc__ and ours:
                 first = inspect.getdoc(function) or ""
-                text.append(f"- `.{method}{inspect.signature(function)}`: {first.splitlines()[0]}")
+                said = _prose(first.splitlines()[0])
+                text.append(f"- `.{method}{_signature(function)}`: {said}")
     return "\n\n".join(text)
+
+
+def _signature(thing: Any) -> str:
+    """As it is written: annotations without the quotes that they have as text."""
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(thing)))
+
+
+def _prose(doc: str) -> str:
+    """A docstring as Markdown: what is not code between backticks is taken as it stands."""
+    parts = doc.split("`")
+    plain = (html.escape(part, quote=False) for part in parts[::2])
+    parts[::2] = [re.sub(r"([\\*\[\]_])", r"\\\1", part) for part in plain]
+    return "`".join(parts)
 
 
 def write_pages(tiny: bool) -> Path:

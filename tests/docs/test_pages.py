@@ -123,3 +123,21 @@ def test_the_reference_has_each_public_name_once_with_what_its_docstring_says():
     for name in ("Learner", "ImageList", "get_transforms"):
         entry = text.partition(f"### {name}\n")[2].partition("\n### ")[0]
         assert inspect.getdoc(callables[name]).splitlines()[0] in entry
+
+
+def test_an_entry_of_the_reference_reads_as_it_was_written():
+    def made(size: "tuple[int, str | None]" = (3, None), note: str = "a: b") -> "list[int]":
+        """One of *two* in [0, 1]: `a*b` < c_d."""
+
+    text = script("build_docs").entry("made", made)
+    call = "made(size: tuple[int, str | None] = (3, None), note: str = 'a: b') -> list[int]"
+    assert f"```python\n{call}\n```" in text
+    assert r"One of \*two\* in \[0, 1\]: `a*b` &lt; c\_d." in text
+
+
+def test_only_a_wide_figure_keeps_its_width_on_a_phone():
+    build = script("build_docs")
+    assert build._picture("one", "a.png", 576) == "![one](a.png)"
+    wide = build._picture('three "x"', "b.png", 1080)
+    assert 'src="b.png" alt="three &quot;x&quot;" style="min-width: 640px"' in wide
+    assert wide.startswith('<div style="overflow-x: auto">')
