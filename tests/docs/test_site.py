@@ -53,11 +53,22 @@ def test_every_link_leads_to_a_page_and_a_place_in_it(site):
     assert broken == []
 
 
-def test_every_page_is_in_the_navigation(site):
-    text = (ROOT / "zensical.toml").read_text()
-    pages = {p.relative_to(site).with_suffix(".md").as_posix() for p in site.rglob("*.html")}
-    pages -= {"404.md", "draw-a-curve/index.md"}
-    assert {page for page in pages if f'"{page}"' not in text} == set()
+def test_no_page_is_wider_than_a_phone_lacks_a_picture_or_asks_elsewhere(site, browser):
+    opened = browser.new_page(viewport={"width": 360, "height": 740})
+    faults, asked = [], []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    with served(site) as address:
+        for page in sorted(p.relative_to(site).as_posix() for p in site.rglob("*.html")):
+            opened.goto(f"{address}{page}")
+            opened.wait_for_function("[...document.images].every(i => i.complete)")
+            if opened.evaluate("document.documentElement.scrollWidth") > 360:
+                faults.append(f"{page} is too wide")
+            lacking = "[...document.images].filter(i => !i.naturalWidth).map(i => i.src)"
+            faults += opened.evaluate(lacking)
+        faults += [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    opened.close()
+    assert faults == []
 
 
 @pytest.mark.parametrize(
