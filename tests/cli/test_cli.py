@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -84,13 +85,22 @@ def test_every_command_explains_itself(words):
     assert "--help" in done.stdout
 
 
-def test_the_demo_runs_all_its_steps_in_small(tmp_path):
+def test_the_demo_runs_all_its_steps_in_small(tmp_path, capsys):
     stages = tuple((name, size // 4, frozen, 1, lr) for name, size, frozen, _, lr in demo.STAGES)
     rows = demo.planet(tmp_path, tiles=50, seed=1, stages=stages)
     assert list(rows) == ["128 frozen", "128 unfrozen", "256 frozen", "256 unfrozen"]
     names = {path.name for path in tmp_path.iterdir()}
     plots = {"batch.png", "lr.png", "losses.png", "per_label.png", "thresholds.png", "worst.png"}
     assert plots | {"model.safetensors"} <= names
+    printed = {
+        cells[0]: cells[1:]
+        for cells in map(str.split, capsys.readouterr().out.splitlines())
+        if cells
+    }
+    kept = pd.read_csv(tmp_path / "per_label.csv", index_col=0)
+    assert list(kept.index) == sorted(kept.index)
+    for label, row in kept.iterrows():  # what is printed is decided by the threshold in force, too
+        assert [float(cell) for cell in printed[label]] == pytest.approx(list(row), nan_ok=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,6 @@
 """A browser, and a server of folders, for the tests of the page."""
 
-import http.server
 import shutil
-import threading
-from contextlib import contextmanager
-from functools import partial
 
 import pytest
 from trained_models import drawn, trained
@@ -23,29 +19,6 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    extensions_map = {  # noqa: RUF012 - as in the base class
-        **http.server.SimpleHTTPRequestHandler.extensions_map,
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def served(folder):
-    """The address of a local server of `folder`."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture(scope="session")

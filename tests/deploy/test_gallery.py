@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folder_server import served
 from test_page import asked, opened, until
 
-from conftest import served
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import KINDS
 

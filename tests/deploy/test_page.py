@@ -6,9 +6,9 @@ import json
 import numpy as np
 import onnx
 import pytest
+from folder_server import served
 from PIL import Image as Pillow
 
-from conftest import served
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.deploy import format as form
 from onecycle.deploy.predictor import Predictor

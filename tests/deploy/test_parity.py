@@ -5,10 +5,11 @@ import base64
 import numpy as np
 import pytest
 import torch
+from folder_server import served
 from odd_pictures import odd_pictures
 from test_page import opened
 
-from conftest import TASKS, served
+from conftest import TASKS
 from onecycle.deploy.export import session
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.prelude import image_prelude

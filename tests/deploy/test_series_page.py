@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from folder_server import served
 from test_page import opened, until
 
-from conftest import served
 from onecycle import models
 from onecycle.core.errors import DataError
 from onecycle.deploy.predictor import Predictor

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from folder_server import served
 from test_page import opened, until
 
-from conftest import served
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import write_site
 from onecycle.text.learner import text_classifier_learner

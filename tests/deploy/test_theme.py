@@ -5,10 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from folder_server import served
 from PIL import Image as Pillow
 from test_page import NETS, asked, made, opened, until
 
-from conftest import FLAGS, served
+from conftest import FLAGS
 from onecycle.core.errors import UsageError
 from onecycle.deploy.site import write_site
 from onecycle.deploy.theme import check_theme

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from docs_helpers import ROOT, served
+from docs_helpers import ROOT
+from folder_server import served
 
 FOLDER = ROOT / "docs/draw-a-curve"
 

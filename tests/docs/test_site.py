@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs_helpers import ROOT, script, served
+from docs_helpers import ROOT, script
+from folder_server import served
 
 SOURCES = sorted((ROOT / "docs").rglob("*.py"))
 

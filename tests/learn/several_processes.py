@@ -1,6 +1,7 @@
 """What `test_processes.py` starts in one and in two processes; each writes what it saw."""
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from onecycle.vision.lists import ImageList
 
 warnings.simplefilter("ignore")
 out = Path(sys.argv[1])
+OWN = out / f"files{os.environ['RANK']}"  # what this process writes through the library
 torch.manual_seed(0)
 
 
@@ -34,11 +36,11 @@ def net():
 
 
 def learner(data, **options):
-    return Learner(data, net(), metrics=accuracy, path=out, silent=True, **options).distributed(60)
+    return Learner(data, net(), metrics=accuracy, path=OWN, silent=True, **options).distributed(60)
 
 
 def main():
-    learn = learner(arrays(), callbacks=[CSVLogger(out / "history.csv")])
+    learn = learner(arrays(), callbacks=[CSVLogger(OWN / "history.csv")])
     curve = learn.lr_find(num_it=30)
     learn.layer_groups = [list(learn.model[0].parameters()), list(learn.model[2].parameters())]
     learn.freeze().fit_one_cycle(2, 0.05)  # another set of weights learns than afterwards

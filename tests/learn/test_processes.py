@@ -54,9 +54,11 @@ def test_two_processes_train_as_one_does(one, two, what):
 
 
 def test_only_the_first_process_writes(two):
-    rows = (two[0] / "history.csv").read_text().splitlines()
+    """Each process was given a folder of its own: checkpoint and log are in the first's alone."""
+    rows = (two[0] / "files0/history.csv").read_text().splitlines()
     assert len(rows) == 4  # the head and the three epochs of the last fit
-    assert (two[0] / "models" / "kept.safetensors").is_file()
+    assert (two[0] / "files0/models/kept.safetensors").is_file()
+    assert not [path for path in (two[0] / "files1").rglob("*") if path.is_file()]
 
 
 def test_different_data_is_an_error_in_every_process(two):

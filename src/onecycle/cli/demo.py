@@ -58,9 +58,10 @@ def planet(
         rows[name] = learn.history[-1]
     print(stage_table(rows))
     found = MultiLabelInterpretation.from_learner(learn)
-    learn.with_threshold(found.best_threshold())
-    print(f"threshold with the best F2: {found.best_threshold():.2f}, now in force\n")
-    print(found.per_label().round(3))
+    best = found.best_threshold()
+    learn.with_threshold(best)
+    print(f"threshold with the best F2: {best:.2f}, now in force\n")
+    print(found.per_label(best).round(3))
     learn.save((out / "model").absolute(), with_opt=False)
     write_plots(learn, curve, out)
     tile = src.test.items[0] if src.test else src.valid.items[0]

@@ -30,7 +30,7 @@ def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_figure(learn.data.show_batch(4), out / "batch.png")
     if curve is not None:
-        save_figure(curve.plot(suggestion=False), out / "lr.png")
+        save_figure(curve.plot(suggestion=True), out / "lr.png")
     save_figure(learn.recorder.plot_losses(), out / "losses.png")
     save_figure(learn.recorder.plot_lr(show_moms=True), out / "schedule.png")
     save_figure(learn.show_results(rows=4), out / "results.png")

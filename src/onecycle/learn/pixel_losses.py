@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 _NONE = -100
 
 
-class PixelLoss(nn.Module):
+class PixelLoss(nn.Module, ABC):
     """Base: `each` is the loss of a pixel; void ones (`ignore_index`) and negatives do not count.
 
     `weight` (classes,) multiplies the loss of each class's pixels. With reduction "none" one loss
@@ -36,9 +37,9 @@ class PixelLoss(nn.Module):
         shares = counted.float() if weight is None else weight.to(y.device)[known] * counted
         return known, shares
 
+    @abstractmethod
     def each(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The loss of every pixel (n, h, w)."""
-        raise NotImplementedError
 
     def forward(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """The weighted mean over all pixels, or over each item's."""
