@@ -13,8 +13,8 @@ from torch.nn import functional as F
 _NONE = -100
 
 
-class PixelLoss(nn.Module, ABC):
-    """Base: `each` is the loss of a pixel; void ones (`ignore_index`) and negatives do not count.
+class PixelLoss(nn.Module):
+    """Base: void pixels (`ignore_index`) and negative ones do not count.
 
     `weight` (classes,) multiplies the loss of each class's pixels. With reduction "none" one loss
     per item (n,).
@@ -37,6 +37,10 @@ class PixelLoss(nn.Module, ABC):
         shares = counted.float() if weight is None else weight.to(y.device)[known] * counted
         return known, shares
 
+
+class PerPixelLoss(PixelLoss, ABC):
+    """Base of losses that are a mean over pixels: `each` is the loss of one."""
+
     @abstractmethod
     def each(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The loss of every pixel (n, h, w)."""
@@ -50,7 +54,7 @@ class PixelLoss(nn.Module, ABC):
         return losses.flatten(1).sum(1) / shares.flatten(1).sum(1).clamp(min=1e-8)
 
 
-class CrossEntropyFlat(PixelLoss):
+class CrossEntropyFlat(PerPixelLoss):
     """Cross-entropy of every pixel; `axis` must be 1, as in the course's call."""
 
     def __init__(
@@ -67,7 +71,7 @@ class CrossEntropyFlat(PixelLoss):
         return F.cross_entropy(outputs, y, reduction="none")
 
 
-class FocalLoss(PixelLoss):
+class FocalLoss(PerPixelLoss):
     """Cross-entropy times (1 - p)^gamma: what is easy counts less. Source: Lin et al. 2017."""
 
     def __init__(
