@@ -127,6 +127,36 @@ def test_a_class_that_is_named_as_a_column_keeps_apart(tmp_path, folder):
     assert columns == ["file", "answer", "answer (class)", "file (class)", "c"]
 
 
+def test_the_likeliest_classes_stand_in_their_order(folder, tmp_path):
+    model = made("category", tmp_path)
+    out = tmp_path / "out.parquet"
+    assert run(model, folder, "--top", "2", "--out", out).exit_code == 0
+    found = pd.read_parquet(out).set_index("file")
+    assert list(found) == ["answer", "class 1", "probability 1", "class 2", "probability 2"]
+    assert found["probability 1"].dtype == np.float32
+    for file, row in found.iterrows():
+        if "broken" in file:
+            assert row.isna().all()
+            continue
+        best = Predictor(model).predict(file).top(2)
+        assert [row["class 1"], row["class 2"]] == [name for name, _ in best]
+        assert row["class 1"] == row["answer"]
+        assert [row["probability 1"], row["probability 2"]] == pytest.approx([p for _, p in best])
+    run(model, folder, "--top", "2", "--out", tmp_path / "out.csv")
+    rows = {row["file"]: row for row in rows_of(tmp_path / "out.csv")}
+    for file, row in found.dropna().iterrows():
+        assert rows[file]["class 2"] == row["class 2"]
+        assert float(rows[file]["probability 2"]) == pytest.approx(row["probability 2"], abs=1e-5)
+    for kind, top, said in (
+        ("category", 4, "1 to 3"),
+        ("category", 0, "1 to 3"),
+        ("mask", 1, "mask"),
+    ):
+        done = run(made(kind, tmp_path), folder, "--top", top)
+        assert done.exit_code == 2
+        assert said in done.output
+
+
 def test_points_and_masks_have_columns_of_their_own(tmp_path, folder):
     for kind, last in (("points", ["y0", "x0", "y1", "x1"]), ("mask", list(COLOURS))):
         out = tmp_path / f"{kind}.csv"

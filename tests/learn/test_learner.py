@@ -8,13 +8,20 @@ from dataclasses import replace
 from math import nan
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from learn_helpers import changed, differences, order_of, state_of, tiny_learner, tiny_net, weights
 from torch import nn
 
 from onecycle.core.defaults import defaults
-from onecycle.core.errors import DivergedError, OnecycleWarning, TrainingError, UsageError
+from onecycle.core.errors import (
+    DataError,
+    DivergedError,
+    OnecycleWarning,
+    TrainingError,
+    UsageError,
+)
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import predictions
 from onecycle.learn.callback import Callback
@@ -177,6 +184,20 @@ def test_get_preds_is_in_the_sets_order_and_complete(multi_src, make_bunch, ds_t
     torch.testing.assert_close(losses, by_hand, rtol=1e-4, atol=1e-5)
 
 
+def squared(outputs, y):
+    return (outputs - y).square().mean()
+
+
+@pytest.mark.parametrize("loss_func", [squared, nn.SoftMarginLoss()])
+def test_losses_of_items_are_of_the_learners_own_loss(multi, loss_func):
+    learn = Learner(multi, tiny_net(multi.c), loss_func=loss_func, silent=True)
+    x, y = next(iter(multi.valid_dl))
+    with torch.no_grad():
+        outputs = learn.model.eval()(x)
+    single = [float(loss_func(outputs[i : i + 1], y[i : i + 1])) for i in range(len(y))]
+    assert learn.get_preds(with_loss=True)[2][: len(y)].tolist() == pytest.approx(single, rel=1e-4)
+
+
 def test_get_preds_of_the_test_set_has_no_labels_to_be_wrong_about(multi_src, make_bunch):
     names = [multi_src.valid.items[i] for i in (5, 2, 9)]
     learn = tiny_learner(make_bunch(multi_src.add_test(names)))
@@ -234,18 +255,22 @@ def test_predict_of_one_class(single):
         learn.predict(single.valid_ds.items[0], thresh=0.4)
 
 
-def test_predict_takes_paths_text_bytes_pictures_and_arrays(single):
+def test_predict_takes_paths_bytes_pictures_arrays_and_rows(single):
     from PIL import Image
 
     learn = tiny_learner(single)
     path = single.valid_ds.items[4]
     picture = Image.open(path)
     wanted = learn.predict(path)[2].tolist()
-    for item in (str(path), path.read_bytes(), picture, np.array(picture), single.valid_ds[4][0]):
+    row = pd.DataFrame({"label": ["warm"], "name": [str(path)]}).iloc[0]
+    items = str(path), path.read_bytes(), picture, np.array(picture), single.valid_ds[4][0], row
+    for item in items:
         assert learn.predict(item)[2].tolist() == pytest.approx(wanted, abs=1e-6)
     shown = learn.predict(path, return_x=True)
     assert len(shown) == 4
     assert shown[0].size == (32, 32)
+    with pytest.raises(DataError, match="row has the columns 'a', 'b'"):
+        learn.predict(pd.Series({"a": 1, "b": 2}))
 
 
 def test_the_summary_counts_what_is_there_and_what_is_trained(multi):

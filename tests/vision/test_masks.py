@@ -216,6 +216,11 @@ def test_any_network_that_maps_pictures_to_maps_trains_with_any_pixel_loss(stree
     after = learn.validate()
     assert after[0] < 0.8 * before[0]
     assert after[1] > before[1] + 0.1
+    x, y = next(iter(learn.data.valid_dl))
+    with torch.no_grad():
+        alone = [float(loss(net.eval()(x[i : i + 1]), y[i : i + 1])) for i in range(len(y))]
+    ranked = SegmentationInterpretation.from_learner(learn).losses[: len(y)]
+    assert ranked.tolist() == pytest.approx(alone, rel=1e-4)
 
 
 foreground_acc_void = partial(foreground_acc, void_code=VOID)

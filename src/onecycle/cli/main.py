@@ -192,12 +192,15 @@ def predict(
     ] = None,
     folder: Folder = ".",
     suffix: Suffix = "",
+    top: Annotated[
+        int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
+    ] = None,
 ) -> None:
     """Say what a trained model sees in pictures, or what it makes of texts."""
     from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
-    work(model, sources, thresh, out, Where(column, folder, suffix))
+    work(model, sources, thresh, out, Where(column, folder, suffix), top)
 
 
 @app.command("site")

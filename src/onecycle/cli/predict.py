@@ -20,7 +20,7 @@ from onecycle.spec.inputs import ImageSpec
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _GROUP = 1024  # rows that are written together
-Row = tuple[str, str | None, list[float]]
+Row = tuple[str, str | None, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,32 @@ class Where:
 
 
 def predict(
-    model: Path, sources: Sequence[Path], thresh: float | None, out: Path | None, where: Where
+    model: Path,
+    sources: Sequence[Path],
+    thresh: float | None,
+    out: Path | None,
+    where: Where,
+    top: int | None = None,
 ) -> None:
     """One row per file or row of a table: its name, the answer, and each class's probability.
 
-    For masks the mean probability over all pixels. What cannot be read gets an empty answer and
-    its fault on standard error. Rows are read, answered and written in batches.
+    For masks the mean probability over all pixels; with `top` the likeliest classes in their
+    order instead. What cannot be read gets an empty answer and its fault on standard error. Rows
+    are read, answered and written in batches.
     """
     answers, feed, target = _opened(model, thresh)
+    columns = _Columns(target, top)
     heading, total, asked = _asked(sources, feed, where)
     if not total:
         raise UsageError("there is nothing to look at: no file or row was found")
     taken = (heading, "answer")
-    header = [*taken, *(f"{name} (class)" if name in taken else name for name in _names(target))]
-    failed: list[str] = []
-    rows = _rows(bar(asked, total, "predicting"), answers, target, failed)
+    names = (f"{name} (class)" if name in taken else name for name in columns.names)
+    header, failed = [*taken, *names], list[str]()
+    rows = _rows(bar(asked, total, "predicting"), answers, columns, failed)
     if out is None:
         _write_csv(sys.stdout, header, rows)
     elif out.suffix.lower() == ".parquet":
-        write_atomically(out, lambda to: _write_parquet(to, header, rows))
+        write_atomically(out, lambda to: _write_parquet(to, header, columns, rows))
     else:
         write_atomically(out, lambda to: _write_csv_file(to, header, rows))
     if out is not None:
@@ -80,10 +87,35 @@ def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[A
     return one_by_one, Pictures(ImageSpec()), learn.task.target
 
 
-def _names(target: Any) -> list[str]:
-    if target.kind == "points":
-        return [f"{axis}{i}" for i in range(target.count) for axis in "yx"]
-    return [str(c) for c in getattr(target, "classes", ()) or getattr(target, "names", ())]
+class _Columns:
+    """What is told of one answer beside itself: the numbers of it, or its `top` classes."""
+
+    def __init__(self, target: Any, top: int | None) -> None:
+        classes = [str(c) for c in getattr(target, "classes", ())]
+        if top is not None and (target.kind == "mask" or not 0 < top <= len(classes)):
+            raise UsageError(
+                f"--top is a number of classes, 1 to {len(classes)} for this model, not {top}"
+                if classes and target.kind != "mask"
+                else f"--top is for answers of one or several classes, not for a {target.kind}"
+            )
+        self.classes, self.top, self.points = classes, top, target.kind == "points"
+        if top is not None:
+            ranks = range(1, top + 1)
+            self.names = [f"{what} {i}" for i in ranks for what in ("class", "probability")]
+        elif self.points:
+            self.names = [f"{axis}{i}" for i in range(target.count) for axis in "yx"]
+        else:
+            self.names = classes or [str(name) for name in getattr(target, "names", ())]
+
+    def of(self, found: Any) -> list[Any]:
+        """The values of one answer."""
+        _, data, given = found
+        values = np.asarray(data if self.points else given)
+        values = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
+        if self.top is None:
+            return values.ravel().tolist()
+        order = np.argsort(-values, kind="stable")[: self.top]
+        return [value for i in order for value in (self.classes[i], float(values[i]))]
 
 
 def _asked(
@@ -129,22 +161,19 @@ def _lines(table: Path) -> Iterator[dict[str, str]]:
 def _rows(
     asked: Iterable[tuple[str, Any]],
     answers: Callable[..., Iterator[Any]],
-    target: Any,
+    columns: _Columns,
     failed: list[str],
 ) -> Iterator[Row]:
-    """(name, answer, probabilities) of each; what cannot be read is told, and put into `failed`."""
+    """(name, answer, values) of each; what cannot be read is told, and put into `failed`."""
     first, second = tee(asked)
     found = answers(source for _, source in first)
     for (name, _), answer in zip(second, found, strict=True):
         if isinstance(answer, DataError):
             failed.append(name)
             print(answer, file=sys.stderr)
-            yield name, None, [float("nan")] * len(_names(target))
-            continue
-        said, data, given = answer
-        values = np.asarray(data if target.kind == "points" else given)
-        shares = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
-        yield name, str(said), shares.ravel().tolist()
+            yield name, None, [None] * len(columns.names)
+        else:
+            yield name, str(next(iter(answer))), columns.of(answer)
 
 
 def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
@@ -155,12 +184,14 @@ def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> N
 def _write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Row]) -> None:
     writer = csv.writer(file)
     writer.writerow(header)
-    for name, answer, shares in rows:
-        told = [""] * len(shares) if answer is None else [f"{v:.6g}" for v in shares]
+    for name, answer, values in rows:
+        told = (f"{v:.6g}" if isinstance(v, float) else v for v in values)
         writer.writerow([name, answer or "", *told])
 
 
-def _write_parquet(path: Path, header: Sequence[str], rows: Iterator[Row]) -> None:
+def _write_parquet(
+    path: Path, header: Sequence[str], columns: _Columns, rows: Iterator[Row]
+) -> None:
     """Text columns and float32 columns; what could not be read is null."""
     try:
         import pyarrow as pa
@@ -168,11 +199,11 @@ def _write_parquet(path: Path, header: Sequence[str], rows: Iterator[Row]) -> No
     except ImportError as error:
         raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
     text, number = pa.string(), pa.float32()
-    kinds = [text, text, *[number] * (len(header) - 2)]
+    told = [number if columns.top is None or i % 2 else text for i in range(len(columns.names))]
+    kinds = [text, text, *told]
     schema = pa.schema(list(zip(header, kinds, strict=True)))
     with ParquetWriter(path, schema) as writer:
         while group := list(islice(rows, _GROUP)):
-            flat = ((n, a, *(s if a is not None else [None] * len(s))) for n, a, s in group)
-            columns = zip(*flat, strict=True)
-            arrays = [pa.array(c, kind) for c, kind in zip(columns, kinds, strict=True)]
+            flat = zip(*((name, answer, *values) for name, answer, values in group), strict=True)
+            arrays = [pa.array(c, kind) for c, kind in zip(flat, kinds, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from onecycle.core.errors import DataError, ModelError, listing
+from onecycle.core.errors import DataError, ModelError
 from onecycle.spec.curves import series_of
 from onecycle.spec.pixels import SUFFIXES, open_pixels
+from onecycle.spec.rows import PICTURES, TEXTS, cell
 from onecycle.spec.series import SeriesSpec
 from onecycle.spec.text import TextSpec
 
@@ -40,11 +41,11 @@ class Pictures:
     dtype: ClassVar[str] = "uint8"
     shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
-    columns: ClassVar[tuple[str, ...]] = ("file", "path", "name", "image", "image_name", "filename")
+    columns: ClassVar[tuple[str, ...]] = PICTURES
 
     def read(self, source: Any) -> np.ndarray:
         """uint8 (h, w, 3)."""
-        return open_pixels(cell(source, self.columns))
+        return open_pixels(source)
 
     def alike(self, item: np.ndarray) -> Any:
         """Pictures of one size."""
@@ -64,7 +65,7 @@ class Texts:
     dtype: ClassVar[str] = "int64"
     shape: ClassVar[tuple[Any, ...]] = ("n", "t")
     suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
-    columns: ClassVar[tuple[str, ...]] = ("text",)
+    columns: ClassVar[tuple[str, ...]] = TEXTS
 
     def read(self, source: Any) -> np.ndarray:
         """int64 (t,)."""
@@ -82,17 +83,6 @@ class Texts:
         return rows
 
 
-def cell(source: Any, names: Sequence[str]) -> Any:
-    """Of a row (of a frame, or a dict): the cell with one of the names, or its only one."""
-    if not hasattr(source, "keys"):
-        return source
-    keys = list(source.keys())
-    found = [name for name in names if name in keys] or (keys if len(keys) == 1 else [])
-    if not found:
-        raise DataError(f"the row has the columns {listing(keys)}: give one cell, row[...], of it")
-    return source[found[0]]
-
-
 def files_in(folder: str | os.PathLike[str], feed: Feed) -> list[Path]:
     """What a feed reads in a folder and below, sorted."""
     return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in feed.suffixes)
@@ -103,7 +93,7 @@ def text_of(source: Any) -> str:
 
     Of a row of a frame, the cell `text`, or its only one.
     """
-    source = cell(source, Texts.columns)
+    source = cell(source, TEXTS)
     if isinstance(source, os.PathLike):
         try:
             source = Path(source).read_bytes()

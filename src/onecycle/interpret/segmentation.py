@@ -15,7 +15,7 @@ from onecycle.data.labelled import LabelList
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner
 from onecycle.learn.pixel_metrics import confusion, shares
-from onecycle.learn.predictions import Predictions, draw, of_part
+from onecycle.learn.predictions import Predictions, draw, item_losses, of_part
 
 
 class SegmentationInterpretation:
@@ -38,7 +38,7 @@ class SegmentationInterpretation:
         with closing(loop.predict(learn.model, batches, learn.engine)) as pairs:
             for outputs, y in pairs:
                 matrix += confusion(outputs, y, void).cpu()
-                losses.append(target.loss(outputs, y, "none").cpu())
+                losses.append(item_losses(learn, outputs, y).cpu())
         return cls(learn, batches.dataset, matrix, torch.cat(losses))
 
     def per_class(self) -> Any:

@@ -48,7 +48,7 @@ class Learner(Trainer):
         return [*pair, found.losses] if with_loss else pair
 
     def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
-        """(answer, encoded answer, probabilities) for one item: a path, bytes, picture or array."""
+        """(answer, encoded answer, probabilities) of one item: path, bytes, picture, array, row."""
         return predictions.of_item(self, item, thresh, return_x)
 
     def show_results(

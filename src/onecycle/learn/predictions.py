@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import EmptyDataError
+from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.table import Table
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop
+from onecycle.learn.losses import per_item_loss
 from onecycle.spec.answers import Answer
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
     rows = []
     with closing(loop.predict(learner.model, batches, learner.engine)) as pairs:
         for outputs, y in pairs:
-            losses = target.loss(outputs, y, "none") if labelled else torch.zeros(len(outputs))
+            losses = item_losses(learner, outputs, y) if labelled else torch.zeros(len(outputs))
             rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))
     if not rows:
         raise EmptyDataError("there is nothing to predict: the set has no items")
@@ -69,6 +70,15 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
         columns = [column[back] for column in columns]
     probabilities, targets, losses = columns
     return Predictions(probabilities, targets, losses, batches.dataset, learner.task)
+
+
+def item_losses(learner: Learner, outputs: Tensor, y: Tensor) -> Tensor:
+    """The learner's own loss of each item (n,); one that knows no `reduction` sees them singly."""
+    try:
+        return per_item_loss(learner.loss_func, outputs, y)
+    except UsageError:
+        pairs = zip(outputs.split(1), y.split(1), strict=True)
+        return torch.stack([learner.loss_func(*pair) for pair in pairs])
 
 
 def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import ImageError
+from onecycle.spec.rows import PICTURES, cell
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -36,12 +37,14 @@ def open_pixels(source: Any, at_least: tuple[int, int] | None = None) -> np.ndar
     """The picture as a uint8 array (h, w, 3).
 
     `source` is a path, bytes, a binary file, a PIL image, or an array (h, w), (h, w, 1|3|4) of
-    uint8 or of floats in 0-1. EXIF rotation is applied, 16-bit values are scaled, transparency
-    is laid on white, of an animation the first frame is taken. With `at_least` (h, w) a JPEG may
+    uint8 or of floats in 0-1; or a row of a frame with one of these in a cell `file`, `name`,
+    `image`, ... EXIF rotation is applied, 16-bit values are scaled, transparency is laid on
+    white, of an animation the first frame is taken. With `at_least` (h, w) a JPEG may
     be decoded at a half, a quarter or an eighth of its size, as long as it stays that large.
 
     Raises ImageError, with the name of the file, for whatever is not such a picture.
     """
+    source = cell(source, PICTURES)
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if hasattr(source, "convert") and hasattr(source, "mode"):
