@@ -267,7 +267,15 @@ def test_the_folder_is_whole_and_lists_itself(web_runtime, tmp_path):
     told = json.loads((site / "model.json").read_text())
     assert (site / told["file"]).stat().st_size == told["bytes"]
     assert form.read(site / told["file"])[1]["sha256"] == told["sha256"]
-    assert told["title"] == json.loads((site / "manifest.webmanifest").read_text())["name"]
+    manifest = json.loads((site / "manifest.webmanifest").read_text())
+    assert told["title"] == manifest["name"]
+    assert '<link rel="apple-touch-icon" href="icon-180.png">' in (site / "index.html").read_text()
+    for icon in manifest["icons"]:
+        assert icon["src"] in listed
+        if icon["type"] == "image/png":  # whole squares: phones cut the corners themselves
+            picture = Pillow.open(site / icon["src"]).convert("RGB")
+            assert "x".join(map(str, picture.size)) == icon["sizes"]
+            assert picture.getpixel((0, 0)) == picture.getpixel((5, 90)) == (15, 118, 110)
     for text in (site / "index.html", site / "app.js", site / "view.js"):
         assert "http://" not in text.read_text().replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in text.read_text()

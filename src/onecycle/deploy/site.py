@@ -97,7 +97,11 @@ def _json(path: Path, values: Any) -> None:
 
 
 def _manifest(title: str) -> dict[str, Any]:
-    icon = {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any maskable"}
+    drawn = {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any"}
+    pixels = [
+        {"src": f"icon-{n}.png", "sizes": f"{n}x{n}", "type": "image/png", "purpose": "maskable"}
+        for n in (180, 512)
+    ]
     return {
         "name": title,
         "short_name": title[:12],
@@ -105,7 +109,7 @@ def _manifest(title: str) -> dict[str, Any]:
         "display": "standalone",
         "background_color": "#f6f7f6",
         "theme_color": "#0f766e",
-        "icons": [icon],
+        "icons": [drawn, *pixels],
     }
 
 
