@@ -1,6 +1,6 @@
 """Write the exported files that later versions must still read: tests/deploy/golden/format1_*.
 
-Run once per format, never again for an old one: python scripts/golden_export.py
+python scripts/golden_export.py writes what the format at hand lacks, and never one anew.
 """
 
 import json
@@ -15,6 +15,7 @@ from torch import nn
 from onecycle.data.samples import planet_sample
 from onecycle.deploy.format import FORMAT
 from onecycle.deploy.predictor import Predictor
+from onecycle.series.lists import SeriesList
 from onecycle.text.learner import text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch
 from onecycle.vision.learner import cnn_learner
@@ -54,27 +55,47 @@ def texts_file(folder: Path) -> Path:
     return learn.export(GOLDEN / f"format{FORMAT}_texts.onnx")
 
 
+def curve(steps: int, period: int) -> np.ndarray:
+    """A series that any version can make: float64 (steps,)."""
+    return np.arange(steps) % period * 1.0
+
+
+def series_file(folder: Path) -> Path:
+    """One of two classes, from series of any length as all three pictures."""
+    x = np.stack([curve(40, 5 + i % 2 * 6 + i % 3) for i in range(32)])
+    items = SeriesList.from_array(
+        x, np.array(["fast", "slow"] * 16), path=folder, encodings=("gasf", "gadf", "mtf")
+    )
+    src = items.split_by_rand_pct(0.25, seed=0).label_from_df("label")
+    data = src.transform(None, size=16).databunch(bs=8, num_workers=0)
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
+    learn = cnn_learner(data, body, pretrained=False, silent=True).fit_one_cycle(6, 1e-2)
+    return learn.export(GOLDEN / f"format{FORMAT}_series.onnx")
+
+
+KINDS = {
+    "pictures": (pictures_file, "shape", [(24, 24), (31, 57), (90, 40)], lambda s: picture(*s)),
+    "texts": (texts_file, "text", TEXTS, str),
+    "series": (series_file, "steps, period", [(40, 5), (97, 12), (9, 4)], lambda s: curve(*s)),
+}
+
+
 def main() -> None:
-    """Both files, and their answers as JSON."""
+    """The files that are missing, and their answers as JSON."""
     torch.manual_seed(0)
     GOLDEN.mkdir(exist_ok=True)
-    shapes = [(24, 24), (31, 57), (90, 40)]
-    with TemporaryDirectory() as name:
-        seen = Predictor(pictures_file(Path(name)))
-        read = Predictor(texts_file(Path(name)))
-    found = [seen.predict(picture(*shape)) for shape in shapes]
-    said = read.predict_batch(TEXTS)
-    told = {
-        "pictures": [
-            {"shape": s, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
-            for s, f in zip(shapes, found, strict=True)
-        ],
-        "texts": [
-            {"text": t, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
-            for t, f in zip(TEXTS, said, strict=True)
-        ],
-    }
-    (GOLDEN / f"format{FORMAT}.json").write_text(json.dumps(told, indent=1) + "\n")
+    answers = GOLDEN / f"format{FORMAT}.json"
+    told = json.loads(answers.read_text()) if answers.exists() else {}
+    for kind, (write, named, sources, made) in KINDS.items():
+        if kind in told:
+            continue
+        with TemporaryDirectory() as name:
+            predictor = Predictor(write(Path(name)))
+        told[kind] = [
+            {named: s, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
+            for s, f in ((s, predictor.predict(made(s))) for s in sources)
+        ]
+    answers.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "golden_export.py"
 
 
 @pytest.mark.parametrize("number", range(1, FORMAT + 1))
-@pytest.mark.parametrize("kind", ["pictures", "texts"])
+@pytest.mark.parametrize("kind", ["pictures", "texts", "series"])
 def test_a_file_of_each_format_answers_as_when_it_was_written(kind, number):
-    picture = runpy.run_path(str(SCRIPT))["picture"]
+    _, named, _, made = runpy.run_path(str(SCRIPT))["KINDS"][kind]
     file = GOLDEN / f"format{number}_{kind}.onnx"
     assert file.stat().st_size < 100_000
     predictor = Predictor(file)
     assert predictor.about["format"] == number
     rows = json.loads((GOLDEN / f"format{number}.json").read_text())[kind]
     for row in rows:
-        found = predictor.predict(picture(*row["shape"]) if kind == "pictures" else row["text"])
+        found = predictor.predict(made(row[named]))
         assert found.answer.obj == row["answer"]
         np.testing.assert_allclose(found.probabilities, row["probabilities"], atol=1e-4)
     assert len({str(row["answer"]) for row in rows}) > 1
