@@ -66,6 +66,7 @@ data = (
     .label_from_df("label")
     .databunch(bs=32)
 )
+print(f"{data.train_dl.padding:.1%} of the training batches is padding")
 data.show_batch(rows=3)
 
 # %% [markdown]

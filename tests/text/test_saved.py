@@ -185,6 +185,11 @@ def test_texts_of_a_large_table_stay_on_disk(tmp_path, monkeypatch):
     assert data.classes == ["neg", "pos"]
     assert list(data.valid_ds.items) == ["so good so good"] * 9
     assert data.valid_ds.labels == ("pos",) * 9
+    FRAME.assign(is_valid=["0", "0", "1"] * 9).to_csv(tmp_path / "u.csv", index=False)
+    short = TextClasDataBunch.from_csv(tmp_path, "u.csv", min_freq=1, bs=4, num_workers=0)
+    assert isinstance(short.train_ds.items.corpus.sources, StoredTexts)
+    assert list(short.valid_ds.items) == list(data.valid_ds.items)
+    assert short.vocab == data.vocab
     data.save("again")
     assert list(load_data(tmp_path, "again", bs=4).train_ds.items) == list(data.train_ds.items)
 

@@ -132,11 +132,13 @@ def test_rows_are_taken_by_token():
 def test_texts_of_similar_length_share_a_batch_and_little_is_padded(frame):
     data = clas_data(frame, bs=16)
     for loader in (data.train_dl, data.valid_dl):
+        said = loader.padding
         real = total = 0
         for x, _ in loader:
             real += int((x != 1).sum())
             total += x.numel()
         assert real / total > 0.85
+        assert said == pytest.approx(1 - real / total)
     seen = torch.cat([y for _, y in data.valid_dl])
     assert len(seen) == len(data.valid_ds)
 

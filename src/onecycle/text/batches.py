@@ -41,6 +41,12 @@ class LengthLoader(Loader):
         """The positions of the items as they come; None for training."""
         return None if self.train else np.argsort(-self.lengths, kind="stable")
 
+    @property
+    def padding(self) -> float:
+        """The share of padding among all that the batches of the next pass hold."""
+        batches = [self.lengths[batch] for batch in self._positions(self.epoch)]
+        return 1 - sum(b.sum() for b in batches) / sum(b.max() * len(b) for b in batches)
+
     def _positions(self, epoch: int) -> list[np.ndarray]:
         size, order = self.batch_size, self.order
         if order is not None:

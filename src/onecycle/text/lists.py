@@ -168,8 +168,21 @@ class TextSplitItems(SplitItems):
         return LabelledItems(replace(sides[0], augment=True), sides[1], None)
 
 
+_NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")
+
+
+def _parted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of TextInput, and those of `databunch`."""
+    numbering = {name: value for name, value in options.items() if name in _NUMBERING}
+    return numbering, {name: options[name] for name in options if name not in numbering}
+
+
 class TextDataBunch(DataBunch):
-    """Factories for classification; `TextLMDataBunch` makes language-model data."""
+    """Factories for classification; `TextLMDataBunch` makes language-model data.
+
+    `options` are TextInput's (max_vocab 60,000, min_freq 2, bptt 70, tokenizer, backwards) and
+    those of `databunch` (bs, val_bs, num_workers, device).
+    """
 
     for_lm: ClassVar[bool] = False
 
@@ -185,34 +198,43 @@ class TextDataBunch(DataBunch):
         valid_pct: float = 0.2,
         seed: int | None = None,
         vocab: Sequence[str] | None = None,
-        max_vocab: int = 60_000,
-        min_freq: int = 2,
-        bptt: int = 70,
-        tokenizer: str = "",
-        backwards: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Texts and labels from columns; without `valid_df` a random share validates."""
-        how: dict[str, Any] = {"max_vocab": max_vocab, "min_freq": min_freq, "bptt": bptt}
-        how |= {"tokenizer": tokenizer, "backwards": backwards}
-        items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **how)
+        numbering, rest = _parted(options)
+        items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **numbering)
         if valid_df is None:
             split: SplitItems = items.split_by_rand_pct(valid_pct, seed)
         else:
-            held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **how)
+            held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **numbering)
             split = TextSplitItems(items, held)
-        return cls._finished(split, label_cols, label_delim, options)
+        return cls._finished(split, label_cols, label_delim, rest)
 
     @classmethod
     def from_csv(
-        cls, path: str | PurePath, csv_name: str | PurePath, is_valid: bool = True, **options: Any
+        cls,
+        path: str | PurePath,
+        csv_name: str | PurePath,
+        is_valid: bool = True,
+        text_cols: Column | Sequence[Column] = 1,
+        label_cols: Column | Sequence[Column] = 0,
+        label_delim: str | None = None,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        vocab: Sequence[str] | None = None,
+        **options: Any,
     ) -> DataBunch:
-        """As `from_df`, from `path/csv_name`; a column `is_valid` says what validates."""
-        frame = read_table(Path(path) / csv_name, None, "infer")
-        if not is_valid or "is_valid" not in frame.columns:
-            return cls.from_df(path, frame, **options)
-        held = frame["is_valid"].str.lower().isin({"true", "1", "yes"})
-        return cls.from_df(path, frame[~held], frame[held], **options)
+        """As `from_df`, from `path/csv_name`; a column `is_valid` says what validates.
+
+        The texts of a large file (over 50 MB) stay on disk.
+        """
+        numbering, rest = _parted(options)
+        items = TextList.from_csv(path, csv_name, cols=text_cols, vocab=vocab, **numbering)
+        if is_valid and "is_valid" in items.frame:
+            split: SplitItems = items.split_from_df("is_valid")
+        else:
+            split = items.split_by_rand_pct(valid_pct, seed)
+        return cls._finished(split, label_cols, label_delim, rest)
 
     @classmethod
     def from_folder(
@@ -221,21 +243,15 @@ class TextDataBunch(DataBunch):
         train: str = "train",
         valid: str = "valid",
         vocab: Sequence[str] | None = None,
-        max_vocab: int = 60_000,
-        min_freq: int = 2,
-        bptt: int = 70,
-        tokenizer: str = "",
-        backwards: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Text files below `path/train` and `path/valid`; a file's folder is its label."""
-        how: dict[str, Any] = {"max_vocab": max_vocab, "min_freq": min_freq, "bptt": bptt}
-        how |= {"tokenizer": tokenizer, "backwards": backwards}
-        items = TextList.from_folder(path).with_vocab(vocab, **how)
+        numbering, rest = _parted(options)
+        items = TextList.from_folder(path).with_vocab(vocab, **numbering)
         split = items.split_by_folder(train, valid)
         if cls.for_lm:
-            return split.label_for_lm().databunch(**options)  # type: ignore[attr-defined]
-        return split.label_from_folder().databunch(**options)
+            return split.label_for_lm().databunch(**rest)  # type: ignore[attr-defined]
+        return split.label_from_folder().databunch(**rest)
 
     @classmethod
     def _finished(
