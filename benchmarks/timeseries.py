@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nearest import dtw, euclid
 
 from onecycle import models
 from onecycle.learn.metrics import accuracy
@@ -97,24 +98,6 @@ def nearest(files, far):
     y, true = (np.array(side.frame["label"].tolist()) for side in (sides.train, sides.valid))
     said = np.array([y[far(x, one).argmin()] for one in test])
     return float((said == true).mean())
-
-
-def euclid(x, one):
-    return ((x - one) ** 2).sum((1, 2))
-
-
-def dtw(x, one):
-    """Distances (n,) of series (n, c, t) to `one` (c, t) without a window, by anti-diagonals."""
-    cost = ((x[:, :, :, None] - one[None, :, None, :]) ** 2).sum(1)
-    n, a, b = cost.shape
-    total = np.full((n, a + 1, b + 1), np.inf)
-    total[:, 0, 0] = 0
-    for d in range(a + b - 1):
-        i = np.arange(max(0, d - b + 1), min(a, d + 1))
-        j = d - i
-        best = np.minimum(total[:, i, j + 1], np.minimum(total[:, i + 1, j], total[:, i, j]))
-        total[:, i + 1, j + 1] = cost[:, i, j] + best
-    return total[:, a, b]
 
 
 if __name__ == "__main__":
