@@ -28,8 +28,8 @@ from onecycle.deploy.feeds import text_of
 from onecycle.spec.subwords import encoded, pieces_of
 from onecycle.text.worker import Counted, ask, counted
 
-_PIECE = 1_000_000  # characters that are tokenized at once
-_ALONE = 2  # pieces that are not worth a process
+_PIECE = 250_000  # characters that are tokenized at once
+_ALONE = 4  # pieces that are not worth a process
 
 
 class StoredTexts(Sequence[str]):
@@ -169,7 +169,7 @@ class Texts(Sequence[Any]):
 
 
 def pieces(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Texts in lists of some million characters."""
+    """Texts in lists of some hundred thousand characters."""
     held: list[str] = []
     size = 0
     for text in texts:
@@ -192,8 +192,8 @@ def counted_pieces(tokenizer: str, texts: Sequence[str]) -> Counted:
 def tokenized(texts: Iterable[str], workers: int) -> Iterator[Counted]:
     """Each piece's tokens, in order; a few pieces here, more in `workers` processes."""
     given = pieces(texts)
-    yield from map(counted, islice(given, _ALONE))
-    if (first := next(given, None)) is None:
+    if len(first := list(islice(given, _ALONE + 1))) <= _ALONE:
+        yield from map(counted, first)
         return
     place, started = threading.local(), list[subprocess.Popen[bytes]]()
     command = [sys.executable, "-m", "onecycle.text.worker"]
@@ -206,7 +206,7 @@ def tokenized(texts: Iterable[str], workers: int) -> Iterator[Counted]:
         return ask(place.worker.stdin, place.worker.stdout, piece)
 
     pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="onecycle-tokens")
-    waiting: deque[Future[Counted]] = deque([pool.submit(run, first)])
+    waiting: deque[Future[Counted]] = deque(pool.submit(run, piece) for piece in first)
     try:
         for piece in given:
             waiting.append(pool.submit(run, piece))
