@@ -20,7 +20,8 @@ SPECIAL = (UNK, PAD, BOS, EOS, FLD, MAJ, UP, REP, WREP)
 _MARKS = "\u0300-\u036f\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e4e"  # written on other letters
 _LETTERS = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"
 _USUAL = (
-    r"(?:[A-Za-z]\.){2,}"
+    r"[A-Za-z]++(?=[ ,])"  # what the fourth line finds too, at once
+    r"|(?:[A-Za-z]\.){2,}"
     r"|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc)\."
     r"|\d+(?:[.,:]\d+)+(?:st|nd|rd|th|s|k)?(?![^\W\d_])"
     rf"|{_LETTERS}(?:['\u2019]{_LETTERS})*"
@@ -47,8 +48,8 @@ _ENTITIES = (
 )
 _BREAK = re.compile(r"<\s{0,3}br\s{0,3}/?\s{0,3}>", re.IGNORECASE)
 _SPACES = re.compile(r" {2,}")
-_AROUND = re.compile(r"(?<![:/])([/#\n])(?!/)")
-_REPEATED = re.compile(r"(\S)(\1{3,})")
+_AROUND = re.compile(r"([/#\n])(?<![:/][\s\S])(?!/)")  # what is rare first: so it is quick
+_REPEATED = re.compile(r"(\S)\1\1\1+")
 
 
 def clean(text: str) -> str:
@@ -65,7 +66,7 @@ def clean(text: str) -> str:
 
 
 def _count_characters(match: re.Match[str]) -> str:
-    return f" {REP} {len(match[2]) + 1} {match[1]} "
+    return f" {REP} {len(match[0])} {match[1]} "
 
 
 def _repeated_words(text: str) -> str:

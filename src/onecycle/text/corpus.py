@@ -217,7 +217,8 @@ def tokenized(texts: Iterable[str], workers: int) -> Iterator[Counted]:
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for worker in started:
-            worker.communicate()  # closes its input, which ends it
+            worker.kill()  # it waits for more, or nobody waits for it
+            worker.communicate()
 
 
 def gathered(found: Iterable[Counted]) -> Tokens:

@@ -27,15 +27,19 @@ class Counted(NamedTuple):
     lengths: np.ndarray
 
 
+class _Numbers(dict[str, int]):
+    """Gives whatever it is asked for the first time the next number."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number
+
+
 def counted(texts: Sequence[str]) -> Counted:
     """Tokenize, and number the tokens in the order in which they come up."""
-    numbers: dict[str, int] = {}
-    parts = []
+    numbers, parts = _Numbers(), []
     for text in texts:
         tokens = tokenize(text)
-        for token in tokens:
-            if token not in numbers:
-                numbers[token] = len(numbers)
         parts.append(np.fromiter(map(numbers.__getitem__, tokens), np.int32, len(tokens)))
     lengths = np.array([len(part) for part in parts], np.int64)
     return Counted(list(numbers), np.concatenate(parts), lengths)
