@@ -1,9 +1,10 @@
 """Which car? Classes that differ in details only, from a folder of pictures per class.
 
     python examples/which_car.py                  # breeds of drawn butterflies stand in
-    python examples/which_car.py --data cars      # cars/train/<model>/*.jpg, cars/valid/...
+    python examples/which_car.py --data cars --arch resnet34    # cars/train/<model>/..., cars/valid
 
-Details need pixels: train on small pictures first, then the same network on larger ones.
+`small` comes with the package; of any other `--arch` the published weights are taken, or those of a
+file, `--weights`. Details need pixels: small pictures first, then the same network on larger ones.
 """
 
 import pathlib
@@ -26,17 +27,18 @@ def main(
     out: pathlib.Path = Path("which-car"),
     quick: bool = False,
     arch: str = "small",
-    weights: str = "small",
+    weights: str = "",
 ) -> Path:
     """Train, export, and write the site into out/site."""
     n, size, bs, epochs = (40, 32, 8, 1) if quick else (600, 96, 32, 6)
     root = Path(data or butterflies_sample(out / "data", n, size * 2, layout="folders"))
-    learn = cnn_learner(at(root, size, bs), arch, pretrained=weights, metrics=accuracy)
-    learn.fit_one_cycle(epochs, 1e-2)
-    learn.unfreeze()
-    learn.fit_one_cycle(2 * epochs, slice(1e-3, 5e-3))
+    known = weights or ("small" if arch == "small" else True)
+    learn = cnn_learner(at(root, size, bs), arch, pretrained=known, metrics=accuracy)
+    most, share = (1e-2, 1.0) if arch == "small" else (5e-3, 0.1)  # a large body is to change less
+    learn.fit_one_cycle(epochs, most)
+    learn.unfreeze().fit_one_cycle(2 * epochs, slice(1e-3 * share, 5e-3 * share))
     learn.data = at(root, size * 3 // 2, bs)
-    learn.fit_one_cycle(epochs, slice(3e-4, 3e-3))
+    learn.fit_one_cycle(epochs, slice(3e-4 * share, 3e-3 * share))
     model = learn.export((out / "which-car.onnx").absolute())
     return write_site(model, out / "site", title="Which one is it?")
 

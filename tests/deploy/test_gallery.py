@@ -128,15 +128,6 @@ def test_the_page_of_the_heartbeats_answers_a_csv_file(sites, browser, tmp_path)
         page.context.close()
 
 
-def test_landmarks_of_the_mouth_say_the_class():
-    by_mouth = example("face_to_smiley").by_mouth
-    face = {f"{axis}{i}": 0.0 for axis in "xy" for i in range(68)}
-    face |= {"x36": 10, "x45": 90, "x48": 30, "x54": 70, "y62": 60, "y66": 62}
-    assert by_mouth(face) == "calm"
-    assert by_mouth(face | {"y66": 75}) == "surprised"
-    assert by_mouth(face | {"x48": 22, "x54": 78, "y66": 75}) == "happy"
-
-
 def test_hands_signed_by_one_person_are_on_one_side(tmp_path):
     for digit, numbers in {"3": (11, 12, 13, 14, 15, 21), "8": (4, 2)}.items():
         (tmp_path / digit).mkdir()
