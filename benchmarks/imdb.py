@@ -109,7 +109,7 @@ def neural(train, test, size, seed, kind, encoder):
 
 
 def tune(root, small, out, epochs):
-    """Fine-tune the small language model on all texts; the log's line about it."""
+    """Fine-tune a language model on all texts by one cycle; the log's line about it."""
     texts = pd.concat([pd.read_csv(root / "unsup.csv")[["text"]], pool(root)[["text"]]])
     torch.manual_seed(0)
     data = (
@@ -157,7 +157,12 @@ def run(args):
                 if any(key.items() <= line.items() for line in read_log(args.log)):
                     continue
                 if kind.startswith("tuned") and not tuned.exists():
-                    note(tune(args.data, args.small, tuned, args.lm_epochs))
+                    begun = args.small
+                    for cycle in range(args.lm_cycles):  # each from the encoder of the last
+                        done = tuned.with_suffix(f".{cycle}.safetensors")
+                        note(tune(args.data, begun, done, args.lm_epochs))
+                        begun = done
+                    begun.rename(tuned)
                 start = perf_counter()
                 train = drawn(rows, size, seed)
                 if kind == "words":
@@ -218,7 +223,8 @@ def main():
     parser.add_argument("--sizes", type=lambda s: [int(n) for n in s.split(",")], default=SIZES)
     parser.add_argument("--kinds", type=lambda s: s.split(","), default=KINDS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lm-epochs", type=int, default=2)
+    parser.add_argument("--lm-epochs", type=int, default=2, help="of a cycle")
+    parser.add_argument("--lm-cycles", type=int, default=3, choices=range(1, 10))
     parser.add_argument("--tests", type=int, default=5000, help="reviews of test_dev, for a trial")
     args = parser.parse_args()
     table(args) if args.out else run(args)
