@@ -107,9 +107,8 @@ class _Columns:
         else:
             self.names = classes or [str(name) for name in getattr(target, "names", ())]
 
-    def of(self, found: Any) -> list[Any]:
-        """The values of one answer."""
-        _, data, given = found
+    def of(self, data: Any, given: Any) -> list[Any]:
+        """The values of one answer: of its encoded form, or of its probabilities."""
         values = np.asarray(data if self.points else given)
         values = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
         if self.top is None:
@@ -173,7 +172,8 @@ def _rows(
             print(answer, file=sys.stderr)
             yield name, None, [None] * len(columns.names)
         else:
-            yield name, str(next(iter(answer))), columns.of(answer)
+            said, data, given = answer
+            yield name, str(said), columns.of(data, given)
 
 
 def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:

@@ -20,7 +20,7 @@ SPECIAL = (UNK, PAD, BOS, EOS, FLD, MAJ, UP, REP, WREP)
 _MARKS = "\u0300-\u036f\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e4e"  # written on other letters
 _LETTERS = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"
 _USUAL = (
-    r"[A-Za-z]++(?=[ ,])"  # what the fourth line finds too, at once
+    r"[A-Za-z]++(?=[ ,])"  # a plain word, as _LETTERS finds it, at once
     r"|(?:[A-Za-z]\.){2,}"
     r"|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc)\."
     r"|\d+(?:[.,:]\d+)+(?:st|nd|rd|th|s|k)?(?![^\W\d_])"

@@ -45,7 +45,8 @@ class LengthLoader(Loader):
     def padding(self) -> float:
         """The share of padding among all that the batches of the next pass hold."""
         batches = [self.lengths[batch] for batch in self._positions(self.epoch)]
-        return 1 - sum(b.sum() for b in batches) / sum(b.max() * len(b) for b in batches)
+        held = sum(b.max() * len(b) for b in batches)
+        return 1 - sum(b.sum() for b in batches) / held if batches else 0.0
 
     def _positions(self, epoch: int) -> list[np.ndarray]:
         size, order = self.batch_size, self.order
