@@ -9,11 +9,12 @@ rising order, and adds a JSON line per run; the second makes the table. Kinds of
 words           bag of words (TF-IDF of single words), logistic regression, C by cross-validation
 scratch         the classifier, nothing pretrained
 small           on the small language model's encoder, unfrozen step by step
-tuned           the same after that model was fine-tuned on unsup.csv and the pool's texts
+tuned           the same after that model was fine-tuned on reviews, labels unused
 small-at-once, tuned-at-once   the same, everything trained from the first step on
 
-A seed draws its training reviews from a pool of 8,000 (half of each class); the language model is
-fine-tuned once on unsup.csv and the texts of the pool (no labels) and serves all runs.
+A seed draws its training reviews from a pool of 8,000 (half of each class). The language model is
+fine-tuned once and serves all runs: by one cycle on each of `--lm-texts`, "some" (unsup.csv and the
+pool, 18,000 texts) or "all" (the rest of train.csv too, 35,000). The same 720 texts are held out.
 """
 
 import argparse
@@ -36,6 +37,7 @@ SIZES = (500, 2000, 8000)
 POOL = 8000
 HEAD, LAST, ALL = slice(2e-2), slice(1e-2 / 2.6**3, 1e-2), slice(5e-3 / 2.6**3, 5e-3)
 EPOCHS = {500: 8, 2000: 5, 8000: 3}  # of all layers together
+LM_TEXTS = ("some", "some", "some", "all")
 MAX_LEN = 400  # tokens of a text that are pooled and learned from
 
 
@@ -108,17 +110,28 @@ def neural(train, test, size, seed, kind, encoder):
     return float((said == test.label.to_numpy()).mean())
 
 
-def tune(root, small, out, epochs):
-    """Fine-tune a language model on all texts by one cycle; the log's line about it."""
-    texts = pd.concat([pd.read_csv(root / "unsup.csv")[["text"]], pool(root)[["text"]]])
+def review_texts(root, which):
+    """The texts that a language model reads, and the positions of those held out."""
+    drawn_from = pool(root)
+    some = pd.concat([pd.read_csv(root / "unsup.csv"), drawn_from])
+    held = np.random.RandomState(0).permutation(len(some))[: len(some) // 25]
+    if which == "all":
+        rows = pd.read_csv(root / "train.csv")
+        some = pd.concat([some, rows[~rows.id.isin(drawn_from.id)]])
+    return some[["text"]].reset_index(drop=True), held
+
+
+def tune(root, which, begun, out, epochs):
+    """Fine-tune a language model by one cycle; the log's line about it."""
+    texts, held = review_texts(root, which)
     torch.manual_seed(0)
     data = (
-        TextList.from_df(texts.reset_index(drop=True), cols="text", max_vocab=16_000, min_freq=3)
-        .split_by_rand_pct(0.04, seed=0)
+        TextList.from_df(texts, cols="text", max_vocab=16_000, min_freq=3)
+        .split_by_idx(held)
         .label_for_lm()
         .databunch(bs=48)
     )
-    learn = language_model_learner(data, pretrained=str(small), drop_mult=0.3, silent=True)
+    learn = language_model_learner(data, pretrained=str(begun), drop_mult=0.3, silent=True)
     learn.to_bf16().unfreeze()
     before = learn.validate()[0]
     start = perf_counter()
@@ -127,6 +140,7 @@ def tune(root, small, out, epochs):
     learn.save_encoder(out.absolute())
     return {
         "kind": "language model",
+        "texts": len(texts),
         "tokens": int(len(data.train_dl) * 48 * 70),
         "epochs": epochs,
         "perplexity before": math.exp(before),
@@ -158,9 +172,9 @@ def run(args):
                     continue
                 if kind.startswith("tuned") and not tuned.exists():
                     begun = args.small
-                    for cycle in range(args.lm_cycles):  # each from the encoder of the last
+                    for cycle, which in enumerate(args.lm_texts):  # each from the one before
                         done = tuned.with_suffix(f".{cycle}.safetensors")
-                        note(tune(args.data, begun, done, args.lm_epochs))
+                        note(tune(args.data, which, begun, done, args.lm_epochs))
                         begun = done
                     begun.rename(tuned)
                 start = perf_counter()
@@ -187,9 +201,9 @@ def table(args):
     heads = [f"{size:,} reviews" for size in SIZES]
     tuned = [line for line in read_log(args.log) if line["kind"] == "language model"]
     told = [
-        f"Language model: {line['tokens']:,} tokens, {line['epochs']} epochs, perplexity "
-        f"{line['perplexity before']:.0f} before and {line['perplexity after']:.0f} after, "
-        f"{line['seconds'] / 60:.0f} min."
+        f"Language model: {line['texts']:,} reviews, {line['tokens']:,} tokens, "
+        f"{line['epochs']} epochs, perplexity {line['perplexity before']:.0f} before "
+        f"and {line['perplexity after']:.0f} after, {line['seconds'] / 60:.0f} min."
         for line in tuned
     ]
     page = [
@@ -224,7 +238,7 @@ def main():
     parser.add_argument("--kinds", type=lambda s: s.split(","), default=KINDS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lm-epochs", type=int, default=2, help="of a cycle")
-    parser.add_argument("--lm-cycles", type=int, default=3, choices=range(1, 10))
+    parser.add_argument("--lm-texts", type=lambda s: s.split(","), default=LM_TEXTS)
     parser.add_argument("--tests", type=int, default=5000, help="reviews of test_dev, for a trial")
     args = parser.parse_args()
     table(args) if args.out else run(args)
