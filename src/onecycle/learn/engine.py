@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import OnecycleWarning, UsageError
-from onecycle.core.memory import reuse_memory
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 Pairs = Iterable[tuple[Tensor, Tensor]]
@@ -33,8 +32,6 @@ class Engine:
         if precision == "fp16" and device.type == "cpu":
             warn("no fp16 arithmetic on the CPU: bf16 is used", OnecycleWarning, stacklevel=3)
             precision = "bf16"
-        if device.type == "cpu":
-            reuse_memory()
         self.device, self.precision = device, precision
         scales = precision == "fp16"
         self.scaler = torch.amp.GradScaler(device.type, growth_interval=1000, enabled=scales)

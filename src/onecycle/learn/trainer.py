@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from onecycle.core.chance import untouched
 from onecycle.core.defaults import defaults
 from onecycle.core.errors import UsageError
+from onecycle.core.memory import reuse_memory
 from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
@@ -48,6 +49,8 @@ class Trainer:
     batches, as they would with batches n times as large.
     """
 
+    largest_kept = 2**30  # bytes of a freed block that stays with the process, on a CPU
+
     def __init__(
         self,
         data: DataBunch,
@@ -79,6 +82,8 @@ class Trainer:
         self.layer_groups = groups or layer_groups(self.model)
         self.silent, self.accumulate = silent, accumulate
         self.engine = Engine(data.device)
+        if data.device.type == "cpu":
+            reuse_memory(self.largest_kept)
         self.opt: GroupedOptimizer | None = None
         self.history: list[dict[str, Any]] = []
         self.recipe: dict[str, Any] | None = None

@@ -39,6 +39,8 @@ _LEAST_KNOWN = 0.1  # of a vocabulary
 class TextLearner(Learner):
     """A learner on texts, whose encoder can be kept and used by another."""
 
+    largest_kept = 2**25  # no two batches of a classifier have the same length
+
     @property
     def vocab(self) -> tuple[str, ...]:
         """The vocabulary of the data."""
