@@ -53,19 +53,26 @@ Learner(data, mlp([3, 4, 1]), silent=True)
 
 TEXTS = """
 import pandas as pd
-from onecycle import TextList, text_classifier_learner
+from onecycle import TextList, language_model_learner, text_classifier_learner
 frame = pd.DataFrame({"text": ["good film", "bad film"] * 20, "label": ["a", "b"] * 20})
 items = TextList.from_df(frame, cols="text").split_by_rand_pct(0.2, seed=0)
-data = items.label_from_df("label").databunch(bs=4)
 sizes = {"emb_sz": 8, "n_hid": 8, "n_layers": 1}
+"""
+CLASSIFIER = """
+data = items.label_from_df("label").databunch(bs=4)
 text_classifier_learner(data, config=sizes, silent=True).to_bf16()
+"""
+LANGUAGE = """
+data = items.label_for_lm().databunch(bs=4)
+language_model_learner(data, config=sizes, silent=True).to_bf16()
 """
 
 
 def test_a_learner_keeps_large_blocks_for_the_next_batch() -> None:
     assert share_kept(ARRAYS) > 0.9
+    assert share_kept(TEXTS + LANGUAGE) > 0.9
 
 
-def test_a_learner_on_texts_gives_them_back() -> None:
+def test_a_classifier_of_texts_gives_them_back() -> None:
     """No two batches have the same length, so that what is kept would fit none."""
-    assert share_kept(TEXTS) < 0.1
+    assert share_kept(TEXTS + CLASSIFIER) < 0.1

@@ -116,6 +116,8 @@ class TextLearner(Learner):
 class LanguageLearner(TextLearner):
     """A language model: what comes next."""
 
+    largest_kept = Learner.largest_kept  # its batches are all alike
+
     def predict(  # type: ignore[override]
         self,
         text: str,
