@@ -430,6 +430,15 @@ def test_weights_spoilt_in_the_last_step_of_an_epoch_do_not_become_the_last_good
     assert np.isfinite(learn.validate()[0])
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to Ctrl-C, also in a job of the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_training_with_the_weights_as_they_are(multi, capsys):
     learn = tiny_learner(multi, metrics=fbeta)
     kept = []
