@@ -157,10 +157,13 @@ _TEXT = {
     "TextDataBunch": "onecycle.text.lists",
     "TextLMDataBunch": "onecycle.text.lists",
     "TextList": "onecycle.text.lists",
+    "Vocab": "onecycle.spec.text",
     "language_model_learner": "onecycle.text.learner",
     "load_data": "onecycle.text.saved",
+    "perplexity": "onecycle.learn.metrics",
     "text_classifier_learner": "onecycle.text.learner",
     "train_subwords": "onecycle.spec.subwords",
+    "word_scores": "onecycle.interpret.words",
 }
 
 TEXT = _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _TEXT

@@ -137,3 +137,68 @@ def test_real_files_have_their_known_shapes():
     sides = items.split_by_file()
     assert (len(sides.train), len(sides.valid)) == (40, 40)
     assert items.items[0].shape == (6, 100)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "told"),
+    [
+        ({"target": [0, 1] * 3}, {}, "no column 'label'"),
+        ({"label": ["a", "b"] * 3}, {"label_col": "labell"}, "no column 'labell'"),
+        ({"label": ["a", "b"] * 3, "is_valid": [False, True] * 3}, {}, "'is_valid' seems"),
+        ({"label": ["a", "b"] * 3, "Unnamed: 0": range(6)}, {}, "'Unnamed: 0' seems"),
+    ],
+)
+def test_an_answer_does_not_become_a_step(columns, options, told):
+    x, _ = waves(6)
+    frame = pd.DataFrame(x[:, 0]).assign(**columns)
+    with pytest.raises(TableError, match=told):
+        SeriesList.from_df(frame, **options)
+    named = SeriesList.from_df(frame, cols=list(range(x.shape[2])), **options)
+    assert as_series(named.items[0]).shape == x[0].shape
+
+
+def test_a_table_without_labels_says_so():
+    x, _ = waves(6)
+    assert len(SeriesList.from_df(pd.DataFrame(x[:, 0]), label_col=None).items[0]) == x.shape[2]
+
+
+def test_headers_of_archive_files_are_followed(tmp_path):
+    (tmp_path / "a.TS").write_text(
+        "# made up\n@Dimensions 2\n@ClassLabel false\n@DATA\n1,2:3,4\n# between\n5,6:7,8\n"
+    )
+    items = SeriesList.from_ts(tmp_path / "a.TS")
+    assert [x.tolist() for x in items.items] == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert items.frame["label"].tolist() == ["", ""]
+    for body, told in [("1,2:up", "1 channels, not 2"), ("1,2:3,4:left", "none of the header's")]:
+        (tmp_path / "b.ts").write_text(f"@dimensions 2\n@classLabel true up down\n@data\n{body}\n")
+        with pytest.raises(TableError, match=told):
+            SeriesList.from_ts(tmp_path / "b.ts")
+    with pytest.raises(UsageError, match="one file"):
+        SeriesList.from_ts()
+
+
+def test_an_empty_cell_of_a_tab_separated_file_is_a_gap_in_its_place(tmp_path):
+    (tmp_path / "a.tsv").write_bytes("\ufeff1\t0.5\t\t0.7\n".encode())
+    items = SeriesList.from_ts(tmp_path / "a.tsv")
+    np.testing.assert_allclose(items.items[0], [[0.5, np.nan, 0.7]], rtol=1e-6)
+    assert items.frame["label"].tolist() == ["1"]
+
+
+def test_labels_in_a_tensor_are_classes_as_in_an_array():
+    x, _ = waves(8)
+    made = [
+        SeriesList.from_array(x, y).split_none().label_from_df("label").train.task.target
+        for y in (np.arange(8) % 2, torch.arange(8) % 2)
+    ]
+    assert made[0] == made[1]
+    assert made[1].classes == (0, 1)
+
+
+def test_a_learner_takes_files_and_names_wrong_channels(tmp_path):
+    data = bunch()
+    learn = series_learner(data, models.small, pretrained=False, silent=True)
+    x = data.valid_ds.items[0]
+    np.savetxt(tmp_path / "one.csv", as_series(x).T)
+    torch.testing.assert_close(learn.predict(tmp_path / "one.csv")[2], learn.predict(x)[2])
+    with pytest.raises(DataError, match="2 channels, the model takes 1"):
+        learn.predict(np.zeros((2, 40)))

@@ -205,3 +205,33 @@ def test_faults_of_a_large_table_are_named(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text("label,text\na,b\nc, \n")
     with pytest.raises(TableError, match="1 texts are blank"):
         TextList.from_csv(tmp_path, "t.csv", cols="text")
+
+
+@pytest.mark.parametrize("limit", [1, 10**9], ids=["large", "small"])
+def test_large_and_small_tables_are_read_by_the_same_rules(tmp_path, monkeypatch, limit):
+    from onecycle.core.errors import OnecycleWarning, TableError
+    from onecycle.text import lists
+
+    monkeypatch.setattr(lists, "_LARGE", limit)
+    file = tmp_path / "t.csv"
+    file.write_text("label,text\na,x y,zz 0\nb,x z,zz 1\n")
+    with pytest.raises(TableError, match="more cells than the header"):
+        TextList.from_csv(tmp_path, "t.csv", cols="text")
+    told = "label,text\na,Das war schön gemacht\nb,nie wieder\n"
+    file.write_bytes(told.encode("latin-1"))
+    with pytest.warns(OnecycleWarning, match="read as Latin-1"):
+        items = TextList.from_csv(tmp_path, "t.csv", cols="text")
+    assert list(items.items) == ["Das war schön gemacht", "nie wieder"]
+    file.write_bytes(told.encode("utf-16"))
+    assert list(TextList.from_csv(tmp_path, "t.csv", cols="text").items) == list(items.items)
+
+
+def test_tokens_that_no_word_belongs_to_are_refused(tmp_path):
+    path = clas(tmp_path).save("d")
+    raw = bytearray(path.read_bytes())
+    size = int.from_bytes(raw[:8], "little")
+    at = 8 + size + json.loads(raw[8 : 8 + size])["tokens"]["data_offsets"][0]
+    raw[at + 2] = 255
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match="do not agree"):
+        load_data(tmp_path, "d")

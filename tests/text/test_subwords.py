@@ -11,7 +11,7 @@ from onecycle import DatasetType, Ensemble
 from onecycle.core.errors import CheckpointError, ModelError, UsageError
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import write_site
-from onecycle.interpret.words import word_scores
+from onecycle.interpret.words import _probabilities, word_scores
 from onecycle.spec.subwords import pieces_of, train_subwords
 from onecycle.spec.words import SPECIAL
 from onecycle.text.learner import language_model_learner, text_classifier_learner
@@ -145,6 +145,20 @@ def test_a_backward_model_reads_from_the_end_and_helps_a_forward_one(tmp_path):
         uneven.get_preds()
 
 
+def test_words_of_a_backward_model_are_scored_in_the_order_of_reading(tmp_path):
+    begins = ["It was", "The film was", "Today was", "That was", "All was", "He was"]
+    texts = [f"{begin} {word} today." for begin in begins for word in ("GOOD", "BAD")]
+    rows = pd.DataFrame({"label": ["pos", "neg"] * 48, "text": texts * 8})
+    data = data_of(TextClasDataBunch, rows, tmp_path, backwards=True)
+    torch.manual_seed(0)
+    learn = text_classifier_learner(data, config=SIZES, drop_mult=0, silent=True)
+    learn.fit_one_cycle(6, 2e-2)
+    scored = word_scores(learn, "It was GOOD today.")
+    assert scored.tokens == ("xxmaj it", "was", "xxup good", "today", ".")
+    assert scored.category == "pos"
+    assert scored.top(1)[0][0] == "xxup good"
+
+
 def test_a_backward_language_model_writes_what_comes_before(tmp_path):
     rows = pd.DataFrame({"text": ["one two three four five six"] * 60})
     data = data_of(TextLMDataBunch, rows, tmp_path, backwards=True, bptt=7, bs=4)
@@ -152,6 +166,7 @@ def test_a_backward_language_model_writes_what_comes_before(tmp_path):
     learn = language_model_learner(data, config=SIZES, drop_mult=0, silent=True)
     learn.fit_one_cycle(10, 3e-2)
     assert learn.predict("five six", 2, seed=0, top_k=1) == "three four five six"
+    assert learn.predict("Five  SIX", 0) == "Five  SIX"
 
 
 @pytest.fixture
@@ -201,7 +216,13 @@ def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path)
     assert str(learn.predict("the film not good")[0]) == "good"
     alone = torch.stack([learn.predict(text)[2] for text in data.valid_ds.items])
     torch.testing.assert_close(learn.get_preds()[0], alone, atol=1e-5, rtol=1e-5)
-    assert word_scores(learn, "the film bad").top(1)[0][0].endswith("bad")
+    scored = word_scores(learn, "the film bad")
+    assert scored.tokens == ("the", "film", "bad")
+    assert scored.top(1)[0][0] == "bad"
+    longer = "the film not bad the film good"  # the first is padded beside it
+    rows = [torch.as_tensor(learn.task.input.ids(text)) for text in ("the film bad", longer)]
+    together = _probabilities(learn, rows)[0]
+    torch.testing.assert_close(together, learn.predict("the film bad")[2], atol=1e-5, rtol=1e-5)
     learn.save("m")
     again = text_classifier_learner(data, str(tiny_model), path=tmp_path, silent=True)
     again.load("m", with_opt=False)

@@ -5,8 +5,17 @@ import pandas as pd
 import pytest
 import torch
 
-from onecycle.core.errors import CheckpointError, DownloadError, TableError, UsageError
+from onecycle.core.errors import (
+    CheckpointError,
+    DataError,
+    DownloadError,
+    TableError,
+    UsageError,
+)
+from onecycle.learn.metrics import perplexity
 from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
+from onecycle.spec.text import Vocab
+from onecycle.text.ensemble import Ensemble
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 from onecycle.text.pretrained import remapped
@@ -228,3 +237,89 @@ def test_the_vocabulary_counts_both_ways_and_a_text_knows_its_numbers(frame):
     text = data.train_ds[0][0]
     assert [vocab.itos[i] for i in text.data[:3]] == ["xxbos", "xxmaj", "the"]
     assert text.data.dtype == np.int64
+
+
+@pytest.fixture
+def writer(frame, tmp_path):
+    """A language model that has learnt nothing."""
+    data = lm_data(frame[:60])
+    return language_model_learner(data, config=SMALL, silent=True, path=tmp_path)
+
+
+def test_what_was_begun_stays_as_it_was_written(writer):
+    begun = "I LIKED this picture;\ndon't ask why, it costs 1000 $"
+    assert writer.predict(begun, 0) == begun
+    longer = writer.predict(begun, 3, seed=1)
+    assert longer.startswith(begun)
+    assert len(longer) > len(begun)
+    assert "xxunk" not in longer
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_words": 2.5}, {"n_words": -1}, {"top_k": 0}, {"temperature": float("nan")}]
+)
+def test_what_cannot_be_drawn_is_refused(writer, wrong):
+    with pytest.raises(UsageError, match=r"is above 0|at least 1"):
+        writer.predict("the film", **wrong)
+
+
+def test_a_text_that_is_none_is_refused(writer):
+    with pytest.raises(DataError, match="a text is a str"):
+        writer.predict(None)
+
+
+def test_encoders_whose_names_have_points_do_not_meet(writer):
+    first, second = writer.save_encoder("v1.0"), writer.save_encoder("v1.1.safetensors")
+    assert (first.name, second.name) == ("v1.0.safetensors", "v1.1.safetensors")
+    writer.load_encoder("v1.0")
+
+
+def test_perplexity_is_that_of_the_whole_sides_loss(frame):
+    learn = language_model_learner(
+        lm_data(frame[:60]), config=SMALL, silent=True, metrics=[perplexity]
+    )
+    loss, found = learn.validate()
+    assert float(found) == pytest.approx(np.exp(loss), rel=1e-4)
+    sure = torch.full((2, 4, 3), -50.0)
+    sure[:, 1] = 50
+    assert float(perplexity(sure, torch.ones(2, 3, dtype=torch.long))) == pytest.approx(1)
+    assert float(perplexity(torch.zeros(2, 4, 3), torch.ones(2, 3, dtype=torch.long))) == (
+        pytest.approx(4)
+    )
+
+
+def test_data_for_the_other_learner_is_refused(frame, writer):
+    texts, labelled = lm_data(frame[:60]), clas_data(frame[:60])
+    with pytest.raises(UsageError, match="use language_model_learner"):
+        text_classifier_learner(texts, config=SMALL)
+    with pytest.raises(UsageError, match="use text_classifier_learner"):
+        language_model_learner(labelled, config=SMALL)
+    with pytest.raises(UsageError, match="not of language models"):
+        Ensemble(writer, writer)
+    with pytest.raises(UsageError, match="takes learners, not list"):
+        Ensemble([writer, writer])
+
+
+def test_a_vocabulary_comes_back_from_its_file(frame, tmp_path):
+    data = clas_data(frame[:60])
+    path = data.vocab.save(tmp_path / "vocab.json")
+    assert Vocab.load(path) == data.vocab
+    assert clas_data(frame[:60], vocab=Vocab.load(path)).vocab == data.vocab
+    path.write_text('{"a": 1}')
+    with pytest.raises(DataError, match="list of tokens"):
+        Vocab.load(path)
+    with pytest.raises(DataError, match="no vocabulary can be read"):
+        Vocab.load(tmp_path / "gone.json")
+
+
+def test_an_empty_cell_beside_others_is_no_word():
+    cells = pd.DataFrame({"title": [None, "A"], "text": ["One two", "Three"]})
+    items = TextList.from_df(cells, cols=["title", "text"])
+    assert list(items.items) == ["xxfld 1  xxfld 2 One two", "xxfld 1 A xxfld 2 Three"]
+
+
+def test_a_vocabulary_without_a_word_in_common_is_refused_though_its_marks_agree(writer):
+    other = pd.DataFrame({"text": ["Wir GEHEN heute ins Kino und lachen laut"] * 40})
+    learn = language_model_learner(lm_data(other), config=SMALL, silent=True)
+    with pytest.raises(CheckpointError, match="knows 0%"):
+        learn.load_encoder(writer.save_encoder("english").absolute())

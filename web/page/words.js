@@ -25,6 +25,7 @@ const ENTITIES = [
 const SPECIAL = new Set(["xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxmaj", "xxup", "xxrep", "xxwrep"]);
 const BREAK = new RegExp(`<${S}{0,3}br${S}{0,3}/?${S}{0,3}>`, "giu");
 const REPEATED = new RegExp(`(${BLACK})(\\1{3,})`, "gu");
+const SPACES = new RegExp(`(?:(?!\\n)${S}){2,}`, "gu");
 const ALONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** The tokens of a text, `xxbos` first. */
@@ -54,7 +55,7 @@ function clean(given) {
     for (const [found, meant] of ENTITIES) text = text.replaceAll(found, () => meant);
   }
   text = text.replace(REPEATED, (_, first, rest) => ` xxrep ${[...rest].length / [...first].length + 1} ${first} `);
-  return repeatedWords(text).replace(/(?<![:/])([/#\n])(?!\/)/gu, " $1 ").replace(/ {2,}/g, " ");
+  return repeatedWords(text).replace(/(?<![:/])([/#\n])(?!\/)/gu, " $1 ").replace(SPACES, " ");
 }
 
 /** HTML's character references as characters. */

@@ -69,6 +69,12 @@ _OWN = {
 }
 _INSTEAD = {
     "ImageCleaner": "needs a notebook's widgets; run `onecycle clean` for the same as a local page",
+    "FloatList": "is `Numbers` here: label_cls=Numbers",
+    "CategoryList": "is `Category` here: label_cls=Category",
+    "MultiCategoryList": "is `MultiCategory` here: label_cls=MultiCategory",
+    "LanguageLearner": "is made by language_model_learner(data, AWD_LSTM)",
+    "AverageMetric": "is not needed: a metric is a function of (outputs, y), averaged over items",
+    "batch_stats": "is `.normalize()` without statistics: those of a batch are taken",
     "AUROC": "is the metric `auroc` here: metrics=auroc",
     "FBeta": "is the metric `f1` here, for one label, or `fbeta` for several",
     "MultiLabelFbeta": "is the metric `fbeta` here, over the whole set: partial(fbeta, thresh=0.2)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Column = int | str
-_PIECE = 10_000  # rows
+_PIECE, _BYTES = 10_000, 1 << 22  # rows, and bytes, at once
 _TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
 _FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
 
@@ -29,7 +30,8 @@ def read_table(
     import pandas as pd
 
     path = Path(path)
-    text = _decoded(path)
+    encoding = _encoding(path)
+    text = path.read_bytes().decode(encoding)
     if not text.strip():
         raise EmptyDataError(f"{path}: the file is empty")
     _check_header(path, text, delimiter, header)
@@ -50,9 +52,7 @@ def read_table(
         ) from error
     if frame.empty:
         raise EmptyDataError(f"{path}: 0 rows below the header")
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first cells for an index
-        raise TableError(f"{path}: from line 2 on, rows have more cells than the header has names")
-    return frame
+    return _unindexed(path, frame)
 
 
 def read_pieces(
@@ -62,22 +62,33 @@ def read_pieces(
     import pandas as pd
 
     path = Path(path)
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    encoding = _encoding(path)
+    with path.open(encoding=encoding) as file:
         _check_header(path, "".join(islice(file, 50)), delimiter, header)
     try:
-        yield from pd.read_csv(
+        with pd.read_csv(
             path,
             sep=delimiter or ",",
             header=header,  # type: ignore[arg-type]
             dtype=str,
             keep_default_na=False,
             na_filter=False,
-            encoding="utf-8-sig",
-            encoding_errors="replace",
+            encoding=encoding,
             chunksize=_PIECE,
-        )
+        ) as pieces:
+            for piece in pieces:
+                yield _unindexed(path, piece)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
+
+
+def _unindexed(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame; TableError if pandas took cells of rows that are too long for an index."""
+    import pandas as pd
+
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise TableError(f"{path}: from line 2 on, rows have more cells than the header has names")
+    return frame
 
 
 def as_frame(table: Any) -> pd.DataFrame:
@@ -146,17 +157,23 @@ def _columns(frame: pd.DataFrame) -> str:
     return f"the table has {frame.shape[1]} columns: {listing(frame.columns, 12)}"
 
 
-def _decoded(path: Path) -> str:
-    """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning."""
+def _encoding(path: Path) -> str:
+    """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning; the file is read in pieces."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            marked = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+            encoding = "utf-16" if marked else "utf-8-sig"
+            file.seek(0)
+            decoder = getincrementaldecoder(encoding)()
+            while piece := file.read(_BYTES):
+                decoder.decode(piece)
+            decoder.decode(b"", True)
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
         warn(f"{path} is not UTF-8; read as Latin-1", OnecycleWarning, stacklevel=3)
-        return data.decode("latin-1")
+        return "latin-1"
+    return encoding
 
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:

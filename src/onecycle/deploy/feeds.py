@@ -91,6 +91,8 @@ def files_in(folder: str | os.PathLike[str], feed: Feed) -> list[Path]:
 def text_of(source: Any) -> str:
     """A str as it is, bytes and a path's content as UTF-8; what cannot be decoded as U+FFFD.
 
+    A mark at the beginning is left out, and that of UTF-16 is followed.
+
     Of a row of a frame, the cell `text`, or its only one.
     """
     source = cell(source, TEXTS)
@@ -100,7 +102,8 @@ def text_of(source: Any) -> str:
         except OSError as error:
             raise DataError(f"{source}: cannot be read ({error.strerror})") from error
     if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source).decode("utf-8", "replace")
+        marked = bytes(source[:2]) in (b"\xff\xfe", b"\xfe\xff")
+        return bytes(source).decode("utf-16" if marked else "utf-8-sig", "replace")
     if not isinstance(source, str):
         raise DataError(f"a text is a str, bytes or a path, not {type(source).__name__}")
     return source

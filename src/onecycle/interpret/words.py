@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from onecycle.core.errors import UsageError
 from onecycle.learn.learner import Learner
-from onecycle.spec.words import SPECIAL
+from onecycle.spec.subwords import marks_of
+from onecycle.spec.words import BOS, SPECIAL
 
 _BATCH = 64
 _FOR, _AGAINST = "0, 150, 90", "220, 50, 50"
@@ -68,15 +70,16 @@ def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
     if category is not None and category not in classes:
         raise UsageError(f"{category!r} is none of the classes {classes}")
     ids = given.ids(text)
+    ids = ids[::-1].copy() if given.backwards else ids  # in the order of reading
     whole = _probabilities(learn, [torch.as_tensor(ids)])[0]
     column = int(whole.argmax()) if category is None else classes.index(category)
-    groups = _words(given.tokens(ids))
+    tokens = given.tokens(ids)
+    groups = _words(tokens, marks_of(given.tokenizer) if given.tokenizer else frozenset({BOS}))
     shorter = [
         torch.as_tensor([t for i, t in enumerate(ids) if i not in group]) for group in groups
     ]
     rest = _probabilities(learn, shorter)[:, column] if groups else whole[:0]
     falls = (whole[column] - rest).tolist()
-    tokens = given.tokens(ids)
     return WordScores(
         tuple(" ".join(tokens[i] for i in sorted(group)) for group in groups),
         tuple(falls),
@@ -85,12 +88,12 @@ def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
     )
 
 
-def _words(tokens: list[str]) -> list[set[int]]:
-    """Positions of each word, with the marks before it; the text's begin is no word."""
+def _words(tokens: list[str], ends: frozenset[str]) -> list[set[int]]:
+    """Positions of each word, with the marks before it; `ends` of the text are no words."""
     groups: list[set[int]] = []
     held: set[int] = set()
     for i, token in enumerate(tokens):
-        if i == 0:
+        if token in ends:
             continue
         held.add(i)
         if token not in SPECIAL or token == "xxunk":
@@ -101,12 +104,13 @@ def _words(tokens: list[str]) -> list[set[int]]:
 
 def _probabilities(learn: Learner, rows: list[Tensor]) -> Tensor:
     """Probabilities (n, classes) of ids of different lengths."""
-    found = []
+    found, given = [], learn.task.input
+    rows = [row.flip(0) for row in rows] if given.backwards else rows  # type: ignore[attr-defined]
     modes = [(module, module.training) for module in learn.model.modules()]
     learn.model.eval()
     try:
         for start in range(0, len(rows), _BATCH):
-            part = torch.nn.utils.rnn.pad_sequence(rows[start : start + _BATCH], True, 1)
+            part = pad_sequence(rows[start : start + _BATCH], True, given.padding)  # type: ignore[attr-defined]
             with torch.no_grad():
                 outputs = learn.engine.forward(learn.model, part.to(learn.data.device))
             found.append(learn.task.target.activate(outputs).cpu())

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from onecycle.core.errors import UsageError
 
@@ -96,6 +97,15 @@ def top_k_accuracy(outputs: Tensor, y: Tensor, k: int = 5) -> Tensor:
     """The share of items whose class is among the `k` largest outputs."""
     best = outputs.topk(min(k, outputs.shape[1]), dim=1).indices
     return (best == _classes(outputs, y)[:, None]).any(1).float().mean()
+
+
+def _token_losses(outputs: Tensor, y: Tensor) -> Tensor:
+    loss = functional.cross_entropy(outputs.float(), y, reduction="sum")
+    return torch.stack([loss.double(), loss.new_tensor(y.numel()).double()])
+
+
+perplexity = summed("perplexity", _token_losses, lambda total: (total[0] / total[1]).exp())
+"""e to the mean cross-entropy of all tokens: logits (n, vocab, t) and y int64 (n, t)."""
 
 
 def accuracy_thresh(

@@ -2,52 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, TableError
 
+_GAPS = ("?", "")
+
 
 def read_series(path: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Series (channels, t) float32, NaN for gaps, and their labels (text).
+    """Series (channels, t) float32, NaN for gaps, and their labels (text; "" where there are none).
 
     Raises TableError with the line at fault.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"{path}: cannot be read ({error})") from error
-    start = next((i + 1 for i, row in enumerate(lines) if row.strip().lower() == "@data"), None)
-    tabs = path.suffix != ".ts"
-    if not tabs and start is None:
-        raise TableError(f"{path}: has no line @data, which a .ts file needs")
-    if "@timestamps true" in {row.strip().lower() for row in lines[: start or 0]}:
-        raise TableError(f"{path}: series with time stamps are not read: write values alone")
-    rows = [(i + 1, r) for i, r in enumerate(lines) if i >= (start or 0) and r.strip()]
-    pairs = [_row(text, tabs, f"{path}, line {number}") for number, text in rows]
+    rows = [(i, row.strip("\r\n ")) for i, row in enumerate(lines, 1) if row.strip()]
+    archive = path.suffix.lower() == ".ts"
+    pairs = _archive(path, rows) if archive else [_tsv(r, f"{path}, line {i}") for i, r in rows]
     if not pairs:
         raise EmptyDataError(f"{path}: holds no series")
     return [x for x, _ in pairs], [label for _, label in pairs]
 
 
-def _row(text: str, tabs: bool, where: str) -> tuple[np.ndarray, str]:
-    if tabs:
-        label, *values = text.split()
-        channels = [values]
-    else:
-        *parts, label = text.strip().split(":")
-        channels = [part.split(",") for part in parts]
+def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, str]]:
+    """A `.ts` file: comments with # or %, a header with @, then a series a line."""
+    rows = [(i, row) for i, row in rows if not row.startswith(("#", "%"))]
+    start = next((n for n, (_, row) in enumerate(rows) if row.lower() == "@data"), None)
+    if start is None:
+        raise TableError(f"{path}: has no line @data, which a .ts file needs")
+    header = {row.split()[0].lower(): row.split()[1:] for _, row in rows[:start]}
+    if _says(header.get("@timestamps"), "true"):
+        raise TableError(f"{path}: series with time stamps are not read: write values alone")
+    label = header.get("@classlabel", header.get("@targetlabel"))
+    names = header.get("@classlabel", [])[1:]
+    dimensions = header.get("@dimensions", header.get("@dimension"))
+    found = []
+    for i, row in rows[start + 1 :]:
+        where = f"{path}, line {i}"
+        *parts, last = row.split(":")
+        if _says(label, "false"):
+            parts, last = [*parts, last], ""
+        x = _values([part.split(",") for part in parts], where, _GAPS[:1])
+        if dimensions and dimensions != [str(len(x))]:
+            raise TableError(f"{where}: {len(x)} channels, not {dimensions[0]} as its header says")
+        if names and last not in names:
+            raise TableError(f"{where}: the label {last!r} is none of the header's: {names}")
+        found.append((x, last))
+    return found
+
+
+def _says(told: Sequence[str] | None, word: str) -> bool:
+    return bool(told) and told[0].lower() == word  # type: ignore[index]
+
+
+def _tsv(row: str, where: str) -> tuple[np.ndarray, str]:
+    """The label, then the values; UCR pads shorter series with NaN at their end."""
+    label, *values = row.split("\t") if "\t" in row else row.split()
+    x = _values([values], where, _GAPS)
+    held = np.flatnonzero(~np.isnan(x[0]))
+    return (x[:, : held[-1] + 1] if len(held) else x), label.strip()
+
+
+def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.ndarray:
+    """float32 (channels, t)."""
     if not channels or not channels[0]:
         raise TableError(f"{where}: holds no values")
     try:
-        rows = [[np.nan if v.strip() == "?" else float(v) for v in c] for c in channels]
+        rows = [[np.nan if v.strip() in gaps else float(v) for v in c] for c in channels]
     except ValueError as error:
         raise TableError(f"{where}: {error}") from error
     if len({len(row) for row in rows}) > 1:
         raise TableError(f"{where}: its channels have {[len(r) for r in rows]} values")
-    x = np.array(rows, np.float32)
-    if tabs:  # UCR pads shorter series with NaN at their end
-        held = np.flatnonzero(~np.isnan(x[0]))
-        x = x[:, : held[-1] + 1] if len(held) else x
-    return x, label
+    return np.array(rows, np.float32)

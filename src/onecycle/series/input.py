@@ -130,7 +130,7 @@ class SeriesInput(SeriesSpec):
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
-        x = self.stretched(as_series(source))
+        x = self.stretched(series_of(source, self.channels))
         for change in self.train_changes if rng is not None else ():
             x = change(x, rng)  # type: ignore[arg-type]
         return Sample(x.astype(np.float32), target.move(y, None))

@@ -10,7 +10,7 @@ import numpy as np
 
 from onecycle.core.errors import TableError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.frames import as_frame
+from onecycle.data.frames import as_frame, read_table
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
@@ -53,9 +53,13 @@ class SeriesList(ItemList):
         label_col: Any = "label",
         **options: Any,
     ) -> Self:
-        """One series a row: the values of `cols`, by default all columns but `label_col`."""
+        """One series a row: the values of `cols`, by default all columns but `label_col`.
+
+        `label_col=None` says that every column is a step. Raises TableError where a column that
+        holds the answer, the split or a saved index would become a step.
+        """
         frame = as_frame(df)
-        names = [c for c in frame.columns if c != label_col] if cols is None else list(cols)
+        names = _steps(frame, label_col) if cols is None else list(cols)
         gone = [name for name in names if name not in frame.columns]
         if gone:
             raise TableError(f"there is no column {gone[0]!r}")
@@ -69,16 +73,21 @@ class SeriesList(ItemList):
 
     @classmethod
     def from_csv(  # type: ignore[override]
-        cls, path: str | PurePath, csv_name: str | PurePath, **options: Any
+        cls,
+        path: str | PurePath,
+        csv_name: str | PurePath,
+        header: int | str | None = "infer",
+        delimiter: str | None = None,
+        **options: Any,
     ) -> Self:
         """As `from_df`, from the file `path/csv_name`; empty cells are gaps."""
-        from onecycle.data.frames import read_table
-
-        return cls.from_df(read_table(Path(path) / csv_name), path, **options)
+        return cls.from_df(read_table(Path(path) / csv_name, delimiter, header), path, **options)
 
     @classmethod
     def from_ts(cls, *files: str | PurePath, **options: Any) -> Self:
         """UCR `.tsv` or UEA `.ts` files, one after the other; see `split_by_file`."""
+        if not files:
+            raise UsageError("name one file or more")
         series, labels, side = [], [], []
         for number, file in enumerate(files):
             found, named = read_series(Path(file))
@@ -95,7 +104,26 @@ class SeriesList(ItemList):
         return self.split_by_idx([i for i, number in enumerate(numbers) if number])
 
 
-def _labels(y: Sequence[Any]) -> Any:
+def _steps(frame: Any, label_col: Any) -> list[Any]:
+    """All columns but the label's, if none of them looks like something else than a step."""
+    if label_col is not None and label_col not in frame.columns:
+        raise TableError(
+            f"there is no column {label_col!r}: name the labels' with label_col (None if every "
+            "column is a step), or the steps in `cols`"
+        )
+    names = [c for c in frame.columns if label_col is None or c != label_col]
+    odd = [
+        c
+        for c in names
+        if frame[c].dtype == bool or c == "is_valid" or str(c).startswith("Unnamed:")
+    ]
+    if odd:
+        raise TableError(f"column {odd[0]!r} seems to be no step: name the steps in `cols`")
+    return names
+
+
+def _labels(y: Any) -> Any:
     import pandas as pd
 
+    y = y.tolist() if hasattr(y, "tolist") else y  # an array's or a tensor's own values
     return pd.DataFrame({"label": pd.Series(list(y), dtype=object)})

@@ -77,6 +77,11 @@ def pieces_of(told: str) -> tuple[str, ...]:
     return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
 
 
+def marks_of(told: str) -> frozenset[str]:
+    """The tokens that are put around every text, such as `xxbos`, or [CLS] and [SEP]."""
+    return frozenset(tokenizer_of(told).encode("").tokens)
+
+
 def padding_of(told: str) -> int:
     """The id that fills up batches: what the JSON says, or that of the token it pads with."""
     padding = json.loads(told).get("padding") or {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from onecycle.core.errors import DataError
+from onecycle.core.files import write_atomically
 from onecycle.spec.plain import Plain
 from onecycle.spec.subwords import encoded, padding_of, tokenizer_of
 from onecycle.spec.words import SPECIAL, UNK, detokenize, tokenize
@@ -30,6 +33,27 @@ class Vocab(tuple[str, ...]):
     def stoi(self) -> dict[str, int]:
         """Token to number; of tokens that occur twice (`xxfake`) the first."""
         return {token: i for i, token in reversed(list(enumerate(self)))}
+
+    def save(self, path: str | Path) -> Path:
+        """Write the tokens as a JSON list; returns the path."""
+        path, told = Path(path), json.dumps(list(self), ensure_ascii=False, indent=0)
+
+        def write(to: Path) -> None:
+            to.write_text(told, encoding="utf-8")
+
+        write_atomically(path, write)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocab:
+        """What `save` wrote, for `vocab=`; DataError for any other file."""
+        try:
+            words = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: no vocabulary can be read ({error})") from error
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise DataError(f"{path}: a vocabulary is a list of tokens")
+        return cls(words)
 
 
 def vocabulary(

@@ -47,7 +47,7 @@ _ENTITIES = (
     (" @,@ ", ","),
 )
 _BREAK = re.compile(r"<\s{0,3}br\s{0,3}/?\s{0,3}>", re.IGNORECASE)
-_SPACES = re.compile(r" {2,}")
+_SPACES = re.compile(r"[^\S\n]{2,}")  # so that no run of blanks is read twice
 _AROUND = re.compile(r"([/#\n])(?<![:/][\s\S])(?!/)")  # what is rare first: so it is quick
 _REPEATED = re.compile(r"(\S)\1\1\1+")
 

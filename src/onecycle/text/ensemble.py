@@ -12,6 +12,7 @@ from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
+from onecycle.text.targets import NextToken
 
 
 class Ensemble:
@@ -21,7 +22,12 @@ class Ensemble:
     """
 
     def __init__(self, *learners: Learner) -> None:
+        wrong = [each for each in learners if not isinstance(each, Learner)]
+        if wrong:
+            raise UsageError(f"Ensemble(a, b) takes learners, not {type(wrong[0]).__name__}")
         answers = [learner.task.target.to_json() for learner in learners]
+        if any(isinstance(learner.task.target, NextToken) for learner in learners):
+            raise UsageError("an ensemble is of classifiers, not of language models")
         if not learners or any(answer != answers[0] for answer in answers):
             raise UsageError(
                 "an ensemble is of learners with the same answers (classes, threshold)"

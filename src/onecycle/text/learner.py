@@ -14,6 +14,7 @@ from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callbacks.activations import ActivationRegularization
 from onecycle.learn.callbacks.gradients import GradientClipping
+from onecycle.learn.checkpoint import checkpoint_path
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
 from onecycle.models.awd_lstm import (
@@ -109,8 +110,7 @@ class TextLearner(Learner):
         return self
 
     def _encoder_path(self, name: str | Path) -> Path:
-        folder = Path(self.path) / self.model_dir
-        return (folder / name).with_suffix(".safetensors")
+        return checkpoint_path(self, name)
 
 
 class LanguageLearner(TextLearner):
@@ -128,39 +128,61 @@ class LanguageLearner(TextLearner):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> str:
-        """`text`, gone on with for `n_words` tokens (a backward model: before it), drawn by chance.
+        """`text` as it stands, and `n_words` tokens after it (a backward model: before it).
 
-        Probabilities are raised to 1 / `temperature`; only the `top_k` likeliest, or those above
-        `min_p`, are drawn from; with `no_unk` never the unknown token.
+        Tokens are drawn by chance: probabilities are raised to 1 / `temperature`; only the
+        `top_k` likeliest, or those above `min_p`, are drawn from; with `no_unk` never the unknown
+        token.
         """
-        if temperature <= 0:
-            raise UsageError(f"the temperature is above 0, not {temperature}")
+        if not 0 < temperature < np.inf:
+            raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
+        if not isinstance(n_words, int) or n_words < 0 or (top_k is not None and top_k < 1):
+            raise UsageError(f"n_words is 0 or more and top_k at least 1: {n_words}, {top_k}")
+        given: Any = self.task.input
+        text = given.text_of(text)
+        begun = given.ids(text).tolist()
+        if given.backwards:  # what comes before is asked for: the text does not begin here
+            begun = begun[:-1]
         luck = torch.Generator()
         luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
-        given: Any = self.task.input
-        ids = given.ids(text).tolist()
-        if given.backwards:  # what comes before is asked for: the text does not begin here
-            ids = ids[:-1]
-        x = torch.as_tensor(ids)[None].to(self.data.device)
         forbidden = [given.unknown] if no_unk else []
         forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
+
+        def drawn(logits: Tensor) -> int:
+            logits[forbidden] = -torch.inf
+            shares = _limited((logits / temperature).softmax(0), top_k, min_p)
+            return int(torch.multinomial(shares, 1, generator=luck))
+
+        return _joined(given, text, begun, self._gone_on(begun, n_words, drawn))
+
+    def _gone_on(self, ids: list[int], n: int, drawn: Callable[[Tensor], int]) -> list[int]:
+        """`ids`, and `n` more that `drawn` takes from the logits (vocab,) of each next one."""
+        x = torch.as_tensor(ids)[None].to(self.data.device)
+        found = list(ids)
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         self.model.reset()  # type: ignore[operator]
         try:
-            for _ in range(n_words):
+            for _ in range(n):
                 with torch.no_grad():
-                    logits = self.engine.forward(self.model, x)[0, :, -1].cpu()
-                logits[forbidden] = -torch.inf
-                shares = _limited((logits / temperature).softmax(0), top_k, min_p)
-                drawn = int(torch.multinomial(shares, 1, generator=luck))
-                ids.append(drawn)
-                x = torch.tensor([[drawn]], device=self.data.device)
+                    logits = self.engine.forward(self.model, x)[0, :, -1].float().cpu()
+                found.append(drawn(logits))
+                x = torch.tensor([[found[-1]]], device=self.data.device)
         finally:
             self.model.reset()  # type: ignore[operator]
             for module, training in modes:
                 module.training = training
-        return given.readable(ids)
+        return found
+
+
+def _joined(given: Any, text: str, begun: list[int], whole: list[int]) -> str:
+    """The text and what was added, put together as the tokens are where these say how."""
+    read, known = given.readable(whole), given.readable(begun)
+    if given.backwards:
+        added = given.readable(whole[len(begun) :])
+        return (read.removesuffix(known) if read.endswith(known) else f"{added} ") + text
+    added = given.readable(whole[len(begun) :])
+    return text + (read.removeprefix(known) if read.startswith(known) else f" {added}")
 
 
 def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
@@ -189,6 +211,7 @@ def language_model_learner(
     all dropouts. `pretrained` is False, "small" (comes with the package), True (the published
     WT103 model, downloaded) or the path of an encoder that `save_encoder` wrote.
     """
+    _wants(data, True)
     given = _pretrained(data, pretrained)
     sizes = _sizes(LM_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
@@ -222,6 +245,7 @@ def text_classifier_learner(
     `pretrained` is as for `language_model_learner`.
     `ps` are the dropouts of the head's layers but the first, which is output_p * drop_mult.
     """
+    _wants(data, False)
     if isinstance(arch, str):
         from onecycle.text.transformers import transformer_learner
 
@@ -236,6 +260,21 @@ def text_classifier_learner(
     if given is not None:
         learner.use_encoder(given, f"pretrained={pretrained!r}")
     return learner
+
+
+def _wants(data: DataBunch, stream: bool) -> None:
+    """UsageError for data that was made for the other kind of learner, or is of no texts."""
+    if getattr(data.task.input, "stream", None) is stream:
+        return
+    made, other = "a language model", "a classifier"
+    here, there = (made, other) if stream else (other, made)
+    if not hasattr(data.task.input, "stream"):
+        raise UsageError(f"{here} of texts needs data of texts, not {data!r}")
+    factory = "text_classifier_learner" if stream else "language_model_learner"
+    raise UsageError(
+        f"this data is made for {there}, not for {here}: use {factory}, or make the data with "
+        + ("label_for_lm() or TextLMDataBunch" if stream else "labels, or TextClasDataBunch")
+    )
 
 
 def _pretrained(data: DataBunch, pretrained: bool | str) -> Encoder | None:

@@ -131,7 +131,7 @@ def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     return [
         str(row[0])
         if len(row) == 1
-        else " ".join(f"xxfld {i + 1} {cell}" for i, cell in enumerate(row))
+        else " ".join(f"xxfld {i + 1} {'' if is_blank(c) else c}" for i, c in enumerate(row))
         for row in zip(*columns, strict=True)
     ]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, DownloadError, WeightsError
 from onecycle.core.files import write_atomically
+from onecycle.spec.words import SPECIAL
 from onecycle.text.word_list import read_word_list
 
 SMALL_FILE = Path(__file__).with_name("weights") / "small.safetensors"
@@ -62,8 +63,9 @@ class Encoder:
         return Sizes(emb_sz, n_hid, layers, vocab_sz)
 
     def known(self, vocab: Sequence[str]) -> float:
-        """The share of `vocab` that has a row here."""
-        return len(set(vocab) & set(self.vocab)) / max(1, len(set(vocab)))
+        """The share of the words of `vocab` that has a row here; marks such as `xxmaj` are none."""
+        words = set(vocab) - {*SPECIAL, "xxfake"}
+        return len(words & set(self.vocab)) / max(1, len(words))
 
     def for_vocab(self, vocab: Sequence[str]) -> Encoder:
         """With rows in the order of another vocabulary; the mean row for tokens that are new."""

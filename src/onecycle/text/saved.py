@@ -184,6 +184,7 @@ def _check(
         not len(whole) or 0 <= whole.min() <= whole.max() < len(texts),
         all(np.all(np.diff(ends, prepend=0) >= 0) for ends in (texts.ends, tokens.ends)),
         not len(tokens.ends) or tokens.ends[-1] == len(tokens.flat),
+        not len(tokens.flat) or 0 <= tokens.flat.min() <= tokens.flat.max() < len(tokens.words),
         not len(texts) or texts.start + texts.ends[-1] == file.stat().st_size,
         all(side is None or len(side) == len(i) for side, i in zip(labels, indexes, strict=True)),
     ]
