@@ -102,3 +102,14 @@ def test_model_sizes_says_what_each_layer_puts_out():
     assert [tuple(s) for s in model_sizes(model)] == [(1, 8, 32, 32), (1, 16, 32, 32)]
     assert num_features_model(model) == 16
     assert model.training
+
+
+def test_looking_at_a_model_leaves_every_mode_as_it_was():
+    import torch
+
+    from onecycle.course.layers import num_features_model
+
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 80), torch.nn.BatchNorm2d(4)).train()
+    model[1].eval()
+    assert num_features_model(model) == 4  # at 64 pixels it fails
+    assert [module.training for module in model.modules()] == [True, True, False]

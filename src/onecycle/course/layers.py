@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import UsageError
+from onecycle.models.modes import modes_kept
 
 
 class Hook:
@@ -71,10 +72,8 @@ def model_sizes(model: nn.Module, size: tuple[int, int] = (64, 64)) -> list[torc
     """The shape of each child's output for one RGB picture of `size` (h, w)."""
     first = next(model.parameters(), None)
     device = "cpu" if first is None else first.device
-    training = model.training
-    with hook_outputs(model.children()) as hooks, torch.no_grad():
+    with hook_outputs(model.children()) as hooks, modes_kept(model), torch.no_grad():
         model.eval()(torch.zeros(1, 3, *size, device=device))
-        model.train(training)
     return [out.shape for out in hooks.stored]
 
 

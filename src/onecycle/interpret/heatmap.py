@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from onecycle.core.errors import UsageError
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
+from onecycle.models.modes import modes_kept
 
 
 def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray:
@@ -22,9 +23,8 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
     if not isinstance(model, nn.Sequential) or len(model) < 2:
         raise UsageError("a heat map needs a model of a body and a head, as cnn_learner makes it")
     x, _ = next(iter(learn.data.single([predictions.items.items[index]])))
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with modes_kept(model):
+        model.eval()
         with torch.no_grad():
             features = model[0](x).float()
         features.requires_grad_()
@@ -32,9 +32,6 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
             outputs = model[1:](features)
             score = _score(outputs[0], predictions.said(index).data)
             (gradient,) = torch.autograd.grad(score, features)
-    finally:
-        for module, training in modes:
-            module.training = training
     share = gradient.mean((2, 3), keepdim=True)
     looked = (features * share).sum(1)[0].detach().clamp(min=0)
     return (looked / looked.max().clamp(min=1e-8)).cpu().numpy()

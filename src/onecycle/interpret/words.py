@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from onecycle.core.errors import UsageError
 from onecycle.learn.learner import Learner
+from onecycle.models.modes import modes_kept
 from onecycle.spec.subwords import marks_of
 from onecycle.spec.words import BOS, SPECIAL
 
@@ -106,15 +107,10 @@ def _probabilities(learn: Learner, rows: list[Tensor]) -> Tensor:
     """Probabilities (n, classes) of ids of different lengths."""
     found, given = [], learn.task.input
     rows = [row.flip(0) for row in rows] if given.backwards else rows  # type: ignore[attr-defined]
-    modes = [(module, module.training) for module in learn.model.modules()]
-    learn.model.eval()
-    try:
+    with modes_kept(learn.model), torch.no_grad():
+        learn.model.eval()
         for start in range(0, len(rows), _BATCH):
             part = pad_sequence(rows[start : start + _BATCH], True, given.padding)  # type: ignore[attr-defined]
-            with torch.no_grad():
-                outputs = learn.engine.forward(learn.model, part.to(learn.data.device))
+            outputs = learn.engine.forward(learn.model, part.to(learn.data.device))
             found.append(learn.task.target.activate(outputs).cpu())
-    finally:
-        for module, training in modes:
-            module.training = training
     return torch.cat(found)

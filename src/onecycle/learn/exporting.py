@@ -16,6 +16,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.deploy.export import Examples
 from onecycle.deploy.export import export as write
 from onecycle.deploy.prelude import image_prelude
+from onecycle.models.modes import modes_kept
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -31,16 +32,13 @@ def export(learner: Learner, file: str | Path, precision: str) -> Path:
     make = getattr(given, "export_examples", None)  # of texts and series; pictures: below
     if make is None and given.kind != "image":
         raise UsageError(f"{type(given).__name__} cannot be exported")
-    modes = [(module, module.training) for module in learner.model.modules()]
     device = next(learner.model.parameters()).device
     try:
-        with torch.no_grad():
+        with modes_kept(learner.model), torch.no_grad():
             examples = (make or image_examples)(learner, precision)
             write(learner.model, learner.task, path, examples, precision)
     finally:
         learner.model.to(device)
-        for module, training in modes:
-            module.training = training
     return path
 
 

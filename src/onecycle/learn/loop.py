@@ -13,6 +13,7 @@ from onecycle.core.errors import TrainingError
 from onecycle.core.progress import bar
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.engine import Engine
+from onecycle.models.modes import modes_kept
 
 Notify = Callable[[str], None]
 Validate = Callable[[Run], dict[str, Any]]
@@ -109,14 +110,10 @@ def predict(
 
     The model's mode is put back at the end, or when the generator is closed.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    _forget(model)
-    try:
+    with modes_kept(model):
+        model.eval()
+        _forget(model)
         for x, y in bar(batches, len(batches), label, show):
             with torch.no_grad():
                 outputs = engine.forward(model, x)
             yield outputs, y
-    finally:
-        for module, training in modes:
-            module.training = training

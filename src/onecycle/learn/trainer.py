@@ -35,6 +35,7 @@ from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
 from onecycle.learn.swap import check_swap
 from onecycle.models.groups import Groups, layer_groups, norm_parameters
+from onecycle.models.modes import modes_kept
 
 Rate = float | slice | Sequence[float]
 
@@ -284,16 +285,13 @@ class Trainer:
     def restored(self) -> Iterator[None]:
         """Whatever happens inside: weights, modes, optimizer and luck come out as before."""
         weights = {k: v.clone() for k, v in self.model.state_dict().items()}
-        modes = [(module, module.training) for module in self.model.modules()]
         order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
         scaler = self.engine.scaler.state_dict()
         try:
-            with untouched(torch):
+            with untouched(torch), modes_kept(self.model):
                 yield
         finally:
             self.model.load_state_dict(weights)
-            for module, training in modes:
-                module.training = training
             for parameter in self.model.parameters():
                 parameter.grad = None
             self.data.train_dl.restore(order)

@@ -25,6 +25,7 @@ from onecycle.models.awd_lstm import (
     TextClassifier,
     dropouts,
 )
+from onecycle.models.modes import modes_kept
 from onecycle.spec.words import BOS
 from onecycle.text.pretrained import (
     Encoder,
@@ -159,19 +160,14 @@ class LanguageLearner(TextLearner):
         """`ids`, and `n` more that `drawn` takes from the logits (vocab,) of each next one."""
         x = torch.as_tensor(ids)[None].to(self.data.device)
         found = list(ids)
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        self.model.reset()  # type: ignore[operator]
-        try:
+        with modes_kept(self.model), torch.no_grad():
+            self.model.eval()
+            self.model.reset()  # type: ignore[operator]
             for _ in range(n):
-                with torch.no_grad():
-                    logits = self.engine.forward(self.model, x)[0, :, -1].float().cpu()
+                logits = self.engine.forward(self.model, x)[0, :, -1].float().cpu()
                 found.append(drawn(logits))
                 x = torch.tensor([[found[-1]]], device=self.data.device)
-        finally:
-            self.model.reset()  # type: ignore[operator]
-            for module, training in modes:
-                module.training = training
+        self.model.reset()  # type: ignore[operator]
         return found
 
 
