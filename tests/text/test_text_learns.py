@@ -323,3 +323,21 @@ def test_a_vocabulary_without_a_word_in_common_is_refused_though_its_marks_agree
     learn = language_model_learner(lm_data(other), config=SMALL, silent=True)
     with pytest.raises(CheckpointError, match="knows 0%"):
         learn.load_encoder(writer.save_encoder("english").absolute())
+
+
+def test_other_delimiters_and_no_header_are_read(tmp_path):
+    (tmp_path / "t.tsv").write_text("pos\tgood, film\nneg\tbad, film\n" * 10)
+    how = {"delimiter": "\t", "header": None, "seed": 0, "num_workers": 0, "bs": 4}
+    data = TextClasDataBunch.from_csv(tmp_path, "t.tsv", **how)
+    assert data.classes == ["neg", "pos"]
+    assert set(data.train_ds.items) == {"good, film", "bad, film"}
+    with pytest.raises(UsageError, match=r"no option 'test'.*add_test"):
+        TextClasDataBunch.from_csv(tmp_path, "t.tsv", **how, test="u.tsv")
+
+
+def test_files_of_a_folder_take_the_options_of_a_vocabulary(tmp_path):
+    (tmp_path / "a.txt").write_text("once twice twice")
+    made = TextList.from_folder(tmp_path, min_freq=2)
+    vocab = made.split_none().label_for_lm().train.task.input.vocab
+    assert "twice" in vocab
+    assert "once" not in vocab

@@ -29,7 +29,7 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     OSError,
-    NotImplementedError,  # zipfile's word for a way of packing it does not know
+    NotImplementedError,  # what zipfile raises for a way of packing that it does not know
 )
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _LARGEST_READ = 1 << 24  # bytes at once; tarfile reads a member's own header in one piece

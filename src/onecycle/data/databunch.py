@@ -172,7 +172,10 @@ class DataBunch:
         return self._held(LabelList(items, None, task or self.task))
 
     def save(self, file: str | PurePath = "data_save.pkl") -> PurePath:
-        """Write data of texts to `path/file`, for `load_data`; no pickle, whatever its name."""
+        """Write data of texts to `path/file`, for `load_data`; no pickle.
+
+        The default name is the one that the course's programs and `load_data` look for.
+        """
         write = getattr(self.task.input, "save_data", None)
         if write is None:
             raise UsageError(

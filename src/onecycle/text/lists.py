@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
@@ -95,8 +96,9 @@ class TextList(ItemList):
     def from_folder(  # type: ignore[override]
         cls, path: str | PurePath = ".", vocab: Sequence[str] | None = None, **options: Any
     ) -> Self:
-        """Every .txt file below `path`."""
-        return super().from_folder(path, **options).with_vocab(vocab)
+        """Every .txt file below `path`; `options` are TextInput's and those of `ItemList`."""
+        numbering, rest = _parted(options)
+        return super().from_folder(path, **rest).with_vocab(vocab, **numbering)
 
     def with_vocab(self, vocab: Sequence[str] | None = None, **options: Any) -> Self:
         """The same texts, to be numbered by this vocabulary; `options` are TextInput's.
@@ -177,6 +179,18 @@ def _parted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return numbering, {name: options[name] for name in options if name not in numbering}
 
 
+def _loaders(labelled: LabelledItems, options: dict[str, Any]) -> DataBunch:
+    """`databunch(**options)`; UsageError for an option that it does not take."""
+    known = [*signature(labelled.databunch).parameters]
+    for name in options:
+        if name not in known:
+            raise UsageError(
+                f"there is no option {name!r}: there are {', '.join([*_NUMBERING, *known])}; more "
+                "can be said with TextList: add_test(), label_from_df(classes=)"
+            )
+    return labelled.databunch(**options)
+
+
 class TextDataBunch(DataBunch):
     """Factories for classification; `TextLMDataBunch` makes language-model data.
 
@@ -222,6 +236,8 @@ class TextDataBunch(DataBunch):
         valid_pct: float = 0.2,
         seed: int | None = None,
         vocab: Sequence[str] | None = None,
+        header: int | str | None = "infer",
+        delimiter: str | None = None,
         **options: Any,
     ) -> DataBunch:
         """As `from_df`, from `path/csv_name`; a column `is_valid` says what validates.
@@ -229,7 +245,7 @@ class TextDataBunch(DataBunch):
         The texts of a large file (over 50 MB) stay on disk.
         """
         numbering, rest = _parted(options)
-        items = TextList.from_csv(path, csv_name, cols=text_cols, vocab=vocab, **numbering)
+        items = TextList.from_csv(path, csv_name, header, delimiter, text_cols, vocab, **numbering)
         if is_valid and "is_valid" in items.frame:
             split: SplitItems = items.split_from_df("is_valid")
         else:
@@ -250,16 +266,16 @@ class TextDataBunch(DataBunch):
         items = TextList.from_folder(path).with_vocab(vocab, **numbering)
         split = items.split_by_folder(train, valid)
         if cls.for_lm:
-            return split.label_for_lm().databunch(**rest)  # type: ignore[attr-defined]
-        return split.label_from_folder().databunch(**rest)
+            return _loaders(split.label_for_lm(), rest)  # type: ignore[attr-defined]
+        return _loaders(split.label_from_folder(), rest)
 
     @classmethod
     def _finished(
         cls, split: Any, cols: Any, delim: str | None, options: dict[str, Any]
     ) -> DataBunch:
         if cls.for_lm:
-            return split.label_for_lm().databunch(**options)
-        return split.label_from_df(cols, label_delim=delim).databunch(**options)
+            return _loaders(split.label_for_lm(), options)
+        return _loaders(split.label_from_df(cols, label_delim=delim), options)
 
 
 class TextClasDataBunch(TextDataBunch):
