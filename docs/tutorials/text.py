@@ -49,7 +49,9 @@ data_lm.show_batch(rows=2)
 
 # %%
 small = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
-language = language_model_learner(data_lm, AWD_LSTM, config=small, drop_mult=0.1, pretrained=False)
+language = language_model_learner(
+    data_lm, AWD_LSTM, config=small, drop_mult=0.1, pretrained=False, metrics=[accuracy, perplexity]
+)
 language.fit_one_cycle(6, 2e-2, moms=(0.8, 0.7))
 print(language.predict("The film was", n_words=12, temperature=0.75, seed=1))
 language.save_encoder("encoder")
@@ -84,6 +86,12 @@ learn.fit_one_cycle(10, slice(3e-3, 2e-2))
 # %%
 print(learn.predict("The plot was not awful.")[0])
 print(learn.predict("The plot was not great.")[0])
+
+# %% [markdown]
+# Which words made it say so? The answer without each of them: green for it, red against it.
+
+# %%
+word_scores(learn, "The plot was not awful, but the music was dull.")
 
 # %% [markdown]
 # The texts that it gets most wrong:
