@@ -13,6 +13,7 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, listing
+from onecycle.core.files import encoding_by_mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,8 +162,7 @@ def _encoding(path: Path) -> str:
     """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning; the file is read in pieces."""
     try:
         with path.open("rb") as file:
-            marked = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
-            encoding = "utf-16" if marked else "utf-8-sig"
+            encoding = encoding_by_mark(file.read(2))
             file.seek(0)
             decoder = getincrementaldecoder(encoding)()
             while piece := file.read(_BYTES):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from onecycle.core.errors import DataError, ModelError
+from onecycle.core.files import encoding_by_mark
 from onecycle.spec.curves import series_of
 from onecycle.spec.pixels import SUFFIXES, open_pixels
 from onecycle.spec.rows import PICTURES, TEXTS, cell
@@ -102,8 +103,8 @@ def text_of(source: Any) -> str:
         except OSError as error:
             raise DataError(f"{source}: cannot be read ({error.strerror})") from error
     if isinstance(source, bytes | bytearray | memoryview):
-        marked = bytes(source[:2]) in (b"\xff\xfe", b"\xfe\xff")
-        return bytes(source).decode("utf-16" if marked else "utf-8-sig", "replace")
+        data = bytes(source)
+        return data.decode(encoding_by_mark(data), "replace")
     if not isinstance(source, str):
         raise DataError(f"a text is a str, bytes or a path, not {type(source).__name__}")
     return source

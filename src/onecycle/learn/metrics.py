@@ -101,7 +101,7 @@ def top_k_accuracy(outputs: Tensor, y: Tensor, k: int = 5) -> Tensor:
 
 def _token_losses(outputs: Tensor, y: Tensor) -> Tensor:
     loss = functional.cross_entropy(outputs.float(), y, reduction="sum")
-    return torch.stack([loss.double(), loss.new_tensor(y.numel()).double()])
+    return torch.stack([loss.double(), loss.new_tensor(y.numel(), dtype=torch.float64)])
 
 
 perplexity = summed("perplexity", _token_losses, lambda total: (total[0] / total[1]).exp())
