@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from onecycle.data.urls import URLs
+from onecycle.text.pretrained import SMALL_FILE
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/data"))
 
@@ -42,6 +45,7 @@ def home(drawn, monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", tiny)
     monkeypatch.setattr("onecycle.models.weights._require_hub", lambda name: None)
+    monkeypatch.setattr(URLs, "WT103_FWD", str(SMALL_FILE))  # in place of the download
     monkeypatch.setattr(defaults, "device", "cpu")
     monkeypatch.setattr(defaults, "progress", False)
     return drawn
@@ -105,12 +109,7 @@ def test_own_data_is_downloaded_checked_trained_exported_and_loaded(home, monkey
     assert len(names["idxs"]) == 22
 
 
-def test_imdb_from_files_to_a_classifier(home, monkeypatch):
-    from onecycle.text import learner
-
-    sizes = learner._sizes
-    tiny = {"emb_sz": 16, "n_hid": 24, "n_layers": 3}
-    monkeypatch.setattr(learner, "_sizes", lambda *given: {**sizes(*given), **tiny})
+def test_imdb_from_files_to_a_classifier(home):
     names = run("imdb")
     assert names["data_clas"].classes == ["neg", "pos"]
     assert list(names["data_clas"].vocab) == list(names["data_lm"].vocab)

@@ -12,8 +12,8 @@ from warnings import warn
 
 import numpy as np
 
+from onecycle.core.encodings import encoding_by_mark
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, listing
-from onecycle.core.files import encoding_by_mark
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from onecycle.core.encodings import encoding_by_mark
 from onecycle.core.errors import DataError, ModelError
-from onecycle.core.files import encoding_by_mark
 from onecycle.spec.curves import series_of
 from onecycle.spec.pixels import SUFFIXES, open_pixels
 from onecycle.spec.rows import PICTURES, TEXTS, cell

@@ -16,9 +16,20 @@ from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.trainer import Trainer
 from onecycle.models.groups import layer_groups
 
+_INSTEAD = {
+    "TTA": "TTA(learn) is a function here",
+    "pred_batch": "learn.get_preds() answers a whole side, learn.predict(item) one item",
+    "purge": "learn.destroy() lets go of everything",
+}
+
 
 class Learner(Trainer):
     """A model and its data: train it (see `Trainer`), look at what it says, keep it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _INSTEAD:
+            raise AttributeError(f"a Learner has no attribute {name!r}: {_INSTEAD[name]}")
+        return super().__getattr__(name)
 
     def split(self, split_on: Any) -> Self:
         """Other layer groups: the modules at which one begins, or a function of the model."""
