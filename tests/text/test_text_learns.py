@@ -341,3 +341,16 @@ def test_files_of_a_folder_take_the_options_of_a_vocabulary(tmp_path):
     vocab = made.split_none().label_for_lm().train.task.input.vocab
     assert "twice" in vocab
     assert "once" not in vocab
+
+
+def test_what_a_learner_of_texts_does_not_know_is_named(frame):
+    data = clas_data(frame[:60])
+    with pytest.raises(UsageError, match="knows no 'n_hidd'"):
+        text_classifier_learner(data, config={"n_hidd": 3})
+    with pytest.raises(UsageError, match="at least 1"):
+        lm_data(frame[:60], bptt=0)
+    with pytest.raises(UsageError, match="list of tokens"):
+        clas_data(frame[:60], vocab=60_000)
+    as_told = text_classifier_learner(data, config=SMALL, lin_ftrs=None, ps=None)
+    widths = [m.out_features for m in as_told.model.head if isinstance(m, torch.nn.Linear)]
+    assert widths == [50, 2]

@@ -66,6 +66,12 @@ class TextInput(TextSpec):
     stream: bool = field(default=False, metadata=_HIDDEN)
     bptt: int = field(default=70, metadata=_HIDDEN)
 
+    def __post_init__(self) -> None:
+        if self.bptt < 1 or self.max_vocab < 1:
+            raise UsageError(
+                f"bptt and max_vocab are at least 1: {self.bptt!r}, {self.max_vocab!r}"
+            )
+
     def text_of(self, source: Any) -> str:
         """The text of a source; undecodable bytes are replaced."""
         return source.text if isinstance(source, Text) else text_of(source)

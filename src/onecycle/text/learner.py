@@ -29,6 +29,7 @@ from onecycle.models.modes import modes_kept
 from onecycle.spec.words import BOS
 from onecycle.text.pretrained import (
     Encoder,
+    Sizes,
     find_encoder,
     read_encoder,
     reading_of,
@@ -229,8 +230,8 @@ def text_classifier_learner(
     config: dict[str, Any] | None = None,
     pretrained: bool | str = False,
     drop_mult: float = 1.0,
-    lin_ftrs: Sequence[int] = (50,),
-    ps: Sequence[float] = (0.1,),
+    lin_ftrs: Sequence[int] | None = None,
+    ps: Sequence[float] | None = None,
     **learner_options: Any,
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
@@ -239,9 +240,11 @@ def text_classifier_learner(
     model's own tokenizer, cut at `max_len` tokens or what the model takes, and its weights are
     used (`config`, `bptt` and `pretrained` are not).
     `pretrained` is as for `language_model_learner`.
-    `ps` are the dropouts of the head's layers but the first, which is output_p * drop_mult.
+    `lin_ftrs` (50,) are the widths inside the head, `ps` (0.1,) the dropouts of its layers but the
+    first, which is output_p * drop_mult.
     """
     _wants(data, False)
+    lin_ftrs, ps = (50,) if lin_ftrs is None else lin_ftrs, (0.1,) if ps is None else ps
     if isinstance(arch, str):
         from onecycle.text.transformers import transformer_learner
 
@@ -282,5 +285,9 @@ def _sizes(
     defaults: dict[str, float], drop_mult: float, given: Encoder | None, config: Any
 ) -> dict[str, Any]:
     """Dropouts, the pretrained encoder's sizes, and what the user says of either."""
+    known = {**dropouts(defaults, drop_mult), **Sizes().config()}
+    wrong = [name for name in config or {} if name not in known]
+    if wrong:
+        raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join(known)}")
     sizes = given.sizes.config() if given is not None else {}
     return {**dropouts(defaults, drop_mult), **sizes, **(config or {})}

@@ -140,7 +140,8 @@ def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
 
 def checked_vocab(vocab: Sequence[str], tokenizer: str = "") -> tuple[str, ...]:
     """The tokens of a vocabulary as it must be; else UsageError that says what is wrong."""
-    words = tuple(getattr(vocab, "itos", vocab))
+    told = getattr(vocab, "itos", vocab)
+    words = tuple(told) if isinstance(told, Iterable) else ()
     wrong = [word for word in words if not isinstance(word, str)]
     twice = [w for w, n in Counter(words).items() if n > 1 and w != "xxfake"]
     if isinstance(vocab, str) or wrong or not words:
