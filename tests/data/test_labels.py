@@ -315,3 +315,20 @@ def test_an_error_of_the_users_function_carries_its_item():
     with pytest.raises(ZeroDivisionError) as error:
         table(kind=list("abcd")).label_from_func(lambda path: 1 / (int(path.stem) - 2))
     assert error.value.__notes__ == ["while labelling /data/2.jpg"]
+
+
+def test_columns_of_labels_may_be_an_index():
+    split = table(a=[0, 1, 0, 1, 1], b=[1, 0, 0, 1, 0])
+    labelled = split.label_from_df(split.train.frame.columns[1:])
+    assert target(labelled) == MultiCategory(classes=("a", "b"))
+    assert raw(labelled)[0] == [["b"], [], ["a"]]
+    with pytest.raises(TableError, match="no column is named"):
+        split.label_from_df([])
+    with pytest.raises(TableError, match="one column is wanted, not 'a', 'b'"):
+        ImageList.from_df(split.train.frame, cols=["a", "b"])
+
+
+def test_dates_are_no_classes():
+    split = table(day=list(pd.date_range("2020-01-01", periods=5)))
+    with pytest.raises(LabelError, match=r"Timestamp 2020-01-0\d.*make text"):
+        split.label_from_df("day")

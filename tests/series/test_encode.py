@@ -55,3 +55,9 @@ def test_a_series_shorter_than_the_picture_is_refused(encode):
 def test_states_that_do_not_fit_are_refused():
     with pytest.raises(UsageError, match="no states"):
         recurrence(torch.zeros(1, 4), dimension=3, delay=2)
+
+
+@pytest.mark.parametrize("encode", [gasf, gadf, mtf, recurrence])
+def test_whole_numbers_and_numpys_arrays_are_encoded(encode):
+    x = np.random.default_rng(0).integers(0, 9, (3, 20))
+    torch.testing.assert_close(encode(x, 5), encode(torch.tensor(x, dtype=torch.float32), 5))

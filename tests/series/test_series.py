@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from onecycle import models
-from onecycle.core.errors import DataError, TableError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
 from onecycle.learn.metrics import accuracy
 from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
 from onecycle.series.input import as_series
@@ -202,3 +202,35 @@ def test_a_learner_takes_files_and_names_wrong_channels(tmp_path):
     torch.testing.assert_close(learn.predict(tmp_path / "one.csv")[2], learn.predict(x)[2])
     with pytest.raises(DataError, match="2 channels, the model takes 1"):
         learn.predict(np.zeros((2, 40)))
+
+
+def test_series_that_cannot_be_used_are_named_by_their_row():
+    x, y = waves(20)
+    rows = list(x[:, 0])
+    rows[7] = np.full(40, np.nan)
+    with pytest.raises(DataError, match="series 7: channel 0"):
+        SeriesList.from_array(rows, y)
+    frame = pd.DataFrame(np.stack(rows), index=[f"p{i}" for i in range(20)])
+    with pytest.raises(DataError, match="series p7: channel 0"):
+        SeriesList.from_df(frame, label_col=None)
+    rows[7] = np.zeros((2, 40))
+    with pytest.raises(DataError, match="series 7 has 2 channels, the first has 1"):
+        SeriesList.from_array(rows, y)
+
+
+def test_what_is_no_set_of_series_is_refused():
+    x, y = waves(20)
+    made = SeriesList.from_array(pd.DataFrame(x[:, 0]), y)
+    assert np.array_equal(made.items[3], x[3, 0])
+    with pytest.raises(EmptyDataError):
+        SeriesList.from_array([])
+    for wrong in (3, "abc"):
+        with pytest.raises(UsageError, match="array or a list of series"):
+            SeriesList.from_array(wrong)
+    with pytest.raises(UsageError, match="no option 'encoding': there are encodings"):
+        SeriesList.from_array(x, y, encoding="gasf")
+    assert SeriesList.from_array(x, y, encodings="gadf").input.encodings == ("gadf",)
+    with pytest.raises(UsageError, match="come from no files"):
+        made.split_by_file()
+    with pytest.raises(UsageError, match="pair"):
+        bunch([jitter()])

@@ -3,6 +3,7 @@
 import gc
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from onecycle import DatasetType
-from onecycle.core.errors import CheckpointError, UsageError
+from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.text import corpus as module
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter, tokenized
@@ -235,3 +236,13 @@ def test_tokens_that_no_word_belongs_to_are_refused(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="do not agree"):
         load_data(tmp_path, "d")
+
+
+def test_files_that_are_no_utf8_are_named(tmp_path):
+    for i, data in enumerate([b"caf\xc3\xa9", b"caf\xe9 au lait", "fine \u00e9".encode()]):
+        (tmp_path / f"{i}.txt").write_bytes(data)
+    with pytest.warns(OnecycleWarning, match=r"1 files are not UTF-8.*1\.txt"):
+        TextList.from_folder(tmp_path).split_none().label_for_lm()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TextList.from_df(pd.DataFrame({"t": ["lost \ufffd"]})).split_none().label_for_lm()

@@ -9,16 +9,19 @@ from onecycle.core.errors import (
     CheckpointError,
     DataError,
     DownloadError,
+    OnecycleWarning,
     TableError,
     UsageError,
 )
+from onecycle.data.databunch import DatasetType
+from onecycle.data.urls import URLs
 from onecycle.learn.metrics import perplexity
 from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
 from onecycle.spec.text import Vocab
 from onecycle.text.ensemble import Ensemble
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
-from onecycle.text.pretrained import remapped
+from onecycle.text.pretrained import SMALL_FILE, read_encoder, remapped
 from onecycle.text.targets import NextToken
 
 SMALL = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
@@ -331,8 +334,8 @@ def test_other_delimiters_and_no_header_are_read(tmp_path):
     data = TextClasDataBunch.from_csv(tmp_path, "t.tsv", **how)
     assert data.classes == ["neg", "pos"]
     assert set(data.train_ds.items) == {"good, film", "bad, film"}
-    with pytest.raises(UsageError, match=r"no option 'test'.*add_test"):
-        TextClasDataBunch.from_csv(tmp_path, "t.tsv", **how, test="u.tsv")
+    with pytest.raises(UsageError, match=r"no option 'tset': there are max_vocab.*num_workers"):
+        TextClasDataBunch.from_csv(tmp_path, "t.tsv", **how, tset="u.tsv")
 
 
 def test_files_of_a_folder_take_the_options_of_a_vocabulary(tmp_path):
@@ -354,3 +357,61 @@ def test_what_a_learner_of_texts_does_not_know_is_named(frame):
     as_told = text_classifier_learner(data, config=SMALL, lin_ftrs=None, ps=None)
     widths = [m.out_features for m in as_told.model.head if isinstance(m, torch.nn.Linear)]
     assert widths == [50, 2]
+
+
+def test_factories_take_a_test_set_and_leave_out_other_classes(tmp_path):
+    rows = pd.DataFrame({"label": list("abc") * 8, "text": ["one two three four five"] * 24})
+    unseen = pd.DataFrame({"text": ["what is this", "and that"]})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    unseen.to_csv(tmp_path / "u.csv", index=False)
+    for i, row in rows.iterrows():
+        file = tmp_path / ("train" if i < 18 else "valid") / row.label / f"{i}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(row.text)
+    (tmp_path / "new").mkdir()
+    for i, text in enumerate(unseen.text):
+        (tmp_path / "new" / f"{i}.txt").write_text(text)
+    how = {"bs": 2, "num_workers": 0, "classes": ["a", "b"]}
+    cols = {"text_cols": "text", "label_cols": "label", "seed": 0}
+    with pytest.warns(OnecycleWarning, match="left out"):
+        made = [
+            TextClasDataBunch.from_df(tmp_path, rows, test_df=unseen, **cols, **how),
+            TextClasDataBunch.from_csv(tmp_path, "t.csv", test="u.csv", **cols, **how),
+            TextClasDataBunch.from_folder(tmp_path, test="new", **how),
+        ]
+    for data in made:
+        assert data.classes == ["a", "b"]
+        assert len(data.train_ds) + len(data.valid_ds) == 16
+        assert [data.task.input.text_of(item) for item in data.test_ds.items] == [*unseen.text]
+        learn = text_classifier_learner(data, config=SMALL, silent=True)
+        assert len(learn.get_preds(DatasetType.Test)[0]) == 2
+    del how["classes"]
+    streams = TextLMDataBunch.from_df(tmp_path, rows, test_df=unseen, **cols, **how)
+    assert streams.dl(DatasetType.Test).n_tokens == len("xxbos what is this xxbos and that".split())
+
+
+def test_columns_may_be_an_index_of_them_and_none_is_an_error():
+    rows = pd.DataFrame({"label": ["x", "y"], "a": ["one", "two"], "b": ["1st", "2nd"]})
+    texts = TextList.from_df(rows, cols=rows.columns[1:])
+    assert list(texts.items) == ["xxfld 1 one xxfld 2 1st", "xxfld 1 two xxfld 2 2nd"]
+    with pytest.raises(TableError, match="no column is named"):
+        TextList.from_df(rows, cols=[])
+
+
+def test_learners_begin_pretrained_unless_their_sizes_are_named(monkeypatch):
+    frame = pd.DataFrame({"text": ["the house by the sea"] * 40, "label": ["a", "b"] * 20})
+    monkeypatch.setattr(URLs, "WT103_FWD", str(SMALL_FILE))  # in place of the download
+    streams, labelled = lm_data(frame, bs=4), clas_data(frame)
+    row = read_encoder(SMALL_FILE).for_vocab(streams.vocab).tensors["embedding.weight"][10]
+    for make, data in ((language_model_learner, streams), (text_classifier_learner, labelled)):
+        begun = make(data, AWD_LSTM, drop_mult=0.3)
+        assert (begun.model.encoder.embedding.weight[10] == row).all()
+        assert not any(p.requires_grad for p in begun.model.encoder.rnns.parameters())
+        only_dropouts = make(data, config={"input_p": 0.5}).model.encoder.embedding.weight
+        assert (only_dropouts[10] == row).all()
+        bare = make(data, config=SMALL)
+        assert bare.model.encoder.embedding.weight.shape[1] == SMALL["emb_sz"]
+        assert all(p.requires_grad for p in bare.model.encoder.parameters())
+        assert make(data, pretrained=False).model.encoder.embedding.weight.shape[1] == 400
+    with pytest.raises(UsageError, match="quotes"):
+        text_classifier_learner(labelled, "AWD_LSTM")

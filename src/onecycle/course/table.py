@@ -62,7 +62,6 @@ _OWN = {
         "tools": "array tensor doc DatasetFormatter",
         "trackers": "SaveModelCallback EarlyStoppingCallback ReduceLROnPlateauCallback "
         "MixUpCallback",
-        "texts": "language_model_learner text_classifier_learner",
         "memory": "gpu_mem_get gpu_mem_get_free gpu_mem_get_free_no_cache",
         "layers": "hook_output hook_outputs model_sizes num_features_model",
     }.items()

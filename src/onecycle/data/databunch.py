@@ -20,6 +20,13 @@ from onecycle.data.task import Batches, Task
 from onecycle.spec.text import Vocab
 
 
+_INSTEAD = {
+    "export": "learn.export() writes it with the model",
+    "one_item": "data.single([item]) is a loader of it",
+    "sanity_check": "databunch() checks every item and label",
+}
+
+
 class DatasetType(Enum):
     """Which side of the data is meant; Fix is training in its order, without augmentation."""
 
@@ -87,6 +94,10 @@ class DataBunch:
             "seed": 0,
         }
         return cls(src, Path("."), None, None, None, options)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        told = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"a DataBunch has no attribute {name!r}{told}")
 
     def __repr__(self) -> str:
         sides = f"{len(self.train_ds)} train, {len(self.valid_ds)} valid"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,8 +107,19 @@ def as_frame(table: Any) -> pd.DataFrame:
     return frame
 
 
+def listed(cols: Any) -> list[Any]:
+    """One column, or a list, tuple or index of several, as a list; TableError for none."""
+    names = list(cols) if isinstance(cols, Iterable) and not isinstance(cols, str) else [cols]
+    if not names:
+        raise TableError("no column is named")
+    return names
+
+
 def column(frame: pd.DataFrame, col: Column) -> list[Any]:
     """The values of one column, named or counted from 0."""
+    col, *more = listed(col)
+    if more:
+        raise TableError(f"one column is wanted, not {listing([col, *more])}")
     if isinstance(col, int | np.integer) and col not in frame.columns:
         if not -frame.shape[1] <= col < frame.shape[1]:
             raise TableError(f"there is no column {col}: {_columns(frame)}")

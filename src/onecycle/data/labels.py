@@ -13,7 +13,7 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
-from onecycle.data.frames import Column, column, looks_like_numbers
+from onecycle.data.frames import Column, column, listed, looks_like_numbers
 from onecycle.data.items import ItemList, refuse_empty
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
@@ -28,9 +28,10 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
     """Labels from the list's frame: one column, one column of tags, or several columns."""
 
     def label(items: ItemList) -> Sequence[Any]:
-        if isinstance(cols, list | tuple) and len(cols) > 1:
-            return list(zip(*(column(items.frame, c) for c in cols), strict=True))
-        values = column(items.frame, cols if isinstance(cols, int | str) else cols[0])
+        columns = [column(items.frame, c) for c in listed(cols)]
+        if len(columns) > 1:
+            return list(zip(*columns, strict=True))
+        (values,) = columns
         return [_tags(v, label_delim) for v in values] if label_delim else values
 
     return label
@@ -132,8 +133,8 @@ class SplitItems:
         several columns are several numbers.
         """
         labeller = from_columns(cols, label_delim)
-        if isinstance(cols, list | tuple) and len(cols) > 1 and label_cls is None:
-            labeller, label_cls, classes = _several(self.train, cols, labeller)
+        if len(listed(cols)) > 1 and label_cls is None:
+            labeller, label_cls, classes = _several(self.train, listed(cols), labeller)
         elif label_cls is None and label_delim is None:
             values = list(labeller(self.train))
             label_cls = Numbers if looks_like_numbers(values) else self.train.label_cls

@@ -1,15 +1,24 @@
 """Series as pictures: pure functions on batches (..., t) that also run inside an exported graph.
 
 Sources: Wang & Oates 2015 (Gramian angular and Markov transition fields), Eckmann et al. 1987
-(recurrence plots). Every function keeps dtype and device; NaNs must be gone before.
+(recurrence plots). Every function keeps device and dtype (whole numbers become real ones), and
+takes numpy's arrays too; NaNs must be gone before.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from onecycle.core.errors import UsageError
+
+
+def real(x: Any) -> Tensor:
+    """`x` as a tensor of real numbers; one that is stays itself."""
+    x = x if isinstance(x, Tensor) else torch.as_tensor(x)
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 def segments(t: int, size: int, like: Tensor) -> Tensor:
@@ -27,6 +36,7 @@ def segments(t: int, size: int, like: Tensor) -> Tensor:
 
 def aggregate(x: Tensor, size: int | None) -> Tensor:
     """Piecewise means: (..., t) to (..., size); None leaves the series as it is."""
+    x = real(x)
     if size is None or size == x.shape[-1]:
         return x
     return x @ segments(x.shape[-1], size, x).T
@@ -73,6 +83,7 @@ def mtf(x: Tensor, size: int | None = None, bins: int = 5) -> Tensor:
     Pixel (i, j) is how often the quantile bin of part i is followed by that of part j. The mean
     over a block is C W C^T (C: shares of the bins in each part), so no t x t field is made.
     """
+    x = real(x)
     t = x.shape[-1]
     if t < 2 or bins < 2:
         raise UsageError(f"transitions need 2 steps and 2 bins, not {t} steps and {bins} bins")

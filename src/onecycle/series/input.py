@@ -119,10 +119,13 @@ class SeriesInput(SeriesSpec):
             raise UsageError("series know no resize_method and no padding_mode")
         if size is not None and not (isinstance(size, int) and size > 0):
             raise UsageError(f"the size of a series' picture is a positive int, not {size!r}")
-        train, valid = ((), ()) if tfms is None else tfms
-        if valid:
-            raise UsageError("series are not changed for validation: give (changes, [])")
-        return replace(self, pixels=size or self.pixels, train_changes=tuple(train))
+        pair = ((), ()) if tfms is None else tuple(tfms)
+        if len(pair) != 2 or not all(isinstance(side, list | tuple) for side in pair) or pair[1]:
+            raise UsageError(
+                "the changes of series are a pair (changes, []), as series_transforms() gives it: "
+                "for validation series are not changed"
+            )
+        return replace(self, pixels=size or self.pixels, train_changes=tuple(pair[0]))
 
     def normalized(self, stats: Any, data: Any) -> Self:
         raise UsageError("series are scaled by `scale` and `by` of the list, not by normalize()")

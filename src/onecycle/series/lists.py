@@ -8,18 +8,21 @@ from typing import Any, Self
 
 import numpy as np
 
-from onecycle.core.errors import TableError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.frames import as_frame, read_table
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
+from onecycle.spec.curves import as_series
+
+_OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
 
 
 class SeriesList(ItemList):
     """Series of one or several channels, held in memory; labels are in the frame's `label`.
 
-    Every factory takes the fields of `SeriesSpec`: encodings, bins, scale, by, length.
+    Every factory takes these fields of `SeriesSpec`: encodings, bins, scale, by, length, layout.
     """
 
     @classmethod
@@ -30,19 +33,32 @@ class SeriesList(ItemList):
         inner_df: Any = None,
         **options: Any,
     ) -> Self:
-        if "encodings" in options:
-            options["encodings"] = tuple(options["encodings"])
-        return cls(tuple(items), Path(path), SeriesInput(**options), inner_df)
+        """Series of the same number of channels; DataError names the one that is not usable."""
+        series = tuple(items)
+        if not series:
+            raise EmptyDataError("there are no series")
+        names = range(len(series)) if inner_df is None else inner_df.index
+        counts = [len(as_series(x, name)) for x, name in zip(series, names, strict=True)]
+        for name, count in zip(names, counts, strict=True):
+            if count != counts[0]:
+                raise DataError(f"series {name} has {count} channels, the first has {counts[0]}")
+        return cls(series, Path(path), _input(**options), inner_df)
 
     @classmethod
     def from_array(
         cls, x: Any, y: Sequence[Any] | None = None, path: str | PurePath = ".", **options: Any
     ) -> Self:
-        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths; labels `y`."""
+        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths; labels `y`.
+
+        A frame has a series in each row.
+        """
+        if not isinstance(x, Iterable) or isinstance(x, str | bytes):
+            raise UsageError(f"an array or a list of series is wanted, not {x!r}")
+        x = x.to_numpy() if hasattr(x, "to_numpy") else list(x)
         frame = None if y is None else _labels(y)
         if y is not None and len(x) != len(y):
             raise UsageError(f"there are {len(x)} series and {len(y)} labels")
-        return cls._make(list(x), path, frame, **options)
+        return cls._make(x, path, frame, **options)
 
     @classmethod
     def from_df(  # type: ignore[override]
@@ -100,8 +116,19 @@ class SeriesList(ItemList):
 
     def split_by_file(self) -> Any:
         """The series of the first file train, those of the others validate."""
-        numbers = self.frame["file"].tolist()
+        if self.inner_df is None or "file" not in self.inner_df:
+            raise UsageError("these series come from no files: use from_ts(train, test)")
+        numbers = self.inner_df["file"].tolist()
         return self.split_by_idx([i for i, number in enumerate(numbers) if number])
+
+
+def _input(**options: Any) -> SeriesInput:
+    for name in options:
+        if name not in _OPTIONS:
+            raise UsageError(f"there is no option {name!r}: there are {', '.join(_OPTIONS)}")
+    given = options.get("encodings", SeriesInput.encodings)
+    options["encodings"] = (given,) if isinstance(given, str) else tuple(given)
+    return SeriesInput(**options)
 
 
 def _steps(frame: Any, label_col: Any) -> list[Any]:

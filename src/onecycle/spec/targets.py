@@ -223,8 +223,17 @@ def is_blank(label: Any) -> bool:
 
 
 def sorted_classes(labels: Iterable[Any]) -> tuple[Any, ...]:
-    """The distinct labels in order; numbers before text where both occur."""
+    """The distinct labels in order; numbers before text where both occur.
+
+    Raises LabelError for what is neither: a date or a path could not be exported.
+    """
     distinct = {_plain(label) for label in labels}
+    for label in distinct:
+        if not isinstance(label, str | int | float):
+            raise LabelError(
+                f"a class is text or a number, not the {type(label).__name__} {label}: make text "
+                "of it, with label_from_func or in the table"
+            )
     return tuple(sorted(distinct, key=lambda c: (isinstance(c, str), c)))
 
 

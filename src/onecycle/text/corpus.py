@@ -20,15 +20,18 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self, overload
+from warnings import warn
 
 import numpy as np
 
 from onecycle.core.defaults import defaults
+from onecycle.core.errors import OnecycleWarning, listing
 from onecycle.deploy.feeds import text_of
 from onecycle.spec.subwords import encoded, pieces_of
 from onecycle.text.worker import Counted, ask, counted
 
 _PIECE = 250_000  # characters that are tokenized at once
+_REPLACED = "\ufffd"  # what stands for bytes that could not be decoded
 _ALONE = 4  # pieces that are not worth a process
 
 
@@ -132,7 +135,30 @@ class Corpus:
             else:
                 found = tokenized(texts, defaults.cpus)
             self._tokens[tokenizer] = gathered(found)
+            self._warn_of_replaced(self._tokens[tokenizer])
         return self._tokens[tokenizer]
+
+    def _warn_of_replaced(self, tokens: Tokens) -> None:
+        """Name the files whose bytes were no UTF-8."""
+        odd = np.array([_REPLACED in word for word in tokens.words], bool)
+        if not odd.any():
+            return
+        places = np.concatenate(
+            [
+                np.flatnonzero(odd[tokens.flat[at : at + _PIECE]]) + at
+                for at in range(0, len(tokens.flat), _PIECE)
+            ]
+        )
+        rows = np.unique(np.searchsorted(tokens.ends, places, "right"))
+        found = (self.sources[int(i)] for i in rows)
+        files = [str(source) for source in found if isinstance(source, os.PathLike)]
+        if files:
+            warn(
+                f"{len(files)} files are not UTF-8, or hold the mark of lost characters: "
+                f"{listing(files)}. Convert them, or those characters are lost",
+                OnecycleWarning,
+                stacklevel=2,
+            )
 
 
 class Texts(Sequence[Any]):

@@ -196,7 +196,7 @@ def language_model_learner(
     arch: Callable[..., AWD_LSTM] = AWD_LSTM,
     config: dict[str, Any] | None = None,
     drop_mult: float = 1.0,
-    pretrained: bool | str = False,
+    pretrained: bool | str | None = None,
     clip: float | None = None,
     alpha: float = 2.0,
     beta: float = 1.0,
@@ -205,11 +205,12 @@ def language_model_learner(
     """A language model on `data` (of `label_for_lm`).
 
     `config` are the encoder's sizes (emb_sz, n_hid, n_layers) and dropouts; `drop_mult` multiplies
-    all dropouts. `pretrained` is False, "small" (comes with the package), True (the published
-    WT103 model, downloaded) or the path of an encoder that `save_encoder` wrote.
+    all dropouts. `pretrained` is True (the published WT103 model, downloaded), False, "small"
+    (comes with the package) or the path of an encoder that `save_encoder` wrote; None means True,
+    but False where `config` gives sizes, since the published weights have their own.
     """
     _wants(data, True)
-    given = _pretrained(data, pretrained)
+    given = _pretrained(data, pretrained, config)
     sizes = _sizes(LM_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
@@ -218,7 +219,7 @@ def language_model_learner(
     options = {"metrics": [accuracy], "callbacks": callbacks, **learner_options}
     learner = LanguageLearner(data, model, **options)
     if given is not None:
-        learner.use_encoder(given, f"pretrained={pretrained!r}")
+        learner.use_encoder(given, f"pretrained={pretrained or True!r}")
     return learner
 
 
@@ -228,7 +229,7 @@ def text_classifier_learner(
     bptt: int = 70,
     max_len: int = 1400,
     config: dict[str, Any] | None = None,
-    pretrained: bool | str = False,
+    pretrained: bool | str | None = None,
     drop_mult: float = 1.0,
     lin_ftrs: Sequence[int] | None = None,
     ps: Sequence[float] | None = None,
@@ -246,18 +247,20 @@ def text_classifier_learner(
     _wants(data, False)
     lin_ftrs, ps = (50,) if lin_ftrs is None else lin_ftrs, (0.1,) if ps is None else ps
     if isinstance(arch, str):
+        if arch == AWD_LSTM.__name__:
+            raise UsageError("AWD_LSTM is a class: leave its quotes out")
         from onecycle.text.transformers import transformer_learner
 
         head = (CLASSIFIER_DROPOUTS["output_p"] * drop_mult, *ps)
         return transformer_learner(data, arch, max_len, lin_ftrs, head, **learner_options)
-    given = _pretrained(data, pretrained)
+    given = _pretrained(data, pretrained, config)
     sizes = _sizes(CLASSIFIER_DROPOUTS, drop_mult, given, config)
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
     model = TextClassifier(encoder, data.c, lin_ftrs, (output_p, *ps), bptt, max_len)
     learner = TextLearner(data, model, **{"metrics": [accuracy], **learner_options})
     if given is not None:
-        learner.use_encoder(given, f"pretrained={pretrained!r}")
+        learner.use_encoder(given, f"pretrained={pretrained or True!r}")
     return learner
 
 
@@ -276,9 +279,16 @@ def _wants(data: DataBunch, stream: bool) -> None:
     )
 
 
-def _pretrained(data: DataBunch, pretrained: bool | str) -> Encoder | None:
-    backwards: bool = data.task.input.backwards  # type: ignore[attr-defined]
-    return find_encoder(pretrained, backwards) if pretrained else None
+def _pretrained(data: DataBunch, pretrained: bool | str | None, config: Any) -> Encoder | None:
+    spec: Any = data.task.input
+    if pretrained is None:
+        pretrained = not {*Sizes().config()} & {*(config or {})}
+    if pretrained is True and spec.tokenizer:
+        raise UsageError(
+            "the published model knows words, this data's tokenizer makes subwords: say "
+            "pretrained=False, or name an encoder that was trained with this tokenizer"
+        )
+    return find_encoder(pretrained, spec.backwards) if pretrained else None
 
 
 def _sizes(

@@ -14,7 +14,7 @@ import numpy as np
 from onecycle.core.errors import TableError, UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
-from onecycle.data.frames import Column, as_frame, column, read_pieces, read_table
+from onecycle.data.frames import Column, as_frame, column, listed, read_pieces, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.labels import SplitItems
@@ -86,7 +86,7 @@ class TextList(ItemList):
         writer, rest = TextWriter(), list[Any]()
         for piece in read_pieces(file, delimiter, header):
             writer.add(_texts(piece, cols))
-            for c in _listed(cols):
+            for c in listed(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
         frame = pd.concat(rest)
@@ -119,13 +119,9 @@ class TextList(ItemList):
         return TextSplitItems(self, self.take([]))
 
 
-def _listed(cols: Column | Sequence[Column]) -> list[Any]:
-    return list(cols) if isinstance(cols, list | tuple) else [cols]
-
-
 def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     """The text of each row; of several columns each after `xxfld` and its number."""
-    columns = [column(frame, name) for name in _listed(cols)]
+    columns = [column(frame, name) for name in listed(cols)]
     blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
     if blank:
         rows = [frame.index[i] for i in blank]
@@ -186,8 +182,7 @@ def _loaders(labelled: LabelledItems, options: dict[str, Any]) -> DataBunch:
     for name in options:
         if name not in known:
             raise UsageError(
-                f"there is no option {name!r}: there are {', '.join([*_NUMBERING, *known])}; more "
-                "can be said with TextList: add_test(), label_from_df(classes=)"
+                f"there is no option {name!r}: there are {', '.join([*_NUMBERING, *known])}"
             )
     return labelled.databunch(**options)
 
@@ -196,7 +191,8 @@ class TextDataBunch(DataBunch):
     """Factories for classification; `TextLMDataBunch` makes language-model data.
 
     `options` are TextInput's (max_vocab 60,000, min_freq 2, bptt 70, tokenizer, backwards) and
-    those of `databunch` (bs, val_bs, num_workers, device).
+    those of `databunch` (bs, val_bs, num_workers, device). With `classes`, texts of others are left
+    out. The test set has no labels.
     """
 
     for_lm: ClassVar[bool] = False
@@ -207,23 +203,26 @@ class TextDataBunch(DataBunch):
         path: str | PurePath,
         train_df: Any,
         valid_df: Any = None,
+        test_df: Any = None,
         text_cols: Column | Sequence[Column] = 1,
         label_cols: Column | Sequence[Column] = 0,
         label_delim: str | None = None,
         valid_pct: float = 0.2,
         seed: int | None = None,
         vocab: Sequence[str] | None = None,
+        classes: Sequence[Any] | None = None,
         **options: Any,
     ) -> DataBunch:
         """Texts and labels from columns; without `valid_df` a random share validates."""
         numbering, rest = _parted(options)
         items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **numbering)
+        test = None if test_df is None else TextList.from_df(test_df, path, text_cols)
         if valid_df is None:
             split: SplitItems = items.split_by_rand_pct(valid_pct, seed)
         else:
             held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **numbering)
             split = TextSplitItems(items, held)
-        return cls._finished(split, label_cols, label_delim, rest)
+        return cls._finished(split, test, rest, label_cols, label_delim, classes)
 
     @classmethod
     def from_csv(
@@ -239,10 +238,13 @@ class TextDataBunch(DataBunch):
         vocab: Sequence[str] | None = None,
         header: int | str | None = "infer",
         delimiter: str | None = None,
+        test: str | PurePath | None = None,
+        classes: Sequence[Any] | None = None,
         **options: Any,
     ) -> DataBunch:
         """As `from_df`, from `path/csv_name`; a column `is_valid` says what validates.
 
+        The file `path/test` has the same columns of texts.
         The texts of a large file (over 50 MB) stay on disk.
         """
         numbering, rest = _parted(options)
@@ -251,7 +253,8 @@ class TextDataBunch(DataBunch):
             split: SplitItems = items.split_from_df("is_valid")
         else:
             split = items.split_by_rand_pct(valid_pct, seed)
-        return cls._finished(split, label_cols, label_delim, rest)
+        held = None if test is None else TextList.from_csv(path, test, header, delimiter, text_cols)
+        return cls._finished(split, held, rest, label_cols, label_delim, classes)
 
     @classmethod
     def from_folder(
@@ -259,24 +262,35 @@ class TextDataBunch(DataBunch):
         path: str | PurePath,
         train: str = "train",
         valid: str = "valid",
+        test: str | None = None,
         vocab: Sequence[str] | None = None,
+        classes: Sequence[Any] | None = None,
         **options: Any,
     ) -> DataBunch:
         """Text files below `path/train` and `path/valid`; a file's folder is its label."""
         numbering, rest = _parted(options)
         items = TextList.from_folder(path).with_vocab(vocab, **numbering)
-        split = items.split_by_folder(train, valid)
-        if cls.for_lm:
-            return _loaders(split.label_for_lm(), rest)  # type: ignore[attr-defined]
-        return _loaders(split.label_from_folder(), rest)
+        held = None if test is None else TextList.from_folder(Path(path) / test)
+        return cls._finished(items.split_by_folder(train, valid), held, rest, classes=classes)
 
     @classmethod
     def _finished(
-        cls, split: Any, cols: Any, delim: str | None, options: dict[str, Any]
+        cls,
+        split: Any,
+        test: TextList | None,
+        options: dict[str, Any],
+        cols: Any = None,
+        delim: str | None = None,
+        classes: Sequence[Any] | None = None,
     ) -> DataBunch:
+        """Labelled from columns `cols`, or else from folders, with a test set and loaders."""
         if cls.for_lm:
-            return _loaders(split.label_for_lm(), options)
-        return _loaders(split.label_from_df(cols, label_delim=delim), options)
+            labelled = split.label_for_lm()
+        elif cols is None:
+            labelled = split.label_from_folder(classes=classes)
+        else:
+            labelled = split.label_from_df(cols, label_delim=delim, classes=classes)
+        return _loaders(labelled if test is None else labelled.add_test(test), options)
 
 
 class TextClasDataBunch(TextDataBunch):
