@@ -54,6 +54,8 @@ def test_another_language_from_texts_to_an_exported_classifier(language, model, 
     assert learn.predict(SAMPLES[language][0], 3, seed=0)
     learn.save_encoder("enc")
     data = data_of(TextClasDataBunch, rows, tmp_path, tokenizer=subwords)
+    with pytest.raises(UsageError, match="published model knows words"):
+        text_classifier_learner(data)
     clas = text_classifier_learner(data, config=SIZES, path=tmp_path, drop_mult=0, silent=True)
     clas.load_encoder("enc").unfreeze().fit_one_cycle(20, 1e-2)
     assert clas.validate()[1] == 1.0

@@ -19,7 +19,6 @@ from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.spec.text import Vocab
 
-
 _INSTEAD = {
     "export": "learn.export() writes it with the model",
     "one_item": "data.single([item]) is a loader of it",

@@ -210,8 +210,7 @@ def language_model_learner(
     but False where `config` gives sizes, since the published weights have their own.
     """
     _wants(data, True)
-    given = _pretrained(data, pretrained, config)
-    sizes = _sizes(LM_DROPOUTS, drop_mult, given, config)
+    given, sizes = _begun(data, pretrained, LM_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
     model = LanguageModel(arch(data.c, **sizes), output_p, chunked)
@@ -253,8 +252,7 @@ def text_classifier_learner(
 
         head = (CLASSIFIER_DROPOUTS["output_p"] * drop_mult, *ps)
         return transformer_learner(data, arch, max_len, lin_ftrs, head, **learner_options)
-    given = _pretrained(data, pretrained, config)
-    sizes = _sizes(CLASSIFIER_DROPOUTS, drop_mult, given, config)
+    given, sizes = _begun(data, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
     model = TextClassifier(encoder, data.c, lin_ftrs, (output_p, *ps), bptt, max_len)
@@ -279,25 +277,25 @@ def _wants(data: DataBunch, stream: bool) -> None:
     )
 
 
-def _pretrained(data: DataBunch, pretrained: bool | str | None, config: Any) -> Encoder | None:
+def _begun(
+    data: DataBunch,
+    pretrained: bool | str | None,
+    defaults: dict[str, float],
+    drop_mult: float,
+    config: dict[str, Any] | None,
+) -> tuple[Encoder | None, dict[str, Any]]:
+    """The pretrained encoder; dropouts, its sizes, and what the user says of either."""
     spec: Any = data.task.input
+    rates, sizes, config = dropouts(defaults, drop_mult), Sizes().config(), config or {}
+    wrong = [name for name in config if name not in {**rates, **sizes}]
+    if wrong:
+        raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join({**rates, **sizes})}")
     if pretrained is None:
-        pretrained = not {*Sizes().config()} & {*(config or {})}
+        pretrained = not {*sizes} & {*config}
     if pretrained is True and spec.tokenizer:
         raise UsageError(
             "the published model knows words, this data's tokenizer makes subwords: say "
             "pretrained=False, or name an encoder that was trained with this tokenizer"
         )
-    return find_encoder(pretrained, spec.backwards) if pretrained else None
-
-
-def _sizes(
-    defaults: dict[str, float], drop_mult: float, given: Encoder | None, config: Any
-) -> dict[str, Any]:
-    """Dropouts, the pretrained encoder's sizes, and what the user says of either."""
-    known = {**dropouts(defaults, drop_mult), **Sizes().config()}
-    wrong = [name for name in config or {} if name not in known]
-    if wrong:
-        raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join(known)}")
-    sizes = given.sizes.config() if given is not None else {}
-    return {**dropouts(defaults, drop_mult), **sizes, **(config or {})}
+    given = find_encoder(pretrained, spec.backwards) if pretrained else None
+    return given, {**rates, **({} if given is None else given.sizes.config()), **config}
