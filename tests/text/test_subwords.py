@@ -154,7 +154,7 @@ def test_words_of_a_backward_model_are_scored_in_the_order_of_reading(tmp_path):
     data = data_of(TextClasDataBunch, rows, tmp_path, backwards=True)
     torch.manual_seed(0)
     learn = text_classifier_learner(data, config=SIZES, drop_mult=0, silent=True)
-    learn.fit_one_cycle(6, 2e-2)
+    learn.fit_one_cycle(12, 2e-2)
     scored = word_scores(learn, "It was GOOD today.")
     assert scored.tokens == ("xxmaj it", "was", "xxup good", "today", ".")
     assert scored.category == "pos"

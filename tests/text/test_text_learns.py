@@ -15,6 +15,7 @@ from onecycle.core.errors import (
 )
 from onecycle.data.databunch import DatasetType
 from onecycle.data.urls import URLs
+from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import perplexity
 from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
 from onecycle.spec.text import Vocab
@@ -229,7 +230,7 @@ def test_the_loss_in_chunks_is_the_whole_one(monkeypatch):
         loss.backward()
         found.append((loss.detach(), {k: p.grad for k, p in model.named_parameters()}))
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)
-    assert model.eval()(ids).shape == (3, 50, 11)
+    assert model.eval()(ids).logits().shape == (3, 50, 11)
 
 
 def test_the_vocabulary_counts_both_ways_and_a_text_knows_its_numbers(frame):
@@ -262,7 +263,7 @@ def test_what_was_begun_stays_as_it_was_written(writer):
     "wrong", [{"n_words": 2.5}, {"n_words": -1}, {"top_k": 0}, {"temperature": float("nan")}]
 )
 def test_what_cannot_be_drawn_is_refused(writer, wrong):
-    with pytest.raises(UsageError, match=r"is above 0|at least 1"):
+    with pytest.raises(UsageError, match=r"is above 0|whole number from"):
         writer.predict("the film", **wrong)
 
 
@@ -350,7 +351,7 @@ def test_what_a_learner_of_texts_does_not_know_is_named(frame):
     data = clas_data(frame[:60])
     with pytest.raises(UsageError, match="knows no 'n_hidd'"):
         text_classifier_learner(data, config={"n_hidd": 3})
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="bptt is a whole number from 1 on"):
         lm_data(frame[:60], bptt=0)
     with pytest.raises(UsageError, match="list of tokens"):
         clas_data(frame[:60], vocab=60_000)
@@ -415,3 +416,117 @@ def test_learners_begin_pretrained_unless_their_sizes_are_named(monkeypatch):
         assert make(data, pretrained=False).model.encoder.embedding.weight.shape[1] == 400
     with pytest.raises(UsageError, match="quotes"):
         text_classifier_learner(labelled, "AWD_LSTM")
+
+
+def test_a_batch_of_long_and_short_texts_keeps_no_more_than_max_len_of_each():
+    """Gradients are those of the whole texts; windows that no text is pooled from keep none."""
+    torch.manual_seed(0)
+    encoder = AWD_LSTM(30, 6, 8, 2, 0.0, 0.0, 0.0, 0.0)
+    model = TextClassifier(encoder, 3, (5,), (0.0, 0.0), bptt=4, max_len=9).train()
+    ids = torch.randint(2, 30, (4, 200), generator=torch.Generator().manual_seed(1))
+    lengths = [200, 90, 7, 1]
+    for row, n in zip(ids, lengths, strict=True):
+        row[n:] = 1
+    held = []
+    encoder.register_forward_hook(lambda _, given, x: held.append(len(x) * x.requires_grad))
+    found = model.pooled(ids)
+    assert sum(held) <= sum(-(-min(n, 9) // 4) + 1 for n in lengths)
+    for row, n, pooled in zip(ids, lengths, found, strict=True):
+        x = torch.cat(encoded(encoder, row[None, :n]), 1)[0, max(0, n - 9) :]
+        want = torch.cat([x[-1], x.amax(0), x.mean(0)])
+        torch.testing.assert_close(pooled, want, atol=1e-6, rtol=1e-5)
+        pooled[2].backward(retain_graph=True)
+        got = [p.grad.clone() for p in encoder.parameters()]
+        encoder.zero_grad()
+        want[2].backward()
+        torch.testing.assert_close(got, [p.grad for p in encoder.parameters()])
+        encoder.zero_grad()
+
+
+def encoded(encoder, ids):
+    """Features window by window."""
+    encoder.reset()
+    return [encoder(ids[:, at : at + 4]) for at in range(0, ids.shape[1], 4)]
+
+
+def test_evaluating_a_language_model_holds_few_logits_at_once(frame, monkeypatch):
+    from onecycle.models import chunked
+
+    data = lm_data(frame)
+    learn = language_model_learner(data, config=SMALL, silent=True, metrics=[perplexity])
+    whole = learn.validate()
+    monkeypatch.setattr(chunked, "_HELD", 3 * len(data.vocab) * 20)
+    seen = []
+    torch.testing.assert_close(learn.validate(), whole)
+    learn.metrics = [lambda outputs, y: seen.append(outputs.shape) or 0.0]
+    learn.validate()
+    assert max(shape[0] * shape[2] for shape in seen) == 3 * 20
+    assert sum(shape[0] for shape in seen) == 16 * len(data.valid_dl)
+
+
+def test_a_language_model_shows_what_it_says_next(frame):
+    data = lm_data(frame)
+    torch.manual_seed(0)
+    learn = language_model_learner(data, config=SMALL, drop_mult=0.1, silent=True)
+    learn.fit_one_cycle(4, 2e-2)
+    shown = learn.show_results(rows=2).columns
+    assert [len(column) for column in shown.values()] == [2, 2, 2]
+    true, said = ([row.lower().split() for row in shown[key]] for key in ("true", "said"))
+    pairs = [pair for rows in zip(true, said, strict=True) for pair in zip(*rows, strict=False)]
+    assert sum(a == b for a, b in pairs) > 0.4 * len(pairs)
+    with pytest.raises(UsageError, match=r"validate\(\), show_results\(\)"):
+        learn.get_preds()
+    with pytest.raises(UsageError, match=r"validate\(\), show_results\(\)"):
+        ClassificationInterpretation.from_learner(learn)
+
+
+def test_a_head_has_a_dropout_for_each_width(frame):
+    data = clas_data(frame[:60])
+    learn = text_classifier_learner(data, config=SMALL, lin_ftrs=[20, 10], silent=True)
+    assert learn.get_preds(ordered=True)[0].shape == (12, 2)
+    assert text_classifier_learner(data, config=SMALL, lin_ftrs=20, ps=0.3).model.head[5].p == 0.3
+    assert len(text_classifier_learner(data, config=SMALL, lin_ftrs=[]).model.head) == 3
+    for wrong in ({"ps": [0.1, 0.2]}, {"max_len": 0}, {"bptt": 0}):
+        with pytest.raises(UsageError, match="each of lin_ftrs"):
+            text_classifier_learner(data, config=SMALL, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"config": SMALL | {"n_layers": 0}}, "n_layers is a whole number"),
+        ({"config": SMALL, "drop_mult": 5}, "is 0 to 1, not"),
+        ({"config": SMALL, "drop_mult": -1}, "is 0 to 1, not"),
+        ({"arch": "AWD_LSTM"}, "quotes"),
+        ({"arch": None}, "is a class like AWD_LSTM"),
+    ],
+)
+def test_sizes_and_dropouts_that_make_no_model_are_refused(frame, wrong, told):
+    for make, data in (
+        (language_model_learner, lm_data(frame[:200])),
+        (text_classifier_learner, clas_data(frame[:60])),
+    ):
+        with pytest.raises(UsageError, match=told):
+            make(data, **wrong)
+
+
+def test_options_of_texts_that_make_no_sense_are_named(frame):
+    for wrong in ({"foo": 1}, {"max_vocab": None}, {"min_freq": "a"}, {"bptt": 2.5}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            TextList.from_df(frame, cols="text", **wrong)
+    for bs in (0, -1, "4"):
+        with pytest.raises(UsageError, match="bs and val_bs are whole numbers"):
+            lm_data(frame, bs=bs)
+    labelled = clas_data(frame[:60]).src
+    with pytest.raises(UsageError, match="list of items"):
+        labelled.add_test("hello")
+    with pytest.raises(UsageError, match="JSON as text"):
+        TextList.from_df(frame, cols="text", tokenizer={})
+
+
+def test_a_text_cannot_write_what_fills_up_batches(frame):
+    data = clas_data(frame[:60], min_freq=1)
+    learn = text_classifier_learner(data, config=SMALL, silent=True)
+    one, other = (learn.predict(f"xxpad xxpad was {word}")[2] for word in ("great", "awful"))
+    assert not torch.equal(one, other)
+    assert 1 not in data.task.input.ids("xxpad and xxpad")

@@ -40,6 +40,7 @@ export function tokenize(text) {
 export function numbering(vocab, backwards = false) {
   const numbers = new Map();
   vocab.forEach((token, i) => numbers.has(token) || numbers.set(token, i));
+  numbers.delete("xxpad"); // what fills up batches is no token of a text
   const unknown = numbers.get("xxunk");
   return (text) => {
     const ids = BigInt64Array.from(tokenize(text), (token) => BigInt(numbers.get(token) ?? unknown));
@@ -49,7 +50,7 @@ export function numbering(vocab, backwards = false) {
 
 function clean(given) {
   let text = given;
-  if (text.includes("<")) text = text.replace(BREAK, "\n");
+  if (text.includes("<")) text = text.replace(BREAK, "\n").replaceAll("<unk>", " xxunk ");
   if (/[;\\@]/.test(text)) {
     text = unescaped(text);
     for (const [found, meant] of ENTITIES) text = text.replaceAll(found, () => meant);

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from numbers import Integral
 
+_LONGEST = 200  # characters of a value in a message
+
 
 class OnecycleError(Exception):
     """Anything that onecycle refuses, with a reason a user can act on."""
@@ -72,9 +74,14 @@ class OnecycleWarning(UserWarning):
     """Something is allowed but probably not meant."""
 
 
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:120]} ... {text[-70:]}"
+
+
 def listing(values: Iterable[object], limit: int = 5) -> str:
     """The first `limit` values as text, and how many more there are."""
     rows = list(values)
-    first = [str(row) if isinstance(row, Integral) else repr(str(row)) for row in rows[:limit]]
+    first = [str(row) if isinstance(row, Integral) else repr(_short(row)) for row in rows[:limit]]
     shown = ", ".join(first)
     return shown + (f" and {len(rows) - limit} more" if len(rows) > limit else "")

@@ -57,6 +57,7 @@ class ItemList:
         root = Path(path)
         if not root.is_dir():
             raise EmptyDataError(f"{root} is not a folder")
+        extensions = [extensions] if isinstance(extensions, str) else extensions
         wanted = {e.lower() for e in (extensions or cls.suffixes)}
         found = sorted(_files(root, wanted, recurse, include))
         if not found:

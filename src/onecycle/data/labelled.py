@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from numbers import Integral
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError
+from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.data.items import ItemList
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Task
@@ -132,6 +133,8 @@ class LabelledItems:
 
     def add_test(self, items: ItemList | Iterable[Any]) -> Self:
         """The same with an unlabelled test set: an item list, or sources."""
+        if isinstance(items, str | PurePath):
+            raise UsageError(f"a list of items is wanted, not {items!r}; or use add_test_folder()")
         listed = (
             items
             if isinstance(items, ItemList)
@@ -195,6 +198,9 @@ class LabelledItems:
         """
         from onecycle.data.databunch import DataBunch
 
+        for size in (bs, val_bs or bs):
+            if not isinstance(size, Integral) or size < 1:
+                raise UsageError(f"bs and val_bs are whole numbers from 1 on, not {size!r}")
         if not no_check:
             sides = [side for side in (self.train, self.valid, self.test) if side is not None]
             self.train.task.input.check(item for side in sides for item in side.items)

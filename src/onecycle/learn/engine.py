@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from warnings import warn
 
 import torch
@@ -25,6 +25,8 @@ class Engine:
     """
 
     main = True
+
+    in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
         if precision not in PRECISIONS:

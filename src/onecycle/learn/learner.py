@@ -51,9 +51,15 @@ class Learner(Trainer):
         return predictions.of_set(self, self.data.ordered(ds_type))
 
     def get_preds(
-        self, ds_type: DatasetType = DatasetType.Valid, with_loss: bool = False
+        self,
+        ds_type: DatasetType = DatasetType.Valid,
+        with_loss: bool = False,
+        ordered: bool = True,
     ) -> list[Tensor]:
-        """[probabilities, y], and with `with_loss` the loss of each item, in the set's order."""
+        """[probabilities, y], and with `with_loss` the loss of each item, in the set's order.
+
+        The course asked for the order of texts by `ordered`; here there is no other.
+        """
         found = self.predictions(ds_type)
         pair = [found.probabilities, found.targets]
         return [*pair, found.losses] if with_loss else pair

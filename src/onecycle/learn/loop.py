@@ -106,7 +106,7 @@ def _forget(model: nn.Module) -> None:
 def predict(
     model: nn.Module, batches: Passes, engine: Engine, show: bool = False, label: str = ""
 ) -> Generator[tuple[Tensor, Tensor]]:
-    """(outputs, y) of each batch, float32, in evaluation mode.
+    """(outputs, y) of each batch, float32, in evaluation mode; large outputs come in parts.
 
     The model's mode is put back at the end, or when the generator is closed.
     """
@@ -116,4 +116,7 @@ def predict(
         for x, y in bar(batches, len(batches), label, show):
             with torch.no_grad():
                 outputs = engine.forward(model, x)
-            yield outputs, y
+            if hasattr(outputs, "parts"):
+                yield from outputs.parts(y, engine.in_parts)
+            else:
+                yield outputs, y

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,8 @@ class Share:
 
 class Processes(Engine):
     """An engine whose gradients are averaged over all processes, step by step (data parallel)."""
+
+    in_parts: ClassVar[bool] = False
 
     def __init__(
         self, device: torch.device, precision: str = "fp32", timeout: float = 600.0

@@ -19,7 +19,6 @@ from onecycle.models.chunked import Undecoded
 from onecycle.models.groups import Groups
 
 State = list[tuple[Tensor, Tensor]]
-PAD_ID = 1
 LM_DROPOUTS = {"output_p": 0.1, "hidden_p": 0.15, "input_p": 0.25, "embed_p": 0.02, "weight_p": 0.2}
 CLASSIFIER_DROPOUTS = {
     "output_p": 0.4,
@@ -68,10 +67,12 @@ class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
         input_p: float = 0.25,
         embed_p: float = 0.02,
         weight_p: float = 0.2,
+        padding: int = 1,
     ) -> None:
         super().__init__()
+        self.padding = padding
         self.emb_sz, self.hidden_p, self.input_p, self.embed_p = emb_sz, hidden_p, input_p, embed_p
-        self.embedding = nn.Embedding(vocab_sz, emb_sz, padding_idx=PAD_ID)
+        self.embedding = nn.Embedding(vocab_sz, emb_sz, padding_idx=padding)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         widths = [emb_sz, *[n_hid] * (n_layers - 1), emb_sz]
         self.rnns = nn.ModuleList(WeightDropLSTM(a, b, weight_p) for a, b in pairwise(widths))
@@ -111,7 +112,7 @@ class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
 class LanguageModel(nn.Module):
     """Token ids (n, t) to logits (n, vocab, t) of each next token; the decoder is the embedding.
 
-    `chunked`: in training it gives `Undecoded` features, whose loss needs little memory.
+    `chunked`: it gives `Undecoded` features, whose loss needs little memory.
     """
 
     def __init__(self, encoder: AWD_LSTM, output_p: float = 0.1, chunked: bool = False) -> None:
@@ -128,7 +129,7 @@ class LanguageModel(nn.Module):
         x = variational(self.encoder(ids), self.output_p, self.training)
         self.encoder.dropped = x
         outputs = Undecoded(x, self.encoder.embedding.weight, self.bias)
-        return outputs if self.chunked and self.training else outputs.logits()
+        return outputs if self.chunked else outputs.logits()
 
     def layer_groups(self) -> Groups:
         """Each LSTM, then the embedding with the decoder's bias."""
@@ -147,10 +148,11 @@ def text_head(widths: Sequence[int], ps: Sequence[float]) -> nn.Sequential:
 
 
 class TextClassifier(nn.Module):
-    """Token ids (n, t), padded at the end with 1, to logits (n, classes).
+    """Token ids (n, t), padded at the end with the encoder's `padding`, to logits (n, classes).
 
     Texts go through the encoder in windows of `bptt`; the head sees the last feature, and
-    maximum and mean over the last `max_len` tokens. Padding changes no answer.
+    maximum and mean over the last `max_len` tokens. Padding changes no answer, and memory grows
+    with `max_len`, not with the length of the texts.
     """
 
     def __init__(
@@ -177,30 +179,63 @@ class TextClassifier(nn.Module):
 
     def pooled(self, ids: Tensor) -> Tensor:
         """Last, maximum and mean (n, 3 emb_sz)."""
+        ends = self._lengths(ids)
+        found: list[tuple[Tensor, ...]] = []
+        state: State | None = None
+        for start in range(0, int(ends.max()), self.bptt):
+            running = ends > start
+            pooled = running & (ends - self.max_len < start + self.bptt)
+            for rows, wanted in ((pooled, True), (running & ~pooled, False)):
+                at = rows.nonzero()[:, 0].to(ids.device)
+                if len(at):
+                    window = ids[at, start : start + self.bptt]
+                    with torch.set_grad_enabled(wanted and torch.is_grad_enabled()):
+                        x, state = self._window(window, at, state, len(ids))
+                    if wanted:
+                        found.append((at, *self._parts(x, ends.to(ids.device)[at] - start)))
         self.encoder.reset()
-        lengths = (ids != PAD_ID).sum(1).clamp(min=1)
-        first = max(0, int(lengths.min()) - self.max_len) // self.bptt * self.bptt
-        parts = []
-        for start in range(0, ids.shape[1], self.bptt):
-            window = ids[:, start : start + self.bptt]
-            if start < first:
-                with torch.no_grad():
-                    self.encoder(window)
-            else:
-                parts.append(self.encoder(window))
-        x = torch.cat(parts, 1)
-        at = torch.arange(first, ids.shape[1], device=ids.device)[None]
-        ends = lengths[:, None]
-        seen = ((at < ends) & (at >= ends - self.max_len))[..., None]
-        last = x[torch.arange(len(x), device=x.device), lengths - 1 - first]
-        count = seen.sum(1).clamp(min=1)
-        top = x.masked_fill(~seen, -torch.inf).amax(1)
-        return torch.cat([last, top, (x * seen).sum(1) / count], 1)
+        at, last, top, total, count = map(torch.cat, zip(*found, strict=True))
+        where = at[:, None].expand_as(last)
+        empty = last.new_zeros(len(ids), last.shape[1])
+        highest = torch.full_like(empty, -torch.inf).scatter_reduce(0, where, top, "amax")
+        seen = count.new_zeros(len(ids), 1).index_add(0, at, count)
+        mean = empty.index_add(0, at, total) / seen
+        return torch.cat([empty.index_add(0, at, last), highest, mean], 1)
+
+    def _lengths(self, ids: Tensor) -> Tensor:
+        """Tokens before the padding, at least one: int64 (n,), on the CPU."""
+        place = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        return ((ids != self.encoder.padding) * place).amax(1).clamp(min=1).cpu()
+
+    def _window(self, ids: Tensor, at: Tensor, state: State | None, n: int) -> tuple[Tensor, State]:
+        """Features of a window of the rows `at`, which go on from the state (.., n, ..) of all."""
+        self.encoder.state = state and [(h[:, at], c[:, at]) for h, c in state]
+        x = self.encoder(ids)
+        after = self.encoder.state
+        assert after is not None
+        kept = state or [(_none(h, n), _none(c, n)) for h, c in after]
+        return x, [
+            (h.index_copy(1, at, new_h), c.index_copy(1, at, new_c))
+            for (h, c), (new_h, new_c) in zip(kept, after, strict=True)
+        ]
+
+    def _parts(self, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of features (m, t, d): last of the text or zeros, maximum, sum; (m, 1) tokens counted."""
+        place = torch.arange(x.shape[1], device=x.device)[None]
+        ends = ends[:, None]
+        seen = ((place < ends) & (place >= ends - self.max_len))[..., None]
+        last = (x * (place == ends - 1)[..., None]).sum(1)
+        return last, x.masked_fill(~seen, -torch.inf).amax(1), (x * seen).sum(1), seen.sum(1)
 
     def layer_groups(self) -> Groups:
         """The embedding, each LSTM, the head."""
         groups = [list(rnn.parameters()) for rnn in self.encoder.rnns]
         return [list(self.encoder.embedding.parameters()), *groups, list(self.head.parameters())]
+
+
+def _none(state: Tensor, n: int) -> Tensor:
+    """The state (1, n, d) of texts that have not begun."""
+    return state.new_zeros(1, n, state.shape[2])
 
 
 def dropouts(defaults: dict[str, float], drop_mult: float) -> dict[str, Any]:

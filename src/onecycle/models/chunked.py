@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CHUNK = 256  # tokens whose logits are held at once
+_HELD = 2**25  # logits of an evaluation that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +23,24 @@ class Undecoded:
     bias: Tensor
 
     def logits(self) -> Tensor:
-        """(n, vocab, t), as a language model gives them in evaluation."""
-        return F.linear(self.features, self.weight, self.bias).transpose(1, 2)
+        """(n, vocab, t)."""
+        kind = self.features.dtype
+        logits = F.linear(self.features, self.weight.to(kind), self.bias.to(kind))
+        return logits.transpose(1, 2)
+
+    def last(self) -> Tensor:
+        """(n, vocab, 1), of the last token alone."""
+        return replace(self, features=self.features[:, -1:]).logits()
+
+    def parts(self, y: Tensor, several: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+        """Float32 logits and answers of some rows at a time, as many as take little memory."""
+        held = len(self.weight) * self.features.shape[1]
+        rows = max(1, _HELD // held) if several else len(y)
+        for start in range(0, len(y), rows):
+            part = replace(self, features=self.features[start : start + rows])
+            with torch.no_grad():
+                logits = part.logits().float()
+            yield logits, y[start : start + rows]
 
     def cross_entropy(self, y: Tensor) -> Tensor:
         """The mean over all tokens of y int64 (n, t), as `F.cross_entropy` of the logits."""

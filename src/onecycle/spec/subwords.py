@@ -45,6 +45,8 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     the texts lack are split into bytes by "bpe", and are unknown to "unigram".
     """
     t = _library()
+    if not isinstance(vocab_sz, int) or vocab_sz <= len(SPECIAL):
+        raise UsageError(f"vocab_sz is above {len(SPECIAL)}, not {vocab_sz!r}")
     common = {"vocab_size": vocab_sz, "special_tokens": list(SPECIAL), "show_progress": False}
     if model == "unigram":
         made = t.Tokenizer(t.models.Unigram())
@@ -59,11 +61,23 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     else:
         raise UsageError(f'the model is "unigram" or "bpe", not {model!r}')
     made.normalizer = t.normalizers.NFC()
-    made.train_from_iterator((whole(text) for text in texts), trainer)
+    if isinstance(texts, str):
+        raise UsageError("a list of texts is wanted, not one text")
+    given = [_checked(text, i) for i, text in enumerate(texts)]
+    try:
+        made.train_from_iterator(given, trainer)
+    except Exception as error:  # the library raises bare Exceptions
+        raise UsageError(f"no tokenizer of {vocab_sz} pieces: {error}") from error
     begin = [(BOS, made.token_to_id(BOS))]
     made.post_processor = t.processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
     made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
     return str(made.to_str())
+
+
+def _checked(text: Any, i: int) -> str:
+    if not isinstance(text, str):
+        raise UsageError(f"text {i} is a {type(text).__name__}, not a str")
+    return whole(text)
 
 
 def whole(text: str) -> str:
@@ -83,12 +97,21 @@ def marks_of(told: str) -> frozenset[str]:
 
 
 def padding_of(told: str) -> int:
-    """The id that fills up batches: what the JSON says, or that of the token it pads with."""
-    padding = json.loads(told).get("padding") or {}
-    return int(padding.get("pad_id", 1))
+    """The id that fills up batches: what the JSON says, or that of a token with a usual name."""
+    padding = json.loads(told).get("padding")
+    if padding:
+        return int(padding["pad_id"])
+    known = tokenizer_of(told).get_vocab()
+    for name in (PAD, "[PAD]", "<pad>"):
+        if name in known:
+            return int(known[name])
+    raise UsageError(
+        "the tokenizer has no token to fill up batches with: call its enable_padding(pad_id=, "
+        "pad_token=) before to_str()"
+    )
 
 
 def encoded(told: str, texts: Sequence[str]) -> list[np.ndarray]:
-    """The int64 ids of each text, by all cores."""
+    """The int64 ids of each text, by all cores; of a text without any, the padding's."""
     found = tokenizer_of(told).encode_batch([whole(text) for text in texts])
-    return [np.array(one.ids, np.int64) for one in found]
+    return [np.array(one.ids or [padding_of(told)], np.int64) for one in found]

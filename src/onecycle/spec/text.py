@@ -16,7 +16,7 @@ from onecycle.core.errors import DataError
 from onecycle.core.files import write_atomically
 from onecycle.spec.plain import Plain
 from onecycle.spec.subwords import encoded, padding_of, tokenizer_of
-from onecycle.spec.words import SPECIAL, UNK, detokenize, tokenize
+from onecycle.spec.words import PAD, SPECIAL, UNK, detokenize, tokenize
 
 
 class Vocab(tuple[str, ...]):
@@ -96,10 +96,14 @@ class TextSpec(Plain):
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Token to id; of tokens that occur twice (`xxfake`) the first."""
+        """Token to id; of tokens that occur twice (`xxfake`) the first.
+
+        What fills up batches is no token of a text, whatever is written there.
+        """
         found: dict[str, int] = {}
         for i, token in enumerate(self.vocab):
             found.setdefault(token, i)
+        found.pop(PAD, None)
         return found
 
     @cached_property

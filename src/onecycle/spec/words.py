@@ -55,7 +55,7 @@ _REPEATED = re.compile(r"(\S)\1\1\1+")
 def clean(text: str) -> str:
     """HTML's left-overs, repeated characters and words, and spaces, by the rules; any text."""
     if "<" in text:
-        text = _BREAK.sub("\n", text)
+        text = _BREAK.sub("\n", text).replace("<unk>", f" {UNK} ")
     if ";" in text or "\\" in text or "@" in text:
         text = html.unescape(text)
         for found, meant in _ENTITIES:

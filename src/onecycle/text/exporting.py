@@ -13,7 +13,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.deploy.export import Answering, Examples
 from onecycle.deploy.prelude import OPSET
 from onecycle.learn.exporting import figure
-from onecycle.models.awd_lstm import PAD_ID, TextClassifier
+from onecycle.models.awd_lstm import TextClassifier
 
 _LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 _GATES = (0, 3, 1, 2)  # input, output, forget, cell, as ONNX has them, among torch's
@@ -74,7 +74,7 @@ def graph(answering: Answering, x: Tensor) -> Any:
     made_model = onnx.parser.parse_model(f"""<ir_version: 10, opset_import: ["" : {OPSET}]>
         text (int64[n, t] x) => (float[n, {classes}] probabilities)
         <int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] zero = {{0}}, int64 none = {{0}},
-         int64 step = {{1}}, int64 pad = {{{PAD_ID}}}, float lowest = {{-3.4e38}},
+         int64 step = {{1}}, int64 pad = {{{model.encoder.padding}}}, float lowest = {{-3.4e38}},
          float nothing = {{0.0}}, int64[1] limit = {{{model.max_len}}}> {{
         {text}
     }}""")
@@ -91,13 +91,15 @@ def _pooling(name: str) -> list[str]:
         "isPad = Equal (x, pad)",
         "real = Not (isPad)",
         "ones = Cast <to = 7> (real)",
-        "counted = ReduceSum <keepdims = 1> (ones, one)",
-        "ends = Max (counted, one)",
         "shape = Shape (x)",
         "t1 = Slice (shape, one, two, zero)",
         "t = Squeeze (t1)",
         "row = Range (none, t, step)",
         "at = Unsqueeze (row, zero)",
+        "place = Add (at, one)",
+        "filled = Mul (ones, place)",
+        "longest = ReduceMax <keepdims = 1> (filled, one)",
+        "ends = Max (longest, one)",
         "before = Less (at, ends)",
         "begin = Sub (ends, limit)",
         "after = GreaterOrEqual (at, begin)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -16,8 +17,9 @@ from onecycle.core.table import Table
 from onecycle.data.targets import Target
 from onecycle.data.task import Batches
 from onecycle.deploy.feeds import text_of
-from onecycle.spec.subwords import pieces_of
+from onecycle.spec.subwords import padding_of, pieces_of
 from onecycle.spec.text import TextSpec, commonest
+from onecycle.spec.words import SPECIAL
 from onecycle.text.corpus import Corpus, Numbered, Texts
 
 _HIDDEN = {"json": False}
@@ -67,9 +69,14 @@ class TextInput(TextSpec):
     bptt: int = field(default=70, metadata=_HIDDEN)
 
     def __post_init__(self) -> None:
-        if self.bptt < 1 or self.max_vocab < 1:
+        for name, least in (("bptt", 1), ("max_vocab", len(SPECIAL)), ("min_freq", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
+                raise UsageError(f"{name} is a whole number from {least} on, not {value!r}")
+        if not isinstance(self.tokenizer, str):
             raise UsageError(
-                f"bptt and max_vocab are at least 1: {self.bptt!r}, {self.max_vocab!r}"
+                "tokenizer= is a tokenizer's JSON as text: path.read_text() of a file, "
+                f"to_str() of a Tokenizer; not {self.tokenizer!r}"
             )
 
     def text_of(self, source: Any) -> str:
@@ -85,6 +92,7 @@ class TextInput(TextSpec):
         if self.vocab:
             return self
         if self.tokenizer:
+            padding_of(self.tokenizer)  # raises where there is none
             return replace(self, vocab=pieces_of(self.tokenizer))
         counts = as_texts(sources).counts()
         return replace(self, vocab=commonest(counts, self.max_vocab, self.min_freq))

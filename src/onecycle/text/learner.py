@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +13,15 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import CheckpointError, UsageError
-from onecycle.data.databunch import DataBunch
+from onecycle.core.table import Table
+from onecycle.data.databunch import DataBunch, DatasetType
+from onecycle.learn import loop
 from onecycle.learn.callbacks.activations import ActivationRegularization
 from onecycle.learn.callbacks.gradients import GradientClipping
 from onecycle.learn.checkpoint import checkpoint_path
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
+from onecycle.learn.predictions import Predictions
 from onecycle.models.awd_lstm import (
     AWD_LSTM,
     CLASSIFIER_DROPOUTS,
@@ -25,6 +30,7 @@ from onecycle.models.awd_lstm import (
     TextClassifier,
     dropouts,
 )
+from onecycle.models.chunked import Undecoded
 from onecycle.models.modes import modes_kept
 from onecycle.spec.words import BOS
 from onecycle.text.pretrained import (
@@ -37,6 +43,7 @@ from onecycle.text.pretrained import (
 )
 
 _LEAST_KNOWN = 0.1  # of a vocabulary
+_SHOWN = 20  # tokens
 
 
 class TextLearner(Learner):
@@ -138,8 +145,12 @@ class LanguageLearner(TextLearner):
         """
         if not 0 < temperature < np.inf:
             raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
-        if not isinstance(n_words, int) or n_words < 0 or (top_k is not None and top_k < 1):
-            raise UsageError(f"n_words is 0 or more and top_k at least 1: {n_words}, {top_k}")
+        if not isinstance(n_words, Integral) or n_words < 0:
+            raise UsageError(f"n_words is a whole number from 0 on, not {n_words!r}")
+        if top_k is not None and (not isinstance(top_k, Integral) or top_k < 1):
+            raise UsageError(f"top_k is a whole number from 1 on, not {top_k!r}")
+        if min_p is not None and not 0 <= min_p <= 1:
+            raise UsageError(f"min_p is a probability, not {min_p!r}")
         given: Any = self.task.input
         text = given.text_of(text)
         begun = given.ids(text).tolist()
@@ -157,6 +168,35 @@ class LanguageLearner(TextLearner):
 
         return _joined(given, text, begun, self._gone_on(begun, n_words, drawn))
 
+    def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:
+        """A language model has no answer for each text."""
+        raise UsageError(
+            "a language model says what comes next, not one thing about each text: see validate(), "
+            "show_results() and predict()"
+        )
+
+    def show_results(
+        self,
+        ds_type: DatasetType = DatasetType.Valid,
+        rows: int = 5,
+        figsize: tuple[float, float] | None = None,
+    ) -> Table:
+        """Beginnings of texts, and of each of the next 20 tokens what it is and what was said."""
+        given: Any = self.task.input
+        x, y = next(iter(self.data.dl(ds_type)))
+        x, y = x[:rows, : 2 * _SHOWN], y[:rows, : 2 * _SHOWN]
+        loader: Any = [(x, y)]
+        batches = list(loop.predict(self.model, loader, self.engine))
+        said = torch.cat([outputs.argmax(1).cpu() for outputs, _ in batches])
+        half = min(_SHOWN, x.shape[1] // 2)
+        return Table(
+            {
+                "text": [given.readable(row) for row in x[:, :half].tolist()],
+                "true": [given.readable(row) for row in y[:, half:].tolist()],
+                "said": [given.readable(row) for row in said[:, half:].tolist()],
+            }
+        )
+
     def _gone_on(self, ids: list[int], n: int, drawn: Callable[[Tensor], int]) -> list[int]:
         """`ids`, and `n` more that `drawn` takes from the logits (vocab,) of each next one."""
         x = torch.as_tensor(ids)[None].to(self.data.device)
@@ -165,8 +205,9 @@ class LanguageLearner(TextLearner):
             self.model.eval()
             self.model.reset()  # type: ignore[operator]
             for _ in range(n):
-                logits = self.engine.forward(self.model, x)[0, :, -1].float().cpu()
-                found.append(drawn(logits))
+                outputs: Any = self.engine.forward(self.model, x)
+                outputs = outputs.last() if isinstance(outputs, Undecoded) else outputs
+                found.append(drawn(outputs[0, :, -1].float().cpu()))
                 x = torch.tensor([[found[-1]]], device=self.data.device)
         self.model.reset()  # type: ignore[operator]
         return found
@@ -210,7 +251,7 @@ def language_model_learner(
     but False where `config` gives sizes, since the published weights have their own.
     """
     _wants(data, True)
-    given, sizes = _begun(data, pretrained, LM_DROPOUTS, drop_mult, config)
+    given, sizes = _begun(data, arch, pretrained, LM_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
     model = LanguageModel(arch(data.c, **sizes), output_p, chunked)
@@ -224,14 +265,14 @@ def language_model_learner(
 
 def text_classifier_learner(
     data: DataBunch,
-    arch: Callable[..., AWD_LSTM] | str = AWD_LSTM,
+    arch: Callable[..., AWD_LSTM] | str | PathLike[str] = AWD_LSTM,
     bptt: int = 70,
     max_len: int = 1400,
     config: dict[str, Any] | None = None,
     pretrained: bool | str | None = None,
     drop_mult: float = 1.0,
-    lin_ftrs: Sequence[int] | None = None,
-    ps: Sequence[float] | None = None,
+    lin_ftrs: Sequence[int] | int | None = None,
+    ps: Sequence[float] | float | None = None,
     **learner_options: Any,
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
@@ -240,19 +281,25 @@ def text_classifier_learner(
     model's own tokenizer, cut at `max_len` tokens or what the model takes, and its weights are
     used (`config`, `bptt` and `pretrained` are not).
     `pretrained` is as for `language_model_learner`.
-    `lin_ftrs` (50,) are the widths inside the head, `ps` (0.1,) the dropouts of its layers but the
-    first, which is output_p * drop_mult.
+    `lin_ftrs` (50,) are the widths inside the head, `ps` the dropout after each (0.1); before the
+    first it is output_p * drop_mult.
     """
     _wants(data, False)
-    lin_ftrs, ps = (50,) if lin_ftrs is None else lin_ftrs, (0.1,) if ps is None else ps
-    if isinstance(arch, str):
+    lin_ftrs = [50] if lin_ftrs is None else [*np.atleast_1d(lin_ftrs).tolist()]
+    ps = [0.1] * len(lin_ftrs) if ps is None else [*np.atleast_1d(ps).tolist()]
+    if len(ps) != len(lin_ftrs) or max_len < 1 or bptt < 1:
+        raise UsageError(
+            f"each of lin_ftrs has its own of ps, bptt and max_len are 1 or more: {lin_ftrs}, "
+            f"{ps}, {bptt}, {max_len}"
+        )
+    if isinstance(arch, str | PathLike):
         if arch == AWD_LSTM.__name__:
             raise UsageError("AWD_LSTM is a class: leave its quotes out")
         from onecycle.text.transformers import transformer_learner
 
         head = (CLASSIFIER_DROPOUTS["output_p"] * drop_mult, *ps)
-        return transformer_learner(data, arch, max_len, lin_ftrs, head, **learner_options)
-    given, sizes = _begun(data, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
+        return transformer_learner(data, str(arch), max_len, lin_ftrs, head, **learner_options)
+    given, sizes = _begun(data, arch, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
     model = TextClassifier(encoder, data.c, lin_ftrs, (output_p, *ps), bptt, max_len)
@@ -279,6 +326,7 @@ def _wants(data: DataBunch, stream: bool) -> None:
 
 def _begun(
     data: DataBunch,
+    arch: Any,
     pretrained: bool | str | None,
     defaults: dict[str, float],
     drop_mult: float,
@@ -286,10 +334,18 @@ def _begun(
 ) -> tuple[Encoder | None, dict[str, Any]]:
     """The pretrained encoder; dropouts, its sizes, and what the user says of either."""
     spec: Any = data.task.input
+    if not callable(arch):
+        raise UsageError(f"arch is a class like AWD_LSTM (without quotes), not {arch!r}")
     rates, sizes, config = dropouts(defaults, drop_mult), Sizes().config(), config or {}
     wrong = [name for name in config if name not in {**rates, **sizes}]
     if wrong:
         raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join({**rates, **sizes})}")
+    merged = {**rates, **sizes, **config}
+    for name, value in merged.items():
+        if name in sizes and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name} is a whole number from 1 on, not {value!r}")
+        if name in rates and not 0 <= value <= 1:
+            raise UsageError(f"{name}, a share of what is dropped, is 0 to 1, not {value:g}")
     if pretrained is None:
         pretrained = not {*sizes} & {*config}
     if pretrained is True and spec.tokenizer:
@@ -298,4 +354,6 @@ def _begun(
             "pretrained=False, or name an encoder that was trained with this tokenizer"
         )
     given = find_encoder(pretrained, spec.backwards) if pretrained else None
-    return given, {**rates, **({} if given is None else given.sizes.config()), **config}
+    fitted = {} if given is None else given.sizes.config()
+    fitted |= {} if spec.padding == 1 else {"padding": spec.padding}
+    return given, {**merged, **fitted, **config}

@@ -106,6 +106,9 @@ class TextList(ItemList):
         Raises UsageError for what is no vocabulary of a TextList: a wrong one would number the
         texts without a sound.
         """
+        for name in options:
+            if name not in _NUMBERING:
+                raise UsageError(f"there is no option {name!r}: there are {', '.join(_NUMBERING)}")
         if vocab is not None:
             tokenizer: str = options.get("tokenizer") or self.input.tokenizer  # type: ignore[attr-defined]
             options["vocab"] = checked_vocab(vocab, tokenizer)
@@ -176,7 +179,7 @@ def _parted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return numbering, {name: options[name] for name in options if name not in numbering}
 
 
-def _loaders(labelled: LabelledItems, options: dict[str, Any]) -> DataBunch:
+def databunch_of(labelled: LabelledItems, options: dict[str, Any]) -> DataBunch:
     """`databunch(**options)`; UsageError for an option that it does not take."""
     known = [*signature(labelled.databunch).parameters]
     for name in options:
@@ -290,7 +293,7 @@ class TextDataBunch(DataBunch):
             labelled = split.label_from_folder(classes=classes)
         else:
             labelled = split.label_from_df(cols, label_delim=delim, classes=classes)
-        return _loaders(labelled if test is None else labelled.add_test(test), options)
+        return databunch_of(labelled if test is None else labelled.add_test(test), options)
 
 
 class TextClasDataBunch(TextDataBunch):

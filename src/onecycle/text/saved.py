@@ -25,7 +25,7 @@ from onecycle.data.task import Task
 from onecycle.deploy.feeds import text_of
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, Tokens
 from onecycle.text.input import TextInput, as_texts
-from onecycle.text.lists import TextList
+from onecycle.text.lists import TextList, databunch_of
 from onecycle.text.targets import NextToken
 
 FORMAT = 1
@@ -129,7 +129,7 @@ def load_data(
         for index, side in zip(indexes, labels, strict=True)
     )
     src = LabelledItems(replace(train, augment=True), valid, test if len(test) else None)
-    return src.databunch(bs=bs, no_check=True, **options)
+    return databunch_of(src, {**options, "bs": bs, "no_check": True})
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], int]:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn.metrics import accuracy
+from onecycle.models.modes import modes_kept
 from onecycle.models.transformer import TransformerClassifier
 from onecycle.spec.subwords import pieces_of
 
@@ -29,14 +32,21 @@ def transformer_learner(
     from onecycle.text.learner import TextLearner
 
     body, tokenizer = _loaded(name)
-    limit = getattr(body.config, "max_position_embeddings", None) or max_len
-    told = _as_json(tokenizer, min(max_len, tokenizer.model_max_length, limit))
+    told = _as_json(tokenizer, min(max_len, tokenizer.model_max_length, _positions(body)))
     given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[type-var]
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
     model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
     learner = TextLearner(renumbered, model, **{"metrics": [accuracy], **learner_options})
     return learner.freeze()
+
+
+def _positions(body: Any) -> float:
+    """How many tokens the model has positions for; some count them from behind the padding's."""
+    said = getattr(body.config, "max_position_embeddings", None) or 0
+    table = getattr(getattr(body, "embeddings", None), "position_embeddings", None)
+    reserved = getattr(table, "padding_idx", None)
+    return said - (0 if reserved is None else reserved + 1) if said > 0 else float("inf")
 
 
 def _loaded(name: str) -> tuple[Any, Any]:
@@ -51,6 +61,16 @@ def _loaded(name: str) -> tuple[Any, Any]:
         body = AutoModel.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise ModelError(f"{name!r}: no Hugging Face model that can be read: {error}") from error
+    body = body.get_encoder() if body.config.is_encoder_decoder else body
+    try:
+        with modes_kept(body), torch.no_grad():
+            features = body.eval()(input_ids=torch.tensor([[0, 1]])).last_hidden_state
+        assert features.shape == (1, 2, body.config.hidden_size)
+    except Exception as error:  # whatever this architecture wants
+        raise ModelError(
+            f"{name!r}: {type(body).__name__} gives no features of tokens ({error}): choose an "
+            "encoder such as DistilBERT"
+        ) from error
     return body, tokenizer
 
 

@@ -7,12 +7,14 @@ that a list of strings does not need are refused before anything is done.
 from __future__ import annotations
 
 import pickletools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import WeightsError
 
 _LIMIT = 50_000_000  # bytes
+_STEPS = 2_000_000  # instructions: four a word
 _TEXTS = {"BINUNICODE", "SHORT_BINUNICODE", "UNICODE", "BINUNICODE8"}
 
 
@@ -26,22 +28,23 @@ def read_word_list(path: str | Path) -> tuple[str, ...]:
         if path.stat().st_size > _LIMIT:
             raise WeightsError(f"{path}: over {_LIMIT} bytes, too large for a list of words")
         data = path.read_bytes()
-        instructions = [(code.name, argument) for code, argument, _ in pickletools.genops(data)]
+        return tuple(_words(path, ((op.name, told) for op, told, _ in pickletools.genops(data))))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
     except WeightsError:
         raise
     except Exception as error:  # genops raises many kinds on damaged files
         raise WeightsError(f"{path}: damaged, no list of words ({error})") from error
-    return tuple(_words(path, instructions))
 
 
-def _words(path: Path, instructions: list[tuple[str, Any]]) -> list[str]:
+def _words(path: Path, instructions: Iterable[tuple[str, Any]]) -> list[str]:
     """Walk through a list's instructions: an empty list, marks, texts, appends, and the end."""
     words: list[str] | None = None
     waiting: list[str] = []
     numbers: dict[int, str] = {}  # a text may be referred to again by its number
-    for name, argument in instructions:
+    for done, (name, argument) in enumerate(instructions):
+        if done > _STEPS:
+            raise WeightsError(f"{path}: over {_STEPS} instructions, too many for a list of words")
         if name in _TEXTS:
             waiting.append(argument)
         elif name == "EMPTY_LIST" and words is None:
