@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import tarfile
+import tracemalloc
 from collections import OrderedDict
 
 import pandas as pd
@@ -87,6 +88,16 @@ def test_anything_but_a_list_of_words_is_refused_and_not_run(tmp_path, name, pro
     with pytest.raises(WeightsError, match=r"itos\.pkl"):
         read_word_list(tmp_path / "itos.pkl")
     assert not told.exists()
+
+
+def test_a_list_of_endless_instructions_is_given_up_early(tmp_path):
+    (tmp_path / "itos.pkl").write_bytes(b"\x80\x03]" + b"(" * 2_500_000 + b".")
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match="too many for a list of words"):
+        read_word_list(tmp_path / "itos.pkl")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000  # the file itself, and little more
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 10, 40])

@@ -241,3 +241,111 @@ def test_a_folder_without_a_model_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="empty"):
         text_classifier_learner(data, str(tmp_path / "empty"))
+
+
+def bert_like(pad_id, padded=True):
+    """Words by blanks, with [PAD] and [UNK] at other places than ours."""
+    words = ["great", "lovely", "awful", "dull", "film", "plot", "and"]
+    words.insert(pad_id, "[PAD]")
+    words.insert(0 if pad_id else 1, "[UNK]")
+    library = pytest.importorskip("tokenizers")
+    vocab = {word: i for i, word in enumerate(words)}
+    made = library.Tokenizer(library.models.WordLevel(vocab, unk_token="[UNK]"))
+    made.pre_tokenizer = library.pre_tokenizers.Whitespace()
+    if padded:
+        made.enable_padding(pad_id=vocab["[PAD]"], pad_token="[PAD]")
+    return made
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("pad_id", [0, 3])
+def test_padding_of_any_number_changes_no_answer(pad_id, padded, tmp_path):
+    luck = np.random.default_rng(0)
+    texts = [
+        " ".join([*luck.choice(["film", "plot", "and", "zz"], luck.integers(1, 9)), word])
+        for word in ["great", "awful"] * 40
+    ]
+    rows = pd.DataFrame({"label": ["pos", "neg"] * 40, "text": texts})
+    told = bert_like(pad_id, padded).to_str()
+    data = data_of(TextClasDataBunch, rows, tmp_path, tokenizer=told)
+    torch.manual_seed(0)
+    learn = text_classifier_learner(data, config=SIZES, drop_mult=0, silent=True, path=tmp_path)
+    learn.fit_one_cycle(12, 2e-2)
+    assert learn.validate()[1] > 0.9
+    alone = torch.stack([learn.predict(text)[2] for text in data.valid_ds.items])
+    torch.testing.assert_close(learn.get_preds()[0], alone, atol=1e-6, rtol=1e-5)
+    said = [str(learn.predict(f"zz zz zz film {word}")[0]) for word in ("great", "awful")]
+    assert said == ["pos", "neg"]
+    assert learn.predict("")[2].isfinite().all()
+    predictor = Predictor(learn.export("m.onnx"))
+    given = ["film and great", "zz awful", "great", "plot plot plot and and dull"]
+    found = predictor.predict_batch(given)
+    for text, answer in zip(given, found, strict=True):
+        np.testing.assert_allclose(answer.probabilities, learn.predict(text)[2], atol=1e-5)
+
+
+def test_a_tokenizer_without_padding_is_refused(tmp_path):
+    library = pytest.importorskip("tokenizers")
+    made = library.Tokenizer(library.models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    rows = pd.DataFrame({"label": ["x", "y"] * 4, "text": ["a b"] * 8})
+    with pytest.raises(UsageError, match="enable_padding"):
+        data_of(TextClasDataBunch, rows, tmp_path, tokenizer=made.to_str())
+    with pytest.raises(UsageError, match="JSON as text"):
+        data_of(TextClasDataBunch, rows, tmp_path, tokenizer=made)
+
+
+@pytest.mark.parametrize(
+    ("texts", "size"),
+    [
+        ("hello world", 100),
+        (["fine", None], 100),
+        (["fine"], -1),
+        (["\u4e2d\u6587\u5b57\u5929\u5730\u7384\u9ec4\u5b87\u5b99"], 10),
+    ],
+)
+def test_subwords_that_cannot_be_learnt_are_refused(texts, size):
+    with pytest.raises(UsageError):
+        train_subwords(texts, vocab_sz=size)
+
+
+def saved(folder, config, model, names):
+    """A Hugging Face model with random weights, and a tokenizer of whole words."""
+    transformers = pytest.importorskip("transformers")
+    library = pytest.importorskip("tokenizers")
+    made = library.Tokenizer(library.models.WordLevel(names, unk_token="<unk>"))
+    made.pre_tokenizer = library.pre_tokenizers.Whitespace()
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", unk_token="<unk>"
+    )
+    model(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def test_models_count_positions_in_their_own_ways_and_some_have_no_features(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    names = {"<s>": 0, "<pad>": 1, "<unk>": 2, "film": 3, "good": 4, "bad": 5}
+    rows = pd.DataFrame({"label": ["pos", "neg"] * 8, "text": ["film good", "film bad"] * 8})
+    data = data_of(TextClasDataBunch, rows, tmp_path)
+    small = {"vocab_size": 6, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 16}
+    roberta = transformers.RobertaConfig(
+        **small, num_attention_heads=2, max_position_embeddings=34, pad_token_id=1
+    )
+    folder = saved(tmp_path / "roberta", roberta, transformers.RobertaModel, names)
+    learn = text_classifier_learner(data, folder, silent=True)  # a path, as its name
+    assert len(learn.task.input.ids("film " * 99)) == 32
+    assert learn.predict("film " * 99)[2].isfinite().all()
+    t5 = transformers.T5Config(
+        vocab_size=6, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2, pad_token_id=1
+    )
+    folder = saved(tmp_path / "t5", t5, transformers.T5Model, names)
+    assert text_classifier_learner(data, folder, silent=True).predict("film")[2].isfinite().all()
+    xlnet = transformers.XLNetConfig(vocab_size=6, d_model=16, n_layer=2, n_head=2, d_inner=16)
+    folder = saved(tmp_path / "xlnet", xlnet, transformers.XLNetModel, names)
+    assert text_classifier_learner(data, folder, silent=True).predict("film")[2].isfinite().all()
+    clip = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    folder = saved(tmp_path / "vit", clip, transformers.ViTModel, names)
+    with pytest.raises(ModelError, match="gives no features of tokens"):
+        text_classifier_learner(data, folder)

@@ -9,6 +9,7 @@ from onecycle.core.errors import (
     CheckpointError,
     DataError,
     DownloadError,
+    LabelError,
     OnecycleWarning,
     TableError,
     UsageError,
@@ -23,6 +24,7 @@ from onecycle.text.ensemble import Ensemble
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 from onecycle.text.pretrained import SMALL_FILE, read_encoder, remapped
+from onecycle.text.saved import load_data
 from onecycle.text.targets import NextToken
 
 SMALL = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
@@ -530,3 +532,42 @@ def test_a_text_cannot_write_what_fills_up_batches(frame):
     one, other = (learn.predict(f"xxpad xxpad was {word}")[2] for word in ("great", "awful"))
     assert not torch.equal(one, other)
     assert 1 not in data.task.input.ids("xxpad and xxpad")
+
+
+def test_texts_of_tables_are_read_in_the_courses_order_of_arguments(tmp_path):
+    rows = pd.DataFrame({"label": ["a", "b"] * 10, "text": ["one two three"] * 20})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    assert set(TextList.from_csv(tmp_path, "t.csv", 1).items) == {"one two three"}
+    assert set(TextList.from_csv(tmp_path, "t.csv", "text", ",").items) == {"one two three"}
+    data = TextClasDataBunch.from_csv(tmp_path, "t.csv", 0.5, bs=2, num_workers=0)
+    assert len(data.valid_ds) == 10
+    with pytest.raises(TypeError):
+        TextList.from_df(rows, ".", "text", None, ["xxunk"])
+    data.save()
+    assert len(load_data(tmp_path, bs=2, no_check=True).valid_ds) == 10
+    with pytest.raises(UsageError, match="no option 'foo'"):
+        load_data(tmp_path, foo=1)
+
+
+@pytest.mark.parametrize("cell", [["good", "film"], b"good film", {"a": 1}])
+def test_cells_that_are_no_text_are_named_by_their_row(cell):
+    rows = pd.DataFrame({"text": ["fine", cell]}, index=["first", "second"])
+    with pytest.raises(TableError, match=f"row second: a {type(cell).__name__}"):
+        TextList.from_df(rows, cols="text")
+
+
+def test_texts_of_numbers_train_without_accuracy_and_are_never_mixed(frame):
+    rows = frame[:60].assign(score=np.linspace(0, 1, 60))
+    data = clas_data(rows, label_cols="score")
+    learn = text_classifier_learner(data, config=SMALL, silent=True)
+    learn.fit(1)
+    assert len(learn.validate()) == 1
+    with pytest.raises(UsageError, match="cannot be mixed"):
+        learn.mixup()
+
+
+def test_whole_reviews_are_not_printed_in_errors(frame):
+    rows = pd.DataFrame({"text": [f"word{i} " * 400 for i in range(20)]})
+    with pytest.raises(LabelError) as told:
+        TextList.from_df(rows, cols="text").split_by_idx([1]).label_from_re("(nothing)")
+    assert len(str(told.value)) < 1500

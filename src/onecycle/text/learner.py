@@ -15,6 +15,7 @@ from torch import Tensor
 from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.table import Table
 from onecycle.data.databunch import DataBunch, DatasetType
+from onecycle.data.targets import Category
 from onecycle.learn import loop
 from onecycle.learn.callbacks.activations import ActivationRegularization
 from onecycle.learn.callbacks.gradients import GradientClipping
@@ -50,6 +51,10 @@ class TextLearner(Learner):
     """A learner on texts, whose encoder can be kept and used by another."""
 
     largest_kept = 2**25  # no two batches of a classifier have the same length
+
+    def mixup(self, alpha: float = 0.4) -> Self:
+        """Texts are numbers of tokens, of which there is no mixture."""
+        raise UsageError("texts cannot be mixed: leave mixup() out")
 
     @property
     def vocab(self) -> tuple[str, ...]:
@@ -303,10 +308,15 @@ def text_classifier_learner(
     output_p = sizes.pop("output_p")
     encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
     model = TextClassifier(encoder, data.c, lin_ftrs, (output_p, *ps), bptt, max_len)
-    learner = TextLearner(data, model, **{"metrics": [accuracy], **learner_options})
+    learner = TextLearner(data, model, **{"metrics": usual_metrics(data), **learner_options})
     if given is not None:
         learner.use_encoder(given, f"pretrained={pretrained or True!r}")
     return learner
+
+
+def usual_metrics(data: DataBunch) -> list[Any]:
+    """Accuracy, where there is one class a text."""
+    return [accuracy] if isinstance(data.task.target, Category) else []
 
 
 def _wants(data: DataBunch, stream: bool) -> None:

@@ -45,12 +45,12 @@ class TextList(ItemList):
         return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
 
     @classmethod
-    def from_df(
+    def from_df(  # type: ignore[override]
         cls,
         df: Any,
         path: str | PurePath = ".",
         cols: Column | Sequence[Column] = 0,
-        *_: Any,
+        *,
         vocab: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
@@ -67,9 +67,10 @@ class TextList(ItemList):
         cls,
         path: str | PurePath,
         csv_name: str | PurePath,
-        header: int | str | None = "infer",
-        delimiter: str | None = None,
         cols: Column | Sequence[Column] = 0,
+        delimiter: str | None = None,
+        header: int | str | None = "infer",
+        *,
         vocab: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
@@ -129,6 +130,13 @@ def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     if blank:
         rows = [frame.index[i] for i in blank]
         raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(rows)}")
+    for i, row in enumerate(zip(*columns, strict=True)):
+        for cell in row:
+            if isinstance(cell, bytes | list | tuple | dict | set):
+                raise TableError(
+                    f"row {frame.index[i]}: a {type(cell).__name__} where a text is wanted: "
+                    f"{listing([cell])}"
+                )
     return [
         str(row[0])
         if len(row) == 1
@@ -207,6 +215,7 @@ class TextDataBunch(DataBunch):
         train_df: Any,
         valid_df: Any = None,
         test_df: Any = None,
+        *,
         text_cols: Column | Sequence[Column] = 1,
         label_cols: Column | Sequence[Column] = 0,
         label_delim: str | None = None,
@@ -232,16 +241,17 @@ class TextDataBunch(DataBunch):
         cls,
         path: str | PurePath,
         csv_name: str | PurePath,
+        valid_pct: float = 0.2,
+        test: str | PurePath | None = None,
+        *,
         is_valid: bool = True,
         text_cols: Column | Sequence[Column] = 1,
         label_cols: Column | Sequence[Column] = 0,
         label_delim: str | None = None,
-        valid_pct: float = 0.2,
         seed: int | None = None,
         vocab: Sequence[str] | None = None,
         header: int | str | None = "infer",
         delimiter: str | None = None,
-        test: str | PurePath | None = None,
         classes: Sequence[Any] | None = None,
         **options: Any,
     ) -> DataBunch:
@@ -251,12 +261,14 @@ class TextDataBunch(DataBunch):
         The texts of a large file (over 50 MB) stay on disk.
         """
         numbering, rest = _parted(options)
-        items = TextList.from_csv(path, csv_name, header, delimiter, text_cols, vocab, **numbering)
+        items = TextList.from_csv(
+            path, csv_name, text_cols, delimiter, header, vocab=vocab, **numbering
+        )
         if is_valid and "is_valid" in items.frame:
             split: SplitItems = items.split_from_df("is_valid")
         else:
             split = items.split_by_rand_pct(valid_pct, seed)
-        held = None if test is None else TextList.from_csv(path, test, header, delimiter, text_cols)
+        held = None if test is None else TextList.from_csv(path, test, text_cols, delimiter, header)
         return cls._finished(split, held, rest, label_cols, label_delim, classes)
 
     @classmethod
@@ -266,6 +278,7 @@ class TextDataBunch(DataBunch):
         train: str = "train",
         valid: str = "valid",
         test: str | None = None,
+        *,
         vocab: Sequence[str] | None = None,
         classes: Sequence[Any] | None = None,
         **options: Any,

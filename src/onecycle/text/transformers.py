@@ -11,7 +11,6 @@ import torch
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
-from onecycle.learn.metrics import accuracy
 from onecycle.models.modes import modes_kept
 from onecycle.models.transformer import TransformerClassifier
 from onecycle.spec.subwords import pieces_of
@@ -29,7 +28,7 @@ def transformer_learner(
 
     Nothing of the model's repository is run (`trust_remote_code` stays off).
     """
-    from onecycle.text.learner import TextLearner
+    from onecycle.text.learner import TextLearner, usual_metrics
 
     body, tokenizer = _loaded(name)
     told = _as_json(tokenizer, min(max_len, tokenizer.model_max_length, _positions(body)))
@@ -37,7 +36,7 @@ def transformer_learner(
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
     model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
-    learner = TextLearner(renumbered, model, **{"metrics": [accuracy], **learner_options})
+    learner = TextLearner(renumbered, model, **{"metrics": usual_metrics(data), **learner_options})
     return learner.freeze()
 
 
