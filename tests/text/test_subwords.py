@@ -300,7 +300,7 @@ def test_a_tokenizer_without_padding_is_refused(tmp_path):
         ("hello world", 100),
         (["fine", None], 100),
         (["fine"], -1),
-        (["\u4e2d\u6587\u5b57\u5929\u5730\u7384\u9ec4\u5b87\u5b99"], 10),
+        (["".join(map(chr, range(0x4E00, 0x4E20)))], 20),
     ],
 )
 def test_subwords_that_cannot_be_learnt_are_refused(texts, size):
