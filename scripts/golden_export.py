@@ -16,8 +16,8 @@ from onecycle.data.samples import planet_sample
 from onecycle.deploy.format import FORMAT
 from onecycle.deploy.predictor import Predictor
 from onecycle.series.lists import SeriesList
+from onecycle.text.databunch import TextClasDataBunch
 from onecycle.text.learner import text_classifier_learner
-from onecycle.text.lists import TextClasDataBunch
 from onecycle.vision.learner import cnn_learner
 from onecycle.vision.lists import ImageList
 

@@ -14,8 +14,9 @@ from onecycle import (
 from onecycle.data.labelled import LabelledItems
 from onecycle.data.labels import SplitItems
 from onecycle.learn.recorder import Recorder
-from onecycle.text.learner import LanguageLearner, TextLearner
+from onecycle.text.language_learner import LanguageLearner
 from onecycle.text.lists import TextSplitItems
+from onecycle.text.text_learner import TextLearner
 from onecycle.vision.image import Image, ImageSegment
 
 THINGS = {

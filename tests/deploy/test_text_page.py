@@ -12,8 +12,8 @@ from test_page import opened, until
 
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import write_site
+from onecycle.text.databunch import TextClasDataBunch
 from onecycle.text.learner import text_classifier_learner
-from onecycle.text.lists import TextClasDataBunch
 
 GOLDEN = Path(__file__).parents[1] / "spec" / "tokens.json"
 SIZES = {"emb_sz": 12, "n_hid": 16, "n_layers": 2}

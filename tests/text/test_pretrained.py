@@ -15,8 +15,8 @@ import torch
 from onecycle.core.errors import CheckpointError, DownloadError, WeightsError
 from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.spec.words import SPECIAL
+from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
 from onecycle.text.pretrained import find_encoder, read_encoder, read_wt103, write_encoder
 from onecycle.text.word_list import read_word_list
 

@@ -15,7 +15,8 @@ from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.text import corpus as module
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter, tokenized
-from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
+from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
+from onecycle.text.lists import TextList
 from onecycle.text.saved import load_data
 from onecycle.text.worker import counted
 

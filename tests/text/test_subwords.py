@@ -14,8 +14,9 @@ from onecycle.deploy.site import write_site
 from onecycle.interpret.words import _probabilities, word_scores
 from onecycle.spec.subwords import pieces_of, train_subwords
 from onecycle.spec.words import SPECIAL
+from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
+from onecycle.text.lists import TextList
 
 SIZES = {"emb_sz": 20, "n_hid": 24, "n_layers": 2}
 SAMPLES = {

@@ -12,8 +12,8 @@ import torch
 from onecycle.core.errors import DataError, UsageError
 from onecycle.deploy.loaded import load_learner
 from onecycle.deploy.predictor import Predictor
+from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
 
 SIZES = {"emb_sz": 16, "n_hid": 24, "n_layers": 2}
 WORDS = re.findall(r"\S+", "film plot cast great awful very not was the a bad dull n't I He LOUD")

@@ -20,9 +20,10 @@ from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import perplexity
 from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
 from onecycle.spec.text import Vocab
+from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
 from onecycle.text.ensemble import Ensemble
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
+from onecycle.text.lists import TextList
 from onecycle.text.pretrained import SMALL_FILE, read_encoder, remapped
 from onecycle.text.saved import load_data
 from onecycle.text.targets import NextToken

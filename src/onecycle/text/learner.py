@@ -1,28 +1,19 @@
-"""Language models and the classifiers made of their encoders."""
+"""Language models and the classifiers made of their encoders: learners in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from os import PathLike
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from onecycle.core.errors import CheckpointError, UsageError
-from onecycle.core.table import Table
-from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.targets import Category
-from onecycle.learn import loop
+from onecycle.core.errors import UsageError
+from onecycle.data.databunch import DataBunch
 from onecycle.learn.callbacks.activations import ActivationRegularization
 from onecycle.learn.callbacks.gradients import GradientClipping
-from onecycle.learn.checkpoint import checkpoint_path
-from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
-from onecycle.learn.predictions import Predictions
 from onecycle.models.awd_lstm import (
     AWD_LSTM,
     CLASSIFIER_DROPOUTS,
@@ -31,210 +22,13 @@ from onecycle.models.awd_lstm import (
     TextClassifier,
     dropouts,
 )
-from onecycle.models.chunked import Undecoded
-from onecycle.models.modes import modes_kept
-from onecycle.spec.words import BOS
+from onecycle.text.language_learner import LanguageLearner
 from onecycle.text.pretrained import (
     Encoder,
     Sizes,
     find_encoder,
-    read_encoder,
-    reading_of,
-    write_encoder,
 )
-
-_LEAST_KNOWN = 0.1  # of a vocabulary
-_SHOWN = 20  # tokens
-
-
-class TextLearner(Learner):
-    """A learner on texts, whose encoder can be kept and used by another."""
-
-    largest_kept = 2**25  # no two batches of a classifier have the same length
-
-    def mixup(self, alpha: float = 0.4) -> Self:
-        """Texts are numbers of tokens, of which there is no mixture."""
-        raise UsageError("texts cannot be mixed: leave mixup() out")
-
-    @property
-    def vocab(self) -> tuple[str, ...]:
-        """The vocabulary of the data."""
-        return self.task.input.vocab  # type: ignore[attr-defined]
-
-    @property
-    def data(self) -> DataBunch:
-        """The data; another DataBunch must number its texts as this one does."""
-        return self._data
-
-    @data.setter
-    def data(self, other: DataBunch) -> None:
-        ours, theirs = self.task.input.to_json(), other.task.input.to_json()
-        differ = [k for k in ours if ours[k] != theirs.get(k)]
-        if differ:
-            raise UsageError(
-                f"the other data's texts have another {differ[0]} than this model was made for, so "
-                "that their numbers would mean other tokens: make the data with vocab=learn.vocab "
-                "and the same tokenizer and direction"
-            )
-        Learner.data.fset(self, other)  # type: ignore[attr-defined]
-
-    def save_encoder(self, name: str | Path) -> Path:
-        """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
-        if not hasattr(self.model, "encoder"):
-            raise UsageError("an AWD-LSTM's encoder can be kept; keep this model with learn.save()")
-        bias = getattr(self.model, "bias", None)
-        path, reading = self._encoder_path(name), reading_of(self.task.input)
-        return write_encoder(path, self.model.encoder, self.vocab, bias, reading=reading)  # type: ignore[arg-type]
-
-    def load_encoder(self, name: str | Path) -> Self:
-        """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
-
-        The learner is frozen to its head then. A vocabulary that shares less than a tenth with
-        the encoder's is an error: the texts were tokenized otherwise, or are in another language.
-        """
-        path = self._encoder_path(name)
-        return self.use_encoder(read_encoder(path), str(path))
-
-    def use_encoder(self, given: Encoder, origin: str) -> Self:
-        """As `load_encoder`, from an encoder in memory."""
-        reading = reading_of(self.task.input)
-        if given.reading != reading:
-            raise CheckpointError(
-                f"{origin} reads texts otherwise ({given.reading}) than this data ({reading}): "
-                "make the data with the tokenizer= and backwards= that the encoder was trained with"
-            )
-        known = given.known(self.vocab)
-        if known < _LEAST_KNOWN:
-            raise CheckpointError(
-                f"{origin} knows {known:.0%} of the {len(self.vocab)} tokens of these texts: it is "
-                "of another language or tokenizer. Make the data with its vocabulary (vocab=), or "
-                "choose another encoder"
-            )
-        fitted = given.for_vocab(self.vocab)
-        own = self.model.encoder.state_dict()  # type: ignore[union-attr]
-        tensors = fitted.tensors
-        differ = [k for k in own if k not in tensors or own[k].shape != tensors[k].shape]
-        if differ or set(tensors) - set(own):
-            raise CheckpointError(f"{origin} is of another architecture: {differ[:3]} do not fit")
-        self.model.encoder.load_state_dict(tensors)  # type: ignore[union-attr]
-        bias = getattr(self.model, "bias", None)
-        if fitted.bias is not None and bias is not None:
-            bias.data.copy_(fitted.bias)
-        self.freeze()
-        return self
-
-    def _encoder_path(self, name: str | Path) -> Path:
-        return checkpoint_path(self, name)
-
-
-class LanguageLearner(TextLearner):
-    """A language model: what comes next."""
-
-    largest_kept = Learner.largest_kept  # its batches are all alike
-
-    def predict(  # type: ignore[override]
-        self,
-        text: str,
-        n_words: int = 1,
-        no_unk: bool = True,
-        temperature: float = 1.0,
-        min_p: float | None = None,
-        top_k: int | None = None,
-        seed: int | None = None,
-    ) -> str:
-        """`text` as it stands, and `n_words` tokens after it (a backward model: before it).
-
-        Tokens are drawn by chance: probabilities are raised to 1 / `temperature`; only the
-        `top_k` likeliest, or those above `min_p`, are drawn from; with `no_unk` never the unknown
-        token.
-        """
-        if not 0 < temperature < np.inf:
-            raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
-        if not isinstance(n_words, Integral) or n_words < 0:
-            raise UsageError(f"n_words is a whole number from 0 on, not {n_words!r}")
-        if top_k is not None and (not isinstance(top_k, Integral) or top_k < 1):
-            raise UsageError(f"top_k is a whole number from 1 on, not {top_k!r}")
-        if min_p is not None and not 0 <= min_p <= 1:
-            raise UsageError(f"min_p is a probability, not {min_p!r}")
-        given: Any = self.task.input
-        text = given.text_of(text)
-        begun = given.ids(text).tolist()
-        if given.backwards:  # what comes before is asked for: the text does not begin here
-            begun = begun[:-1]
-        luck = torch.Generator()
-        luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
-        forbidden = [given.unknown] if no_unk else []
-        forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
-
-        def drawn(logits: Tensor) -> int:
-            logits[forbidden] = -torch.inf
-            shares = _limited((logits / temperature).softmax(0), top_k, min_p)
-            return int(torch.multinomial(shares, 1, generator=luck))
-
-        return _joined(given, text, begun, self._gone_on(begun, n_words, drawn))
-
-    def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:
-        """A language model has no answer for each text."""
-        raise UsageError(
-            "a language model says what comes next, not one thing about each text: see validate(), "
-            "show_results() and predict()"
-        )
-
-    def show_results(
-        self,
-        ds_type: DatasetType = DatasetType.Valid,
-        rows: int = 5,
-        figsize: tuple[float, float] | None = None,
-    ) -> Table:
-        """Beginnings of texts, and of each of the next 20 tokens what it is and what was said."""
-        given: Any = self.task.input
-        x, y = next(iter(self.data.dl(ds_type)))
-        x, y = x[:rows, : 2 * _SHOWN], y[:rows, : 2 * _SHOWN]
-        loader: Any = [(x, y)]
-        batches = list(loop.predict(self.model, loader, self.engine))
-        said = torch.cat([outputs.argmax(1).cpu() for outputs, _ in batches])
-        half = min(_SHOWN, x.shape[1] // 2)
-        return Table(
-            {
-                "text": [given.readable(row) for row in x[:, :half].tolist()],
-                "true": [given.readable(row) for row in y[:, half:].tolist()],
-                "said": [given.readable(row) for row in said[:, half:].tolist()],
-            }
-        )
-
-    def _gone_on(self, ids: list[int], n: int, drawn: Callable[[Tensor], int]) -> list[int]:
-        """`ids`, and `n` more that `drawn` takes from the logits (vocab,) of each next one."""
-        x = torch.as_tensor(ids)[None].to(self.data.device)
-        found = list(ids)
-        with modes_kept(self.model), torch.no_grad():
-            self.model.eval()
-            self.model.reset()  # type: ignore[operator]
-            for _ in range(n):
-                outputs: Any = self.engine.forward(self.model, x)
-                outputs = outputs.last() if isinstance(outputs, Undecoded) else outputs
-                found.append(drawn(outputs[0, :, -1].float().cpu()))
-                x = torch.tensor([[found[-1]]], device=self.data.device)
-        self.model.reset()  # type: ignore[operator]
-        return found
-
-
-def _joined(given: Any, text: str, begun: list[int], whole: list[int]) -> str:
-    """The text and what was added, put together as the tokens are where these say how."""
-    read, known = given.readable(whole), given.readable(begun)
-    if given.backwards:
-        added = given.readable(whole[len(begun) :])
-        return (read.removesuffix(known) if read.endswith(known) else f"{added} ") + text
-    added = given.readable(whole[len(begun) :])
-    return text + (read.removeprefix(known) if read.startswith(known) else f" {added}")
-
-
-def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
-    if top_k is not None:
-        least = shares.topk(min(top_k, len(shares))).values[-1]
-        shares = torch.where(shares >= least, shares, 0.0)
-    if min_p is not None and bool((shares >= min_p).any()):
-        shares = torch.where(shares >= min_p, shares, 0.0)
-    return shares
+from onecycle.text.text_learner import TextLearner, usual_metrics
 
 
 def language_model_learner(
@@ -312,11 +106,6 @@ def text_classifier_learner(
     if given is not None:
         learner.use_encoder(given, f"pretrained={pretrained or True!r}")
     return learner
-
-
-def usual_metrics(data: DataBunch) -> list[Any]:
-    """Accuracy, where there is one class a text."""
-    return [accuracy] if isinstance(data.task.target, Category) else []
 
 
 def _wants(data: DataBunch, stream: bool) -> None:

@@ -24,8 +24,9 @@ from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
 from onecycle.data.task import Task
 from onecycle.deploy.feeds import text_of
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, Tokens
+from onecycle.text.databunch import databunch_of
 from onecycle.text.input import TextInput, as_texts
-from onecycle.text.lists import TextList, databunch_of
+from onecycle.text.lists import TextList
 from onecycle.text.targets import NextToken
 
 FORMAT = 1

@@ -14,6 +14,7 @@ from onecycle.data.task import Task
 from onecycle.models.modes import modes_kept
 from onecycle.models.transformer import TransformerClassifier
 from onecycle.spec.subwords import pieces_of
+from onecycle.text.text_learner import TextLearner, usual_metrics
 
 
 def transformer_learner(
@@ -28,8 +29,6 @@ def transformer_learner(
 
     Nothing of the model's repository is run (`trust_remote_code` stays off).
     """
-    from onecycle.text.learner import TextLearner, usual_metrics
-
     body, tokenizer = _loaded(name)
     told = _as_json(tokenizer, min(max_len, tokenizer.model_max_length, _positions(body)))
     given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[type-var]

@@ -1,0 +1,134 @@
+"""A learner of what comes next: it writes, and shows what it would say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onecycle.core.errors import UsageError
+from onecycle.core.table import Table
+from onecycle.data.databunch import DatasetType
+from onecycle.learn import loop
+from onecycle.learn.learner import Learner
+from onecycle.learn.predictions import Predictions
+from onecycle.models.chunked import Undecoded
+from onecycle.models.modes import modes_kept
+from onecycle.spec.words import BOS
+from onecycle.text.text_learner import TextLearner
+
+_SHOWN = 20  # tokens
+
+
+class LanguageLearner(TextLearner):
+    """A language model: what comes next."""
+
+    largest_kept = Learner.largest_kept  # its batches are all alike
+
+    def predict(  # type: ignore[override]
+        self,
+        text: str,
+        n_words: int = 1,
+        no_unk: bool = True,
+        temperature: float = 1.0,
+        min_p: float | None = None,
+        top_k: int | None = None,
+        seed: int | None = None,
+    ) -> str:
+        """`text` as it stands, and `n_words` tokens after it (a backward model: before it).
+
+        Tokens are drawn by chance: probabilities are raised to 1 / `temperature`; only the
+        `top_k` likeliest, or those above `min_p`, are drawn from; with `no_unk` never the unknown
+        token.
+        """
+        if not 0 < temperature < np.inf:
+            raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
+        if not isinstance(n_words, Integral) or n_words < 0:
+            raise UsageError(f"n_words is a whole number from 0 on, not {n_words!r}")
+        if top_k is not None and (not isinstance(top_k, Integral) or top_k < 1):
+            raise UsageError(f"top_k is a whole number from 1 on, not {top_k!r}")
+        if min_p is not None and not 0 <= min_p <= 1:
+            raise UsageError(f"min_p is a probability, not {min_p!r}")
+        given: Any = self.task.input
+        text = given.text_of(text)
+        begun = given.ids(text).tolist()
+        if given.backwards:  # what comes before is asked for: the text does not begin here
+            begun = begun[:-1]
+        luck = torch.Generator()
+        luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
+        forbidden = [given.unknown] if no_unk else []
+        forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
+
+        def drawn(logits: Tensor) -> int:
+            logits[forbidden] = -torch.inf
+            shares = _limited((logits / temperature).softmax(0), top_k, min_p)
+            return int(torch.multinomial(shares, 1, generator=luck))
+
+        return _joined(given, text, begun, self._gone_on(begun, n_words, drawn))
+
+    def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:
+        """A language model has no answer for each text."""
+        raise UsageError(
+            "a language model says what comes next, not one thing about each text: see validate(), "
+            "show_results() and predict()"
+        )
+
+    def show_results(
+        self,
+        ds_type: DatasetType = DatasetType.Valid,
+        rows: int = 5,
+        figsize: tuple[float, float] | None = None,
+    ) -> Table:
+        """Beginnings of texts, and of each of the next 20 tokens what it is and what was said."""
+        given: Any = self.task.input
+        x, y = next(iter(self.data.dl(ds_type)))
+        x, y = x[:rows, : 2 * _SHOWN], y[:rows, : 2 * _SHOWN]
+        loader: Any = [(x, y)]
+        batches = list(loop.predict(self.model, loader, self.engine))
+        said = torch.cat([outputs.argmax(1).cpu() for outputs, _ in batches])
+        half = min(_SHOWN, x.shape[1] // 2)
+        return Table(
+            {
+                "text": [given.readable(row) for row in x[:, :half].tolist()],
+                "true": [given.readable(row) for row in y[:, half:].tolist()],
+                "said": [given.readable(row) for row in said[:, half:].tolist()],
+            }
+        )
+
+    def _gone_on(self, ids: list[int], n: int, drawn: Callable[[Tensor], int]) -> list[int]:
+        """`ids`, and `n` more that `drawn` takes from the logits (vocab,) of each next one."""
+        x = torch.as_tensor(ids)[None].to(self.data.device)
+        found = list(ids)
+        with modes_kept(self.model), torch.no_grad():
+            self.model.eval()
+            self.model.reset()  # type: ignore[operator]
+            for _ in range(n):
+                outputs: Any = self.engine.forward(self.model, x)
+                outputs = outputs.last() if isinstance(outputs, Undecoded) else outputs
+                found.append(drawn(outputs[0, :, -1].float().cpu()))
+                x = torch.tensor([[found[-1]]], device=self.data.device)
+        self.model.reset()  # type: ignore[operator]
+        return found
+
+
+def _joined(given: Any, text: str, begun: list[int], whole: list[int]) -> str:
+    """The text and what was added, put together as the tokens are where these say how."""
+    read, known = given.readable(whole), given.readable(begun)
+    if given.backwards:
+        added = given.readable(whole[len(begun) :])
+        return (read.removesuffix(known) if read.endswith(known) else f"{added} ") + text
+    added = given.readable(whole[len(begun) :])
+    return text + (read.removeprefix(known) if read.startswith(known) else f" {added}")
+
+
+def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
+    if top_k is not None:
+        least = shares.topk(min(top_k, len(shares))).values[-1]
+        shares = torch.where(shares >= least, shares, 0.0)
+    if min_p is not None and bool((shares >= min_p).any()):
+        shares = torch.where(shares >= min_p, shares, 0.0)
+    return shares
