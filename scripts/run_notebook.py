@@ -2,12 +2,14 @@
 
     python scripts/run_notebook.py lesson.ipynb [--program lesson.py] [--figures FOLDER]
 
-`%` lines are left out, `!` lines are left out and named; every cell is timed.
+What only a notebook understands (`%` and `!` lines, `name?`) is left out and named; what stands
+behind `%time` is run. Every cell is timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import time
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 IMPORT = re.compile(r"^(\s*from\s+)fastai((?:\.\w+)*\s+import\s)", re.MULTILINE)
+TIMED = re.compile(r"%%?(?:time|timeit|capture|prun)\b(?:\s+-\w+(?:\s+\d+)?)*")
+MAGIC = re.compile(r"\s*(?:[%!?]|[\w, ]+=\s*[%!])|.*\?\s*$")
 
 
 def with_our_imports(source: str) -> str:
@@ -24,14 +28,48 @@ def with_our_imports(source: str) -> str:
 
 def cells_of(notebook: Path) -> list[str]:
     """The code cells as plain Python; what only a notebook understands is commented out."""
-    found = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = [cell["source"] for cell in found if cell["cell_type"] == "code"]
+    try:
+        found = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        code = [cell["source"] for cell in found if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f"{notebook} is no notebook of format 4: {error!r}") from error
     texts = [text if isinstance(text, str) else "".join(text) for text in code]
-    return [with_our_imports(_plain(text)) for text in texts if not text.startswith("%%")]
+    return [with_our_imports(_plain(text)) for text in texts]
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"^(\s*)([%!].*)$", r"\1pass  # left out: \2", text, flags=re.MULTILINE)
+    """The cell without a notebook's own lines; a cell of another language is commented out."""
+    first, _, rest = text.lstrip().partition("\n")
+    if first.startswith("%%"):
+        timed = TIMED.match(first)
+        told = f"pass  # left out: {first}\n"
+        return told + (_plain(rest) if timed else re.sub("^", "# ", rest, flags=re.MULTILINE))
+    done: list[str] = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        begins = _whole([*done, f"{indent}pass"])  # else it goes on with a statement or a text
+        if begins and MAGIC.match(line) and not _whole([*done, line]):
+            timed = TIMED.match(line.strip())
+            kept = line.strip()[timed.end() :].strip() if timed else ""
+            line = f"{indent}{kept or 'pass'}  # left out: {line.strip()}"
+        done.append(line)
+    return "\n".join(done)
+
+
+def _whole(lines: list[str]) -> bool:
+    """Whether these lines are Python as they stand."""
+    try:
+        ast.parse("\n".join(lines))
+    except SyntaxError:
+        return False
+    return True
+
+
+def left_out(text: str) -> list[str]:
+    """What of a cell was commented out."""
+    return [
+        line.partition("# left out: ")[2] for line in text.split("\n") if "# left out: " in line
+    ]
 
 
 def program_of(notebook: Path) -> str:
@@ -49,6 +87,8 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
 
     names: dict[str, Any] = {"__name__": "__main__"}
     for number, text in enumerate(cells_of(notebook), 1):
+        for line in [] if quiet else left_out(text):
+            print(f"-- cell {number}: left out: {line}", flush=True)
         begun = time.perf_counter()
         try:
             exec(compile(text, f"{notebook.name}[{number}]", "exec"), names)

@@ -128,3 +128,23 @@ def test_what_the_courses_objects_had_says_what_to_use():
     ):
         with pytest.raises(AttributeError, match=advice):
             getattr(thing, name)
+
+
+def test_sizes_of_a_body_are_those_of_its_layers():
+    from onecycle.course.layers import model_sizes, num_features_model
+    from onecycle.models.body import create_body
+
+    body = create_body("resnet18", pretrained=False)
+    found = model_sizes(body, 64)
+    assert found[-1] == (1, 512, 2, 2)
+    assert len(found) > 4
+    assert num_features_model(body) == 512
+
+
+def test_what_stands_for_a_missing_class_cannot_be_inherited_from():
+    from onecycle import course
+
+    with pytest.raises(UsageError, match="not needed"):
+
+        class Mine(course.AverageMetric):
+            pass

@@ -1,6 +1,7 @@
 """The course's programs, in small, from top to bottom with only their import lines changed."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -152,3 +153,27 @@ def test_a_tensor_of_points_is_in_pixels_of_its_picture(tmp_path):
     )
     assert src.train.y[0].data.tolist() == [[-0.5, -0.25]]
     assert src.valid.y[0].data.tolist() == [[-0.5, -0.625]]
+
+
+def test_what_only_a_notebook_understands_is_left_out_and_named(tmp_path, capsys):
+    cells = [
+        "%matplotlib inline\nimport os",
+        "%%time\nx = 41",
+        "%time y = 3\nfiles = !ls\nos?",
+        "s = ('a %d'\n   % x)\nt = '''\n% text\n'''",
+        "for i in range(2):\n    %timeit z = 1\n    w = i",
+        "%%bash\nls -l",
+        "assert (s, y, z, w, t) == ('a 41', 3, 1, 1, '\\n% text\\n')\nraise KeyError",
+    ]
+    notebook = tmp_path / "n.ipynb"
+    made = [{"cell_type": "code", "source": cell} for cell in cells]
+    notebook.write_text(json.dumps({"cells": made}))
+    with pytest.raises(KeyError) as told:
+        runner.run(notebook)
+    assert "in cell 7" in "".join(told.value.__notes__)
+    said = capsys.readouterr().out
+    for line in ("%matplotlib inline", "files = !ls", "os?", "%%bash"):
+        assert f"left out: {line}" in said
+    notebook.write_text("{}")
+    with pytest.raises(SystemExit, match="no notebook"):
+        runner.cells_of(notebook)

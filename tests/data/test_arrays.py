@@ -1,12 +1,14 @@
 """Plain arrays with the same learner: classes and numbers are learned."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from onecycle.core.errors import DataError, ModelError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, ModelError, UsageError
 from onecycle.data.arrays import TensorList, from_arrays
+from onecycle.data.targets import MultiCategory
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
 from onecycle.models.mlp import mlp
@@ -53,3 +55,57 @@ def test_rows_of_other_shapes_and_gaps_are_refused(plane):
 def test_one_width_is_no_network():
     with pytest.raises(ModelError, match="two"):
         mlp([3])
+
+
+def test_a_network_of_another_width_than_the_labels_is_refused():
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    for y, widths in ((x, [3, 8, 1]), (x[:, :1], [3, 8, 3]), (x[:, 0] > 0, [3, 8, 1])):
+        learn = Learner(from_arrays(x, y, bs=8), mlp(widths), silent=True)
+        with pytest.raises(ModelError, match=r"labels of \d (numbers|classes)"):
+            learn.fit(1)
+
+
+def test_arrays_for_validation_come_with_their_labels():
+    x, y = np.zeros((10, 2), "float32"), [0, 1] * 5
+    with pytest.raises(EmptyDataError, match="no validation items"):
+        from_arrays(x, y, x[:0], y[:0], bs=2)
+    for pair in ({"valid_x": x}, {"valid_y": y}):
+        with pytest.raises(UsageError, match="come together"):
+            from_arrays(x, y, bs=2, **pair)
+
+
+def test_arrays_that_cannot_be_used_are_named():
+    x, y = np.zeros((10, 2), "float32"), [0, 1] * 5
+    masked = np.ma.masked_equal(np.where(np.arange(20).reshape(10, 2) == 6, -9, 1.0), -9)
+    ragged = [[1.0, 2.0]] * 9 + [[1.0]]
+    words = pd.DataFrame({"a": [1.0] * 10, "b": ["x"] * 10})
+    for wrong, told in ((masked, "array 3"), (ragged, "array 9"), (words, "array 0 .*no number")):
+        with pytest.raises(DataError, match=told):
+            from_arrays(wrong, y, bs=2)
+    with pytest.raises(UsageError, match=r"array .* or a list"):
+        from_arrays((row for row in x), y)
+    with pytest.raises(UsageError, match="whole numbers"):
+        from_arrays(x, np.eye(2, dtype=int)[y], bs=2)
+    learn = Learner(from_arrays(torch.tensor(x, requires_grad=True), y, bs=2), mlp([2, 2]))
+    for item in ([1], x[:2], None, [1, float("nan")]):
+        with pytest.raises(DataError, match="the array"):
+            learn.predict(item)
+    tags = from_arrays(x, [["p"], ["p", "q"]] * 5, label_cls=MultiCategory, bs=2)
+    assert tags.classes == ["p", "q"]
+
+
+def test_the_activation_of_an_mlp_may_be_a_module():
+    made = mlp([2, 3, 3, 1], nn.LeakyReLU(0.3))
+    kinds = [m for m in made if isinstance(m, nn.LeakyReLU)]
+    assert [m.negative_slope for m in kinds] == [0.3, 0.3]
+    assert kinds[0] is not kinds[1]
+    for wrong in (
+        {"activation": torch.relu},
+        {"activation": "relu"},
+        {"sizes": [2.5, 3]},
+        {"sizes": "23"},
+        {"sizes": 5},
+        {"dropout": 2},
+    ):
+        with pytest.raises(ModelError, match=r"activation|sizes|dropout"):
+            mlp(**({"sizes": [2, 3, 1]} | wrong))

@@ -11,12 +11,14 @@ import torch
 
 from onecycle import models
 from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
+from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
 from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
 from onecycle.series.input import as_series
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
 from onecycle.spec.task import task_from_json, task_to_json
+from onecycle.vision.tta import TTA
 
 mpl.use("Agg")
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "timeseries"
@@ -234,3 +236,50 @@ def test_what_is_no_set_of_series_is_refused():
         made.split_by_file()
     with pytest.raises(UsageError, match="pair"):
         bunch([jitter()])
+
+
+def test_labels_are_those_that_the_list_came_with(tmp_path):
+    x, y = waves(20)
+    frame = pd.DataFrame(x[:, 0], columns=[f"s{i}" for i in range(40)]).assign(kind=y)
+    made = SeriesList.from_df(frame, label_col="kind").split_by_rand_pct(0.2, seed=0)
+    assert made.label_from_df().classes == ["sine", "square"]
+    for name in ("a.tsv", "b.tsv"):
+        rows = ["\t".join([label, *map(str, row)]) for label, row in zip(y, x[:, 0], strict=True)]
+        (tmp_path / name).write_text("\n".join(rows))
+    files = SeriesList.from_ts(tmp_path / "a.tsv", tmp_path / "b.tsv").split_by_file()
+    assert files.label_from_df().classes == ["sine", "square"]
+
+
+def test_what_is_masked_is_a_gap_and_a_bad_cell_has_its_place():
+    masked = np.ma.masked_equal([[1.0, 2, -999, 4, 5, 6]] * 4, -999)
+    made = SeriesList.from_array(masked, list("abab"))
+    assert as_series(made.items[0])[0].tolist() == [1, 2, 3, 4, 5, 6]
+    frame = pd.DataFrame({"a": ["1", "2"], "b": ["1", "oops"], "label": ["x", "y"]})
+    with pytest.raises(TableError, match="row 1, column 'b': 'oops'"):
+        SeriesList.from_df(frame)
+
+
+def test_views_of_pictures_say_that_these_are_none():
+    data = bunch()
+    learn = series_learner(data, models.small, metrics=accuracy, silent=True)
+    with pytest.raises(UsageError, match="pictures"):
+        TTA(learn)
+    with pytest.raises(UsageError, match="pictures"):
+        ClassificationInterpretation.from_learner(learn).plot_top_losses(2, heatmap=True)
+    item = data.valid_ds[0][0]
+    torch.testing.assert_close(learn.predict(item)[2], learn.predict(item.data)[2])
+
+
+def test_changes_and_encodings_are_public_and_others_refused():
+    from onecycle import jitter as of_pictures
+    from onecycle import series
+
+    assert series.jitter is jitter
+    assert series.gasf.__module__ == series.recurrence.__module__ == "onecycle.series.encode"
+    assert len(series_transforms(max_warp=0)[0]) == 2
+    for wrong in (of_pictures(), lambda x, rng: x[:, :3], 3):
+        with pytest.raises(UsageError, match=r"no change of series|another shape"):
+            bunch(([wrong], []))
+    for wrong in ({"bins": 1}, {"bins": "8"}, {"length": 0}, {"length": 20.5}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            bunch(**wrong)

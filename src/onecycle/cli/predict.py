@@ -15,7 +15,7 @@ import numpy as np
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
-from onecycle.deploy.feeds import Feed, Pictures, files_in
+from onecycle.deploy.feeds import Curves, Feed, Pictures, files_in
 from onecycle.spec.inputs import ImageSpec
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
@@ -121,12 +121,29 @@ def _asked(
     sources: Sequence[Path], feed: Feed, where: Where
 ) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     """The first column's heading, how many rows there will be, and (name, source) of each."""
+    if isinstance(feed, Curves):
+        asked = [pair for path in sources for pair in _series_in(path, feed)]
+        return "file", len(asked), iter(asked)
     if any(path.suffix.lower() in _TABLES for path in sources):
         if len(sources) > 1:
             raise UsageError("a table of names or texts is given alone")
         return _of_table(sources[0], feed, where)
     files = [f for path in sources for f in (files_in(path, feed) if path.is_dir() else [path])]
     return "file", len(files), ((str(file), file) for file in files)
+
+
+def _series_in(path: Path, feed: Feed) -> Iterator[tuple[str, Any]]:
+    """(name, source) of a CSV file, which is a series, and of each series in an archive's file."""
+    if path.is_dir():
+        for file in files_in(path, feed):
+            yield from _series_in(file, feed)
+    elif path.suffix.lower() in {".ts", ".tsv"}:
+        from onecycle.series.files import read_series
+
+        for i, series in enumerate(read_series(path)[0], 1):
+            yield f"{path}, series {i}", series
+    else:
+        yield str(path), path
 
 
 def _of_table(table: Path, feed: Feed, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
@@ -169,7 +186,7 @@ def _rows(
     for (name, _), answer in zip(second, found, strict=True):
         if isinstance(answer, DataError):
             failed.append(name)
-            print(answer, file=sys.stderr)
+            print(answer if name in str(answer) else f"{name}: {answer}", file=sys.stderr)
             yield name, None, [None] * len(columns.names)
         else:
             said, data, given = answer

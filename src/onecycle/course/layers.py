@@ -68,13 +68,19 @@ def hook_outputs(modules: Iterable[nn.Module], detach: bool = True, grad: bool =
     return Hooks(Hook(module, detach, grad) for module in modules)
 
 
-def model_sizes(model: nn.Module, size: tuple[int, int] = (64, 64)) -> list[torch.Size]:
+def model_sizes(model: nn.Module, size: tuple[int, int] | int = (64, 64)) -> list[torch.Size]:
     """The shape of each child's output for one RGB picture of `size` (h, w)."""
     first = next(model.parameters(), None)
     device = "cpu" if first is None else first.device
-    with hook_outputs(model.children()) as hooks, modes_kept(model), torch.no_grad():
-        model.eval()(torch.zeros(1, 3, *size, device=device))
-    return [out.shape for out in hooks.stored]
+    size = (size, size) if isinstance(size, int) else size
+    parts = list(model.children())
+    while True:
+        with hook_outputs(parts) as hooks, modes_kept(model), torch.no_grad():
+            model.eval()(torch.zeros(1, 3, *size, device=device))
+        found = [out.shape for out in hooks.stored if isinstance(out, Tensor)]
+        parts = [child for part in parts for child in part.children()]
+        if found or not parts:  # a body may call its network's layers one by one
+            return found
 
 
 def num_features_model(model: nn.Module) -> int:

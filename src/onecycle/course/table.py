@@ -74,6 +74,9 @@ _INSTEAD = {
     "MultiCategoryList": "is `MultiCategory` here: label_cls=MultiCategory",
     "LanguageLearner": "is made by language_model_learner(data, AWD_LSTM)",
     "AverageMetric": "is not needed: a metric is a function of (outputs, y), averaged over items",
+    "MSELossFlat": "is what numbers and points are trained with here; leave loss_func out",
+    "LabelList": "is data.train_ds, data.valid_ds or data.test_ds here",
+    "MultiLabelClassificationInterpretation": "is MultiLabelInterpretation here",
     "batch_stats": "is `.normalize()` without statistics: those of a batch are taken",
     "AUROC": "is the metric `auroc` here: metrics=auroc",
     "FBeta": "is the metric `f1` here, for one label, or `fbeta` for several",
@@ -107,6 +110,9 @@ class Unsupported:
         raise UsageError(f"{self.name} {self.why}")
 
     def __call__(self, *args: Any, **options: Any) -> NoReturn:
+        self._refuse()
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         self._refuse()
 
     def __getattr__(self, name: str) -> NoReturn:

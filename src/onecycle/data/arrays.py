@@ -15,7 +15,6 @@ from onecycle.core.errors import DataError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.items import ItemList
-from onecycle.data.labels import SplitItems
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Category, Numbers, Target
 from onecycle.spec.series import ArraySpec
@@ -42,18 +41,14 @@ class ArrayInput(ArraySpec):
     """How an array becomes a tensor: float32, normalised where statistics were given."""
 
     def read(self, source: Any) -> Row:
-        return Row(np.asarray(source, np.float32), np.zeros((), np.float32))
+        return Row(as_row(source, self.shape), np.zeros((), np.float32))
 
     def fit(self, sources: Sequence[Any]) -> Self:
         return replace(self, shape=np.shape(sources[0]))
 
     def check(self, sources: Iterable[Any]) -> None:
         for i, source in enumerate(sources):
-            x = np.asarray(source, np.float32)
-            if x.shape != self.shape:
-                raise DataError(f"array {i} has shape {x.shape}, the first {self.shape}")
-            if not np.isfinite(x).all():
-                raise DataError(f"array {i} holds NaN or infinite values: fill or drop them")
+            as_row(source, self.shape, f"array {i}")
 
     def transformed(self, tfms: Any, size: Any = None, *_: Any, **options: Any) -> Self:
         if tfms is not None or any(options.values()):
@@ -70,7 +65,7 @@ class ArrayInput(ArraySpec):
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Row:
-        return Row(np.asarray(source, np.float32), y)
+        return Row(as_row(source, self.shape), y)
 
     def finish(self, sample: Row) -> Row:
         return sample
@@ -92,6 +87,32 @@ class ArrayInput(ArraySpec):
         return Loader(dataset, **{**options, "num_workers": 0})
 
 
+def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.ndarray:
+    """What is given as float32 of this shape; DataError where that is impossible, and for gaps."""
+    source = source.x if isinstance(source, Row) else source
+    source = source.detach().cpu() if isinstance(source, Tensor) else source
+    try:
+        x = np.asarray(source, np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} holds something that is no number: {error}") from error
+    if x.shape != shape:
+        raise DataError(f"{where} has shape {x.shape}, those of the training set have {shape}")
+    if np.ma.is_masked(source) or not np.isfinite(x).all():
+        raise DataError(f"{where} holds NaN, masked or infinite values: fill or drop them")
+    return x
+
+
+def _rows(x: Any) -> Any:
+    """What can be counted and indexed, of an array, a tensor, a frame or a list."""
+    x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+    x = x.to_numpy() if hasattr(x, "to_numpy") else x
+    if isinstance(x, np.ndarray) and x.ndim:
+        return x
+    if not isinstance(x, list | tuple):
+        raise UsageError(f"an array (n, ...) or a list is wanted, not {type(x).__name__}")
+    return x
+
+
 class TensorList(ItemList):
     """Arrays of one shape, held in memory; labels are in the frame's `label`."""
 
@@ -104,12 +125,15 @@ class TensorList(ItemList):
         """One item for each row of `x` (n, ...), with labels `y` (n,) or numbers (n, k)."""
         import pandas as pd
 
+        x = _rows(x)
         if y is None:
-            return cls._make(np.asarray(x), path)
+            return cls._make(x, path)
+        y = _rows(y)
         if len(x) != len(y):
             raise UsageError(f"there are {len(x)} rows in x and {len(y)} in y")
-        labels = pd.Series(np.asarray(y).tolist(), dtype=object)
-        return cls._make(np.asarray(x), path, inner_df=pd.DataFrame({"label": labels}))
+        own = y.tolist() if isinstance(y, np.ndarray) else list(y)
+        labels = pd.DataFrame({"label": pd.Series(own, dtype=object)})
+        return cls._make(x, path, inner_df=labels, label_col="label")
 
 
 def from_arrays(
@@ -119,11 +143,19 @@ def from_arrays(
 
     Without `valid_x` every fifth row validates; `options` are those of `databunch`.
     """
+    if (valid_x is None) != (valid_y is None):
+        raise UsageError("valid_x and valid_y come together")
     train = TensorList.from_arrays(x, y)
+    kind = np.asarray(_rows(y)[:1])
+    if kind.ndim > 1 and kind.dtype.kind in "biu" and label_cls is None:
+        raise UsageError(
+            "labels (n, k) of whole numbers: make them floats to be met as numbers, or lists of "
+            "tags with label_cls=MultiCategory"
+        )
     if valid_x is None:
         split = train.split_by_idx(range(4, len(train), 5))
     else:
-        split = SplitItems(train, TensorList.from_arrays(valid_x, valid_y))
-    floats = np.asarray(y).dtype.kind == "f"
+        split = train.split_by_list(train, TensorList.from_arrays(valid_x, valid_y))
+    floats = kind.dtype.kind == "f"
     labelled = split.label_from_df("label", label_cls or (Numbers if floats else Category))
     return labelled.databunch(**options)

@@ -34,6 +34,7 @@ class ItemList:
     input: Input
     inner_df: pd.DataFrame | None = None
     label_cls: Any = None
+    label_col: Any = 1  # of `inner_df`, where `label_from_df` names none
 
     suffixes: ClassVar[frozenset[str]] = frozenset()
     what: ClassVar[str] = "item"

@@ -121,7 +121,7 @@ class SplitItems:
 
     def label_from_df(
         self,
-        cols: Column | Sequence[Column] = 1,
+        cols: Column | Sequence[Column] | None = None,
         label_cls: Any = None,
         label_delim: str | None = None,
         classes: Sequence[Any] | None = None,
@@ -129,9 +129,11 @@ class SplitItems:
     ) -> LabelledItems:
         """From one column, one column of tags apart by `label_delim`, or several columns.
 
+        Without `cols` it is the second column; of series and arrays, the one of their labels.
         Several columns of zeros and ones are several classes named like the columns; other
         several columns are several numbers.
         """
+        cols = self.train.label_col if cols is None else cols
         labeller = from_columns(cols, label_delim)
         if len(listed(cols)) > 1 and label_cls is None:
             labeller, label_cls, classes = _several(self.train, listed(cols), labeller)

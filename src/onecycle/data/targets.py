@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from onecycle.core.errors import ModelError
 from onecycle.spec.answers import Answer
 from onecycle.spec.targets import (
     CategorySpec,
@@ -97,6 +98,15 @@ class _Still(Plainly):
         return None
 
 
+def _as_wide(outputs: Tensor, shape: tuple[int, ...], what: str) -> None:
+    """ModelError for outputs of another width than the labels, which broadcasting would hide."""
+    if tuple(outputs.shape) != shape:
+        raise ModelError(
+            f"the network gives {tuple(outputs.shape)} for labels of {shape[-1]} {what}: its last "
+            f"layer needs {shape[-1]} outputs (data.c)"
+        )
+
+
 def per_item(losses: Tensor, reduction: str) -> Tensor:
     """(n, ...) losses as their mean, or the mean of each item."""
     return losses.mean() if reduction == "mean" else losses.flatten(1).mean(1)
@@ -107,6 +117,7 @@ class Category(CategorySpec, _Still):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy of the logits."""
+        _as_wide(outputs, (len(y), len(self.classes)), "classes")
         return F.cross_entropy(outputs, y, reduction=reduction)
 
     def activate(self, outputs: Tensor) -> Tensor:
@@ -132,6 +143,7 @@ class Numbers(NumbersSpec, _Still):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Squared error, mean over the numbers."""
+        _as_wide(outputs, tuple(y.shape), "numbers")
         return per_item((outputs - y) ** 2, reduction)
 
     def activate(self, outputs: Tensor) -> Tensor:

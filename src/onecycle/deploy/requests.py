@@ -20,6 +20,7 @@ from onecycle.core.errors import DataError, ImageError
 from onecycle.spec.pixels import open_pixels, open_size
 
 _NUMBERS = (int, float)
+_FORM = "multipart/form-data"
 Json = dict[str, Any]
 
 
@@ -101,9 +102,8 @@ class _InMemory(MultiPartParser):
 
 async def files_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[bytes]:
     """The pictures of a multipart form, or the one that is the body."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await body_of(request, limits, take)
-    if kind != "multipart/form-data":
+    if _kind(request) != _FORM:
         return [body] if body else []
 
     async def stream() -> AsyncGenerator[bytes, None]:
@@ -125,7 +125,13 @@ async def files_of(request: Request, limits: Limits, take: Callable[[int], None]
 
 
 async def texts_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[str]:
-    """The texts of a JSON body, {"text": "..."} or {"texts": [...]}; any other body is one text."""
+    """The texts of a JSON body, {"text": "..."} or {"texts": [...]}, or of the files of a form.
+
+    Any other body is one text.
+    """
+    if _kind(request) == _FORM:
+        files = await files_of(request, limits, take)
+        return _short([file.decode("utf-8", "replace") for file in files], limits)
     body, told = await _json_of(request, limits, take)
     if told is None:
         return _short([body.decode("utf-8", "replace")] if body else [], limits)
@@ -139,11 +145,13 @@ async def texts_of(request: Request, limits: Limits, take: Callable[[int], None]
 
 
 async def series_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[Any]:
-    """The series of a JSON body, {"series": [...]}; any other body is a CSV file.
+    """The series of a JSON body, {"series": [...]}; the files of a form, or the body, are CSV.
 
     The list holds numbers (null is a gap), or a list of them for each channel, or several series
     of channels.
     """
+    if _kind(request) == _FORM:
+        return await files_of(request, limits, take)
     body, told = await _json_of(request, limits, take)
     if told is None:
         return [body] if body else []
@@ -171,15 +179,18 @@ async def _json_of(
     request: Request, limits: Limits, take: Callable[[int], None]
 ) -> tuple[bytes, Json | None]:
     """The body, and the JSON object in it where the request says that it is one."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await body_of(request, limits, take)
-    if kind != "application/json":
+    if _kind(request) != "application/json":
         return body, None
     try:
         told = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is no JSON ({error})") from None
     return body, told if isinstance(told, dict) else {}
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _short(texts: list[str], limits: Limits) -> list[str]:

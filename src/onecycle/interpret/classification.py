@@ -57,6 +57,8 @@ class Interpretation:
             item, _ = self.predictions.items[index]
             item.show(ax=ax)
             if heatmap:
+                if not hasattr(item, "size"):
+                    raise UsageError("heatmap=True is for pictures: leave it out")
                 looked = grad_cam(self.learn, self.predictions, index)
                 extent = (-0.5, item.size[1] - 0.5, item.size[0] - 0.5, -0.5)
                 ax.imshow(looked, extent=extent, alpha=alpha, cmap=cmap, interpolation="bilinear")

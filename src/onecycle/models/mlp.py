@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from itertools import pairwise
+from numbers import Integral
 
 from torch import nn
 
@@ -12,22 +14,36 @@ from onecycle.core.errors import ModelError
 
 def mlp(
     sizes: Sequence[int],
-    activation: Callable[[], nn.Module] | None = nn.ReLU,
+    activation: Callable[[], nn.Module] | nn.Module | None = nn.ReLU,
     batch_norm: bool = False,
     dropout: float = 0.0,
 ) -> nn.Sequential:
     """Layers of `sizes` (input, hidden ..., outputs): (n, ...) flattened to (n, outputs).
 
-    `activation` makes the module after each hidden layer; None puts nothing there.
+    `activation` makes the module after each hidden layer, or is one that is copied; None puts
+    nothing there.
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ModelError(f"sizes are at least two positive widths, input to output: {list(sizes)}")
+    widths = isinstance(sizes, Sequence) and all(isinstance(n, Integral) for n in sizes)
+    if not widths or len(sizes) < 2 or min(sizes) < 1:
+        raise ModelError(f"sizes are at least two positive widths, input to output: {sizes!r}")
+    if not 0 <= dropout < 1:
+        raise ModelError(f"dropout is a share from 0 to below 1, not {dropout!r}")
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (wide, out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(wide, out))
         if i == len(sizes) - 2:
             break
         layers += [nn.BatchNorm1d(out)] if batch_norm else []
-        layers += [] if activation is None else [activation()]
+        layers += [] if activation is None else [_made(activation)]
         layers += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers)
+
+
+def _made(activation: Callable[[], nn.Module] | nn.Module) -> nn.Module:
+    try:
+        made = deepcopy(activation) if isinstance(activation, nn.Module) else activation()
+    except TypeError as error:
+        raise ModelError(
+            f"activation is a class of modules such as nn.ReLU, or a module, not {activation!r}"
+        ) from error
+    return made

@@ -42,6 +42,12 @@ def window_warp(share: float = 0.1, stretch: float = 2.0) -> Change:
     return change
 
 
-def series_transforms() -> tuple[list[Change], list[Change]]:
-    """(train, valid) changes for `transform`."""
-    return [jitter(), scaling(), window_warp()], []
+def series_transforms(
+    max_jitter: float = 0.03, max_scale: float = 0.1, max_warp: float = 0.1
+) -> tuple[list[Change], list[Change]]:
+    """(train, valid) changes for `transform`: the shares of `jitter`, `scaling`, `window_warp`.
+
+    A share of 0 leaves that change out.
+    """
+    makers = ((jitter, max_jitter), (scaling, max_scale), (window_warp, max_warp))
+    return [make(share) for make, share in makers if share], []

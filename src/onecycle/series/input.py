@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -65,7 +66,11 @@ class SeriesInput(SeriesSpec):
     shows_samples: ClassVar[bool] = True
 
     def read(self, source: Any) -> Sample:
-        return Sample(self.stretched(series_of(source, self.channels)), np.zeros((), np.float32))
+        return Sample(self._stretched(source), np.zeros((), np.float32))
+
+    def _stretched(self, source: Any) -> np.ndarray:
+        source = source.data if isinstance(source, Series) else source
+        return self.stretched(series_of(source, self.channels))
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
         """(channels, t) on `length` steps, straight lines between the values.
@@ -117,7 +122,7 @@ class SeriesInput(SeriesSpec):
         """With (train, valid) changes and pictures of `size` pixels for every channel."""
         if resize_method or padding_mode:
             raise UsageError("series know no resize_method and no padding_mode")
-        if size is not None and not (isinstance(size, int) and size > 0):
+        if size is not None and (not isinstance(size, Integral) or size < 1):
             raise UsageError(f"the size of a series' picture is a positive int, not {size!r}")
         pair = ((), ()) if tfms is None else tuple(tfms)
         if len(pair) != 2 or not all(isinstance(side, list | tuple) for side in pair) or pair[1]:
@@ -125,7 +130,22 @@ class SeriesInput(SeriesSpec):
                 "the changes of series are a pair (changes, []), as series_transforms() gives it: "
                 "for validation series are not changed"
             )
-        return replace(self, pixels=size or self.pixels, train_changes=tuple(pair[0]))
+        for change in pair[0]:
+            self._try(change)
+        return replace(self, pixels=int(size or 0) or self.pixels, train_changes=tuple(pair[0]))
+
+    def _try(self, change: Any) -> None:
+        """UsageError for what does not map a series and a generator to a series."""
+        x = np.ones((self.channels, self.length or 32))
+        try:
+            fits = np.shape(change(x, np.random.default_rng(0))) == x.shape
+        except Exception as error:
+            raise UsageError(
+                f"{change!r} is no change of series, (channels, t) and a generator to (channels, t)"
+                f", as onecycle.series has them: {error}"
+            ) from error
+        if not fits:
+            raise UsageError(f"{change!r} gives a series of another shape")
 
     def normalized(self, stats: Any, data: Any) -> Self:
         raise UsageError("series are scaled by `scale` and `by` of the list, not by normalize()")
@@ -133,7 +153,7 @@ class SeriesInput(SeriesSpec):
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
-        x = self.stretched(series_of(source, self.channels))
+        x = self._stretched(source)
         for change in self.train_changes if rng is not None else ():
             x = change(x, rng)  # type: ignore[arg-type]
         return Sample(x.astype(np.float32), target.move(y, None))

@@ -31,6 +31,7 @@ class SeriesList(ItemList):
         items: Iterable[Any],
         path: str | PurePath,
         inner_df: Any = None,
+        label_col: Any = "label",
         **options: Any,
     ) -> Self:
         """Series of the same number of channels; DataError names the one that is not usable."""
@@ -42,7 +43,7 @@ class SeriesList(ItemList):
         for name, count in zip(names, counts, strict=True):
             if count != counts[0]:
                 raise DataError(f"series {name} has {count} channels, the first has {counts[0]}")
-        return cls(series, Path(path), _input(**options), inner_df)
+        return cls(series, Path(path), _input(**options), inner_df, label_col=label_col)
 
     @classmethod
     def from_array(
@@ -82,10 +83,8 @@ class SeriesList(ItemList):
         try:
             values = frame[names].replace("", np.nan).to_numpy(dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise TableError(
-                f"a cell is no number ({error}): name the columns in `cols`"
-            ) from error
-        return cls._make(list(values), path, frame, **options)
+            raise TableError(_odd_cell(frame[names])) from error
+        return cls._make(list(values), path, frame, label_col, **options)
 
     @classmethod
     def from_csv(  # type: ignore[override]
@@ -147,6 +146,19 @@ def _steps(frame: Any, label_col: Any) -> list[Any]:
     if odd:
         raise TableError(f"column {odd[0]!r} seems to be no step: name the steps in `cols`")
     return names
+
+
+def _odd_cell(frame: Any) -> str:
+    """Where the first cell is that is no number."""
+    import pandas as pd
+
+    for name in frame.columns:
+        cells = frame[name].replace("", np.nan)
+        odd = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
+        if odd.any():
+            row = odd.idxmax()
+            return f"row {row}, column {name!r}: {str(cells[row])[:80]!r} is no number"
+    return "some cells are no numbers: name the columns of the steps in `cols`"
 
 
 def _labels(y: Any) -> Any:

@@ -23,6 +23,10 @@ def as_series(source: Any, where: Any = None) -> np.ndarray:
     """
     name = "the series" if where is None else f"series {where}"
     try:
+        if isinstance(source, np.ma.MaskedArray):  # what is masked is a gap
+            source = np.ma.filled(source.astype(np.float64), np.nan)
+        if hasattr(source, "detach"):
+            source = source.detach()
         x = np.atleast_2d(np.asarray(source, dtype=np.float64))
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} holds something that is no number: {error}") from error

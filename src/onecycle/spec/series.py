@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, sqrt
+from numbers import Integral
 from typing import ClassVar
 
 from onecycle.core.errors import UsageError
@@ -47,6 +48,10 @@ class SeriesSpec(Plain):
                 f'scale is "minmax" or "zscore", by is "series" or "train": '
                 f"{self.scale!r}, {self.by!r}"
             )
+        if not isinstance(self.bins, Integral) or self.bins < 2:
+            raise UsageError(f"bins is a whole number from 2 on, not {self.bins!r}")
+        if self.length is not None and (not isinstance(self.length, Integral) or self.length < 2):
+            raise UsageError(f"length is None or a number of steps from 2 on, not {self.length!r}")
         if self.layout not in LAYOUTS:
             raise UsageError(f'layout is "grid" or "planes", not {self.layout!r}')
 

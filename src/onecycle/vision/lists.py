@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.frames import Column, read_table
@@ -165,6 +165,8 @@ class ImageDataBunch(DataBunch):
 def _only_below(items: ImageList, path: str | PurePath, train: str) -> ImageList:
     """With `train="."` everything below the path, else what lies in that folder."""
     below = Path(path) / train
+    if not below.is_dir():
+        raise EmptyDataError(f'there is no folder {below}: train="." takes everything in {path}')
     inside = below.resolve()
     return items.filter_by_func(lambda item: PurePath(item).resolve().is_relative_to(inside))
 

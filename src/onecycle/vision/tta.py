@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.data.task import Task
 from onecycle.learn import predictions
@@ -27,6 +28,8 @@ def TTA(  # noqa: N802 - the course's name
     The 8 are the four corners, `scale` times enlarged, each also mirrored if the training
     transforms mirror; the other training transforms stay. With beta None both are returned.
     """
+    if not hasattr(learn.task.input, "train_tfms"):
+        raise UsageError("test-time augmentation looks at pictures: these are none")
     plain = learn.predictions(ds_type)
     looks = [_look(learn, ds_type, number, scale) for number in range(8)]
     mean = torch.stack([look.probabilities for look in looks]).mean(0)
