@@ -1,5 +1,6 @@
 """The page and the server of a model of series: the answers are Python's."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 from folder_server import served
 from test_page import opened, until
+from typer.testing import CliRunner
 
 from onecycle import models
+from onecycle.cli.main import app
 from onecycle.core.errors import DataError
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import write_site
@@ -181,6 +184,9 @@ def test_the_server_answers_series(files):
             "/analyze", content=table.encode(), headers={"Content-Type": "text/csv"}
         )
         assert reply.json() == {"result": alone[0]["text"]}
+        form = {"file": ("s.csv", table.encode(), "text/csv")}
+        reply = client.post("/api/predict", files=form)
+        assert reply.json()["predictions"][0]["answer"] == alone[0]["answer"]
         x[1][0][7] = None
         gap = client.post("/api/predict", json={"series": x[1]}).json()["predictions"][0]
         assert gap["answer"] == str(predictor.predict(np.array(x[1], float)))
@@ -204,9 +210,29 @@ def test_the_server_answers_series(files):
             assert reply.headers["content-type"] == "application/problem+json"
         schema = client.get("/openapi.json").json()["paths"]["/api/predict"]["post"]
         kinds = schema["requestBody"]["content"]
-        assert {"application/json", "text/csv"} == set(kinds)
+        assert {"application/json", "text/csv", "multipart/form-data"} == set(kinds)
         assert kinds["text/csv"]["schema"]["minLength"] == len("1\n2")
         for text in ("", "1", "1,2\n3", "a,b\n", "?,?\n?,?", "1,2,3\n4,5,6\n7,8,9"):
             head = {"Content-Type": "text/csv"}
             assert client.post("/analyze", content=text, headers=head).status_code in {400, 422}
         assert "422" in schema["responses"]
+
+
+def test_series_are_predicted_from_files_by_the_command_line(files, tmp_path):
+    predictor = Predictor(files[1])
+    x = np.random.default_rng(5).normal(size=(3, 25)).round(3)
+    (tmp_path / "one.csv").write_text("\n".join(map(str, x[0])))
+    (tmp_path / "bad.csv").write_text("1\na\n3")
+    rows = ["\t".join(["up", *map(str, row)]) for row in x]
+    (tmp_path / "many.tsv").write_text("\n".join(rows))
+    out = tmp_path / "out.csv"
+    given = ["predict", files[1], *sorted(tmp_path.glob("*.?sv")), "--out", out]
+    done = CliRunner().invoke(app, list(map(str, given)), catch_exceptions=False)
+    assert "4 of 5 answers written" in done.output
+    assert f"{tmp_path / 'bad.csv'}: line 2" in done.output
+    told = list(csv.DictReader(out.read_text().splitlines()))
+    names = [Path(row["file"]).name for row in told]
+    assert names == ["bad.csv", *(f"many.tsv, series {i}" for i in (1, 2, 3)), "one.csv"]
+    for row, series in zip(told[1:], [*x, x[0]], strict=True):
+        shares = [float(row[c]) for c in predictor.classes]
+        np.testing.assert_allclose(shares, predictor.predict(series).probabilities, atol=1e-5)
