@@ -53,6 +53,11 @@ def test_from_folder(pictures):
     assert data.one_batch()[0].shape == (4, 3, 16, 16)
 
 
+def test_a_share_of_a_folder_that_is_not_there_says_how_to_take_all(pictures):
+    with pytest.raises(EmptyDataError, match=r"no folder .*none: train=\".\" takes everything"):
+        ImageDataBunch.from_folder(pictures, train="none", valid_pct=0.25, **SMALL)
+
+
 def test_from_folder_with_a_random_share_of_everything(pictures):
     data = ImageDataBunch.from_folder(pictures, train=".", valid_pct=0.25, seed=1, **SMALL)
     assert agree(data) == (18, 6)

@@ -179,7 +179,10 @@ def lr_find(
 def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
     sources: Annotated[
-        list[Path], typer.Argument(help="Files, folders of them, or one CSV of names or texts.")
+        list[Path],
+        typer.Argument(
+            help="Files, folders of them, or one CSV of names or texts; series: .csv, .ts, .tsv."
+        ),
     ],
     thresh: Annotated[
         float | None, typer.Option(help="Another decision threshold, for several labels.")
@@ -196,7 +199,7 @@ def predict(
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
 ) -> None:
-    """Say what a trained model sees in pictures, or what it makes of texts."""
+    """Say what a trained model sees in pictures, or makes of texts or series."""
     from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
