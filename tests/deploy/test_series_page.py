@@ -210,7 +210,7 @@ def test_the_server_answers_series(files):
             assert reply.headers["content-type"] == "application/problem+json"
         schema = client.get("/openapi.json").json()["paths"]["/api/predict"]["post"]
         kinds = schema["requestBody"]["content"]
-        assert {"application/json", "text/csv", "multipart/form-data"} == set(kinds)
+        assert {"application/json", "text/csv"} == set(kinds)
         assert kinds["text/csv"]["schema"]["minLength"] == len("1\n2")
         for text in ("", "1", "1,2\n3", "a,b\n", "?,?\n?,?", "1,2,3\n4,5,6\n7,8,9"):
             head = {"Content-Type": "text/csv"}

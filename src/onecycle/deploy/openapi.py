@@ -32,7 +32,6 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         bodies = {
             "application/json": {"schema": {"oneOf": one_of}},
             "text/plain": {"schema": {**text, "minLength": 1}},
-            "multipart/form-data": {"schema": form},
         }
     elif kind == "series":
         count = about["task"]["input"]["channels"]
@@ -46,7 +45,6 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         bodies = {
             "application/json": {"schema": shapes},
             "text/csv": {"schema": {"type": "string", "minLength": 3, "maxLength": max_bytes}},
-            "multipart/form-data": {"schema": form},
         }
     thresh = {
         "name": "thresh",
