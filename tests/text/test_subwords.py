@@ -156,10 +156,12 @@ def test_words_of_a_backward_model_are_scored_in_the_order_of_reading(tmp_path):
     torch.manual_seed(0)
     learn = text_classifier_learner(data, config=SIZES, drop_mult=0, silent=True)
     learn.fit_one_cycle(12, 2e-2)
-    scored = word_scores(learn, "It was GOOD today.")
-    assert scored.tokens == ("xxmaj it", "was", "xxup good", "today", ".")
-    assert scored.category == "pos"
-    assert scored.top(1)[0][0] == "xxup good"
+    good, bad = (word_scores(learn, f"It was {word} today.") for word in ("GOOD", "BAD"))
+    assert good.tokens == ("xxmaj it", "was", "xxup good", "today", ".")
+    assert [good.category, bad.category] == ["pos", "neg"]
+    most = max(good.top(1)[0], bad.top(1)[0], key=lambda pair: pair[1])  # one of them decides
+    assert most[0] in {"xxup good", "xxup bad"}
+    assert most[1] > 0.4
 
 
 def test_a_backward_language_model_writes_what_comes_before(tmp_path):
