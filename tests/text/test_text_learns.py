@@ -472,6 +472,9 @@ def test_a_language_model_shows_what_it_says_next(frame):
     torch.manual_seed(0)
     learn = language_model_learner(data, config=SMALL, drop_mult=0.1, silent=True)
     learn.fit_one_cycle(4, 2e-2)
+    begun = data.train_dl.state()
+    learn.show_results(DatasetType.Train)
+    assert data.train_dl.state() == begun
     shown = learn.show_results(rows=2).columns
     assert [len(column) for column in shown.values()] == [2, 2, 2]
     true, said = ([row.lower().split() for row in shown[key]] for key in ("true", "said"))

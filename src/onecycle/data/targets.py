@@ -98,7 +98,7 @@ class _Still(Plainly):
         return None
 
 
-def _as_wide(outputs: Tensor, shape: tuple[int, ...], what: str) -> None:
+def _require_width(outputs: Tensor, shape: tuple[int, ...], what: str) -> None:
     """ModelError for outputs of another width than the labels, which broadcasting would hide."""
     if tuple(outputs.shape) != shape:
         raise ModelError(
@@ -117,7 +117,7 @@ class Category(CategorySpec, _Still):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy of the logits."""
-        _as_wide(outputs, (len(y), len(self.classes)), "classes")
+        _require_width(outputs, (len(y), len(self.classes)), "classes")
         return F.cross_entropy(outputs, y, reduction=reduction)
 
     def activate(self, outputs: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ class Numbers(NumbersSpec, _Still):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Squared error, mean over the numbers."""
-        _as_wide(outputs, tuple(y.shape), "numbers")
+        _require_width(outputs, tuple(y.shape), "numbers")
         return per_item((outputs - y) ** 2, reduction)
 
     def activate(self, outputs: Tensor) -> Tensor:

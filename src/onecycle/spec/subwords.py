@@ -63,9 +63,10 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     made.normalizer = t.normalizers.NFC()
     if isinstance(texts, str):
         raise UsageError("a list of texts is wanted, not one text")
-    given = [_checked(text, i) for i, text in enumerate(texts)]
     try:
-        made.train_from_iterator(given, trainer)
+        made.train_from_iterator((_checked(text, i) for i, text in enumerate(texts)), trainer)
+    except UsageError:
+        raise
     except Exception as error:  # the library raises bare Exceptions
         raise UsageError(f"no tokenizer of {vocab_sz} pieces: {error}") from error
     begin = [(BOS, made.token_to_id(BOS))]

@@ -16,13 +16,15 @@ from onecycle.data.labels import SplitItems
 from onecycle.text.lists import NUMBERING, TextList, TextSplitItems, numbering_of
 
 
-def databunch_of(labelled: LabelledItems, options: dict[str, Any]) -> DataBunch:
-    """`databunch(**options)`; UsageError for an option that it does not take."""
+def databunch_of(
+    labelled: LabelledItems, options: dict[str, Any], others: Sequence[str] = ()
+) -> DataBunch:
+    """`databunch(**options)`; UsageError for an option that neither it nor `others` has."""
     known = [*signature(labelled.databunch).parameters]
     for name in options:
         if name not in known:
             raise UsageError(
-                f"there is no option {name!r}: there are {', '.join([*NUMBERING, *known])}"
+                f"there is no option {name!r}: there are {', '.join([*others, *known])}"
             )
     return labelled.databunch(**options)
 
@@ -135,7 +137,8 @@ class TextDataBunch(DataBunch):
             labelled = split.label_from_folder(classes=classes)
         else:
             labelled = split.label_from_df(cols, label_delim=delim, classes=classes)
-        return databunch_of(labelled if test is None else labelled.add_test(test), options)
+        labelled = labelled if test is None else labelled.add_test(test)
+        return databunch_of(labelled, options, NUMBERING)
 
 
 class TextClasDataBunch(TextDataBunch):

@@ -85,9 +85,8 @@ class LanguageLearner(TextLearner):
     ) -> Table:
         """Beginnings of texts, and of each of the next 20 tokens what it is and what was said."""
         given: Any = self.task.input
-        x, y = next(iter(self.data.dl(ds_type)))
-        x, y = x[:rows, : 2 * _SHOWN], y[:rows, : 2 * _SHOWN]
-        loader: Any = [(x, y)]
+        x, y = (side[:rows, : 2 * _SHOWN] for side in self.data.one_batch(ds_type))
+        loader: Any = [(x.to(self.data.device), y)]
         batches = list(loop.predict(self.model, loader, self.engine))
         said = torch.cat([outputs.argmax(1).cpu() for outputs, _ in batches])
         half = min(_SHOWN, x.shape[1] // 2)
