@@ -19,29 +19,35 @@ from onecycle.vision.warp import exact, warp, warp_mask, warp_on_device
 STRONG = get_transforms(flip_vert=True, max_rotate=45, max_zoom=1.4, max_lighting=0.4, max_warp=0.3,
                         p_affine=1.0, p_lighting=1.0)  # fmt: skip
 NOTHING = np.zeros((), np.float32)
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-def both(source, size, mode, method, seed, tfms=STRONG):
-    """One picture through the input's two ways, in grey levels."""
+DEVICES = ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)]
+
+
+def both(source, size, mode, method, seed, tfms=STRONG, device="cpu"):
+    """One picture through the input's two ways, the second on `device`, in grey levels."""
     picture = smooth_noise(np.random.default_rng(seed), source, 12)
     given = ImageInput().transformed(tfms, size=size, resize_method=method, padding_mode=mode)
     found = []
     for on_device in (False, True):
         way = ImageInput(**{**vars(given), "on_device": on_device})
         sample = way.load(picture, NOTHING, NoLabel(), np.random.default_rng(seed))
-        found.append(way.prepare(way.collate([sample])[0])[0] * 255)
+        x, _ = way.collate([sample])
+        found.append(way.prepare(x.to(device) if on_device else x)[0].cpu() * 255)
     return found
 
 
 @pytest.mark.parametrize("mode", ["reflection", "border", "zeros"])
 @pytest.mark.parametrize("method", ["crop", "pad", "squish"])
 @pytest.mark.parametrize("source", [(96, 130), (300, 220), (500, 640)])
-def test_the_cpu_and_the_device_agree(source, method, mode):
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_cpu_and_the_device_agree(source, method, mode, device):
     apart = []
     for seed in range(8):
-        cpu, device = both(source, (64, 80), mode, method, seed)
-        assert cpu.shape == device.shape == (3, 64, 80)
-        apart.append((cpu - device).abs())
+        cpu, there = both(source, (64, 80), mode, method, seed, device=device)
+        assert cpu.shape == there.shape == (3, 64, 80)
+        apart.append((cpu - there).abs())
     apart = torch.stack(apart)
     assert apart.mean() <= 1
     assert (apart <= 4).double().mean() >= 0.999
