@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 PRECISIONS = ("fp32", "fp16", "bf16")
-WORDS, TOKENS = 60_000, 1_000_000  # of the language model
+WORDS, TOKENS = 60_000, 400_000  # of the language model
 REPEATED = 4  # each tile occurs so often, for epochs that are long enough
 UNET_SIZE = (180, 240)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -225,11 +225,16 @@ def peer(root, cases):
 
 def measured(args, side):
     command = [sys.executable, __file__, str(args.data), "--side", side, "--cases", args.cases]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        print(f"{side} ended with {done.returncode}", flush=True)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {line["name"]: line["value"] for line in lines}
+    found = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("{"):
+                print(side, line.strip(), flush=True)
+                told = json.loads(line)
+                found[told["name"]] = told["value"]
+    if process.returncode:
+        print(f"{side} ended with {process.returncode}", flush=True)
+    return found
 
 
 def main():

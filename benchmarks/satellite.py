@@ -1,6 +1,7 @@
 """Real satellite tiles with several tags each: figures by stage, pretrained against scratch.
 
     python benchmarks/satellite.py DATA --log runs.jsonl [--kinds pretrained,scratch] [--seeds 3]
+        (kinds also: pretrained-fp16, pretrained-bf16)
     python benchmarks/satellite.py DATA --log runs.jsonl --out benchmarks/results/satellite.md
 
 DATA holds `satellite/` (tiles.csv: file, tags, is_valid) and `weights/` (MobileNetV2). Stages: 128
@@ -64,6 +65,8 @@ def run(source, kind, weights, seed, log):
         concat_pool=False,
         ps=0.2,
     )
+    _, _, precision = kind.partition("-")
+    learn = getattr(learn, f"to_{precision}")() if precision else learn
     for name, size, frozen, epochs, rate in STAGES if weights else SCRATCH:
         start = perf_counter()
         learn.data = data_at(source, size, seed)
@@ -126,16 +129,17 @@ def main():
     if args.out:
         rows = [json.loads(line) for line in args.log.read_text().splitlines()]
         text = table(rows, constant(labelled))
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         args.out.write_text(
             f"# Satellite tiles, mean ± deviation over seeds\n\n{text}\n\n"
             "`python benchmarks/satellite.py DATA --log runs.jsonl`, then with `--out`; torch "
-            f"{torch.__version__}, CPU; accuracy at threshold .5, F2 per tile at .2\n"
+            f"{torch.__version__}, {device}; accuracy at threshold .5, F2 per tile at .2\n"
         )
         return print(text)
     weights = str(args.data / "weights" / "mobilenet_v2_100.fp16.safetensors")
     for kind in args.kinds.split(","):
         for seed in range(args.seeds):
-            run(labelled, kind, weights if kind == "pretrained" else False, seed, args.log)
+            run(labelled, kind, weights if kind.startswith("pretrained") else False, seed, args.log)
     return None
 
 

@@ -1,13 +1,20 @@
 """Batches depend on the seed and the epoch, on nothing else; threads end when nobody listens."""
 
+import multiprocessing
+import re
+import shutil
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import ImageError, UsageError
+from onecycle.data.forked import can_fork
 from onecycle.data.loader import Loader
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.lists import ImageList
@@ -21,8 +28,8 @@ def labelled(pictures):
     return items.transform(get_transforms(flip_vert=True), size=24)
 
 
-def loader(side, bs=5, workers=0, seed=0, train=True):
-    return Loader(side, bs, workers, CPU, seed, train)
+def loader(side, bs=5, workers=0, seed=0, train=True, processes=False):
+    return Loader(side, bs, workers, CPU, seed, train, processes)
 
 
 def order(loader):
@@ -39,12 +46,17 @@ def threads():
     return [t for t in threading.enumerate() if t.name.startswith("onecycle-loader")]
 
 
-def test_batches_are_the_same_for_every_number_of_workers(labelled):
+def children():
+    return multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_batches_are_the_same_for_every_number_of_workers(labelled, processes):
     wanted = loader(labelled.train)
     first, second = list(wanted), list(wanted)
     assert not same(first, second)
     for workers in (1, 3):
-        other = loader(labelled.train, workers=workers)
+        other = loader(labelled.train, workers=workers, processes=processes)
         assert same(list(other), first)
         assert same(list(other), second)
 
@@ -57,10 +69,11 @@ def test_the_same_seed_gives_the_same_order_and_epochs_differ(labelled):
     assert order(other) != first
 
 
-def test_global_generators_neither_move_nor_matter(labelled):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_global_generators_neither_move_nor_matter(labelled, workers):
     np.random.seed(0)
     torch.manual_seed(0)
-    first = list(loader(labelled.train))
+    first = list(loader(labelled.train, workers=workers, processes=True))
     assert np.random.rand() == np.random.RandomState(0).rand()
     assert torch.equal(torch.rand(1), torch.rand(1, generator=torch.Generator().manual_seed(0)))
     assert same(first, list(loader(labelled.train)))
@@ -122,14 +135,52 @@ def test_a_loader_left_midway_ends_its_threads_at_once(labelled, workers):
     assert time.perf_counter() - begun < 5
 
 
-def test_an_error_in_a_worker_reaches_the_caller_and_ends_the_threads(labelled, monkeypatch):
+@pytest.mark.parametrize("kind", [ValueError, ImageError])
+@pytest.mark.parametrize("processes", [False, True])
+def test_an_error_in_a_worker_reaches_the_caller_and_ends_them(
+    labelled, monkeypatch, kind, processes
+):
     def fail(self, index, rng):
-        raise ValueError(f"item {index} is broken")
+        raise kind(f"item {index} is broken")
 
     monkeypatch.setattr(type(labelled.train), "sample", fail)
-    with pytest.raises(ValueError, match=r"item \d+ is broken"):
-        list(loader(labelled.train, workers=2))
+    with pytest.raises(kind, match=r"item \d+ is broken") as told:
+        list(loader(labelled.train, workers=2, processes=processes))
+    assert kind is ValueError or re.fullmatch(r"item \d+ is broken", str(told.value))
     assert threads() == []
+    assert children() == []
+
+
+def test_processes_left_midway_end(labelled):
+    batches = iter(loader(labelled.train, bs=1, workers=3, processes=True))
+    next(batches)
+    assert len(children()) == 3
+    batches.close()
+    assert children() == []
+
+
+def test_processes_work_after_opencv_has_threads(labelled):
+    """Its threads do not survive a fork: a worker that waited for them would wait for ever."""
+    cv2.setNumThreads(4)
+    large = np.zeros((2000, 2000, 3), np.uint8)
+    cv2.warpPerspective(large, np.eye(3), (1900, 1900))
+    items = ImageList.from_folder(labelled.path).split_by_folder().label_from_folder()
+    side = items.transform(get_transforms(), size=600).train
+    assert len(list(loader(side, workers=2, processes=True))) == 3
+
+
+def test_only_linux_beside_cuda_with_shared_memory_forks(monkeypatch):
+    def free(size):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size))
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    free(2**31)
+    assert can_fork(torch.device("cuda"))
+    assert not can_fork(CPU)
+    free(2**26)
+    assert not can_fork(torch.device("cuda"))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not can_fork(torch.device("cuda"))
 
 
 def test_a_batch_is_bytes_prepared_on_the_device(labelled):

@@ -8,6 +8,7 @@ from torchvision.transforms import v2
 
 from onecycle.core.errors import SizeError, UsageError
 from onecycle.core.paths import Path
+from onecycle.data.forked import can_fork
 from onecycle.data.labelled import LabelList
 from onecycle.data.targets import Category, NoLabel
 from onecycle.data.task import Task
@@ -72,26 +73,22 @@ def test_the_labels_of_a_batch_are_stacked_in_order():
     assert y.tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize("on_device", [False, True])
-def test_different_sizes_in_a_batch_are_an_error_that_names_them(on_device):
+def test_different_sizes_in_a_batch_are_an_error_that_names_them():
     given = train([augment.flip_lr()])
-    given = ImageInput(**{**vars(given), "on_device": on_device})
     with pytest.raises(SizeError, match=r"20 x 30.*40 x 30|40 x 30.*20 x 30"):
         batch(given, [smooth_noise(rng(), (20, 30)), smooth_noise(rng(), (40, 30))])
 
 
-def test_on_a_cuda_device_pictures_are_warped_there_unless_something_edits_them_after():
-    cuda = torch.device("cuda")
-
-    def way(*extras):
-        given = ImageInput().transformed((list(extras), []), size=8)
+def test_beside_a_cuda_device_pictures_come_from_processes_and_else_from_threads():
+    def ways(device):
+        given = ImageInput().transformed(None, size=8)
         side = LabelList(ImageList._make(["a", "b"], Path(".")), ("x", "y"), Task(given, None))
-        options = {"batch_size": 1, "num_workers": 0, "device": cuda, "train": True}
-        return given.loader(side, **options).dataset.task.input.on_device
+        options = {"batch_size": 1, "num_workers": 0, "device": torch.device(device)}
+        return given.loader(side, train=True, **options).processes
 
-    assert way(augment.rotate(5))
-    assert not way(augment.rotate(5), augment.cutout())
-    assert not way(augment.rotate(5), v2.GaussianBlur(3))
+    assert ways("cuda") is can_fork(torch.device("cuda"))
+    assert not ways("cpu")
+    assert not ways("mps")
 
 
 # --- masks and points

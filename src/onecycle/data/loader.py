@@ -1,7 +1,7 @@
 """Batches from threads: decoding and warping run outside Python's lock, nothing is pickled.
 
-Sample i of epoch e is augmented by a generator made from (seed, e, i), so the batches are the
-same for every number of workers.
+Beside a CUDA device pictures come from processes, see `forked`. Sample i of epoch e is augmented
+by a generator made from (seed, e, i), so the batches are the same for every number of workers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from onecycle.core.chance import generator
 from onecycle.core.errors import UsageError
+from onecycle.data.forked import forked
 from onecycle.data.labelled import LabelList
 
 AHEAD = 3  # batches being loaded while one is used
@@ -25,7 +26,8 @@ AHEAD = 3  # batches being loaded while one is used
 class Loader:
     """Iterates over `dataset` in batches (x, y) on `device`.
 
-    A training loader shuffles, augments and drops the last part of a batch.
+    A training loader shuffles, augments and drops the last part of a batch. `num_workers` threads
+    load the samples, or with `processes` as many forked processes make whole batches.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Loader:
         device: torch.device,
         seed: int = 0,
         train: bool = False,
+        processes: bool = False,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"a batch holds at least one item, not {batch_size}")
@@ -46,6 +49,7 @@ class Loader:
             )
         self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
         self.device, self.seed, self.train = device, seed, train
+        self.processes = processes
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -61,8 +65,7 @@ class Loader:
         task_input, epoch = self.dataset.task.input, self._begin()
         whole = self._positions(epoch)
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
-        for batch, samples in zip(whole, self._loaded(mine, epoch), strict=True):
-            x, y = task_input.collate(samples)
+        for batch, (x, y) in zip(whole, self._collated(mine, epoch), strict=True):
             moved = x.to(self.device, non_blocking=True)
             yield len(batch), task_input.prepare(moved), y.to(self.device, non_blocking=True)
 
@@ -84,6 +87,16 @@ class Loader:
         epoch = self.epoch
         self.epoch += self.train
         return epoch
+
+    def _collated(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
+        collate = self.dataset.task.input.collate
+        if not (self.processes and self.num_workers and batches):
+            return map(collate, self._loaded(batches, epoch))
+
+        def make(batch: np.ndarray) -> tuple[Any, Tensor]:
+            return collate(self._load_part(batch, epoch))
+
+        return forked(make, batches, self.num_workers, self.device.type == "cuda")
 
     def _loaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
         if self.num_workers < 1:

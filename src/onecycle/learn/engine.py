@@ -44,6 +44,10 @@ class Engine:
 
     def begin(self, model: nn.Module) -> None:
         """Before each fit, when it is known which weights are frozen."""
+        if self.device.type == "cuda":
+            for weight in model.parameters():
+                if weight.ndim == 4:  # channels last: as batches come, as its kernels like them
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def end(self) -> None:
         """After each fit."""
@@ -84,9 +88,7 @@ class Engine:
         """Once before each step: the gradients as they are."""
         self.scaler.unscale_(optimizer)
 
-    def step(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Move the weights; False where an fp16 overflow made it leave the step out."""
-        before = self.scaler.get_scale()
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Move the weights, unless there was an fp16 overflow."""
         self.scaler.step(optimizer)
         self.scaler.update()
-        return self.scaler.get_scale() >= before

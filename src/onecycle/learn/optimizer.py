@@ -45,7 +45,9 @@ class GroupedOptimizer:
                     parts.append({"params": chosen, "group": index, "decays": not norms})
         if not parts:
             raise TrainingError("every parameter is frozen: unfreeze() or freeze_to() first")
-        self.inner = opt_func(parts)
+        ours = any(opt_func is known for known in (AdamW, SGD))
+        fused = ours and all(p.is_cuda for part in parts for p in part["params"])
+        self.inner = opt_func(parts, fused=True) if fused else opt_func(parts)
         self.set_wd(wd)
 
     @property

@@ -74,6 +74,7 @@ class Processes(Engine):
         return type(self)(self.device, precision, self.timeout)
 
     def begin(self, model: nn.Module) -> None:
+        super().begin(model)
         self._parallel = None
         if self.state.num_processes > 1:
             where = [self.state.device] if self.device.type == "cuda" else None

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import ImageError, SizeError, UsageError, listing
+from onecycle.data.forked import can_fork
 from onecycle.data.loader import Loader
 from onecycle.data.targets import NoLabel, Target
 from onecycle.spec.inputs import ImageSpec, parse_size
@@ -20,8 +21,8 @@ from onecycle.vision.checks import check_files
 from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
 from onecycle.vision.plan import Plan, draw_plan, is_plain
-from onecycle.vision.transform import Foreign, Pixels, Transform, flattened
-from onecycle.vision.warp import exact, exact_plan, shrunk, warp, warp_on_device
+from onecycle.vision.transform import Transform, flattened
+from onecycle.vision.warp import exact, exact_plan, warp
 
 _HIDDEN = {"json": False}
 _MARGIN = 1.1  # a training JPEG is decoded at least this much larger than its output
@@ -39,25 +40,11 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Unwarped:
-    """A batch whose pictures are warped on the device: uint8 (3, h, w) each, of any sizes."""
-
-    pictures: list[Tensor]
-    plans: list[Plan]
-
-    def to(self, device: torch.device, non_blocking: bool = False) -> Self:
-        """The same batch on `device`."""
-        moved = [p.to(device, non_blocking=non_blocking) for p in self.pictures]
-        return replace(self, pictures=moved)
-
-
-@dataclass(frozen=True, eq=False)
 class ImageInput(ImageSpec):
     """How a picture becomes a tensor; the fields that are not in the spec serve training only."""
 
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
-    on_device: bool = field(default=False, metadata=_HIDDEN)
 
     def read(self, source: Any) -> Sample:
         """The picture at its own size."""
@@ -113,8 +100,7 @@ class ImageInput(ImageSpec):
             return Sample(exact(pixels, self), target.move(y, plan), target, source=source)
         rng = rng or np.random.default_rng(0)
         plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
-        x = shrunk(pixels, plan)[0] if self.on_device else warp(pixels, plan)
-        return Sample(x, target.move(y, plan), target, plan, source)
+        return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source)
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the picture and its label."""
@@ -130,23 +116,17 @@ class ImageInput(ImageSpec):
             return None
         return int(self.size[0] * _MARGIN), int(self.size[1] * _MARGIN)
 
-    def collate(self, samples: Sequence[Sample]) -> tuple[Any, Tensor]:
+    def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         """Bytes (n, 3, h, w), stored with the channels last, and the stacked labels."""
         samples = [self.finish(sample) for sample in samples]
-        plans = [sample.plan for sample in samples if sample.plan]
-        unwarped = self.on_device and len(plans) == len(samples)
-        shapes = [p.out for p in plans] if unwarped else [s.x.shape for s in samples]
-        if len(set(shapes)) > 1:
-            raise SizeError(_different(samples, shapes))
+        if len({sample.x.shape for sample in samples}) > 1:
+            raise SizeError(_different(samples))
         y = torch.from_numpy(np.stack([sample.y for sample in samples]))
-        if unwarped:
-            pictures = [torch.from_numpy(s.x).permute(2, 0, 1).contiguous() for s in samples]
-            return Unwarped(pictures, plans), y
         return torch.from_numpy(np.stack([s.x for s in samples])).permute(0, 3, 1, 2), y
 
-    def prepare(self, x: Any) -> Tensor:
+    def prepare(self, x: Tensor) -> Tensor:
         """Float32 (n, 3, h, w): 0-1, or normalised if statistics were given."""
-        x = warp_on_device(x.pictures, x.plans) if isinstance(x, Unwarped) else x.float()
+        x = x.float()
         if self.mean is None or self.std is None:
             return x.div_(255)
         mean, std = (torch.tensor(v, device=x.device) * 255 for v in (self.mean, self.std))
@@ -179,16 +159,12 @@ class ImageInput(ImageSpec):
         return replace(self, mean=mean, std=std)
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
-        """Batches from threads; on a CUDA device the warp runs there, on whole batches."""
-        cuda = options["device"].type == "cuda"
-        if cuda and not any(isinstance(tfm, Pixels | Foreign) for tfm in self.train_tfms):
-            task = replace(dataset.task, input=replace(self, on_device=True))
-            dataset = replace(dataset, task=task)
-        return Loader(dataset, **options)
+        """Batches from threads, or beside a CUDA device from processes."""
+        return Loader(dataset, processes=can_fork(options["device"]), **options)
 
 
-def _different(samples: Sequence[Sample], shapes: Sequence[tuple[int, ...]]) -> str:
-    first = {shape: sample.source for shape, sample in zip(shapes, samples, strict=True)}
+def _different(samples: Sequence[Sample]) -> str:
+    first = {sample.x.shape: sample.source for sample in samples}
     named = [f"{source}: {shape[0]} x {shape[1]}" for shape, source in first.items()]
     return (
         f"pictures of different sizes do not fit into one batch: {listing(named)}. "

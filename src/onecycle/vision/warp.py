@@ -1,18 +1,15 @@
-"""Pixels through a plan: OpenCV on the CPU, `grid_sample` on a device; both do the same.
+"""Pixels through a plan, in the loader's workers.
 
 A plan costs one antialiased shrinking at most, one interpolation and one table of 256 values.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from math import hypot
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.spec.inputs import ImageSpec
@@ -85,43 +82,6 @@ def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = 
 def _curve(factor: float, summand: float) -> np.ndarray:
     """The table that scales and shifts the logits of the values 0-255."""
     return (255.5 - 255 / (1 + np.exp(_LOGITS * factor + summand))).astype(np.uint8)
-
-
-def warp_on_device(pictures: Sequence[Tensor], plans: Sequence[Plan]) -> Tensor:
-    """Pictures uint8 (3, h, w) of any sizes through their plans: float (n, 3, *out), 0-255."""
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, picture in enumerate(pictures):
-        groups[tuple(picture.shape)].append(i)
-    device = pictures[0].device
-    out = torch.empty((len(pictures), 3, *plans[0].out), device=device)
-    for rows in groups.values():
-        batch = torch.stack([pictures[i] for i in rows]).float()
-        out[rows] = _sampled(batch, [plans[i] for i in rows])
-    return _lit(out, plans)
-
-
-def _sampled(batch: Tensor, plans: Sequence[Plan]) -> Tensor:
-    """One `grid_sample` for pictures (n, 3, h, w) of one size."""
-    h, w = batch.shape[2:]
-    rows, cols = plans[0].out
-    matrices = np.stack([p.resized((h, w)).matrix for p in plans])
-    m = torch.tensor(matrices, dtype=torch.float32, device=batch.device)[:, :, :, None, None]
-    y = torch.arange(rows, device=batch.device, dtype=torch.float32)[:, None]
-    x = torch.arange(cols, device=batch.device, dtype=torch.float32)[None, :]
-    u, v, d = (m[:, i, 0] * x + m[:, i, 1] * y + m[:, i, 2] for i in range(3))
-    grid = torch.stack([(2 * u / d + 1) / w - 1, (2 * v / d + 1) / h - 1], -1)
-    mode = plans[0].padding_mode
-    return F.grid_sample(batch, grid, "bilinear", mode, align_corners=False)
-
-
-def _lit(pixels: Tensor, plans: Sequence[Plan]) -> Tensor:
-    """The lighting of each plan on floats 0-255 (n, 3, h, w)."""
-    if all(plan.lighting == (1.0, 0.0) for plan in plans):
-        return pixels
-    curves = torch.tensor([p.lighting for p in plans], device=pixels.device, dtype=pixels.dtype)
-    factor, summand = curves[:, 0, None, None, None], curves[:, 1, None, None, None]
-    logits = torch.logit((pixels / 255).clamp(_EPS, 1 - _EPS))
-    return torch.sigmoid(logits * factor + summand) * 255
 
 
 def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
