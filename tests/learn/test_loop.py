@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from onecycle.learn.callback import Callback
+from onecycle.learn.engine import lay_channels_last
 from onecycle.learn.learner import Learner
 
 TOLERANCE = 1e-6
@@ -197,3 +198,22 @@ def test_batches_that_are_accumulated_move_the_weights_as_large_ones_do(multi_sr
     assert len(large) == len(small)
     for ours, theirs in zip(large, small, strict=True):
         assert all(torch.allclose(ours[k], theirs[k], atol=1e-5) for k in ours)
+
+
+def test_weights_laid_channels_last_train_as_before(multi):
+    """A fused optimizer reads weights and what it keeps of them in the order of the memory."""
+    ways = []
+    for laid in (False, True):
+        net = tiny_net(3)
+        optimizer = torch.optim.Adam(net.parameters(), 1e-2, fused=True)
+        for step, (x, y) in enumerate(multi.train_dl):
+            if laid and step == 1:  # there is a state now, as one that was loaded
+                lay_channels_last(net, optimizer)
+            binary_cross_entropy_with_logits(net(x), y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        multi.train_dl.restore(0)
+        assert net[0][0].weight.is_contiguous(memory_format=torch.channels_last) is laid
+        ways.append([value.detach().clone() for value in net.parameters()])
+    for plain, other in zip(*ways, strict=True):
+        torch.testing.assert_close(other, plain, atol=1e-5, rtol=1e-4)

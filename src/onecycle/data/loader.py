@@ -23,6 +23,13 @@ from onecycle.data.labelled import LabelList
 AHEAD = 3  # batches being loaded while one is used
 
 
+def moved(x: Any, device: torch.device) -> Any:
+    """`x` on the device; from pinned memory, so that nobody waits for what it still computes."""
+    if device.type == "cuda" and isinstance(x, Tensor):
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
+
+
 class Loader:
     """Iterates over `dataset` in batches (x, y) on `device`.
 
@@ -66,8 +73,7 @@ class Loader:
         whole = self._positions(epoch)
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
         for batch, (x, y) in zip(whole, self._collated(mine, epoch), strict=True):
-            moved = x.to(self.device, non_blocking=True)
-            yield len(batch), task_input.prepare(moved), y.to(self.device, non_blocking=True)
+            yield len(batch), task_input.prepare(moved(x, self.device)), moved(y, self.device)
 
     def state(self) -> int:
         """The number of passes begun: it decides the order of the next one."""

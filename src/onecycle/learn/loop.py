@@ -43,7 +43,7 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
 
     first = run.epoch
     try:
-        run.engine.begin(run.model)
+        run.engine.begin(run.model, run.optimizer.inner)
         notify("before_fit")
         for epoch in range(first, first + run.epochs):
             run.epoch = epoch

@@ -73,8 +73,8 @@ class Processes(Engine):
     def at(self, precision: str) -> Self:
         return type(self)(self.device, precision, self.timeout)
 
-    def begin(self, model: nn.Module) -> None:
-        super().begin(model)
+    def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        super().begin(model, optimizer)
         self._parallel = None
         if self.state.num_processes > 1:
             where = [self.state.device] if self.device.type == "cuda" else None

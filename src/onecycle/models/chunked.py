@@ -59,16 +59,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
         kind, chunk = _kind(x), CUDA_CHUNK if x.is_cuda else CHUNK
-        x, narrow, bias = x.to(kind), weight.to(kind), bias.float()
-        total, n = bias.new_zeros(()), len(x)
-        grads = torch.empty_like(x), torch.zeros_like(weight, dtype=torch.float32), 0 * bias
+        x, narrow, summand = x.to(kind), weight.to(kind), bias.to(kind)
+        total, n = x.new_zeros((), dtype=torch.float32), len(x)
+        wide = (torch.zeros_like(v, dtype=torch.float32) for v in (weight, bias))
+        grads = torch.empty_like(x), *wide
         for start in range(0, n, chunk):
             part, answers = x[start : start + chunk], y[start : start + chunk, None]
-            shares = (part @ narrow.t()).float().add_(bias)
-            logs = shares.logsumexp(1, keepdim=True)
-            total += (logs - shares.gather(1, answers)).sum()
-            shares = shares.sub_(logs).exp_()
-            shares.scatter_add_(1, answers, shares.new_full(answers.shape, -1.0))
+            shares = F.log_softmax(torch.addmm(summand, part, narrow.t()), 1, dtype=torch.float32)
+            total -= shares.gather(1, answers).sum()
+            shares.exp_().scatter_add_(1, answers, shares.new_full(answers.shape, -1.0))
             grads[2].add_(shares.sum(0))
             shares = shares.to(kind)
             torch.mm(shares, narrow, out=grads[0][start : start + chunk])

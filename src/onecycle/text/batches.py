@@ -12,7 +12,7 @@ from torch import Tensor
 from onecycle.core.chance import generator
 from onecycle.core.errors import UsageError
 from onecycle.data.labelled import LabelList
-from onecycle.data.loader import Loader
+from onecycle.data.loader import Loader, moved
 from onecycle.text.corpus import Numbered
 from onecycle.text.input import TextSample
 
@@ -112,7 +112,7 @@ class StreamLoader:
         for start in range(0, self.per_stream, self.bptt):
             width = min(self.bptt, self.per_stream - start)
             rows = torch.from_numpy(np.stack([stream.send(width) for stream in streams]))
-            rows = rows.to(self.device)
+            rows = moved(rows, self.device)
             yield rows[:, :-1], rows[:, 1:]
 
     def _stream(
