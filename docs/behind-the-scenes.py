@@ -321,4 +321,5 @@ print("bytes of a million numbers:", *sizes.values())
 # %% [markdown]
 # On a CPU without 16-bit arithmetic 16 bits are no faster; on a GPU try `learn.to_fp16()` and time
 # an epoch. There, PyTorch's convolutions round their factors to 10 bits ("TF32") even in 32 bits, so
-# an exported file's answers differ from the learner's by up to about .001. What a phone loads is smaller in any case: `learn.export(precision="fp16")`.
+# an exported file's answers differ from the learner's by up to about .001. What a phone loads is
+# smaller in any case: `learn.export(precision="fp16")`.
