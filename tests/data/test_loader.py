@@ -183,6 +183,15 @@ def test_only_linux_beside_cuda_with_shared_memory_forks(monkeypatch):
     assert not can_fork(torch.device("cuda"))
 
 
+def test_without_shared_memory_nothing_forks(monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(shutil, "disk_usage", missing)
+    assert not can_fork(torch.device("cuda"))
+
+
 def test_a_batch_is_bytes_prepared_on_the_device(labelled):
     x, y = next(iter(loader(labelled.train, bs=4)))
     assert (x.shape, x.dtype, y.shape, y.dtype) == (

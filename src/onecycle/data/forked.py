@@ -26,7 +26,10 @@ def can_fork(device: torch.device) -> bool:
     """Whether forked workers help and are safe: beside CUDA, on Linux, with shared memory."""
     if device.type != "cuda" or not sys.platform.startswith("linux"):
         return False
-    return shutil.disk_usage("/dev/shm").free >= _SHARED
+    try:
+        return shutil.disk_usage("/dev/shm").free >= _SHARED
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
