@@ -11,6 +11,7 @@ import torch
 
 from onecycle import models
 from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
+from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
 from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
@@ -268,6 +269,36 @@ def test_views_of_pictures_say_that_these_are_none():
         ClassificationInterpretation.from_learner(learn).plot_top_losses(2, heatmap=True)
     item = data.valid_ds[0][0]
     torch.testing.assert_close(learn.predict(item)[2], learn.predict(item.data)[2])
+
+
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_path):
+    x, y = waves(20)
+    x = x.round(2)
+    frames = [pd.DataFrame(v).assign(label=y) for v in (x[:, 0], x[:, 0] + 1e9)]
+    rows = ["\t".join(map(str, [i % 2, *v])) for i, v in enumerate((x[:, 0] + 1e9).tolist())]
+    (tmp_path / "high.tsv").write_text("\n".join(rows))
+    lists = [SeriesList.from_df(frame, scale=scale) for frame in frames]
+    lists.append(SeriesList.from_ts(tmp_path / "high.tsv", scale=scale))
+    made = [
+        items.split_none().label_from_df().transform(None, size=16).databunch(bs=20, device="cpu")
+        for items in lists
+    ]
+    wanted, *others = [data.one_batch(DatasetType.Fix)[0] for data in made]
+    for found in others:
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
+    learn = series_learner(made[1], models.small, pretrained=False, silent=True)
+    torch.testing.assert_close(
+        learn.predict(x[3] + 1e9)[2], learn.predict(x[3])[2], rtol=0, atol=1e-4
+    )
+
+
+def test_a_training_set_that_float32_would_blur_is_refused():
+    x, y = waves(20)
+    with pytest.raises(DataError, match=r'channel 0 .*float32.*by="series"'):
+        SeriesList.from_array(x + 1e9, y, by="train").split_none().label_from_df()
+    made = SeriesList.from_array(0 * x + 1e9, y, by="train").split_none().label_from_df()
+    assert made.train.task.input.low == (1e9,)
 
 
 def test_changes_and_encodings_are_public_and_others_refused():

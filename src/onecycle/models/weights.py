@@ -54,7 +54,8 @@ def load_weights(net: nn.Module, path: str | Path) -> None:
 
     Where `net` takes other than three planes, each gets the mean of the file's RGB filters, at the
     size that keeps the answer to grey. A classifier that `net` does not have is left out. Where
-    the names differ, layers are matched in their order, and every shape must agree. Raises WeightsError if anything is left over.
+    the names differ, layers are matched in their order, and every shape must agree. Raises
+    WeightsError if anything is left over.
     """
     given = read_weights(path)
     wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}

@@ -13,7 +13,7 @@ _GAPS = ("?", "")
 
 
 def read_series(path: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Series (channels, t) float32, NaN for gaps, and their labels (text; "" where there are none).
+    """Series (channels, t) float64, NaN for gaps, and their labels (text; "" where there are none).
 
     Raises TableError with the line at fault.
     """
@@ -69,7 +69,7 @@ def _tsv(row: str, where: str) -> tuple[np.ndarray, str]:
 
 
 def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.ndarray:
-    """float32 (channels, t)."""
+    """float64 (channels, t)."""
     if not channels or not channels[0]:
         raise TableError(f"{where}: holds no values")
     try:
@@ -78,4 +78,4 @@ def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.nd
         raise TableError(f"{where}: {error}") from error
     if len({len(row) for row in rows}) > 1:
         raise TableError(f"{where}: its channels have {[len(r) for r in rows]} values")
-    return np.array(rows, np.float32)
+    return np.array(rows, np.float64)

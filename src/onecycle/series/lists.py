@@ -81,7 +81,7 @@ class SeriesList(ItemList):
         if gone:
             raise TableError(f"there is no column {gone[0]!r}")
         try:
-            values = frame[names].replace("", np.nan).to_numpy(dtype=np.float32)
+            values = frame[names].replace("", np.nan).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise TableError(_odd_cell(frame[names])) from error
         return cls._make(list(values), path, frame, label_col, **options)
