@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from onecycle.core.errors import DataError
 from onecycle.spec.curves import as_series, from_csv, series_of
@@ -67,6 +68,11 @@ def test_a_file_its_path_its_bytes_and_a_list_are_the_same_series(tmp_path):
 def test_what_is_no_series_of_two_channels_is_refused(source, why):
     with pytest.raises(DataError, match=why):
         series_of(source, 2)
+
+
+def test_tensors_of_any_precision_are_series():
+    x = torch.tensor([1.0, 2.5, 3.0], dtype=torch.bfloat16)
+    assert as_series(x).tolist() == [[1, 2.5, 3]]
 
 
 @pytest.mark.parametrize("source", [[], [[]], [1e300, 1], [10**400, 1], [[1, 2], [3]], "abc"])

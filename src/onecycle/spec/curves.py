@@ -54,7 +54,7 @@ def numbers(source: Any, where: Any = None) -> np.ndarray:
         if isinstance(source, np.ma.MaskedArray):  # what is masked is a gap
             source = np.ma.filled(source.astype(np.float64), np.nan)
         if hasattr(source, "detach"):
-            source = source.detach()
+            source = source.detach().cpu().double()
         x = np.atleast_2d(np.asarray(source, dtype=np.float64))
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} holds something that is no number: {error}") from error
