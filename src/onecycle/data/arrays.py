@@ -178,14 +178,16 @@ def from_arrays(
 ) -> DataBunch:
     """Data from arrays (n, ...) and labels: numbers to be met, tags, or classes.
 
-    Floats are numbers, lists of words are tags, all else is classes. Without `valid_x` every fifth row validates; `options` are those of `databunch`.
+    Floats are numbers, lists of words are tags, all else is classes. Without `valid_x` every
+    fifth row validates; `options` are those of `databunch`.
     """
     if (valid_x is None) != (valid_y is None):
         raise UsageError("valid_x and valid_y come together")
     train = TensorList.from_arrays(x, y)
     labels = _rows(y)
-    if label_cls is None and getattr(labels, "dtype", object) == object:
-        label_cls = MultiCategory if any(map(_is_tags, labels)) else None
+    plain = isinstance(labels, np.ndarray) and labels.dtype.kind != "O"
+    if label_cls is None and not plain and any(map(_is_tags, labels)):
+        label_cls = MultiCategory
     kind = np.asarray(labels[:1])
     if kind.ndim > 1 and kind.dtype.kind in "biu" and label_cls is None:
         raise UsageError(
