@@ -153,7 +153,7 @@ def test_the_page_reads_tables_as_python_does(page):
 
 def test_the_page_keeps_what_varies_on_a_high_level(page):
     page, _ = page
-    rows = [[1e8 + 0.5, None, 1e8 - 0.25], [1001, 1002, 1000.5]]
+    rows = [[1e8 + 0.5, None, 1e8 - 0.25, None], [1001, 1002, 1000.5, None]]
     for shift in (True, False):
         found = page.evaluate(
             """async ([rows, shift]) => {

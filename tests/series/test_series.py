@@ -122,7 +122,7 @@ def test_archive_files_are_read_with_labels_gaps_and_lengths(tmp_path):
     items = SeriesList.from_ts(tmp_path / "a.ts")
     assert [x.shape for x in items.items] == [(2, 3), (2, 2)]
     assert items.frame["label"].tolist() == ["up", "down"]
-    assert SeriesList.from_ts(tmp_path / "b.tsv").items[0].shape == (1, 2)
+    assert as_series(SeriesList.from_ts(tmp_path / "b.tsv").items[0]).shape == (1, 2)
     (tmp_path / "a.ts").write_text("@data\n1,2:3:up\n")
     with pytest.raises(TableError, match="line 2"):
         SeriesList.from_ts(tmp_path / "a.ts")
@@ -269,6 +269,36 @@ def test_views_of_pictures_say_that_these_are_none():
         ClassificationInterpretation.from_learner(learn).plot_top_losses(2, heatmap=True)
     item = data.valid_ds[0][0]
     torch.testing.assert_close(learn.predict(item)[2], learn.predict(item.data)[2])
+
+
+def test_gaps_at_the_end_are_padding_wherever_a_series_comes_from(tmp_path):
+    x = np.array([[1, 2, 3, 4, 5], [1, 2, np.nan, 4, np.nan], [3, 1, 2, np.nan, np.nan]])
+    frame = pd.DataFrame(x).assign(label=[0, 1, 0])
+    frame.to_csv(tmp_path / "a.csv", index=False, na_rep="?")
+    rows = [f"{i % 2}\t" + "\t".join(map(str, row)) for i, row in enumerate(x)]
+    (tmp_path / "a.tsv").write_text("\n".join(rows))
+    for items in (
+        SeriesList.from_array(x, [0, 1, 0]),
+        SeriesList.from_df(frame),
+        SeriesList.from_csv(tmp_path, "a.csv"),
+        SeriesList.from_ts(tmp_path / "a.tsv"),
+    ):
+        found = [as_series(item).tolist() for item in items.items]
+        assert found == [[[1, 2, 3, 4, 5]], [[1, 2, 3, 4]], [[3, 1, 2]]]
+    two = np.array([[1, np.nan, np.nan], [1, 2, np.nan]])
+    assert as_series(two).tolist() == [[1, 1], [1, 2]]
+    with pytest.raises(DataError, match="gaps at its end"):
+        as_series([1, np.nan, np.nan])
+
+
+def test_every_mark_of_a_gap_is_one_in_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "a,b,c,d,e,f,g,h,label\n1,?,, NA ,nan,Null,7,8,x\n1,2,3,4,5,6,oops,8,y"
+    )
+    with pytest.raises(TableError, match="row 1, column 'g': 'oops'"):
+        SeriesList.from_csv(tmp_path, "a.csv")
+    made = SeriesList.from_csv(tmp_path, "a.csv", cols=list("abcdefh"))
+    assert made.items[0].tolist() == pytest.approx([1, *[np.nan] * 5, 8], nan_ok=True)
 
 
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])

@@ -59,9 +59,10 @@ function level(row) {
 
 /** The same rows without gaps: float32, straight lines between the neighbours; `shift` as in Python. */
 export function filled(rows, shift) {
+  const steps = Math.max(0, ...rows.map((row) => row.findLastIndex((v) => !Number.isNaN(v)) + 1)); // gaps at the end are padding
   return rows.map((given, c) => {
     const low = shift ? level(given) : 0;
-    const row = Float32Array.from(given, (v) => v - low);
+    const row = Float32Array.from(given.slice(0, steps), (v) => v - low);
     if (row.length < 2) throw new Error("A series has two values at least.");
     if (given.some((v) => Math.abs(v) > LARGEST)) throw new Error("The series holds values beyond 1e15: scale them.");
     const known = Array.from(row.keys()).filter((i) => !Number.isNaN(row[i]));

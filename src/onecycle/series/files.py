@@ -61,11 +61,9 @@ def _says(told: Sequence[str] | None, word: str) -> bool:
 
 
 def _tsv(row: str, where: str) -> tuple[np.ndarray, str]:
-    """The label, then the values; UCR pads shorter series with NaN at their end."""
+    """The label, then the values."""
     label, *values = row.split("\t") if "\t" in row else row.split()
-    x = _values([values], where, _GAPS)
-    held = np.flatnonzero(~np.isnan(x[0]))
-    return (x[:, : held[-1] + 1] if len(held) else x), label.strip()
+    return _values([values], where, _GAPS), label.strip()
 
 
 def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, Self
@@ -14,7 +15,7 @@ from onecycle.data.frames import as_frame, read_table
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
-from onecycle.spec.curves import as_series
+from onecycle.spec.curves import GAPS, as_series
 
 _OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
 
@@ -81,7 +82,7 @@ class SeriesList(ItemList):
         if gone:
             raise TableError(f"there is no column {gone[0]!r}")
         try:
-            values = frame[names].replace("", np.nan).to_numpy(dtype=np.float64)
+            values = _without_gaps(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise TableError(_odd_cell(frame[names])) from error
         return cls._make(list(values), path, frame, label_col, **options)
@@ -95,7 +96,7 @@ class SeriesList(ItemList):
         delimiter: str | None = None,
         **options: Any,
     ) -> Self:
-        """As `from_df`, from the file `path/csv_name`; empty cells are gaps."""
+        """As `from_df`, from the file `path/csv_name`; empty cells, ?, NA and null are gaps."""
         return cls.from_df(read_table(Path(path) / csv_name, delimiter, header), path, **options)
 
     @classmethod
@@ -148,12 +149,17 @@ def _steps(frame: Any, label_col: Any) -> list[Any]:
     return names
 
 
+def _without_gaps(cells: Any) -> Any:
+    """NaN in place of the marks of gaps."""
+    return cells.replace(rf"(?i)^\s*({'|'.join(map(re.escape, GAPS))})\s*$", np.nan, regex=True)
+
+
 def _odd_cell(frame: Any) -> str:
     """Where the first cell is that is no number."""
     import pandas as pd
 
     for name in frame.columns:
-        cells = frame[name].replace("", np.nan)
+        cells = _without_gaps(frame[name])
         odd = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
         if odd.any():
             row = odd.idxmax()

@@ -13,7 +13,7 @@ from onecycle.core.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 LARGEST = 1e15  # squares of what lies within are far from float32's end
-_GAPS = ("", "?", "na", "nan", "null")
+GAPS = ("", "?", "na", "nan", "null")
 
 
 def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray:
@@ -47,7 +47,8 @@ def blurs(low: np.ndarray, high: np.ndarray, share: float = 1e-3) -> np.ndarray:
 def numbers(source: Any, where: Any = None) -> np.ndarray:
     """Numbers (t,) or (channels, t) as float64 (channels, t), NaN for gaps.
 
-    Raises DataError for a channel without any number, for values beyond 1e15 and other shapes.
+    Gaps of all channels at the end are padding, and left out. Raises DataError for a
+    channel without any number, for values beyond 1e15 and other shapes.
     """
     name = "the series" if where is None else f"series {where}"
     try:
@@ -62,9 +63,12 @@ def numbers(source: Any, where: Any = None) -> np.ndarray:
         raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
     if (np.abs(x) > LARGEST).any():
         raise DataError(f"{name} holds infinite values, or some beyond {LARGEST:g}: scale them")
-    empty = np.isnan(x).all(1)
-    if empty.any():
-        raise DataError(f"{name}: channel {int(empty.argmax())} holds no number at all")
+    gaps = np.isnan(x)
+    if gaps.all(1).any():
+        raise DataError(f"{name}: channel {int(gaps.all(1).argmax())} holds no number at all")
+    x = x[:, : np.flatnonzero(~gaps.all(0))[-1] + 1]
+    if x.shape[1] < 2:
+        raise DataError(f"{name} has one step, and gaps at its end: two steps are wanted")
     return x
 
 
@@ -142,6 +146,6 @@ def _cells(line: str) -> list[str]:
 
 def _value(cell: str) -> float | None:
     """The number in a cell, NaN for a gap, None for anything else."""
-    if cell.lower() in _GAPS:
+    if cell.lower() in GAPS:
         return float("nan")
     return float(cell) if _NUMBER.fullmatch(cell) else None
