@@ -302,6 +302,18 @@ def test_every_mark_of_a_gap_is_one_in_a_table(tmp_path):
 
 
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_distances_on_the_training_sets_scale_tell_large_waves_from_small(scale):
+    luck = torch.randn(1, 1, 40, generator=torch.manual_seed(0)) / 3
+    for by, told in (("train", True), ("series", False)):
+        spec = bunch(encodings="recurrence", by=by, scale=scale).task.input
+        small, large = (1 - spec.prepare(x) for x in (luck / 2, luck))
+        wanted = small * 2 if told else small
+        torch.testing.assert_close(large, wanted, rtol=1e-4, atol=1e-4)
+    own = bunch(encodings="recurrence", scale=scale).task.input.prepare(luck)
+    assert (own.min() > -0.99) == (scale == "zscore")
+
+
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
 def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_path):
     x, y = waves(20)
     x = x.round(2)
@@ -341,6 +353,35 @@ def test_changes_and_encodings_are_public_and_others_refused():
     for wrong in (of_pictures(), lambda x, rng: x[:, :3], 3):
         with pytest.raises(UsageError, match=r"no change of series|another shape"):
             bunch(([wrong], []))
-    for wrong in ({"bins": 1}, {"bins": "8"}, {"length": 0}, {"length": 20.5}):
+    for wrong in (
+        {"bins": 1},
+        {"bins": "8"},
+        {"length": 0},
+        {"length": 20.5},
+        {"encodings": None},
+        {"encodings": 3},
+        {"by": ["train"]},
+        {"scale": None},
+        {"layout": ["grid"]},
+    ):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             bunch(**wrong)
+
+
+def test_strengths_and_columns_that_make_no_sense_are_named():
+    for make in (
+        lambda: window_warp(0.1, 0),
+        lambda: window_warp(1.5),
+        lambda: jitter(-1),
+        lambda: scaling(float("nan")),
+        lambda: series_transforms(max_warp=2),
+        lambda: series_transforms(max_jitter="0.1"),
+    ):
+        with pytest.raises(UsageError, match=r"share is|stretch is"):
+            make()
+    frame = pd.DataFrame(waves(6)[0][:, 0]).assign(label=list("ababab"))
+    with pytest.raises(TableError, match="no column 'abc'"):
+        SeriesList.from_df(frame, cols="abc")
+    for cols in (3, [3]):
+        with pytest.raises(UsageError, match="cols are the names of two columns or more"):
+            SeriesList.from_df(frame, cols=cols)

@@ -2,7 +2,7 @@
 
 Sources: Wang & Oates 2015 (Gramian angular and Markov transition fields), Eckmann et al. 1987
 (recurrence plots). Every function keeps device and dtype (whole numbers become real ones), and
-takes numpy's arrays too; NaNs must be gone before.
+takes numpy's arrays too; NaNs must be gone before, or come back as NaNs.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def mtf(x: Tensor, size: int | None = None, bins: int = 5) -> Tensor:
     counts = one_hot[..., :-1, :].transpose(-1, -2) @ one_hot[..., 1:, :]
     chances = counts / counts.sum(-1, keepdim=True).clamp(min=1)
     shares = one_hot if size is None or size == t else segments(t, size, x) @ one_hot
-    return shares @ chances @ shares.transpose(-1, -2)
+    gap = 0 * x.mean(-1)[..., None, None]  # a NaN has no rank: it must not become one
+    return shares @ chances @ shares.transpose(-1, -2) + gap
 
 
 def _quantiles(x: Tensor, bins: int) -> Tensor:

@@ -197,13 +197,13 @@ class SeriesInput(SeriesSpec):
     def _field(self, x: Tensor, name: str) -> Tensor:
         if name == "mtf":  # ranks alone count: unscaled, so that rounding moves nothing
             return 2 * mtf(x, self.pixels, self.bins) - 1
-        x = self.scaled(x)
+        x = self.scaled(x) if self.scale == "minmax" else self.scaled(x) / _REACH
+        own = self.by == "series" and self.scale == "minmax"
         if name == "recurrence":
             far = recurrence(aggregate(x, self.pixels))
-            return 1 - 2 * far / far.amax((-1, -2), keepdim=True).clamp(min=1e-8)
-        encode = gasf if name == "gasf" else gadf
-        own = self.by == "series" and self.scale == "minmax"
-        return encode(x if self.scale == "minmax" else x / _REACH, self.pixels, own)
+            most = far.amax((-1, -2), keepdim=True).clamp(min=1e-8)
+            return 1 - 2 * far / most if own else (1 - far).clamp(min=-1)
+        return (gasf if name == "gasf" else gadf)(x, self.pixels, own)
 
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(n, places, planes, p, p) to (n, planes, rows p, columns p); places left over are 0."""

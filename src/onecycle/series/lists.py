@@ -11,7 +11,7 @@ import numpy as np
 
 from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.frames import as_frame, read_table
+from onecycle.data.frames import as_frame, listed, read_table
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
@@ -77,10 +77,12 @@ class SeriesList(ItemList):
         holds the answer, the split or a saved index would become a step.
         """
         frame = as_frame(df)
-        names = _steps(frame, label_col) if cols is None else list(cols)
+        names = _steps(frame, label_col) if cols is None else listed(cols)
         gone = [name for name in names if name not in frame.columns]
         if gone:
             raise TableError(f"there is no column {gone[0]!r}")
+        if len(names) < 2:
+            raise UsageError(f"cols are the names of two columns or more, one a step, not {names}")
         try:
             values = _without_gaps(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -127,7 +129,8 @@ def _input(**options: Any) -> SeriesInput:
         if name not in _OPTIONS:
             raise UsageError(f"there is no option {name!r}: there are {', '.join(_OPTIONS)}")
     given = options.get("encodings", SeriesInput.encodings)
-    options["encodings"] = (given,) if isinstance(given, str) else tuple(given)
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    options["encodings"] = tuple(given) if several else (given,)
     return SeriesInput(**options)
 
 
