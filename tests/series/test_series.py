@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from onecycle import models
-from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, LabelError, TableError, UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
@@ -178,6 +178,41 @@ def test_headers_of_archive_files_are_followed(tmp_path):
             SeriesList.from_ts(tmp_path / "b.ts")
     with pytest.raises(UsageError, match="one file"):
         SeriesList.from_ts()
+
+
+def test_blanks_and_commas_around_labels_are_no_part_of_them(tmp_path):
+    (tmp_path / "a.ts").write_text("@classLabel true up, down\n@data\n1,2: up\n3,4:down \n")
+    assert SeriesList.from_ts(tmp_path / "a.ts").frame["label"].tolist() == ["up", "down"]
+    (tmp_path / "a.csv").write_text("1,0.5,0.6\n2, 0.7, NaN, 0.8\n")
+    items = SeriesList.from_ts(tmp_path / "a.csv")
+    assert items.frame["label"].tolist() == ["1", "2"]
+    np.testing.assert_array_equal(items.items[1], [[0.7, np.nan, 0.8]])
+
+
+def test_faults_of_several_files_are_named_by_file_and_line(tmp_path):
+    (tmp_path / "a.tsv").write_text("1\t0.5\t0.6\n2\t0.7\t0.8\n")
+    (tmp_path / "b.tsv").write_text("1\t0.5\t0.6\n\n2\tNaN\tNaN\n")
+    with pytest.raises(DataError, match=r"b\.tsv, line 3: channel 0 holds no number"):
+        SeriesList.from_ts(tmp_path / "a.tsv", tmp_path / "b.tsv")
+    (tmp_path / "b.tsv").write_text("1\t0.5\t0.6\n3\t1\t2\n")
+    files = SeriesList.from_ts(tmp_path / "a.tsv", tmp_path / "b.tsv").split_by_file()
+    with pytest.raises(LabelError, match=r"b\.tsv, line 2"):
+        files.label_from_df()
+
+
+def test_series_have_no_files_to_be_split_or_labelled_by():
+    x, y = waves(8)
+    items = SeriesList.from_array(x, y)
+    for step in (
+        lambda: items.split_by_folder(),
+        lambda: items.split_by_files(["a"]),
+        lambda: items.filter_by_folder(["a"]),
+        lambda: items.split_none().label_from_folder(),
+        lambda: items.split_none().label_from_re("(.*)"),
+        lambda: items.split_none().label_from_re("(.*)", full_path=True),
+    ):
+        with pytest.raises(UsageError, match=r"no files.*label_from_df\(\).*split_by_rand_pct"):
+            step()
 
 
 def test_an_empty_cell_of_a_tab_separated_file_is_a_gap_in_its_place(tmp_path):

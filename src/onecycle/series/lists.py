@@ -103,16 +103,20 @@ class SeriesList(ItemList):
 
     @classmethod
     def from_ts(cls, *files: str | PurePath, **options: Any) -> Self:
-        """UCR `.tsv` or UEA `.ts` files, one after the other; see `split_by_file`."""
+        """UEA `.ts` files, or UCR's (`.tsv`, `.txt`, `.csv`: the label, then the values).
+
+        Several come one after the other; see `split_by_file`.
+        """
         if not files:
             raise UsageError("name one file or more")
-        series, labels, side = [], [], []
+        series, labels, places, side = [], [], [], []
         for number, file in enumerate(files):
-            found, named = read_series(Path(file))
+            found, named, lines = read_series(Path(file))
             series += found
             labels += named
+            places += lines
             side += [number] * len(found)
-        frame = _labels(labels)
+        frame = _labels(labels).set_index([places])
         frame["file"] = side
         return cls._make(series, Path(files[0]).parent, frame, **options)
 
