@@ -90,10 +90,10 @@ def mtf(x: Tensor, size: int | None = None, bins: int = 5) -> Tensor:
     inside = (x[..., None] > _quantiles(x, bins)[..., None, :]).sum(-1)
     one_hot = (inside[..., None] == torch.arange(bins, device=x.device)).to(x.dtype)
     counts = one_hot[..., :-1, :].transpose(-1, -2) @ one_hot[..., 1:, :]
-    chances = counts / counts.sum(-1, keepdim=True).clamp(min=1)
+    gap = 0 * x.mean(-1)[..., None, None]  # NaN for a series with a NaN, which has no rank
+    chances = counts / counts.sum(-1, keepdim=True).clamp(min=1) + gap
     shares = one_hot if size is None or size == t else segments(t, size, x) @ one_hot
-    gap = 0 * x.mean(-1)[..., None, None]  # a NaN has no rank: it must not become one
-    return shares @ chances @ shares.transpose(-1, -2) + gap
+    return shares @ chances @ shares.transpose(-1, -2)
 
 
 def _quantiles(x: Tensor, bins: int) -> Tensor:
