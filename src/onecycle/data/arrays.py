@@ -184,20 +184,22 @@ def from_arrays(
     if (valid_x is None) != (valid_y is None):
         raise UsageError("valid_x and valid_y come together")
     train = TensorList.from_arrays(x, y)
-    labels = _rows(y)
-    plain = isinstance(labels, np.ndarray) and labels.dtype.kind != "O"
-    if label_cls is None and not plain and any(map(_is_tags, labels)):
-        label_cls = MultiCategory
-    kind = np.asarray(labels[:1])
-    if kind.ndim > 1 and kind.dtype.kind in "biu" and label_cls is None:
-        raise UsageError(
-            "labels (n, k) of whole numbers: make them floats to be met as numbers, or lists of "
-            "tags with label_cls=MultiCategory"
-        )
+    label_cls = label_cls or _kind_of(_rows(y))
     if valid_x is None:
         split = train.split_by_idx(range(4, len(train), 5))
     else:
         split = train.split_by_list(train, TensorList.from_arrays(valid_x, valid_y))
-    floats = kind.dtype.kind == "f"
-    labelled = split.label_from_df("label", label_cls or (Numbers if floats else Category))
-    return labelled.databunch(**options)
+    return split.label_from_df("label", label_cls).databunch(**options)
+
+
+def _kind_of(labels: Any) -> Any:
+    plain = isinstance(labels, np.ndarray) and labels.dtype.kind != "O"
+    if not plain and any(map(_is_tags, labels)):
+        return MultiCategory
+    first = np.asarray(labels[:1])
+    if first.ndim > 1 and first.dtype.kind in "biu":
+        raise UsageError(
+            "labels (n, k) of whole numbers: make them floats to be met as numbers, or lists of "
+            "tags with label_cls=MultiCategory"
+        )
+    return Numbers if first.dtype.kind == "f" else Category
