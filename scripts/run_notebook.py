@@ -3,7 +3,7 @@
     python scripts/run_notebook.py lesson.ipynb [--program lesson.py] [--figures FOLDER]
 
 What only a notebook understands (`%` and `!` lines, `name?`) is left out and named; what stands
-behind `%time` is run. Every cell is timed.
+behind `%time` is run, and `x = !command` gives the command's lines. Every cell is timed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,44 @@ import time
 from pathlib import Path
 from typing import Any
 
-IMPORT = re.compile(r"^(\s*from\s+)fastai((?:\.\w+)*\s+import\s)", re.MULTILINE)
+FASTAI = re.compile(r"fastai(?=$|[.\s])")
+SHELL = re.compile(r"(\s*[\w, ]+=\s*)!(.*)")
 TIMED = re.compile(r"%%?(?:time|timeit|capture|prun)\b(?:\s+-\w+(?:\s+\d+)?)*")
 MAGIC = re.compile(r"\s*(?:[%!?]|[\w, ]+=\s*[%!])|.*\?\s*$")
 
 
 def with_our_imports(source: str) -> str:
     """`from fastai.vision import *` becomes `from onecycle.course.vision import *`."""
-    return IMPORT.sub(r"\1onecycle.course\2", source)
+    lines = [line.encode() for line in source.split("\n")]  # columns are counted in bytes
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:  # it is told when the cell is run
+        return source
+    found = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    for node in sorted(found, key=lambda node: (node.lineno, node.col_offset), reverse=True):
+        line, row = lines[node.lineno - 1], node.lineno - 1
+        if isinstance(node, ast.Import) and node.end_lineno == node.lineno:
+            begin, end = node.col_offset, node.end_col_offset
+            lines[row] = line[:begin] + _imported(node).encode() + line[end:]
+        elif (
+            isinstance(node, ast.ImportFrom) and FASTAI.match(node.module or "") and not node.level
+        ):
+            before, after = line[: node.col_offset], line[node.col_offset :]
+            lines[row] = before + after.replace(b"fastai", b"onecycle.course", 1)
+    return b"\n".join(lines).decode()
+
+
+def _imported(node: ast.Import) -> str:
+    """`import fastai.vision as v` with our names; without `as` the name `fastai` is there too."""
+    parts = []
+    for name in node.names:
+        ours = FASTAI.sub("onecycle.course", name.name, count=1)
+        named = f" as {name.asname}" if name.asname else ""
+        if ours == name.name or named:
+            parts.append(ours + named)
+        else:
+            parts += [ours] * ("." in name.name) + ["onecycle.course as fastai"]
+    return f"import {', '.join(parts)}"
 
 
 def cells_of(notebook: Path) -> list[str]:
@@ -48,7 +78,11 @@ def _plain(text: str) -> str:
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
         begins = _whole([*done, f"{indent}pass"])  # else it goes on with a statement or a text
-        if begins and MAGIC.match(line) and not _whole([*done, line]):
+        command = SHELL.fullmatch(line)
+        if begins and command:
+            text = "f" * ("{" in command[2]) + repr(command[2])
+            line = f"{command[1]}__import__('subprocess').getoutput({text}).splitlines()"
+        elif begins and MAGIC.match(line) and not _whole([*done, line]):
             timed = TIMED.match(line.strip())
             kept = line.strip()[timed.end() :].strip() if timed else ""
             line = f"{indent}{kept or 'pass'}  # left out: {line.strip()}"
@@ -75,7 +109,7 @@ def left_out(text: str) -> list[str]:
 def program_of(notebook: Path) -> str:
     """The whole notebook as one program."""
     parts = [f"# cell {n}\n{text.rstrip()}\n" for n, text in enumerate(cells_of(notebook), 1)]
-    return "\n".join(parts)
+    return "\n".join(["display = print  # a notebook has it\n", *parts])
 
 
 def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -85,7 +119,7 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    names: dict[str, Any] = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__", "display": print}
     for number, text in enumerate(cells_of(notebook), 1):
         for line in [] if quiet else left_out(text):
             print(f"-- cell {number}: left out: {line}", flush=True)

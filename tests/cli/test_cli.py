@@ -85,6 +85,14 @@ def test_every_command_explains_itself(words):
     assert "--help" in done.stdout
 
 
+@pytest.mark.parametrize("words", [("clean", "."), ("serve", "model.onnx")])
+def test_ports_that_no_machine_has_are_refused(words):
+    for port in (99999, -1, 0):
+        done = CliRunner().invoke(app, [*words, "--port", str(port)])
+        assert done.exit_code == 2
+        assert "Invalid value for '--port'" in done.output
+
+
 def test_the_demo_runs_all_its_steps_in_small(tmp_path, capsys):
     stages = tuple((name, size // 4, frozen, 1, lr) for name, size, frozen, _, lr in demo.STAGES)
     rows = demo.planet(tmp_path, tiles=50, seed=1, stages=stages)

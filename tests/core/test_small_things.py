@@ -6,7 +6,8 @@ from contextlib import redirect_stderr
 
 import pytest
 
-from onecycle.core.errors import DataError, OnecycleError, SizeError, listing
+from onecycle.core.defaults import Defaults
+from onecycle.core.errors import DataError, OnecycleError, SizeError, UsageError, listing
 from onecycle.core.lazy import lazy_names
 from onecycle.core.paths import Path, ls
 from onecycle.core.progress import Table, bar, clock
@@ -54,6 +55,20 @@ def test_every_public_name_is_where_the_table_says():
 
 def test_the_clock_shows_hours_only_where_there_are_any():
     assert [clock(s) for s in (0.4, 75, 3675)] == ["00:00", "01:15", "1:01:15"]
+
+
+def test_settings_that_do_not_exist_are_refused_when_they_are_made():
+    import torch
+
+    settings = Defaults()
+    for device in (None, "cpu", "cuda", "cuda:1", "mps", torch.device("cpu")):
+        settings.device = device
+    for wrong in ("gpu", "cuda:", "CPU", "", 3.5, ["cpu"]):
+        with pytest.raises(UsageError, match='device is None, "cpu", "cuda", "cuda:0", "mps"'):
+            settings.device = wrong
+    with pytest.raises(UsageError, match=r"no setting 'devise'.*device"):
+        settings.devise = "cpu"
+    assert settings.device == torch.device("cpu")
 
 
 def test_a_table_pads_its_cells(capsys):

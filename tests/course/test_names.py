@@ -125,9 +125,42 @@ def test_what_the_courses_objects_had_says_what_to_use():
         (learn, "pred_batch", "get_preds"),
         (data, "export", "learn.export"),
         (data, "one_item", "single"),
+        (learn, "bias", "recommendations"),
+        (learn, "weight", "recommendations"),
+        (learn, "callback_fns", r"callbacks=\["),
     ):
         with pytest.raises(AttributeError, match=advice):
             getattr(thing, name)
+    with pytest.raises(UsageError, match=r"callbacks=\["):
+        course.Learner(data, course.nn.Linear(2, 2), callback_fns=[course.SaveModelCallback])
+
+
+@pytest.mark.parametrize("name", ["batch_size", "train_dl", "mine"])
+def test_data_that_is_to_be_changed_says_how_it_is_made_anew(name):
+    from onecycle import course
+
+    data = course.from_arrays(course.np.zeros((8, 2), "float32"), [0, 1] * 4, bs=2)
+    with pytest.raises(AttributeError, match=rf"{name!r}.*databunch\(bs="):
+        setattr(data, name, 2)
+    assert data.batch_size == 2
+
+
+def test_devices_that_do_not_exist_are_refused_where_data_is_made():
+    from onecycle import course
+
+    with pytest.raises(UsageError, match='"cuda:0"'):
+        course.from_arrays(course.np.zeros((8, 2), "float32"), [0, 1] * 4, bs=2, device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("MNIST_SAMPLES", "MNIST_SAMPLE"), ("mnist", "MNIST"), ("xyz", "PETS, CAMVID")],
+)
+def test_an_unknown_address_names_those_that_are_near(name, near):
+    from onecycle import URLs
+
+    with pytest.raises(AttributeError, match=f"no {name!r}.*{near}"):
+        getattr(URLs, name)
 
 
 def test_sizes_of_a_body_are_those_of_its_layers():

@@ -129,6 +129,36 @@ def test_import_lines_are_changed_and_nothing_else(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "ours"),
+    [
+        ("import fastai.vision as v", "import onecycle.course.vision as v"),
+        ("import fastai, os", "import onecycle.course as fastai, os"),
+        ("import fastai.text", "import onecycle.course.text, onecycle.course as fastai"),
+        ("é = 1; from fastai.vision import *", "é = 1; from onecycle.course.vision import *"),
+        ("if 1: from fastai.vision import (\n    a)", None),
+        ("t = '''\nfrom fastai.vision import *\n'''", "t = '''\nfrom fastai.vision import *\n'''"),
+        ("import fastai2; from .fastai import x", "import fastai2; from .fastai import x"),
+    ],
+)
+def test_every_form_of_import_is_changed_and_no_text(line, ours):
+    assert runner.with_our_imports(line) == (ours or line.replace("fastai", "onecycle.course"))
+
+
+def test_lines_of_a_command_and_display_are_what_a_notebook_gives(tmp_path, capsys):
+    cells = [
+        "word = 'b'\nlines = !echo a; echo {word}\nif 1:\n    x = !echo 'c'",
+        "display(lines)\nimport fastai.vision as v, fastai.vision\nassert v is fastai.vision",
+    ]
+    notebook = tmp_path / "n.ipynb"
+    made = [{"cell_type": "code", "source": cell} for cell in cells]
+    notebook.write_text(json.dumps({"cells": made}))
+    names = runner.run(notebook)
+    assert (names["lines"], names["x"]) == (["a", "b"], ["c"])
+    assert "['a', 'b']" in capsys.readouterr().out
+    exec(runner.program_of(notebook), {})
+
+
 def test_an_error_names_its_cell(tmp_path):
     import json
 
@@ -159,7 +189,7 @@ def test_what_only_a_notebook_understands_is_left_out_and_named(tmp_path, capsys
     cells = [
         "%matplotlib inline\nimport os",
         "%%time\nx = 41",
-        "%time y = 3\nfiles = !ls\nos?",
+        "%time y = 3\n!ls\nos?",
         "s = ('a %d'\n   % x)\nt = '''\n% text\n'''",
         "for i in range(2):\n    %timeit z = 1\n    w = i",
         "%%bash\nls -l",
@@ -172,7 +202,7 @@ def test_what_only_a_notebook_understands_is_left_out_and_named(tmp_path, capsys
         runner.run(notebook)
     assert "in cell 7" in "".join(told.value.__notes__)
     said = capsys.readouterr().out
-    for line in ("%matplotlib inline", "files = !ls", "os?", "%%bash"):
+    for line in ("%matplotlib inline", "!ls", "os?", "%%bash"):
         assert f"left out: {line}" in said
     notebook.write_text("{}")
     with pytest.raises(SystemExit, match="no notebook"):

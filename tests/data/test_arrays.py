@@ -1,5 +1,6 @@
 """Plain arrays with the same learner: classes and numbers are learned."""
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 from onecycle.core.errors import DataError, EmptyDataError, ModelError, UsageError
 from onecycle.data.arrays import TensorList, from_arrays
+from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import MultiCategory
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
@@ -109,3 +111,52 @@ def test_the_activation_of_an_mlp_may_be_a_module():
     ):
         with pytest.raises(ModelError, match=r"activation|sizes|dropout"):
             mlp(**({"sizes": [2, 3, 1]} | wrong))
+
+
+def test_arrays_of_several_planes_are_shown_side_by_side():
+    mpl.use("Agg")
+    x = np.arange(20 * 24, dtype="float32").reshape(20, 2, 3, 4)
+    figure = from_arrays(x, [0, 1] * 10, bs=4).show_batch(1)
+    assert figure.axes[0].images[0].get_array().shape == (3, 8)
+
+
+def test_statistics_are_numbers_or_one_for_each_place(plane):
+    data = from_arrays(plane, plane[:, 0], bs=320)
+    half = data.normalize((0.0, 2.0)).one_batch(DatasetType.Fix)[0]
+    torch.testing.assert_close(half, data.one_batch(DatasetType.Fix)[0] / 2)
+    for wrong in ((np.zeros(3), np.ones(3)), (0.0,), 1.0, ("a", "b"), (0.0, float("nan"))):
+        with pytest.raises(UsageError, match=r"\(mean, std\).* of shape \(2,\)"):
+            data.normalize(wrong)
+
+
+def test_a_row_of_plain_numbers_has_items_of_one_value():
+    x = np.linspace(0, 1, 40, dtype="float32")
+    for given in (x, x.tolist(), torch.tensor(x)):
+        learn = Learner(from_arrays(given, x, bs=8).normalize(), mlp([1, 4, 1]), silent=True)
+        assert learn.fit(1, 1e-2).predict(0.5)[2].shape == (1,)
+
+
+def test_tensors_of_any_precision_are_taken():
+    x = torch.linspace(-1, 1, 40).reshape(20, 2)
+    learn = Learner(from_arrays(x.bfloat16(), x[:, 0].bfloat16(), bs=4), mlp([2, 1]), silent=True)
+    learn.fit(1, 1e-2)
+    assert torch.equal(learn.predict(x[3].bfloat16())[2], learn.predict(x[3].bfloat16().float())[2])
+    assert len(from_arrays([*x.bfloat16()], [0, 1] * 10, bs=4).train_ds) == 16
+
+
+def test_lists_of_tags_are_several_categories(plane):
+    data = from_arrays(plane[:20], [[], ["p"], ["p", "q"], ["q"]] * 5, bs=2)
+    assert data.classes == ["p", "q"]
+    assert isinstance(data.task.target, MultiCategory)
+
+
+def test_a_network_of_another_width_than_the_items_is_refused(plane):
+    learn = Learner(from_arrays(plane, plane[:, 0], bs=8), mlp([5, 1]), silent=True)
+    with pytest.raises(ModelError, match="takes 5 values an item, the items have 2"):
+        learn.fit(1)
+
+
+def test_the_widths_may_be_an_array():
+    assert str(mlp(np.array([4, 8, 3]))) == str(mlp([4, 8, 3]))
+    with pytest.raises(ModelError, match="sizes"):
+        mlp(np.array([4.5, 3]))

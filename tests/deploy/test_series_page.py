@@ -18,6 +18,7 @@ from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.site import write_site
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
+from onecycle.spec.curves import as_series
 
 TABLES = Path(__file__).parents[1] / "spec" / "tables.json"
 
@@ -148,6 +149,21 @@ def test_the_page_reads_tables_as_python_does(page):
     )
     for case, rows in zip(cases, found, strict=True):
         assert rows == case["rows"], case["text"]
+
+
+def test_the_page_keeps_what_varies_on_a_high_level(page):
+    page, _ = page
+    rows = [[1e8 + 0.5, None, 1e8 - 0.25, None], [1001, 1002, 1000.5, None]]
+    for shift in (True, False):
+        found = page.evaluate(
+            """async ([rows, shift]) => {
+                const { filled } = await import("./series.js");
+                const gaps = rows.map((row) => row.map((v) => v ?? NaN));
+                return filled(gaps, shift).map((row) => Array.from(row));
+            }""",
+            [rows, shift],
+        )
+        np.testing.assert_array_equal(found, as_series(np.array(rows, float), shift=shift))
 
 
 def test_what_is_no_series_is_said(page, tmp_path):

@@ -1,5 +1,6 @@
 """The cleaning page: a real server, a real browser where there is one."""
 
+import json
 import os
 import re
 import shutil
@@ -13,12 +14,15 @@ import urllib.request
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
+from onecycle.data.targets import Category
 from onecycle.interpret.cleaner import review, write_cleaned
 from onecycle.interpret.duplicates import similar_pairs
+from onecycle.vision.lists import ImageList
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +56,36 @@ def test_cleaned_csv_holds_what_is_kept_under_its_new_label(folder, tmp_path):
     assert len(list(folder.glob("*/*"))) == 7
 
 
-@pytest.mark.parametrize("answers", [{"99": "cat"}, {"0": "cow"}, {"../x": None}])
+@pytest.mark.parametrize(
+    "answers",
+    [{"99": "cat"}, {"0": "cow"}, {"../x": None}, {"²": None}, {"٣": None}, {"00": "cat"}],
+)
 def test_answers_about_nothing_are_refused(folder, tmp_path, answers):
     with pytest.raises(UsageError):
         write_cleaned(review(folder), answers, tmp_path / "cleaned.csv")
     assert not (tmp_path / "cleaned.csv").exists()
+
+
+def test_pictures_are_found_below_deeper_folders(tmp_path):
+    for name in ("train/cat/0.png", "valid/dog/1.png", "valid/.hidden/2.png", "3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    found = review(tmp_path)
+    assert found.names == ("train/cat/0.png", "valid/dog/1.png")
+    assert found.labels == ("cat", "dog")
+
+
+def test_classes_that_a_table_would_turn_into_numbers_are_told_how_to_be_read(tmp_path):
+    for name in ("1", "1.0"):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.new("RGB", (16, 16)).save(tmp_path / name / f"{i}.png")
+    with pytest.warns(OnecycleWarning, match=r"'1', '1\.0'.*label_cls=Category.*dtype=str"):
+        found = review(tmp_path)
+    write_cleaned(found, {}, tmp_path / "cleaned.csv")
+    assert set(pd.read_csv(tmp_path / "cleaned.csv", dtype=str)["label"]) == {"1", "1.0"}
+    items = ImageList.from_csv(tmp_path, "cleaned.csv").split_by_rand_pct(0.2, seed=0)
+    assert items.label_from_df(label_cls=Category).classes == ["1", "1.0"]
 
 
 def test_a_folder_without_pictures_is_said(tmp_path):
@@ -118,6 +147,10 @@ def test_only_this_machine_and_this_page_are_answered(server, tmp_path):
     assert status(server + "/picture/99") == 404
     assert status(server + "/about", Host="evil.example") == 400
     assert status(server + "/save", b"{}") == 403
+    with urllib.request.urlopen(server + "/about") as answer:
+        key = {"x-key": json.load(answer)["key"]}
+    for body in (b"[" * 100_000, b"{", b"[]", b'{"0": ["cat"]}', b"\xff"):
+        assert status(server + "/save", body, **key) == 400
     assert not (tmp_path / "cleaned.csv").exists()
 
 

@@ -41,6 +41,15 @@ def test_constant_series_give_finite_pictures(encode):
 
 
 @pytest.mark.parametrize("encode", [gasf, gadf, mtf, recurrence])
+def test_a_gap_never_becomes_a_number(encode):
+    x = torch.randn(2, 20, generator=torch.manual_seed(0))
+    x[1, 7] = float("nan")
+    fields = encode(x, 10)
+    assert fields[0].isfinite().all()
+    assert fields[1, 3].isnan().all()
+
+
+@pytest.mark.parametrize("encode", [gasf, gadf, mtf, recurrence])
 def test_channels_are_encoded_one_by_one(encode):
     x = torch.randn(2, 3, 20, generator=torch.manual_seed(0))
     torch.testing.assert_close(encode(x, 6)[1, 2], encode(x[1, 2][None], 6)[0])

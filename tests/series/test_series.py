@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from onecycle import models
-from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, LabelError, TableError, UsageError
+from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
 from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
@@ -121,7 +122,7 @@ def test_archive_files_are_read_with_labels_gaps_and_lengths(tmp_path):
     items = SeriesList.from_ts(tmp_path / "a.ts")
     assert [x.shape for x in items.items] == [(2, 3), (2, 2)]
     assert items.frame["label"].tolist() == ["up", "down"]
-    assert SeriesList.from_ts(tmp_path / "b.tsv").items[0].shape == (1, 2)
+    assert as_series(SeriesList.from_ts(tmp_path / "b.tsv").items[0]).shape == (1, 2)
     (tmp_path / "a.ts").write_text("@data\n1,2:3:up\n")
     with pytest.raises(TableError, match="line 2"):
         SeriesList.from_ts(tmp_path / "a.ts")
@@ -177,6 +178,41 @@ def test_headers_of_archive_files_are_followed(tmp_path):
             SeriesList.from_ts(tmp_path / "b.ts")
     with pytest.raises(UsageError, match="one file"):
         SeriesList.from_ts()
+
+
+def test_blanks_and_commas_around_labels_are_no_part_of_them(tmp_path):
+    (tmp_path / "a.ts").write_text("@classLabel true up, down\n@data\n1,2: up\n3,4:down \n")
+    assert SeriesList.from_ts(tmp_path / "a.ts").frame["label"].tolist() == ["up", "down"]
+    (tmp_path / "a.csv").write_text("1,0.5,0.6\n2, 0.7, NaN, 0.8\n")
+    items = SeriesList.from_ts(tmp_path / "a.csv")
+    assert items.frame["label"].tolist() == ["1", "2"]
+    np.testing.assert_array_equal(items.items[1], [[0.7, np.nan, 0.8]])
+
+
+def test_faults_of_several_files_are_named_by_file_and_line(tmp_path):
+    (tmp_path / "a.tsv").write_text("1\t0.5\t0.6\n2\t0.7\t0.8\n")
+    (tmp_path / "b.tsv").write_text("1\t0.5\t0.6\n\n2\tNaN\tNaN\n")
+    with pytest.raises(DataError, match=r"b\.tsv, line 3: channel 0 holds no number"):
+        SeriesList.from_ts(tmp_path / "a.tsv", tmp_path / "b.tsv")
+    (tmp_path / "b.tsv").write_text("1\t0.5\t0.6\n3\t1\t2\n")
+    files = SeriesList.from_ts(tmp_path / "a.tsv", tmp_path / "b.tsv").split_by_file()
+    with pytest.raises(LabelError, match=r"b\.tsv, line 2"):
+        files.label_from_df()
+
+
+def test_series_have_no_files_to_be_split_or_labelled_by():
+    x, y = waves(8)
+    items = SeriesList.from_array(x, y)
+    for step in (
+        lambda: items.split_by_folder(),
+        lambda: items.split_by_files(["a"]),
+        lambda: items.filter_by_folder(["a"]),
+        lambda: items.split_none().label_from_folder(),
+        lambda: items.split_none().label_from_re("(.*)"),
+        lambda: items.split_none().label_from_re("(.*)", full_path=True),
+    ):
+        with pytest.raises(UsageError, match=r"no files.*label_from_df\(\).*split_by_rand_pct"):
+            step()
 
 
 def test_an_empty_cell_of_a_tab_separated_file_is_a_gap_in_its_place(tmp_path):
@@ -270,6 +306,78 @@ def test_views_of_pictures_say_that_these_are_none():
     torch.testing.assert_close(learn.predict(item)[2], learn.predict(item.data)[2])
 
 
+def test_gaps_at_the_end_are_padding_wherever_a_series_comes_from(tmp_path):
+    x = np.array([[1, 2, 3, 4, 5], [1, 2, np.nan, 4, np.nan], [3, 1, 2, np.nan, np.nan]])
+    frame = pd.DataFrame(x).assign(label=[0, 1, 0])
+    frame.to_csv(tmp_path / "a.csv", index=False, na_rep="?")
+    rows = [f"{i % 2}\t" + "\t".join(map(str, row)) for i, row in enumerate(x)]
+    (tmp_path / "a.tsv").write_text("\n".join(rows))
+    for items in (
+        SeriesList.from_array(x, [0, 1, 0]),
+        SeriesList.from_df(frame),
+        SeriesList.from_csv(tmp_path, "a.csv"),
+        SeriesList.from_ts(tmp_path / "a.tsv"),
+    ):
+        found = [as_series(item).tolist() for item in items.items]
+        assert found == [[[1, 2, 3, 4, 5]], [[1, 2, 3, 4]], [[3, 1, 2]]]
+    two = np.array([[1, np.nan, np.nan], [1, 2, np.nan]])
+    assert as_series(two).tolist() == [[1, 1], [1, 2]]
+    with pytest.raises(DataError, match="gaps at its end"):
+        as_series([1, np.nan, np.nan])
+
+
+def test_every_mark_of_a_gap_is_one_in_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "a,b,c,d,e,f,g,h,label\n1,?,, NA ,nan,Null,7,8,x\n1,2,3,4,5,6,oops,8,y"
+    )
+    with pytest.raises(TableError, match="row 1, column 'g': 'oops'"):
+        SeriesList.from_csv(tmp_path, "a.csv")
+    made = SeriesList.from_csv(tmp_path, "a.csv", cols=list("abcdefh"))
+    assert made.items[0].tolist() == pytest.approx([1, *[np.nan] * 5, 8], nan_ok=True)
+
+
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_distances_on_the_training_sets_scale_tell_large_waves_from_small(scale):
+    luck = torch.randn(1, 1, 40, generator=torch.manual_seed(0)) / 3
+    for by, told in (("train", True), ("series", False)):
+        spec = bunch(encodings="recurrence", by=by, scale=scale).task.input
+        small, large = (1 - spec.prepare(x) for x in (luck / 2, luck))
+        wanted = small * 2 if told else small
+        torch.testing.assert_close(large, wanted, rtol=1e-4, atol=1e-4)
+    own = bunch(encodings="recurrence", scale=scale).task.input.prepare(luck)
+    assert (own.min() > -0.99) == (scale == "zscore")
+
+
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_path):
+    x, y = waves(20)
+    x = x.round(2)
+    frames = [pd.DataFrame(v).assign(label=y) for v in (x[:, 0], x[:, 0] + 1e9)]
+    rows = ["\t".join(map(str, [i % 2, *v])) for i, v in enumerate((x[:, 0] + 1e9).tolist())]
+    (tmp_path / "high.tsv").write_text("\n".join(rows))
+    lists = [SeriesList.from_df(frame, scale=scale) for frame in frames]
+    lists.append(SeriesList.from_ts(tmp_path / "high.tsv", scale=scale))
+    made = [
+        items.split_none().label_from_df().transform(None, size=16).databunch(bs=20, device="cpu")
+        for items in lists
+    ]
+    wanted, *others = [data.one_batch(DatasetType.Fix)[0] for data in made]
+    for found in others:
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
+    learn = series_learner(made[1], models.small, pretrained=False, silent=True)
+    torch.testing.assert_close(
+        learn.predict(x[3] + 1e9)[2], learn.predict(x[3])[2], rtol=0, atol=1e-4
+    )
+
+
+def test_a_training_set_that_float32_would_blur_is_refused():
+    x, y = waves(20)
+    with pytest.raises(DataError, match=r'channel 0 .*float32.*by="series"'):
+        SeriesList.from_array(x + 1e9, y, by="train").split_none().label_from_df()
+    made = SeriesList.from_array(0 * x + 1e9, y, by="train").split_none().label_from_df()
+    assert made.train.task.input.low == (1e9,)
+
+
 def test_changes_and_encodings_are_public_and_others_refused():
     from onecycle import jitter as of_pictures
     from onecycle import series
@@ -280,6 +388,35 @@ def test_changes_and_encodings_are_public_and_others_refused():
     for wrong in (of_pictures(), lambda x, rng: x[:, :3], 3):
         with pytest.raises(UsageError, match=r"no change of series|another shape"):
             bunch(([wrong], []))
-    for wrong in ({"bins": 1}, {"bins": "8"}, {"length": 0}, {"length": 20.5}):
+    for wrong in (
+        {"bins": 1},
+        {"bins": "8"},
+        {"length": 0},
+        {"length": 20.5},
+        {"encodings": None},
+        {"encodings": 3},
+        {"by": ["train"]},
+        {"scale": None},
+        {"layout": ["grid"]},
+    ):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             bunch(**wrong)
+
+
+def test_strengths_and_columns_that_make_no_sense_are_named():
+    for make in (
+        lambda: window_warp(0.1, 0),
+        lambda: window_warp(1.5),
+        lambda: jitter(-1),
+        lambda: scaling(float("nan")),
+        lambda: series_transforms(max_warp=2),
+        lambda: series_transforms(max_jitter="0.1"),
+    ):
+        with pytest.raises(UsageError, match=r"share is|stretch is"):
+            make()
+    frame = pd.DataFrame(waves(6)[0][:, 0]).assign(label=list("ababab"))
+    with pytest.raises(TableError, match="no column 'abc'"):
+        SeriesList.from_df(frame, cols="abc")
+    for cols in (3, [3]):
+        with pytest.raises(UsageError, match="cols are the names of two columns or more"):
+            SeriesList.from_df(frame, cols=cols)

@@ -27,7 +27,7 @@ export function curving(input, answer, say) {
 
   const ask = async (rows, ranges) => {
     try {
-      const whole = filled(rows);
+      const whole = filled(rows, input.by === "series");
       draw(canvas, whole, ranges ?? whole.map((row) => [Math.min(...row), Math.max(...row)]));
       window.lastSeries = whole.map((row) => Array.from(row));
       await answer(whole);

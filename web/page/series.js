@@ -11,15 +11,31 @@ function value(cell) {
 
 function cells(line) {
   const parts = /[,;\t]/.test(line) ? line.split(/[,;\t]/) : line.trim().split(/\s+/);
-  return parts.map((part) => value(part.replace(/^[ "]+|[ "]+$/g, "")));
+  return parts.map((part) => part.replace(/^[ "]+|[ "]+$/g, ""));
+}
+
+/** An error for decimal commas, and for numbers of columns in place of names. */
+function onlyOneWay(rows, lines) {
+  const mixed = rows.find(([i]) => lines[i - 1].includes(",") && /[;\t]/.test(lines[i - 1]));
+  if (mixed) throw new Error(`Line ${mixed[0]} of the table: commas beside semicolons or tabs: write 1.5, not 1,5.`);
+  const [[first, names], ...rest] = rows;
+  const skip = names[0] ? 0 : 1; // pandas writes no name above the index
+  const below = rest.flatMap(([, row]) => row.slice(skip)).filter((cell) => !Number.isNaN(value(cell)));
+  if (names.length > skip && names.slice(skip).every((name, i) => name === String(i)) && below.length && below.every((cell) => /[.e]/i.test(cell))) {
+    throw new Error(`Line ${first} of the table: "${names[skip]}" is a column's number, as pandas writes it, or a value: write it with header=False, or values as 0.0.`);
+  }
 }
 
 /** A CSV text as one row of numbers for each channel, NaN for gaps. */
 export function parse(text, channels) {
   const lines = text.replace(/^\uFEFF/, "").split("\n").map((line) => line.replace(/^[ \r]+|[ \r]+$/g, ""));
-  let rows = lines.map((line, i) => [i + 1, line]).filter(([, line]) => line.trim()).map(([i, line]) => [i, cells(line)]);
-  if (rows.length && rows[0][1].includes(null)) rows = rows.slice(1);
+  const held = [...lines.keys()].filter((i) => lines[i]);
+  const named = held.length && cells(lines[held[0]]).map(value).includes(null);
+  let rows = held.length ? lines.map((line, i) => [i + 1, cells(line)]).slice(held[0] + (named ? 1 : 0), held.at(-1) + 1) : [];
   if (!rows.length) throw new Error("The table holds no numbers.");
+  if (rows.some(([, row]) => row.length > 1)) rows = rows.filter(([i]) => lines[i - 1]);
+  onlyOneWay(rows, lines);
+  rows = rows.map(([i, row]) => [i, row.map(value)]);
   const width = rows[0][1].length;
   for (const [i, row] of rows) {
     if (row.includes(null) || row.length !== width) throw new Error(`Line ${i} of the table: ${width} numbers are wanted.`);
@@ -30,10 +46,23 @@ export function parse(text, channels) {
   throw new Error(`The table has ${table.length} rows and ${width} columns; the model takes ${channels} channel(s), one a column or one a row.`);
 }
 
-/** The same rows without gaps: float32, straight lines between the neighbours. */
-export function filled(rows) {
+/** The least value of a row that varies too little on its level for float32; 0 of any other. */
+function level(row) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const v of row) {
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  const [apart, top] = [high - low, Math.max(-low, high)];
+  return apart > 1e-12 * top && apart < 1e-3 * top ? low : 0;
+}
+
+/** The same rows without gaps: float32, straight lines between the neighbours; `shift` as in Python. */
+export function filled(rows, shift) {
+  const steps = Math.max(0, ...rows.map((row) => row.findLastIndex((v) => !Number.isNaN(v)) + 1)); // gaps at the end are padding
   return rows.map((given, c) => {
-    const row = Float32Array.from(given);
+    const low = shift ? level(given) : 0;
+    const row = Float32Array.from(given.slice(0, steps), (v) => v - low);
     if (row.length < 2) throw new Error("A series has two values at least.");
     if (given.some((v) => Math.abs(v) > LARGEST)) throw new Error("The series holds values beyond 1e15: scale them.");
     const known = Array.from(row.keys()).filter((i) => !Number.isNaN(row[i]));

@@ -227,7 +227,7 @@ def site(
 def serve(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch."""
     from onecycle.deploy.server import serve as work
@@ -241,7 +241,7 @@ def clean(
     folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class.")],
     model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
     to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
-    port: Annotated[int, typer.Option(help="The port on this machine.")] = 8010,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8010,
 ) -> None:
     """A local page to relabel or leave out pictures; writes cleaned.csv, deletes nothing."""
     from onecycle.interpret.cleaner import clean as work

@@ -16,7 +16,7 @@ from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.items import ItemList
 from onecycle.data.loader import Loader
-from onecycle.data.targets import Category, Numbers, Target
+from onecycle.data.targets import Category, MultiCategory, Numbers, Target
 from onecycle.spec.series import ArraySpec
 
 
@@ -28,11 +28,14 @@ class Row:
     y: np.ndarray
 
     def show(self, ax: Any = None, **options: Any) -> Any:
-        """A curve, or a picture of a table of numbers."""
+        """A curve, or a picture of a table of numbers; several tables lie side by side."""
         from onecycle.core.draw import axes
 
         ax = axes(ax)
-        (ax.imshow if self.x.ndim == 2 else ax.plot)(np.atleast_1d(self.x))
+        x = self.x
+        if x.ndim > 2:
+            x = np.concatenate(x.reshape(-1, *x.shape[-2:]), axis=1)
+        (ax.imshow if x.ndim == 2 else ax.plot)(x)
         return ax
 
 
@@ -44,7 +47,7 @@ class ArrayInput(ArraySpec):
         return Row(as_row(source, self.shape), np.zeros((), np.float32))
 
     def fit(self, sources: Sequence[Any]) -> Self:
-        return replace(self, shape=np.shape(sources[0]))
+        return replace(self, shape=np.shape(sources[0]) or (1,))
 
     def check(self, sources: Iterable[Any]) -> None:
         for i, source in enumerate(sources):
@@ -56,9 +59,14 @@ class ArrayInput(ArraySpec):
         return self
 
     def normalized(self, stats: Any, data: Any) -> Self:
-        """With (mean, std) of each place; None measures them on the training set."""
-        x = np.stack(data.train_ds.items).astype(np.float32)
-        mean, std = (x.mean(0), x.std(0)) if stats is None else map(np.asarray, stats)
+        """With (mean, std), each a number or one for each place.
+
+        None measures them on the training set.
+        """
+        if stats is None:
+            x = np.stack([as_row(item, self.shape) for item in data.train_ds.items])
+            stats = (x.mean(0), x.std(0))
+        mean, std = _statistics(stats, self.shape)
         std = np.where(std > 0, std, 1)
         return replace(self, mean=tuple(mean.ravel().tolist()), std=tuple(std.ravel().tolist()))
 
@@ -87,12 +95,35 @@ class ArrayInput(ArraySpec):
         return Loader(dataset, **{**options, "num_workers": 0})
 
 
+def _statistics(stats: Any, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """(mean, std) as float32 of `shape`."""
+    try:
+        mean, std = (np.asarray(v, np.float32) for v in stats)
+        pair = [
+            v.reshape(shape) if v.size == np.prod(shape) else np.broadcast_to(v, shape)
+            for v in (mean, std)
+        ]
+    except (TypeError, ValueError) as error:
+        raise _no_statistics(stats, shape) from error
+    if not np.isfinite(pair).all():
+        raise _no_statistics(stats, shape)
+    return pair
+
+
+def _no_statistics(stats: Any, shape: tuple[int, ...]) -> UsageError:
+    return UsageError(
+        f"the statistics are a pair (mean, std), each a number or one for each place of arrays of "
+        f"shape {shape}, not {str(stats)[:200]}"
+    )
+
+
 def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.ndarray:
     """What is given as float32 of this shape; DataError where that is impossible, and for gaps."""
     source = source.x if isinstance(source, Row) else source
-    source = source.detach().cpu() if isinstance(source, Tensor) else source
+    source = source.detach().cpu().float() if isinstance(source, Tensor) else source
     try:
         x = np.asarray(source, np.float32)
+        x = x if x.ndim else x[None]  # a number is an array of one
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} holds something that is no number: {error}") from error
     if x.shape != shape:
@@ -104,13 +135,19 @@ def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.
 
 def _rows(x: Any) -> Any:
     """What can be counted and indexed, of an array, a tensor, a frame or a list."""
-    x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
     x = x.to_numpy() if hasattr(x, "to_numpy") else x
     if isinstance(x, np.ndarray) and x.ndim:
         return x
     if not isinstance(x, list | tuple):
         raise UsageError(f"an array (n, ...) or a list is wanted, not {type(x).__name__}")
     return x
+
+
+def _is_tags(label: Any) -> bool:
+    return isinstance(label, list | tuple | set) and any(isinstance(tag, str) for tag in label)
 
 
 class TensorList(ItemList):
@@ -139,23 +176,30 @@ class TensorList(ItemList):
 def from_arrays(
     x: Any, y: Any, valid_x: Any = None, valid_y: Any = None, label_cls: Any = None, **options: Any
 ) -> DataBunch:
-    """Data from arrays (n, ...) and labels: floats are numbers to be met, all else is classes.
+    """Data from arrays (n, ...) and labels: numbers to be met, tags, or classes.
 
-    Without `valid_x` every fifth row validates; `options` are those of `databunch`.
+    Floats are numbers, lists of words are tags, all else is classes. Without `valid_x` every
+    fifth row validates; `options` are those of `databunch`.
     """
     if (valid_x is None) != (valid_y is None):
         raise UsageError("valid_x and valid_y come together")
     train = TensorList.from_arrays(x, y)
-    kind = np.asarray(_rows(y)[:1])
-    if kind.ndim > 1 and kind.dtype.kind in "biu" and label_cls is None:
-        raise UsageError(
-            "labels (n, k) of whole numbers: make them floats to be met as numbers, or lists of "
-            "tags with label_cls=MultiCategory"
-        )
+    label_cls = label_cls or _kind_of(_rows(y))
     if valid_x is None:
         split = train.split_by_idx(range(4, len(train), 5))
     else:
         split = train.split_by_list(train, TensorList.from_arrays(valid_x, valid_y))
-    floats = kind.dtype.kind == "f"
-    labelled = split.label_from_df("label", label_cls or (Numbers if floats else Category))
-    return labelled.databunch(**options)
+    return split.label_from_df("label", label_cls).databunch(**options)
+
+
+def _kind_of(labels: Any) -> Any:
+    plain = isinstance(labels, np.ndarray) and labels.dtype.kind != "O"
+    if not plain and any(map(_is_tags, labels)):
+        return MultiCategory
+    first = np.asarray(labels[:1])
+    if first.ndim > 1 and first.dtype.kind in "biu":
+        raise UsageError(
+            "labels (n, k) of whole numbers: make them floats to be met as numbers, or lists of "
+            "tags with label_cls=MultiCategory"
+        )
+    return Numbers if first.dtype.kind == "f" else Category

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.defaults import defaults
+from onecycle.core.defaults import checked_device, defaults
 from onecycle.core.errors import UsageError
 from onecycle.core.paths import Path
 from onecycle.data.labelled import LabelledItems, LabelList
@@ -36,16 +36,18 @@ class DatasetType(Enum):
     Fix = "fix"
 
 
-def default_device() -> torch.device:
-    """`defaults.device`, or the first CUDA device, or the CPU."""
-    if defaults.device is not None:
-        return torch.device(defaults.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device_of(device: Any = None) -> torch.device:
+    """`device`, or `defaults.device`, or the first CUDA device, or the CPU."""
+    found = checked_device(device) or defaults.device
+    return torch.device(found or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class DataBunch:
-    """Loaders of one set of labelled items. `normalize` and `with_*` return new ones."""
+    """Loaders of one set of labelled items. `normalize` and `with_*` return new ones.
+
+    It does not change once it is made.
+    """
 
     src: LabelledItems
     path: Path
@@ -70,7 +72,7 @@ class DataBunch:
             "bs": bs,
             "val_bs": val_bs,
             "num_workers": defaults.cpus if num_workers is None else num_workers,
-            "device": default_device() if device is None else torch.device(device),
+            "device": device_of(device),
             "seed": seed,
         }
         shared = {k: options[k] for k in ("num_workers", "device", "seed")}
@@ -89,7 +91,7 @@ class DataBunch:
             "bs": 1,
             "val_bs": 64,
             "num_workers": defaults.cpus,
-            "device": default_device() if device is None else torch.device(device),
+            "device": device_of(device),
             "seed": 0,
         }
         return cls(src, Path("."), None, None, None, options)  # type: ignore[arg-type]
@@ -97,6 +99,14 @@ class DataBunch:
     def __getattr__(self, name: str) -> Any:
         told = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise AttributeError(f"a DataBunch has no attribute {name!r}{told}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self) or name not in self.__dataclass_fields__:
+            raise AttributeError(
+                f"{name!r} of data is not changed: make data again with databunch(bs=..., "
+                "device=...), or transform(size=...) before it"
+            )
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         sides = f"{len(self.train_ds)} train, {len(self.valid_ds)} valid"

@@ -135,7 +135,7 @@ class ItemList:
 
     def relative(self, item: Any) -> str:
         """An item's name below the list's path, with forward slashes."""
-        full = PurePath(item)
+        full = file_of(item)
         base = PurePath(self.path)
         return (full.relative_to(base) if full.is_relative_to(base) else full).as_posix()
 
@@ -240,6 +240,18 @@ class ItemList:
     def split_from_df(self, col: Column = 2) -> SplitItems:
         """The rows with a true value in column `col` validate."""
         return self.split(split.by_column(col))
+
+
+def file_of(item: Any) -> PurePath:
+    """The path of an item; UsageError for arrays and whatever else is none."""
+    try:
+        return PurePath(item)
+    except TypeError as error:
+        raise UsageError(
+            f"items of the kind {type(item).__name__} are no files: label_from_df() and "
+            "label_from_func() label them, split_by_rand_pct(), split_by_idx() and split_from_df() "
+            "divide them (and split_by_file() those of SeriesList.from_ts)"
+        ) from error
 
 
 def refuse_empty(n_train: int, n_valid: int, step: str) -> None:

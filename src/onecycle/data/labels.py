@@ -14,7 +14,7 @@ import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
 from onecycle.data.frames import Column, column, listed, looks_like_numbers
-from onecycle.data.items import ItemList, refuse_empty
+from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
@@ -60,7 +60,8 @@ def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
         raise UsageError(f"the pattern {pattern!r} needs a group: the label in round brackets")
 
     def label(items: ItemList) -> Sequence[str]:
-        names = [Path(i).absolute().as_posix() if full_path else Path(i).as_posix() for i in items]
+        files = map(file_of, items)
+        names = [(file.absolute() if full_path else file).as_posix() for file in files]
         found = [compiled.search(name) for name in names]
         missed = [name for name, match in zip(names, found, strict=True) if match is None]
         if missed:
@@ -149,7 +150,7 @@ class SplitItems:
         unknown: str | None = None,
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
-        named = from_function(lambda item: Path(item).parent.name)
+        named = from_function(lambda item: file_of(item).parent.name)
         unknown = unknown or ("error" if classes is None else "drop")
         return self.label(named, label_cls, classes, unknown)
 

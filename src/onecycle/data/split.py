@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -89,7 +88,7 @@ def by_names(valid_names: Iterable[str], where: str = "the list") -> Splitter:
     wanted = {str(name).strip() for name in valid_names} - {""}
 
     def split(items: ItemList) -> Sides:
-        keys = [{Path(item).name, items.relative(item)} for item in items.items]
+        keys = [{name, name.rpartition("/")[2]} for name in map(items.relative, items.items)]
         chosen = [i for i, key in enumerate(keys) if key & wanted]
         if absent := wanted - set().union(*(keys[i] for i in chosen)):
             message = f"{len(absent)} of {len(wanted)} names in {where} are no items: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from difflib import get_close_matches
 from pathlib import Path as PurePath
 from urllib.parse import urlsplit
 
@@ -17,7 +18,14 @@ _BUCKETS = "https://s3.amazonaws.com/fast-ai-"
 _EXAMPLES = "https://files.fast.ai/data/examples/"
 
 
-class URLs:
+class _Names(type):
+    def __getattr__(cls, name: str) -> str:
+        names = [known for known in vars(cls) if known.isupper()]
+        near = get_close_matches(name.upper(), names, 3) or names
+        raise AttributeError(f"URLs has no {name!r}: there are {', '.join(near)}")
+
+
+class URLs(metaclass=_Names):
     """Addresses of the course's data sets."""
 
     PETS = f"{_BUCKETS}imageclas/oxford-iiit-pet.tgz"

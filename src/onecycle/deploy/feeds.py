@@ -123,7 +123,7 @@ class Curves:
 
     def read(self, source: Any) -> np.ndarray:
         """float32 (channels, t)."""
-        return series_of(source, self.spec.channels)
+        return series_of(source, self.spec.channels, self.spec.by == "series")
 
     def alike(self, item: np.ndarray) -> Any:
         """Series of one length."""

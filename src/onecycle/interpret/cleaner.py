@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.duplicates import similar_pairs
@@ -37,20 +38,41 @@ class Review:
 
 
 def review(root: str | Path, model: str | Path | None = None, least: float = 0.97) -> Review:
-    """Look through a folder with one sub-folder per class; without a model for duplicates only.
+    """Look through the pictures below a folder; each is of the class that its own folder names.
 
-    The loss of a picture is -log(the probability of its label). Raises UsageError where the model
-    does not know a label.
+    Without a model for duplicates only. The loss of a picture is -log(the probability of its
+    label). Raises UsageError where the model does not know a label.
     """
     root = Path(root)
-    files = sorted(p for p in root.glob("*/*") if p.suffix.lower() in SUFFIXES)
+    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+    files = [p for p in files if p.parent != root and not _hidden(p.relative_to(root))]
     if not files:
         raise EmptyDataError(f"{root}: no folder in it holds pictures")
     labels = tuple(file.parent.name for file in files)
+    _warn_of_numbers(sorted(set(labels)))
     worst = _worst(files, labels, Predictor(model)) if model else []
     names = tuple(file.relative_to(root).as_posix() for file in files)
     pairs = tuple(similar_pairs(files, least))
     return Review(root, names, labels, tuple(sorted(set(labels))), tuple(worst), pairs)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _warn_of_numbers(classes: list[str]) -> None:
+    """A table that is read by guessing gives 1.0 for a folder `1`, and 7 for `007`."""
+    try:
+        changed = [name for name in classes if str(int(float(name))) != name]
+    except (ValueError, OverflowError):  # one is no number: all stay text
+        return
+    if changed:
+        warn(
+            f"the classes {listing(classes)} look like numbers in cleaned.csv: read it with "
+            "ImageList.from_csv and label_from_df(label_cls=Category), or in pandas with dtype=str",
+            OnecycleWarning,
+            stacklevel=3,
+        )
 
 
 def _worst(
@@ -71,8 +93,9 @@ def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
 
     `answers` maps positions (as text) to a class, or to None for a picture to leave out.
     """
+    known = {str(i) for i in range(len(found.names))}
     for position, label in answers.items():
-        if not (position.isdigit() and int(position) < len(found.names)):
+        if position not in known:
             raise UsageError(f"there is no picture number {position!r}")
         if label is not None and label not in found.classes:
             raise UsageError(f"there is no class {label!r}")
@@ -126,7 +149,7 @@ def application(found: Review, to: Path) -> Any:
             return JSONResponse({"error": "too much"}, 413)
         try:
             return JSONResponse({"kept": write_cleaned(found, await request.json(), to)})
-        except (UsageError, ValueError, AttributeError) as error:
+        except (UsageError, ValueError, AttributeError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
     routes = [

@@ -9,7 +9,7 @@ from warnings import warn
 
 from torch import nn
 
-from onecycle.core.errors import OnecycleWarning
+from onecycle.core.errors import ModelError, OnecycleWarning
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.learner import Learner
 from onecycle.models.architectures import find
@@ -65,6 +65,11 @@ def build_cnn(
     planes = getattr(data.task.input, "planes", 3)
     if planes != 3 and not isinstance(base_arch, nn.Module):
         found = find(base_arch)
+        if found.source == "torchvision":
+            raise ModelError(
+                f"{found.name} takes three planes, the data has {planes}: use a network of timm, "
+                'or a SeriesList with layout="grid"'
+            )
         base_arch = replace(found, options={**found.options, "in_chans": planes})
     model = create_cnn_model(
         base_arch,

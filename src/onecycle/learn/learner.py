@@ -16,9 +16,13 @@ from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.trainer import Trainer
 from onecycle.models.groups import layer_groups
 
+_NO_TABLES = "it belongs to recommendations, which onecycle leaves to others"
 _INSTEAD = {
     "TTA": "TTA(learn) is a function here",
     "pred_batch": "learn.get_preds() answers a whole side, learn.predict(item) one item",
+    "bias": _NO_TABLES,
+    "weight": _NO_TABLES,
+    "callback_fns": "callbacks are made first and given as callbacks=[...]",
     "purge": "learn.destroy() lets go of everything",
 }
 

@@ -45,9 +45,8 @@ class Trainer:
 
     `metrics` is a function of (outputs, y) or a list of them; `wd` decoupled weight decay, on
     normalisation layers too with `bn_wd`; `train_bn` keeps batch norm learning in frozen groups,
-    without it their statistics stand still.
-    Saved weights go to `path/model_dir`. With `accumulate` n the weights move after every n
-    batches, as they would with batches n times as large.
+    without it their statistics stand still. Saved weights go to `path/model_dir`. With
+    `accumulate` n the weights move after every n batches, as with batches n times as large.
     """
 
     largest_kept = 2**30  # bytes of a freed block that stays with the process, on a CPU
@@ -69,7 +68,10 @@ class Trainer:
         groups: Groups | None = None,
         silent: bool = False,
         accumulate: int = 1,
+        callback_fns: Any = None,
     ) -> None:
+        if callback_fns:
+            raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
         self._data, self.model = data, model.to(data.device)
         self.opt_func, self._loss_func = opt_func, loss_func
         found = metrics if isinstance(metrics, list | tuple) else [metrics]
@@ -244,9 +246,7 @@ class Trainer:
             history=self.history,
         )
         shown = defaults.progress and not self.silent and self.engine.main
-        usual: list[Callback] = []
-        if not self.train_bn:
-            usual = [FrozenNorm()]
+        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
         if not bare:
             names = self.recorder.metric_names
             usual += [self.recorder, Printer(names, shown), FiniteLoss(), *self.callbacks]

@@ -87,13 +87,18 @@ def _from_timm(name: str, pretrained: bool, **options: Any) -> nn.Module:
     raise ModelError(f"{name} takes no pictures of {size}: give transform() another size")
 
 
+def planes_of(net: nn.Module) -> int:
+    """The planes that the first convolution takes."""
+    return next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), 3)
+
+
 def _accepts(net: nn.Module, size: tuple[int, int]) -> bool:
     """Whether the network runs on pictures of `size` (some are built for one size only)."""
     import torch
 
     try:
         with torch.inference_mode():
-            net.eval().forward_features(torch.zeros(1, 3, *size))  # type: ignore[operator]
+            net.eval().forward_features(torch.zeros(1, planes_of(net), *size))  # type: ignore[operator]
     except (AssertionError, RuntimeError):
         return False
     finally:

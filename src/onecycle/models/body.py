@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ModelError
-from onecycle.models.architectures import SMALL, find
+from onecycle.models.architectures import SMALL, find, planes_of
 from onecycle.models.weights import load_weights, published
 
 _AFTER_POOL = ("pre_logits", "conv_head", "norm_head", "head", "fc", "classifier")
@@ -58,7 +58,7 @@ class Body(nn.Module):
         mode = self.net.training
         try:
             with torch.inference_mode():
-                channels = self.eval()(torch.zeros(2, _planes(self.net), *size)).shape[1]
+                channels = self.eval()(torch.zeros(2, planes_of(self.net), *size)).shape[1]
         except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{type(self.net).__name__} does not run on pictures of {size}: {error}"
@@ -87,11 +87,6 @@ class Body(nn.Module):
             [p for n, p in parameters.items() if n in early],
             [p for n, p in parameters.items() if n not in early],
         ]
-
-
-def _planes(net: nn.Module) -> int:
-    """The planes that the first convolution takes."""
-    return next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), 3)
 
 
 def create_body(

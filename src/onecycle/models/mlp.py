@@ -7,9 +7,25 @@ from copy import deepcopy
 from itertools import pairwise
 from numbers import Integral
 
-from torch import nn
+from torch import Tensor, nn
 
 from onecycle.core.errors import ModelError
+
+
+class _Flat(nn.Flatten):
+    """Items (n, ...) as rows (n, width); ModelError for those of another width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1) if x.ndim > 1 else x[:, None]
+        if x.shape[1] != self.width:
+            raise ModelError(
+                f"the network takes {self.width} values an item, the items have {x.shape[1]}"
+            )
+        return x
 
 
 def mlp(
@@ -23,12 +39,13 @@ def mlp(
     `activation` makes the module after each hidden layer, or is one that is copied; None puts
     nothing there.
     """
+    sizes = sizes.tolist() if hasattr(sizes, "tolist") else sizes
     widths = isinstance(sizes, Sequence) and all(isinstance(n, Integral) for n in sizes)
     if not widths or len(sizes) < 2 or min(sizes) < 1:
         raise ModelError(f"sizes are at least two positive widths, input to output: {sizes!r}")
     if not 0 <= dropout < 1:
         raise ModelError(f"dropout is a share from 0 to below 1, not {dropout!r}")
-    layers: list[nn.Module] = [nn.Flatten()]
+    layers: list[nn.Module] = [_Flat(sizes[0])]
     for i, (wide, out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(wide, out))
         if i == len(sizes) - 2:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import WeightsError, listing
+from onecycle.models.architectures import planes_of
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
@@ -51,12 +52,16 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def load_weights(net: nn.Module, path: str | Path) -> None:
     """Fill `net` from a file with the key names of timm or of torchvision, in any precision.
 
-    A classifier that `net` does not have is left out. Where the names differ, layers are matched
-    in their order, and every shape must agree. Raises WeightsError if anything is left over.
+    Where `net` takes other than three planes, each gets the mean of the file's RGB filters, at the
+    size that keeps the answer to grey. A classifier that `net` does not have is left out. Where
+    the names differ, layers are matched in their order, and every shape must agree. Raises
+    WeightsError if anything is left over.
     """
     given = read_weights(path)
     wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     given = {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
+    if (planes := planes_of(net)) != 3:
+        given = {k: _spread(v, planes) for k, v in given.items()}
     matched = {k: given[k] for k in wanted if k in given}
     lost = [k for k in wanted if k not in given and not k.startswith(_CLASSIFIERS)]
     extra = [k for k in given if k not in wanted and not k.startswith(_CLASSIFIERS)]
@@ -70,6 +75,13 @@ def load_weights(net: nn.Module, path: str | Path) -> None:
             f"{tuple(matched[k].shape)}, the model {tuple(wanted[k].shape)}"
         )
     net.load_state_dict({k: v.to(wanted[k].dtype) for k, v in matched.items()}, strict=False)
+
+
+def _spread(filters: Tensor, planes: int) -> Tensor:
+    """The filters (out, 3, h, w) of a first convolution for other planes; others stay."""
+    if filters.ndim != 4 or filters.shape[1] != 3:
+        return filters
+    return filters.float().mean(1, keepdim=True).repeat(1, planes, 1, 1) * (3 / planes)
 
 
 def _by_order(

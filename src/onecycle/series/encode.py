@@ -2,7 +2,7 @@
 
 Sources: Wang & Oates 2015 (Gramian angular and Markov transition fields), Eckmann et al. 1987
 (recurrence plots). Every function keeps device and dtype (whole numbers become real ones), and
-takes numpy's arrays too; NaNs must be gone before.
+takes numpy's arrays too; NaNs must be gone before, or come back as NaNs.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def mtf(x: Tensor, size: int | None = None, bins: int = 5) -> Tensor:
     inside = (x[..., None] > _quantiles(x, bins)[..., None, :]).sum(-1)
     one_hot = (inside[..., None] == torch.arange(bins, device=x.device)).to(x.dtype)
     counts = one_hot[..., :-1, :].transpose(-1, -2) @ one_hot[..., 1:, :]
-    chances = counts / counts.sum(-1, keepdim=True).clamp(min=1)
+    gap = 0 * x.mean(-1)[..., None, None]  # NaN for a series with a NaN, which has no rank
+    chances = counts / counts.sum(-1, keepdim=True).clamp(min=1) + gap
     shares = one_hot if size is None or size == t else segments(t, size, x) @ one_hot
     return shares @ chances @ shares.transpose(-1, -2)
 

@@ -43,7 +43,9 @@ def examples(learner: Any, precision: str) -> Examples:
         raw.append((centre + spread * walk).astype(np.float32))
     if learner.data.valid_dl is not None:
         side = learner.data.ordered(DatasetType.Valid).dataset
-        raw += [as_series(side.x.items[i]) for i in range(min(3, len(side)))]
+        raw += [
+            as_series(side.x.items[i], shift=given.by == "series") for i in range(min(3, len(side)))
+        ]
     prelude = series_prelude(given)
     run = session(prelude.SerializeToString())
     for x in raw:

@@ -1,4 +1,4 @@
-"""The time series archives' files: UCR `.tsv` and UEA / sktime `.ts`."""
+"""The time series archives' files: UCR `.tsv`, `.txt` and `.csv`, UEA / sktime `.ts`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from onecycle.core.errors import EmptyDataError, TableError
 _GAPS = ("?", "")
 
 
-def read_series(path: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Series (channels, t) float32, NaN for gaps, and their labels (text; "" where there are none).
+def read_series(path: Path) -> tuple[list[np.ndarray], list[str], list[str]]:
+    """Series (channels, t) float64, NaN for gaps; their labels, text; their places, "file, line 3".
 
-    Raises TableError with the line at fault.
+    Labels are "" where a file says that it has none. Raises TableError with the line at fault.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -23,19 +23,21 @@ def read_series(path: Path) -> tuple[list[np.ndarray], list[str]]:
         raise TableError(f"{path}: cannot be read ({error})") from error
     rows = [(i, row.strip("\r\n ")) for i, row in enumerate(lines, 1) if row.strip()]
     archive = path.suffix.lower() == ".ts"
-    pairs = _archive(path, rows) if archive else [_tsv(r, f"{path}, line {i}") for i, r in rows]
-    if not pairs:
+    found = _archive(path, rows) if archive else [_row(r, f"{path}, line {i}") for i, r in rows]
+    if not found:
         raise EmptyDataError(f"{path}: holds no series")
-    return [x for x, _ in pairs], [label for _, label in pairs]
+    series, labels, places = zip(*found, strict=True)
+    return list(series), list(labels), list(places)
 
 
-def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, str]]:
+def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, str, str]]:
     """A `.ts` file: comments with # or %, a header with @, then a series a line."""
     rows = [(i, row) for i, row in rows if not row.startswith(("#", "%"))]
     start = next((n for n, (_, row) in enumerate(rows) if row.lower() == "@data"), None)
     if start is None:
         raise TableError(f"{path}: has no line @data, which a .ts file needs")
-    header = {row.split()[0].lower(): row.split()[1:] for _, row in rows[:start]}
+    told = [row.replace(",", " ").split() or [""] for _, row in rows[:start]]
+    header = {name.lower(): values for name, *values in told}
     if _says(header.get("@timestamps"), "true"):
         raise TableError(f"{path}: series with time stamps are not read: write values alone")
     label = header.get("@classlabel", header.get("@targetlabel"))
@@ -44,7 +46,7 @@ def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, 
     found = []
     for i, row in rows[start + 1 :]:
         where = f"{path}, line {i}"
-        *parts, last = row.split(":")
+        *parts, last = map(str.strip, row.split(":"))
         if _says(label, "false"):
             parts, last = [*parts, last], ""
         x = _values([part.split(",") for part in parts], where, _GAPS[:1])
@@ -52,7 +54,7 @@ def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, 
             raise TableError(f"{where}: {len(x)} channels, not {dimensions[0]} as its header says")
         if names and last not in names:
             raise TableError(f"{where}: the label {last!r} is none of the header's: {names}")
-        found.append((x, last))
+        found.append((x, last, where))
     return found
 
 
@@ -60,16 +62,15 @@ def _says(told: Sequence[str] | None, word: str) -> bool:
     return bool(told) and told[0].lower() == word  # type: ignore[index]
 
 
-def _tsv(row: str, where: str) -> tuple[np.ndarray, str]:
-    """The label, then the values; UCR pads shorter series with NaN at their end."""
-    label, *values = row.split("\t") if "\t" in row else row.split()
-    x = _values([values], where, _GAPS)
-    held = np.flatnonzero(~np.isnan(x[0]))
-    return (x[:, : held[-1] + 1] if len(held) else x), label.strip()
+def _row(row: str, where: str) -> tuple[np.ndarray, str, str]:
+    """The label, then the values: between tabs, or commas, or else blanks."""
+    mark = next((mark for mark in "\t," if mark in row), None)
+    label, *values = row.split(mark)
+    return _values([values], where, _GAPS), label.strip(), where
 
 
 def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.ndarray:
-    """float32 (channels, t)."""
+    """float64 (channels, t)."""
     if not channels or not channels[0]:
         raise TableError(f"{where}: holds no values")
     try:
@@ -78,4 +79,4 @@ def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.nd
         raise TableError(f"{where}: {error}") from error
     if len({len(row) for row in rows}) > 1:
         raise TableError(f"{where}: its channels have {[len(r) for r in rows]} values")
-    return np.array(rows, np.float32)
+    return np.array(rows, np.float64)

@@ -15,7 +15,7 @@ from onecycle.core.errors import DataError, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
-from onecycle.spec.curves import as_series, series_of
+from onecycle.spec.curves import as_series, blurs, numbers, series_of
 from onecycle.spec.series import SeriesSpec
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -70,7 +70,7 @@ class SeriesInput(SeriesSpec):
 
     def _stretched(self, source: Any) -> np.ndarray:
         source = source.data if isinstance(source, Series) else source
-        return self.stretched(series_of(source, self.channels))
+        return self.stretched(series_of(source, self.channels, self.by == "series"))
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
         """(channels, t) on `length` steps, straight lines between the values.
@@ -87,8 +87,10 @@ class SeriesInput(SeriesSpec):
 
     def fit(self, sources: Sequence[Any]) -> Self:
         """The longest length, the number of channels and the statistics of the training set."""
-        series = [as_series(source) for source in sources]
+        series = [as_series(source, shift=self.by == "series") for source in sources]
         _same_channels(series)
+        if self.by == "train":
+            _room_in_float32(sources)
         whole = np.concatenate(series, axis=1)
         return replace(
             self,
@@ -195,13 +197,13 @@ class SeriesInput(SeriesSpec):
     def _field(self, x: Tensor, name: str) -> Tensor:
         if name == "mtf":  # ranks alone count: unscaled, so that rounding moves nothing
             return 2 * mtf(x, self.pixels, self.bins) - 1
-        x = self.scaled(x)
+        x = self.scaled(x) if self.scale == "minmax" else self.scaled(x) / _REACH
+        own = self.by == "series" and self.scale == "minmax"
         if name == "recurrence":
             far = recurrence(aggregate(x, self.pixels))
-            return 1 - 2 * far / far.amax((-1, -2), keepdim=True).clamp(min=1e-8)
-        encode = gasf if name == "gasf" else gadf
-        own = self.by == "series" and self.scale == "minmax"
-        return encode(x if self.scale == "minmax" else x / _REACH, self.pixels, own)
+            most = far.amax((-1, -2), keepdim=True).clamp(min=1e-8)
+            return 1 - 2 * far / most if own else (1 - far).clamp(min=-1)
+        return (gasf if name == "gasf" else gadf)(x, self.pixels, own)
 
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(n, places, planes, p, p) to (n, planes, rows p, columns p); places left over are 0."""
@@ -225,6 +227,17 @@ class SeriesInput(SeriesSpec):
         from onecycle.series.exporting import examples
 
         return examples(learner, precision)
+
+
+def _room_in_float32(sources: Sequence[Any]) -> None:
+    x = np.concatenate([numbers(source) for source in sources], axis=1)
+    low, high = np.nanmin(x, 1), np.nanmax(x, 1)
+    if (narrow := blurs(low, high, 1e-5)).any():
+        c = int(narrow.argmax())
+        raise DataError(
+            f"channel {c} of the training set lies between {low[c]!r} and {high[c]!r}, too close "
+            'for float32: subtract its level, or scale each series by itself (by="series")'
+        )
 
 
 def _same_channels(series: Sequence[np.ndarray]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, Self
@@ -10,11 +11,11 @@ import numpy as np
 
 from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.frames import as_frame, read_table
+from onecycle.data.frames import as_frame, listed, read_table
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
-from onecycle.spec.curves import as_series
+from onecycle.spec.curves import GAPS, as_series
 
 _OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
 
@@ -76,12 +77,14 @@ class SeriesList(ItemList):
         holds the answer, the split or a saved index would become a step.
         """
         frame = as_frame(df)
-        names = _steps(frame, label_col) if cols is None else list(cols)
+        names = _steps(frame, label_col) if cols is None else listed(cols)
         gone = [name for name in names if name not in frame.columns]
         if gone:
             raise TableError(f"there is no column {gone[0]!r}")
+        if len(names) < 2:
+            raise UsageError(f"cols are the names of two columns or more, one a step, not {names}")
         try:
-            values = frame[names].replace("", np.nan).to_numpy(dtype=np.float32)
+            values = _without_gaps(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise TableError(_odd_cell(frame[names])) from error
         return cls._make(list(values), path, frame, label_col, **options)
@@ -95,21 +98,25 @@ class SeriesList(ItemList):
         delimiter: str | None = None,
         **options: Any,
     ) -> Self:
-        """As `from_df`, from the file `path/csv_name`; empty cells are gaps."""
+        """As `from_df`, from the file `path/csv_name`; empty cells, ?, NA and null are gaps."""
         return cls.from_df(read_table(Path(path) / csv_name, delimiter, header), path, **options)
 
     @classmethod
     def from_ts(cls, *files: str | PurePath, **options: Any) -> Self:
-        """UCR `.tsv` or UEA `.ts` files, one after the other; see `split_by_file`."""
+        """UEA `.ts` files, or UCR's (`.tsv`, `.txt`, `.csv`: the label, then the values).
+
+        Several come one after the other; see `split_by_file`.
+        """
         if not files:
             raise UsageError("name one file or more")
-        series, labels, side = [], [], []
+        series, labels, places, side = [], [], [], []
         for number, file in enumerate(files):
-            found, named = read_series(Path(file))
+            found, named, lines = read_series(Path(file))
             series += found
             labels += named
+            places += lines
             side += [number] * len(found)
-        frame = _labels(labels)
+        frame = _labels(labels).set_index([places])
         frame["file"] = side
         return cls._make(series, Path(files[0]).parent, frame, **options)
 
@@ -126,7 +133,8 @@ def _input(**options: Any) -> SeriesInput:
         if name not in _OPTIONS:
             raise UsageError(f"there is no option {name!r}: there are {', '.join(_OPTIONS)}")
     given = options.get("encodings", SeriesInput.encodings)
-    options["encodings"] = (given,) if isinstance(given, str) else tuple(given)
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    options["encodings"] = tuple(given) if several else (given,)
     return SeriesInput(**options)
 
 
@@ -148,12 +156,17 @@ def _steps(frame: Any, label_col: Any) -> list[Any]:
     return names
 
 
+def _without_gaps(cells: Any) -> Any:
+    """NaN in place of the marks of gaps."""
+    return cells.replace(rf"(?i)^\s*({'|'.join(map(re.escape, GAPS))})\s*$", np.nan, regex=True)
+
+
 def _odd_cell(frame: Any) -> str:
     """Where the first cell is that is no number."""
     import pandas as pd
 
     for name in frame.columns:
-        cells = frame[name].replace("", np.nan)
+        cells = _without_gaps(frame[name])
         odd = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
         if odd.any():
             row = odd.idxmax()

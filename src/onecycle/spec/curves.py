@@ -13,31 +13,21 @@ from onecycle.core.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 LARGEST = 1e15  # squares of what lies within are far from float32's end
-_GAPS = ("", "?", "na", "nan", "null")
+GAPS = ("", "?", "na", "nan", "null")
 
 
-def as_series(source: Any, where: Any = None) -> np.ndarray:
+def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray:
     """Numbers (t,) or (channels, t) as float32; gaps (NaN) are filled by straight lines.
 
-    Raises DataError for a channel without any number, for values beyond 1e15 and other shapes.
+    With `shift` a channel that varies too little on its level for float32 begins at 0: for series
+    that are scaled by themselves, whose level does not count. Raises DataError as `numbers` does.
     """
-    name = "the series" if where is None else f"series {where}"
-    try:
-        if isinstance(source, np.ma.MaskedArray):  # what is masked is a gap
-            source = np.ma.filled(source.astype(np.float64), np.nan)
-        if hasattr(source, "detach"):
-            source = source.detach()
-        x = np.atleast_2d(np.asarray(source, dtype=np.float64))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{name} holds something that is no number: {error}") from error
-    if x.ndim != 2 or not len(x) or x.shape[1] < 2:
-        raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
-    if (np.abs(x) > LARGEST).any():
-        raise DataError(f"{name} holds infinite values, or some beyond {LARGEST:g}: scale them")
+    x = numbers(source, where)
+    if shift:
+        low, high = np.nanmin(x, 1), np.nanmax(x, 1)
+        x = x - np.where(blurs(low, high), low, 0)[:, None]
     x = x.astype(np.float32)
     gaps = np.isnan(x)
-    if gaps.all(1).any():
-        raise DataError(f"{name}: channel {int(gaps.all(1).argmax())} holds no number at all")
     if not gaps.any():
         return x
     step = np.arange(x.shape[1])
@@ -45,8 +35,45 @@ def as_series(source: Any, where: Any = None) -> np.ndarray:
     return np.stack(filled).astype(np.float32)
 
 
-def series_of(source: Any, channels: int) -> np.ndarray:
-    """An array, a list, or a CSV file (path, bytes, open binary file) as float32 (channels, t)."""
+def blurs(low: np.ndarray, high: np.ndarray, share: float = 1e-3) -> np.ndarray:
+    """Whether values from `low` to `high` vary by less than `share` of themselves.
+
+    What varies by no more than float64's own rounding counts as constant.
+    """
+    apart, level = high - low, np.maximum(-low, high)
+    return (apart > 1e-12 * level) & (apart < share * level)
+
+
+def numbers(source: Any, where: Any = None) -> np.ndarray:
+    """Numbers (t,) or (channels, t) as float64 (channels, t), NaN for gaps.
+
+    Gaps of all channels at the end are padding, and left out. Raises DataError for a
+    channel without any number, for values beyond 1e15 and other shapes.
+    """
+    name = "the series" if where is None else f"series {where}"
+    try:
+        if isinstance(source, np.ma.MaskedArray):  # what is masked is a gap
+            source = np.ma.filled(source.astype(np.float64), np.nan)
+        if hasattr(source, "detach"):
+            source = source.detach().cpu().double()
+        x = np.atleast_2d(np.asarray(source, dtype=np.float64))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{name} holds something that is no number: {error}") from error
+    if x.ndim != 2 or not len(x) or x.shape[1] < 2:
+        raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
+    if (np.abs(x) > LARGEST).any():
+        raise DataError(f"{name} holds infinite values, or some beyond {LARGEST:g}: scale them")
+    gaps = np.isnan(x)
+    if gaps.all(1).any():
+        raise DataError(f"{name}: channel {int(gaps.all(1).argmax())} holds no number at all")
+    x = x[:, : np.flatnonzero(~gaps.all(0))[-1] + 1]
+    if x.shape[1] < 2:
+        raise DataError(f"{name} has one step, and gaps at its end: two steps are wanted")
+    return x
+
+
+def series_of(source: Any, channels: int, shift: bool = False) -> np.ndarray:
+    """An array, a list, or a CSV file (path, bytes, open binary file) as `as_series`."""
     if isinstance(source, str | os.PathLike):
         try:
             source = Path(source).read_bytes()
@@ -56,7 +83,7 @@ def series_of(source: Any, channels: int) -> np.ndarray:
         source = source.read()
     if isinstance(source, bytes | bytearray | memoryview):
         source = from_csv(bytes(source).decode("utf-8", "replace"), channels)
-    x = as_series(source)
+    x = as_series(source, shift=shift)
     if len(x) != channels:
         raise DataError(f"the series has {len(x)} channels, the model takes {channels}")
     return x
@@ -66,14 +93,17 @@ def from_csv(text: str, channels: int) -> np.ndarray:
     """The float64 numbers of a table, a column (or a row) for each channel; empty cells are NaN.
 
     Cells stand between commas, semicolons or tabs, or else blanks; a first row of names is left
-    out. The page reads files by the same rules.
+    out; a blank line inside a single column is a gap. The page reads files by the same rules.
     """
     lines = [line.strip(" \r") for line in text.removeprefix("\ufeff").split("\n")]
-    rows = [(i, _cells(line)) for i, line in enumerate(lines, 1) if line.strip()]
-    if rows and None in map(_value, rows[0][1]):
-        rows = rows[1:]
-    if not rows:
+    held = [i for i, line in enumerate(lines) if line] or [0]
+    named = None in map(_value, _cells(lines[held[0]]))
+    rows = [(i + 1, _cells(lines[i])) for i in range(held[0] + named, held[-1] + 1)]
+    if not rows or not any(lines):
         raise DataError("the table holds no numbers")
+    if any(len(cells) > 1 for _, cells in rows):
+        rows = [(i, cells) for i, cells in rows if lines[i - 1]]
+    _only_one_way(rows, lines)
     width = len(rows[0][1])
     for i, cells in rows:
         wrong = [cell for cell in cells if _value(cell) is None]
@@ -91,13 +121,31 @@ def from_csv(text: str, channels: int) -> np.ndarray:
     )
 
 
+def _only_one_way(rows: list[tuple[int, list[str]]], lines: list[str]) -> None:
+    """DataError for decimal commas, and for numbers of columns in place of names."""
+    for i, _ in rows:
+        if "," in lines[i - 1] and re.search(r"[;\t]", lines[i - 1]):
+            raise DataError(
+                f"line {i} of the table: commas beside semicolons or tabs: write 1.5, not 1,5"
+            )
+    (first, names), *rest = rows
+    skip = int(not names[0])  # pandas writes no name above the index
+    below = [cell for _, cells in rest for cell in cells[skip:] if _value(cell) == _value(cell)]
+    numbered = names[skip:] == [str(i) for i in range(len(names) - skip)]
+    if numbered and below and all(re.search("[.e]", cell.lower()) for cell in below):
+        raise DataError(
+            f"line {first} of the table: {names[skip]!r} is a column's number, as pandas writes "
+            "it, or a value: write it with header=False, or values as 0.0"
+        )
+
+
 def _cells(line: str) -> list[str]:
-    parts = re.split(r"[,;\t]", line) if re.search(r"[,;\t]", line) else line.split()
+    parts = re.split(r"[,;\t]", line) if re.search(r"[,;\t]", line) else line.split() or [""]
     return [part.strip(' "') for part in parts]
 
 
 def _value(cell: str) -> float | None:
     """The number in a cell, NaN for a gap, None for anything else."""
-    if cell.lower() in _GAPS:
+    if cell.lower() in GAPS:
         return float("nan")
     return float(cell) if _NUMBER.fullmatch(cell) else None

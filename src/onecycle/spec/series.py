@@ -43,7 +43,7 @@ class SeriesSpec(Plain):
         wrong = [name for name in self.encodings if name not in ENCODINGS]
         if wrong or not 1 <= len(self.encodings) <= 3:
             raise UsageError(f"encodings are 1 to 3 of {', '.join(ENCODINGS)}: {self.encodings}")
-        if self.scale not in SCALES or self.by not in {"series", "train"}:
+        if self.scale not in SCALES or self.by not in ("series", "train"):
             raise UsageError(
                 f'scale is "minmax" or "zscore", by is "series" or "train": '
                 f"{self.scale!r}, {self.by!r}"
