@@ -10,12 +10,16 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from onecycle.core.errors import ImageError, UsageError
+from onecycle.data.arrays import from_arrays
 from onecycle.data.forked import can_fork
 from onecycle.data.loader import Loader
+from onecycle.series.lists import SeriesList
+from onecycle.text.databunch import TextDataBunch
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.lists import ImageList
 
@@ -211,3 +215,20 @@ def test_an_item_is_augmented_anew_in_every_epoch_and_alike_for_the_same_seed(la
     first, second = shown(train), shown(train)
     assert not any(first[source] == second[source] for source in first)
     assert (shown(again), shown(again)) == (first, second)
+
+
+def test_texts_series_and_arrays_are_loaded_without_threads():
+    """Their work is Python's alone, so that threads would wait for one another."""
+    texts = pd.DataFrame({"label": list("ab") * 8, "text": ["good film", "bad film"] * 8})
+    curves = np.random.default_rng(0).normal(size=(16, 12))
+    split = {"device": "cpu", "num_workers": 3, "bs": 4}
+    series = SeriesList.from_array(curves, texts.label).split_by_rand_pct(0.25, seed=0)
+    for data in (
+        TextDataBunch.from_df(".", texts, seed=0, min_freq=1, **split),
+        series.label_from_df().transform(None, size=8).databunch(**split),
+        from_arrays(curves, texts.label, **split),
+    ):
+        batches = iter(data.train_dl)
+        next(batches)
+        assert threads() == []
+        batches.close()

@@ -220,7 +220,8 @@ class SeriesInput(SeriesSpec):
         return Series(x.x, self.prepare(torch.from_numpy(x.x)[None])[0])
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
-        return Loader(dataset, **options)
+        """Without threads: what they would do holds Python's lock."""
+        return Loader(dataset, **{**options, "num_workers": 0})
 
     def export_examples(self, learner: Any, precision: str) -> Any:
         """What `deploy.export` needs to write a network of series."""
