@@ -1,6 +1,7 @@
 """Batches depend on the seed and the epoch, on nothing else; threads end when nobody listens."""
 
 import multiprocessing
+import os
 import re
 import shutil
 import sys
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from onecycle.core.errors import ImageError, UsageError
+from onecycle.core.errors import DataError, ImageError, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.data.forked import can_fork
 from onecycle.data.loader import Loader
@@ -152,6 +153,13 @@ def test_an_error_in_a_worker_reaches_the_caller_and_ends_them(
         list(loader(labelled.train, workers=2, processes=processes))
     assert kind is ValueError or re.fullmatch(r"item \d+ is broken", str(told.value))
     assert threads() == []
+    assert children() == []
+
+
+def test_a_process_that_is_killed_is_told_with_what_to_do(labelled, monkeypatch):
+    monkeypatch.setattr(type(labelled.train), "sample", lambda *_: os.kill(os.getpid(), 9))
+    with pytest.raises(DataError, match=r"process that .* ended .*num_workers=1"):
+        list(loader(labelled.train, workers=2, processes=True))
     assert children() == []
 
 

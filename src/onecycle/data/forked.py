@@ -6,6 +6,7 @@ behind the workers. Nothing is pickled but the batches on their way back, in sha
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import warnings
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from onecycle.core.errors import OnecycleError
+from onecycle.core.errors import DataError, OnecycleError
 
 _SHARED = 2**30  # bytes of shared memory without which batches would not find room
 
@@ -91,5 +92,12 @@ def forked(
             if isinstance(batch, _Failure):
                 raise batch.kind(batch.message)
             yield batch
+    except RuntimeError as error:
+        if re.search("killed by signal|exited unexpectedly", str(error)):
+            raise DataError(
+                f"a process that loads batches ended ({error}): memory may be too short for "
+                f"{workers} of them; use databunch(num_workers={workers // 2})"
+            ) from error
+        raise
     finally:
         found._shutdown_workers()  # at once: the traceback of an error would keep them alive
