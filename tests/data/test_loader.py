@@ -2,11 +2,11 @@
 
 import multiprocessing
 import os
-import re
 import shutil
 import sys
 import threading
 import time
+import warnings
 from types import SimpleNamespace
 
 import cv2
@@ -17,7 +17,7 @@ import torch
 
 from onecycle.core.errors import DataError, ImageError, UsageError
 from onecycle.data.arrays import from_arrays
-from onecycle.data.forked import can_fork
+from onecycle.data.forked import can_fork, forked
 from onecycle.data.loader import Loader
 from onecycle.series.lists import SeriesList
 from onecycle.text.databunch import TextDataBunch
@@ -140,25 +140,74 @@ def test_a_loader_left_midway_ends_its_threads_at_once(labelled, workers):
     assert time.perf_counter() - begun < 5
 
 
-@pytest.mark.parametrize("kind", [ValueError, ImageError])
 @pytest.mark.parametrize("processes", [False, True])
-def test_an_error_in_a_worker_reaches_the_caller_and_ends_them(
-    labelled, monkeypatch, kind, processes
+def test_an_error_in_a_worker_reaches_the_caller_as_it_is_and_ends_them(
+    labelled, monkeypatch, processes
 ):
-    def fail(self, index, rng):
-        raise kind(f"item {index} is broken")
+    """Also of a class that cannot be sent from one process to another."""
 
+    class LocalError(ImageError):
+        def __init__(self, index, reason):
+            super().__init__(f"item {index} is {reason}")
+
+    def fail(self, index, rng):
+        if index < 6:
+            return real(self, index, rng)
+        error = LocalError(index, "broken")
+        error.add_note("as always")
+        raise error
+
+    real = type(labelled.train).sample
+    valid = loader(labelled.valid, bs=2, workers=2, train=False, processes=processes)
     monkeypatch.setattr(type(labelled.train), "sample", fail)
-    with pytest.raises(kind, match=r"item \d+ is broken") as told:
-        list(loader(labelled.train, workers=2, processes=processes))
-    assert kind is ValueError or re.fullmatch(r"item \d+ is broken", str(told.value))
+    seen = []
+    with pytest.raises(LocalError, match=r"^item [67] is broken") as told:
+        seen.extend(len(x) for x, _ in valid)
+    assert told.value.__notes__ == ["as always"]
+    assert seen == [2, 2, 2]
     assert threads() == []
     assert children() == []
 
 
+def test_warnings_of_processes_are_heard():
+    def make(positions):
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.warn("seen", stacklevel=1)
+        return len(heard)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert list(forked(make, [np.arange(3)] * 2, 1, False)) == [1, 1]
+
+
+def test_processes_have_room_for_their_batches_or_threads_load(labelled, monkeypatch):
+    def workers(free):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+        train = loader(labelled.train, bs=2, workers=3, processes=True)
+        batches = iter(train)
+        first, second = next(batches), next(batches)
+        found = len(children()), len({t.name for t in threads()})
+        batches.close()
+        assert len(first[0]) == len(second[0]) == 2
+        return found
+
+    size = 2 * (3 * 24 * 24 + 8)  # bytes of a batch with its labels
+    assert workers(100 * size) == (3, 0)
+    assert workers(7 * size) == (2, 0)
+    forks, loading = workers(2 * size)
+    assert forks == 0
+    assert loading > 0
+
+
 def test_a_process_that_is_killed_is_told_with_what_to_do(labelled, monkeypatch):
-    monkeypatch.setattr(type(labelled.train), "sample", lambda *_: os.kill(os.getpid(), 9))
-    with pytest.raises(DataError, match=r"process that .* ended .*num_workers=1"):
+    def sample(self, index, rng):
+        if os.getpid() != first:
+            os.kill(os.getpid(), 9)
+        return real(self, index, rng)
+
+    first, real = os.getpid(), type(labelled.train).sample
+    monkeypatch.setattr(type(labelled.train), "sample", sample)
+    with pytest.raises(DataError, match=r"process that .* ended .*num_workers=0"):
         list(loader(labelled.train, workers=2, processes=True))
     assert children() == []
 
@@ -166,63 +215,37 @@ def test_a_process_that_is_killed_is_told_with_what_to_do(labelled, monkeypatch)
 def test_processes_left_midway_end(labelled):
     batches = iter(loader(labelled.train, bs=1, workers=3, processes=True))
     next(batches)
+    assert children() == []  # the first batch of all is made here
+    next(batches)
     assert len(children()) == 3
     batches.close()
     assert children() == []
 
 
-def test_processes_work_after_opencv_has_threads(labelled):
-    """Its threads do not survive a fork: a worker that waited for them would wait for ever."""
+def test_processes_have_no_threads_of_opencv():
+    """Those of the first process do not survive a fork."""
     cv2.setNumThreads(4)
     large = np.zeros((2000, 2000, 3), np.uint8)
     cv2.warpPerspective(large, np.eye(3), (1900, 1900))
-    items = ImageList.from_folder(labelled.path).split_by_folder().label_from_folder()
-    side = items.transform(get_transforms(), size=600).train
-    assert len(list(loader(side, workers=2, processes=True))) == 3
+    assert list(forked(lambda _: cv2.getNumThreads(), [np.arange(1)] * 3, 2, False)) == [1, 1, 1]
+    cv2.setNumThreads(-1)
 
 
-def test_only_linux_beside_cuda_with_shared_memory_forks(monkeypatch):
-    def free(size):
-        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size))
-
+def test_only_linux_beside_cuda_forks(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
-    free(2**31)
     assert can_fork(torch.device("cuda"))
     assert not can_fork(CPU)
-    free(2**26)
-    assert not can_fork(torch.device("cuda"))
     monkeypatch.setattr(sys, "platform", "win32")
     assert not can_fork(torch.device("cuda"))
 
 
-def test_without_shared_memory_nothing_forks(monkeypatch):
+def test_without_shared_memory_threads_load(labelled, monkeypatch):
     def missing(path):
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(sys, "platform", "linux")
+    wanted = list(loader(labelled.train))
     monkeypatch.setattr(shutil, "disk_usage", missing)
-    assert not can_fork(torch.device("cuda"))
-
-
-def test_a_batch_is_bytes_prepared_on_the_device(labelled):
-    x, y = next(iter(loader(labelled.train, bs=4)))
-    assert (x.shape, x.dtype, y.shape, y.dtype) == (
-        (4, 3, 24, 24),
-        torch.float32,
-        (4,),
-        torch.int64,
-    )
-    assert 0 <= x.min() < x.max() <= 1
-
-
-def test_an_item_is_augmented_anew_in_every_epoch_and_alike_for_the_same_seed(labelled):
-    def shown(train):
-        return {s.source: s.x.tobytes() for batch in train.samples() for s in batch}
-
-    train, again = loader(labelled.train, bs=16), loader(labelled.train, bs=16)
-    first, second = shown(train), shown(train)
-    assert not any(first[source] == second[source] for source in first)
-    assert (shown(again), shown(again)) == (first, second)
+    assert same(list(loader(labelled.train, workers=2, processes=True)), wanted)
 
 
 def test_texts_series_and_arrays_are_loaded_without_threads():

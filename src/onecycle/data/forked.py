@@ -11,38 +11,37 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from onecycle.core.errors import DataError, OnecycleError
+from onecycle.core.errors import DataError
 
-_SHARED = 2**30  # bytes of shared memory without which batches would not find room
+_HELD = 3  # batches a worker may have in shared memory
+_OF_FORKS = {  # what Python says of every fork, and torch of more workers than cores
+    "This process .* is multi-threaded": DeprecationWarning,
+    "This DataLoader will create": UserWarning,
+}
 
 
 def can_fork(device: torch.device) -> bool:
-    """Whether forked workers help and are safe: beside CUDA, on Linux, with shared memory."""
-    if device.type != "cuda" or not sys.platform.startswith("linux"):
-        return False
+    """Whether forked workers help and are safe: beside CUDA, on Linux."""
+    return device.type == "cuda" and sys.platform.startswith("linux")
+
+
+def workers_for(size: int, wanted: int, count: int) -> int:
+    """How many of the `wanted` workers find work in `count` batches of `size` bytes, and room."""
     try:
-        return shutil.disk_usage("/dev/shm").free >= _SHARED
+        room = shutil.disk_usage("/dev/shm").free
     except OSError:
-        return False
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An error of ours, on its way to the process that trains."""
-
-    kind: type[OnecycleError]
-    message: str
+        return 0
+    return min(wanted, (count + 1) // 2, room // (_HELD * size))
 
 
 class _Batches(Dataset[Any]):
-    """The positions of a batch to the batch."""
+    """The positions of a batch to the batch; None where that raises."""
 
     def __init__(self, make: Callable[[np.ndarray], Any]) -> None:
         self.make = make
@@ -50,8 +49,8 @@ class _Batches(Dataset[Any]):
     def __getitem__(self, positions: Any) -> Any:
         try:
             return self.make(positions)
-        except OnecycleError as error:
-            return _Failure(type(error), str(error))
+        except Exception:
+            return None
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -68,18 +67,20 @@ def _alone(_: int) -> None:
 def forked(
     make: Callable[[np.ndarray], Any], batches: Sequence[np.ndarray], workers: int, pinned: bool
 ) -> Iterator[Any]:
-    """`make(positions)` of each batch, in order, from as many processes as are of use.
+    """`make(positions)` of each batch, in order, from that many processes.
 
-    Tensors arrive in pinned memory where `pinned`. Moves no global generator.
+    A batch that fails there is made again here, so that its error is what it would be without
+    processes. Tensors arrive in pinned memory where `pinned`. Moves no global generator.
     """
-    with warnings.catch_warnings():  # of forks in general, and of more workers than cores
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        for message, kind in _OF_FORKS.items():
+            warnings.filterwarnings("ignore", message, kind)
         found: Any = iter(
             DataLoader(
                 _Batches(make),
                 batch_size=None,
                 sampler=batches,
-                num_workers=min(workers, (len(batches) + 1) // 2),  # to start one costs time
+                num_workers=workers,
                 collate_fn=_as_it_is,
                 pin_memory=pinned,
                 worker_init_fn=_alone,
@@ -88,10 +89,8 @@ def forked(
             )
         )
     try:
-        for batch in found:
-            if isinstance(batch, _Failure):
-                raise batch.kind(batch.message)
-            yield batch
+        for positions, batch in zip(batches, found, strict=True):
+            yield make(positions) if batch is None else batch
     except RuntimeError as error:
         if re.search("killed by signal|exited unexpectedly", str(error)):
             raise DataError(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from onecycle.core.chance import generator
 from onecycle.core.errors import UsageError
-from onecycle.data.forked import forked
+from onecycle.data.forked import forked, workers_for
 from onecycle.data.labelled import LabelList
 
 AHEAD = 3  # batches being loaded while one is used
@@ -56,7 +56,7 @@ class Loader:
             )
         self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
         self.device, self.seed, self.train = device, seed, train
-        self.processes = processes
+        self.processes, self._bytes = processes, 0
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -96,13 +96,21 @@ class Loader:
 
     def _collated(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
         collate = self.dataset.task.input.collate
-        if not (self.processes and self.num_workers and batches):
-            return map(collate, self._loaded(batches, epoch))
 
         def make(batch: np.ndarray) -> tuple[Any, Tensor]:
             return collate(self._load_part(batch, epoch))
 
-        return forked(make, batches, self.num_workers, self.device.type == "cuda")
+        if self.processes and self.num_workers and batches:
+            if not self._bytes:  # the first batch of all tells how large they are
+                x, y = make(batches[0])
+                self._bytes = x.nbytes + y.nbytes
+                yield x, y
+                batches = batches[1:]
+            workers = workers_for(self._bytes, self.num_workers, len(batches))
+            if workers:
+                yield from forked(make, batches, workers, self.device.type == "cuda")
+                return
+        yield from map(collate, self._loaded(batches, epoch))
 
     def _loaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
         if self.num_workers < 1:
