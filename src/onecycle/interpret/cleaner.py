@@ -15,6 +15,7 @@ import numpy as np
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
 from onecycle.core.files import write_atomically
+from onecycle.core.ports import require_free_port
 from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.duplicates import similar_pairs
 from onecycle.spec.pixels import SUFFIXES, open_pixels
@@ -179,7 +180,9 @@ def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
+    require_free_port("127.0.0.1", port)  # before the work, and again after it
     found, to = review(root, model), to or root / "cleaned.csv"
+    require_free_port("127.0.0.1", port)
     print(f"open http://127.0.0.1:{port} ({len(found.names)} pictures); it writes {to}", flush=True)
     server = Server(application(found, to), "127.0.0.1", port, interface=Interfaces.ASGI)
 
