@@ -178,9 +178,7 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
             exec(compile(text, f"{notebook.name}[{number}]", "exec"), names)
         except Exception as error:
             error.add_note(f"in cell {number} of {notebook}:\n{text}")
-            for line in gone if isinstance(error, NameError) else []:
-                if error.name and re.search(rf"\b{error.name}\b.*=\s*%", line):
-                    error.add_note(f"{error.name} has no value, as its line was left out: {line}")
+            _advise(error, gone)
             raise
         for count, figure in enumerate(map(plt.figure, plt.get_fignums())):
             if figures is not None:
@@ -190,6 +188,19 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
         if not quiet:
             print(f"-- cell {number}: {time.perf_counter() - begun:.1f} s", flush=True)
     return names
+
+
+def _advise(error: Exception, gone: list[str]) -> None:
+    """Say in a note what of our doing is behind an error: a line left out, a module not there."""
+    if isinstance(error, NameError) and error.name:
+        for line in gone:
+            if re.search(rf"\b{error.name}\b.*=\s*%", line):
+                error.add_note(f"{error.name} has no value, as its line was left out: {line}")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("onecycle.course."):
+        error.add_note(
+            "onecycle has no such module; all of its names are in onecycle.course: "
+            "from onecycle.course import ..."
+        )
 
 
 def main() -> None:

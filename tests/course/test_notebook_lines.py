@@ -79,3 +79,11 @@ def test_a_name_that_a_left_out_line_should_have_set_is_not_an_older_value_and_s
 def test_a_remark_that_ends_in_a_question_is_no_call_for_help(run):
     for names in run("x = max(1,  # why?\n    2)"):
         assert names["x"] == 2
+
+
+def test_a_module_of_the_course_that_is_not_here_names_the_one_that_is(run):
+    with pytest.raises(ModuleNotFoundError) as told:
+        run("from fastai.vision.gan import GANLearner")
+    assert "all of its names are in onecycle.course: from onecycle.course import" in str(
+        told.value.__notes__
+    )
