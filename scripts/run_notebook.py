@@ -3,13 +3,15 @@
     python scripts/run_notebook.py lesson.ipynb [--program lesson.py] [--figures FOLDER]
 
 What only a notebook understands (`%` and `!` lines, `name?`) is left out and named; what stands
-behind `%time` is run, and `x = !command` gives the command's lines. Every cell is timed.
+behind `%time` is run, and `x = !command` gives the command's lines. After any other `x = %magic`
+`x` has no value. Every cell is timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import json
 import re
 import time
@@ -17,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 FASTAI = re.compile(r"fastai(?=$|[.\s])")
-SHELL = re.compile(r"(\s*[\w, ]+=\s*)!(.*)")
-TIMED = re.compile(r"%%?(?:time|timeit|capture|prun)\b(?:\s+-\w+(?:\s+\d+)?)*")
-MAGIC = re.compile(r"\s*(?:[%!?]|[\w, ]+=\s*[%!])|.*\?\s*$")
+ASSIGNED = re.compile(r"""(\w[\w, .\[\]'"]*?)\s*=\s*([!%].*)""")
+TIMED = re.compile(
+    r"%%?(?:time|timeit|capture|prun)\b(?:\s+(?:-[slTD]\s*\S+|--[\w-]+|-\w+(?:\s+\d+)?))*"
+)
+MAGIC = re.compile(r"[%!?]|[^#'\"]*\?$")
 
 
 def with_our_imports(source: str) -> str:
@@ -75,19 +79,60 @@ def _plain(text: str) -> str:
         told = f"pass  # left out: {first}\n"
         return told + (_plain(rest) if timed else re.sub("^", "# ", rest, flags=re.MULTILINE))
     done: list[str] = []
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    while lines:
+        line = lines.pop(0)
+        bare = line.strip()
         indent = line[: len(line) - len(line.lstrip())]
         begins = _whole([*done, f"{indent}pass"])  # else it goes on with a statement or a text
-        command = SHELL.fullmatch(line)
-        if begins and command:
-            text = "f" * ("{" in command[2]) + repr(command[2])
-            line = f"{command[1]}__import__('subprocess').getoutput({text}).splitlines()"
-        elif begins and MAGIC.match(line) and not _whole([*done, line]):
-            timed = TIMED.match(line.strip())
-            kept = line.strip()[timed.end() :].strip() if timed else ""
-            line = f"{indent}{kept or 'pass'}  # left out: {line.strip()}"
+        notebooks = MAGIC.match(bare) or ASSIGNED.fullmatch(bare)
+        if begins and notebooks and not _whole([*done, line]):
+            while bare.endswith("\\") and lines:
+                bare = f"{bare[:-1].rstrip()} {lines.pop(0).strip()}"
+            line = indent + _python(bare)
         done.append(line)
     return "\n".join(done)
+
+
+def _python(line: str) -> str:
+    """A notebook's own line as Python; what is left out of it stands behind as a comment."""
+    assigned = ASSIGNED.fullmatch(line)
+    if not assigned:
+        timed = TIMED.match(line)
+        kept = line[timed.end() :].strip() if timed else ""
+        return f"{kept or 'pass'}  # left out: {line}"
+    names, magic = assigned.groups()
+    if magic.startswith("!"):
+        return f"{names} = command_lines({magic[1:]!r}, {{**globals(), **locals()}})"
+    if magic == "%pwd":
+        return f"{names} = __import__('os').getcwd()"
+    if timed := re.match(r"%time\s", magic):
+        return f"{names} = {magic[timed.end() :].strip()}  # left out: {line}"
+    each = [name.strip() for name in names.split(",") if name.strip()]
+    return f"{' = '.join(each)} = None; del {', '.join(each)}  # left out: {line}"
+
+
+def command_lines(command: str, names: dict[str, Any]) -> list[str]:
+    """What a shell command prints; `{expr}` and `$name` in it are replaced where they have a value.
+
+    `{{` and `$$` stand for themselves, as does a name between single quotes.
+    """
+    import re
+    import subprocess
+
+    def value(found: re.Match[str]) -> str:
+        escaped, expression, name = found.groups()
+        if escaped is not None:
+            return f"{{{escaped}}}"
+        if name and name.startswith("$"):
+            return name
+        try:
+            return str(eval((expression or name).strip(), names))
+        except Exception:  # a brace or a name of the shell's own
+            return found[0]
+
+    forms = r"\{\{([^{}]*)\}\}|\{([^{}]+)\}|\$(\$?[A-Za-z_][\w.]*)(?=(?:[^']*'[^']*')*[^']*$)"
+    return subprocess.getoutput(re.sub(forms, value, command)).splitlines()
 
 
 def _whole(lines: list[str]) -> bool:
@@ -109,7 +154,9 @@ def left_out(text: str) -> list[str]:
 def program_of(notebook: Path) -> str:
     """The whole notebook as one program."""
     parts = [f"# cell {n}\n{text.rstrip()}\n" for n, text in enumerate(cells_of(notebook), 1)]
-    return "\n".join(["display = print  # a notebook has it\n", *parts])
+    tools = f"from typing import Any\n\n\n{inspect.getsource(command_lines)}\n"
+    needed = tools if any("= command_lines(" in part for part in parts) else ""
+    return "\n".join([f"{needed}display = print  # a notebook has it\n", *parts])
 
 
 def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -120,14 +167,18 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
     from matplotlib import pyplot as plt
 
     names: dict[str, Any] = {"__name__": "__main__", "display": print}
+    names["command_lines"], gone = command_lines, list[str]()
     for number, text in enumerate(cells_of(notebook), 1):
-        for line in [] if quiet else left_out(text):
-            print(f"-- cell {number}: left out: {line}", flush=True)
+        told = [f"cell {number}: left out: {line}" for line in left_out(text)]
+        gone += told
+        for line in [] if quiet else told:
+            print(f"-- {line}", flush=True)
         begun = time.perf_counter()
         try:
             exec(compile(text, f"{notebook.name}[{number}]", "exec"), names)
         except Exception as error:
             error.add_note(f"in cell {number} of {notebook}:\n{text}")
+            _advise(error, gone)
             raise
         for count, figure in enumerate(map(plt.figure, plt.get_fignums())):
             if figures is not None:
@@ -137,6 +188,19 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
         if not quiet:
             print(f"-- cell {number}: {time.perf_counter() - begun:.1f} s", flush=True)
     return names
+
+
+def _advise(error: Exception, gone: list[str]) -> None:
+    """Say in a note what of our doing is behind an error: a line left out, a module not there."""
+    if isinstance(error, NameError) and error.name:
+        for line in gone:
+            if re.search(rf"\b{error.name}\b.*=\s*%", line):
+                error.add_note(f"{error.name} has no value, as its line was left out: {line}")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("onecycle.course."):
+        error.add_note(
+            "onecycle has no such module; all of its names are in onecycle.course: "
+            "from onecycle.course import ..."
+        )
 
 
 def main() -> None:

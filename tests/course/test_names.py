@@ -23,6 +23,13 @@ MODULES = [
     "course.callbacks.hooks",
     "course.utils",
     "course.utils.mem",
+    *(
+        f"course.{name}"
+        for name in "basic_data basic_train callback callbacks.csv_logger callbacks.mixup "
+        "callbacks.tracker core data_block datasets imports layers text.data text.learner "
+        "text.models text.transform torch_core train vision.data vision.image vision.interpret "
+        "vision.learner vision.models vision.transform vision.tta".split()
+    ),
 ]
 PROGRAMS_USE = """
 untar_data URLs Config Path ls get_image_files download_images verify_images
@@ -51,6 +58,16 @@ def test_each_module_hands_out_every_name(name):
     for wanted in PROGRAMS_USE:
         assert not isinstance(getattr(module, wanted), Unsupported), wanted
     assert set(PROGRAMS_USE) <= set(module.__all__)
+
+
+def test_architectures_are_had_from_the_courses_modules_of_models_and_beside_them():
+    names = {}
+    exec("from onecycle.course.text.models import *\nfrom onecycle.course.text import *", names)
+    assert names["models"].resnet34 == names["resnet34"]
+    exec("from onecycle.course.vision.models import *\nfrom onecycle.course.vision import *", names)
+    assert names["models"].squeezenet1_1.name == "squeezenet1_1"
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("onecycle.course.vision.models.awd_lstm")
 
 
 def test_every_name_of_the_table_can_be_had():
@@ -133,6 +150,13 @@ def test_what_the_courses_objects_had_says_what_to_use():
             getattr(thing, name)
     with pytest.raises(UsageError, match=r"callbacks=\["):
         course.Learner(data, course.nn.Linear(2, 2), callback_fns=[course.SaveModelCallback])
+
+
+def test_a_learner_without_data_is_a_loaded_one():
+    from onecycle import course
+
+    with pytest.raises(UsageError, match=r"single_from_classes.*load_learner\(path\)\.predict"):
+        course.ImageDataBunch.single_from_classes(".", ["a"], ds_tfms=None).normalize()
 
 
 @pytest.mark.parametrize("name", ["batch_size", "train_dl", "mine"])

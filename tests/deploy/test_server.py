@@ -69,9 +69,9 @@ def stopped(process):
 
 
 @contextmanager
-def running(model):
+def running(model, port=None):
     """The address and the process of `onecycle serve`."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "onecycle", "serve", str(model), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

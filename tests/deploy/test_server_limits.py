@@ -56,6 +56,19 @@ def test_schemathesis_finds_no_fault_in_the_description(kind, tmp_path):
     assert "4 selected / 4 total" in done.stdout
 
 
+def test_a_second_server_on_a_port_is_refused_and_the_first_answers_on(tmp_path):
+    model = made("category", tmp_path)
+    with running(model) as (address, _):
+        port = address.rpartition(":")[2]
+        command = [sys.executable, "-m", "onecycle", "serve", str(model), "--port", port]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert second.returncode != 0
+        assert f"port {port} is in use: give another with --port" in second.stderr
+        assert httpx.post(address + "/api/predict", content=png(1)).status_code == 200
+    with running(model, int(port)) as (again, _):  # a port that was left is free at once
+        assert again == address
+
+
 def test_other_methods_are_told_the_right_one(tmp_path):
     with TestClient(application(made("category", tmp_path))) as client:
         for path, allowed in (

@@ -142,6 +142,14 @@ def status(url, data=None, **headers):
         return error.code
 
 
+def test_a_second_page_on_a_port_is_refused(server, folder):
+    port = server.rpartition(":")[2]
+    command = [sys.executable, "-m", "onecycle", "clean", folder, "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert f"port {port} is in use: give another with --port" in done.stderr
+
+
 def test_only_this_machine_and_this_page_are_answered(server, tmp_path):
     assert status(server + "/picture/0") == 200
     assert status(server + "/picture/99") == 404

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import UsageError
+from onecycle.course.table import course_names
 from onecycle.models.modes import modes_kept
 
 
@@ -91,3 +92,6 @@ def num_features_model(model: nn.Module) -> int:
         except RuntimeError:
             continue
     raise UsageError("the model takes no square picture of 64 to 512 pixels")
+
+
+__getattr__, __dir__, __all__ = course_names(__name__)

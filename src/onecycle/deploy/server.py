@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onecycle.core.errors import OnecycleError, UsageError
+from onecycle.core.ports import require_free_port
 from onecycle.deploy.batching import Batcher, QueueFullError
 from onecycle.deploy.openapi import describe
 from onecycle.deploy.predictor import Prediction, Predictor, chunks
@@ -272,6 +273,7 @@ def serve(model: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
     Predictor(model)  # a file that cannot be served is refused here, with its reason
     if not 0 < port < 65536:
         raise UsageError(f"a port lies in 1-65535, not {port}")
+    require_free_port(host, port)
     os.environ[MODEL_VARIABLE] = str(model)
     Granian(
         "onecycle.deploy.server:from_environment",

@@ -13,8 +13,9 @@ from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
+from onecycle.core.ports import require_free_port
 from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.duplicates import similar_pairs
 from onecycle.spec.pixels import SUFFIXES, open_pixels
@@ -79,6 +80,8 @@ def _worst(
     files: list[Path], labels: Iterable[str], predictor: Predictor
 ) -> list[tuple[int, float, str]]:
     number = {str(name): i for i, name in enumerate(predictor.classes)}
+    if not number:
+        raise UsageError("the model has no classes: --model takes one that tells classes apart")
     if unknown := sorted({label for label in labels if label not in number}):
         raise UsageError(f"the model does not know {unknown}; it knows {sorted(number)}")
     found = [
@@ -114,14 +117,44 @@ def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
     return len(kept)
 
 
+def earlier_answers(found: Review, file: Path) -> dict[str, str | None]:
+    """The answers that an earlier `write_cleaned` left in `file`; none where there is no file.
+
+    A picture that it does not name was left out. Raises TableError, which names the row, where
+    `file` is no such table or names what is not (or no longer) there.
+    """
+    if not file.exists():
+        return {}
+    aside = "mend it, move it away, or write elsewhere with --to"
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            header, *rows = list(csv.reader(text)) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise TableError(f"{file} cannot be read as a table: {error}; {aside}") from error
+    if header != ["name", "label"]:
+        raise TableError(f"{file} begins with {header}, not with name,label: {aside}")
+    known, kept = set(found.names), dict[str, str]()
+    for number, row in enumerate(rows, 2):
+        if len(row) != 2 or row[0] not in known or row[0] in kept or row[1] not in found.classes:
+            wanted = f"a picture below {found.root} and one of its classes, each picture once"
+            raise TableError(f"{file}, row {number}: {listing(row)} is not {wanted}: {aside}")
+        kept[row[0]] = row[1]
+    return {
+        str(i): kept.get(name)
+        for i, (name, label) in enumerate(zip(found.names, found.labels, strict=True))
+        if kept.get(name) != label
+    }
+
+
 def application(found: Review, to: Path) -> Any:
-    """The page as an ASGI application that answers this machine only."""
+    """The page as an ASGI application that answers this machine only; it goes on from `to`."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
 
+    answers: dict[str, Any] = dict(earlier_answers(found, to))
     key = secrets.token_urlsafe(16)  # other sites open in the browser do not know it
     page = Path(__file__).with_name("cleaner.html").read_text(encoding="utf-8")
 
@@ -134,7 +167,8 @@ def application(found: Review, to: Path) -> Any:
 
     def about(request: Any) -> Response:
         fields = ("names", "labels", "classes", "worst", "pairs")
-        return JSONResponse({name: getattr(found, name) for name in fields} | {"key": key})
+        told = {name: getattr(found, name) for name in fields}
+        return JSONResponse(told | {"answers": answers, "key": key})
 
     def picture(request: Any) -> Response:
         position = request.path_params["position"]
@@ -147,10 +181,16 @@ def application(found: Review, to: Path) -> Any:
             return JSONResponse({"error": "reload the page"}, 403)
         if int(request.headers.get("content-length") or _LARGEST_ANSWER + 1) > _LARGEST_ANSWER:
             return JSONResponse({"error": "too much"}, 413)
+        nonlocal answers
         try:
-            return JSONResponse({"kept": write_cleaned(found, await request.json(), to)})
+            given = await request.json()
+            kept = write_cleaned(found, given, to)
         except (UsageError, ValueError, AttributeError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 400)
+        except OSError as error:
+            return JSONResponse({"error": f"{to} cannot be written: {error}"}, 500)
+        answers = given
+        return JSONResponse({"kept": kept})
 
     routes = [
         Route("/", show),
@@ -179,9 +219,14 @@ def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
+    require_free_port("127.0.0.1", port)  # before the work, and again after it
     found, to = review(root, model), to or root / "cleaned.csv"
+    page = application(found, to)
+    if before := len(earlier_answers(found, to)):
+        print(f"as {to} says, {before} pictures are left out or relabelled: look under 'Set'")
+    require_free_port("127.0.0.1", port)
     print(f"open http://127.0.0.1:{port} ({len(found.names)} pictures); it writes {to}", flush=True)
-    server = Server(application(found, to), "127.0.0.1", port, interface=Interfaces.ASGI)
+    server = Server(page, "127.0.0.1", port, interface=Interfaces.ASGI)
 
     async def until_stopped() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

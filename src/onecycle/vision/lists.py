@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as PurePath
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.paths import Path
@@ -77,6 +77,14 @@ class ImageDataBunch(DataBunch):
         )
         labelled = split.label_from_folder(classes=classes)
         return _finished(labelled.add_test_folder(test) if test else labelled, **options)
+
+    @classmethod
+    def single_from_classes(cls, *args: Any, **options: Any) -> NoReturn:
+        """The course's way to a learner without data; raises UsageError with today's."""
+        raise UsageError(
+            "single_from_classes is not needed: the exported file holds classes and sizes; write "
+            "load_learner(path).predict(open_image(file))"
+        )
 
     @classmethod
     def from_df(
