@@ -149,6 +149,10 @@ def test_real_files_have_their_known_shapes():
         ({"label": ["a", "b"] * 3}, {"label_col": "labell"}, "no column 'labell'"),
         ({"label": ["a", "b"] * 3, "is_valid": [False, True] * 3}, {}, "'is_valid' seems"),
         ({"label": ["a", "b"] * 3, "Unnamed: 0": range(6)}, {}, "'Unnamed: 0' seems"),
+        ({"label": ["a", "b"] * 3, "ID": range(6)}, {}, "'ID' seems"),
+        ({"fold": [0, 1] * 3}, {"label_col": None}, "'fold' seems"),
+        ({"label": ["a", "b"] * 3, "at": pd.date_range("2020", periods=6)}, {}, "'at' holds dat"),
+        ({"label": ["a", "b"] * 3, "for": pd.to_timedelta(range(6))}, {}, "'for' holds timed"),
     ],
 )
 def test_an_answer_does_not_become_a_step(columns, options, told):
@@ -158,6 +162,25 @@ def test_an_answer_does_not_become_a_step(columns, options, told):
         SeriesList.from_df(frame, **options)
     named = SeriesList.from_df(frame, cols=list(range(x.shape[2])), **options)
     assert as_series(named.items[0]).shape == x[0].shape
+
+
+def test_a_step_is_neither_label_nor_split(tmp_path):
+    x, y = waves(6)
+    frame = pd.DataFrame(x[:, 0]).assign(label=y, rul=np.arange(6.0), side=[0, 1] * 3)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for items in (SeriesList.from_df(frame), SeriesList.from_csv(tmp_path, "a.csv")):
+        for take in (
+            lambda items: items.split_none().label_from_df("rul"),
+            lambda items: items.split_none().label_from_df(["label", "rul"]),
+            lambda items: items.split_none().label_from_df(-2),
+            lambda items: items.split_from_df("side"),
+        ):
+            with pytest.raises(TableError, match=r"column '(rul|side)' is a step .*cols=\["):
+                take(items)
+    with pytest.raises(TableError, match="column 'side' is a step"):
+        SeriesList.from_df(frame.drop(columns="label"), label_col=None).split_from_df("side")
+    named = SeriesList.from_df(frame, cols=list(range(40))).split_from_df("side")
+    assert named.label_from_df("rul").train.labels == (0.0, 2.0, 4.0)
 
 
 def test_a_table_without_labels_says_so():

@@ -28,6 +28,7 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
     """Labels from the list's frame: one column, one column of tags, or several columns."""
 
     def label(items: ItemList) -> Sequence[Any]:
+        items.refuse_inputs(listed(cols))
         columns = [column(items.frame, c) for c in listed(cols)]
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
