@@ -12,6 +12,7 @@ import torch
 from onecycle import models
 from onecycle.core.errors import DataError, EmptyDataError, LabelError, TableError, UsageError
 from onecycle.data.databunch import DatasetType
+from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
 from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
@@ -388,13 +389,35 @@ def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_p
     for found in others:
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
     learn = series_learner(made[1], models.small, pretrained=False, silent=True)
-    torch.testing.assert_close(
-        learn.predict(x[3] + 1e9)[2], learn.predict(x[3])[2], rtol=0, atol=1e-4
-    )
+    predictor = Predictor(learn.export(tmp_path / "high.onnx"))
+    wanted = learn.predict(x[3])[2].numpy()
+    for given in (x[3], x[3] + 1e9):
+        for told in (learn.predict(given)[2].numpy(), predictor.predict(given).probabilities):
+            np.testing.assert_allclose(told, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("by", ["series", "train"])
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_the_unit_of_a_series_does_not_show_in_its_picture(scale, by):
+    x, y = waves(20, channels=2)
+    options = {"scale": scale, "by": by, "encodings": ["gadf", "mtf", "recurrence"]}
+    wanted, *others = [
+        SeriesList.from_array(x * unit, y, **options)
+        .split_none()
+        .label_from_df()
+        .transform(None, size=16)
+        .databunch(bs=20, device="cpu")
+        .one_batch(DatasetType.Fix)[0]
+        for unit in (1, 1e-5, 1e-9, 1e-13, 1e-25)
+    ]
+    for found in others:
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
 
 
 def test_a_training_set_that_float32_would_blur_is_refused():
     x, y = waves(20)
+    with pytest.raises(DataError, match=r"channel 0 .*smaller unit"):
+        SeriesList.from_array(x * 1e-35, y, by="train").split_none().label_from_df()
     with pytest.raises(DataError, match=r'channel 0 .*float32.*by="series"'):
         SeriesList.from_array(x + 1e9, y, by="train").split_none().label_from_df()
     made = SeriesList.from_array(0 * x + 1e9, y, by="train").split_none().label_from_df()

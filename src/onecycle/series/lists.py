@@ -139,7 +139,7 @@ class SeriesList(ItemList):
         return self.split_by_idx([i for i, number in enumerate(numbers) if number])
 
     def refuse_inputs(self, cols: Iterable[Column]) -> None:
-        names = list(self.frame.columns) if self.steps else []
+        names: list[Any] = self.frame.columns.tolist() if self.steps else []
         for col in cols:
             name: Any = col
             if isinstance(col, int) and col not in names and -len(names) <= col < len(names):
