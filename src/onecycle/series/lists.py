@@ -13,6 +13,7 @@ import numpy as np
 from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.frames import Column, as_frame, listed, read_table
+from onecycle.data.given import label_frame
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
@@ -54,19 +55,15 @@ class SeriesList(ItemList):
         return cls(series, Path(path), made, inner_df, label_col=label_col, steps=tuple(steps))
 
     @classmethod
-    def from_array(
-        cls, x: Any, y: Sequence[Any] | None = None, path: str | PurePath = ".", **options: Any
-    ) -> Self:
-        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths; labels `y`.
+    def from_array(cls, x: Any, y: Any = None, path: str | PurePath = ".", **options: Any) -> Self:
+        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths.
 
-        A frame has a series in each row.
+        A frame has a series in each row. Labels `y` are as `label_frame` takes them.
         """
         if not isinstance(x, Iterable) or isinstance(x, str | bytes):
             raise UsageError(f"an array or a list of series is wanted, not {x!r}")
         x = x.to_numpy() if hasattr(x, "to_numpy") else list(x)
-        frame = None if y is None else _labels(y)
-        if y is not None and len(x) != len(y):
-            raise UsageError(f"there are {len(x)} series and {len(y)} labels")
+        frame = None if y is None else label_frame(y, len(x))
         return cls._make(x, path, frame, **options)
 
     @classmethod
@@ -127,7 +124,7 @@ class SeriesList(ItemList):
             labels += named
             places += lines
             side += [number] * len(found)
-        frame = _labels(labels).set_index([places])
+        frame = label_frame(labels, len(series)).set_index([places])
         frame["file"] = side
         return cls._make(series, Path(files[0]).parent, frame, **options)
 
@@ -195,10 +192,3 @@ def _odd_cell(frame: Any) -> str:
             row = odd.idxmax()
             return f"row {row}, column {name!r}: {str(cells[row])[:80]!r} is no number"
     return "some cells are no numbers: name the columns of the steps in `cols`"
-
-
-def _labels(y: Any) -> Any:
-    import pandas as pd
-
-    y = y.tolist() if hasattr(y, "tolist") else y  # an array's or a tensor's own values
-    return pd.DataFrame({"label": pd.Series(list(y), dtype=object)})
