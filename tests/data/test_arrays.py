@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from onecycle import models
 from onecycle.core.errors import DataError, EmptyDataError, ModelError, UsageError
 from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.databunch import DatasetType
@@ -15,6 +16,7 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
 from onecycle.models.mlp import mlp
 from onecycle.series.lists import SeriesList
+from onecycle.vision.learner import cnn_learner
 
 
 @pytest.fixture
@@ -128,6 +130,36 @@ def test_statistics_are_numbers_or_one_for_each_place(plane):
     for wrong in ((np.zeros(3), np.ones(3)), (0.0,), 1.0, ("a", "b"), (0.0, float("nan"))):
         with pytest.raises(UsageError, match=r"\(mean, std\).* of shape \(2,\)"):
             data.normalize(wrong)
+
+
+def test_statistics_of_another_shape_are_not_reordered():
+    x = np.random.default_rng(0).normal(size=(20, 3, 5)).astype("float32")
+    data = from_arrays(x, [0, 1] * 10, bs=16)
+    mean, std = x.mean(0), x.std(0)
+    wanted = data.normalize((mean, std)).one_batch(DatasetType.Fix)[0]
+    flat = data.normalize((mean.ravel(), std.ravel())).one_batch(DatasetType.Fix)[0]
+    torch.testing.assert_close(flat, wanted)
+    one = data.normalize((mean[:, :1], std[:, :1])).one_batch(DatasetType.Fix)[0]
+    torch.testing.assert_close(one[..., 0], wanted[..., 0])
+    for wrong in ((mean.T, std.T), (mean[None].T, std)):
+        with pytest.raises(UsageError, match=r"of shape \(3, 5\)"):
+            data.normalize(wrong)
+
+
+@pytest.mark.parametrize("pretrained", [False, "small"])
+@pytest.mark.parametrize("planes", [1, 3, 4])
+def test_a_network_of_pictures_takes_arrays_of_any_planes(planes, pretrained):
+    x = np.random.default_rng(0).normal(size=(20, planes, 32, 24)).astype("float32")
+    data = from_arrays(x, [0, 1] * 10, bs=8).normalize()
+    learn = cnn_learner(data, models.small, pretrained=pretrained, silent=True)
+    assert learn.fit(1, 1e-3).predict(x[0])[2].shape == (2,)
+
+
+def test_arrays_that_are_no_pictures_say_which_axis_is_missing():
+    x = np.zeros((20, 32, 32), "float32")
+    for given, told in ((x, r"\(32, 32\).*x\[:, None\]"), (x[:, 0], r"shape \(32,\)")):
+        with pytest.raises(ModelError, match=told):
+            cnn_learner(from_arrays(given, [0, 1] * 10, bs=8), models.small, pretrained=False)
 
 
 def test_a_row_of_plain_numbers_has_items_of_one_value():

@@ -98,11 +98,13 @@ class ArrayInput(ArraySpec):
 
 
 def _statistics(stats: Any, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """(mean, std) as float32 of `shape`."""
+    """(mean, std) as float32 of `shape`; as many numbers in a row are taken in its order."""
     try:
         mean, std = (np.asarray(v, np.float32) for v in stats)
         pair = [
-            v.reshape(shape) if v.size == np.prod(shape) else np.broadcast_to(v, shape)
+            v.reshape(shape)
+            if v.size == np.prod(shape) and 1 in (v.ndim, len(shape))
+            else np.broadcast_to(v, shape)
             for v in (mean, std)
         ]
     except (TypeError, ValueError) as error:
