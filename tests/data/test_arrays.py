@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from onecycle import models
-from onecycle.core.errors import DataError, EmptyDataError, ModelError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, LabelError, ModelError, UsageError
 from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import Category, MultiCategory, Numbers
@@ -235,6 +235,7 @@ def test_labels_of_other_shapes_are_refused():
             (np.ones((20, 1, 1)), r"shape \(20, 1, 1\)"),
             (pd.DataFrame({"a": ["p"] * 20, "b": ["q"] * 20}), r"shape \(20, 2\)"),
             ([np.zeros(2), np.zeros(3)] * 10, "several shapes"),
+            (pd.date_range("2020", periods=20).to_series(), "times .*datetime64"),
             ({"a": 1}, "not dict"),
             ("ab" * 10, "not str"),
             (5, "not int"),
@@ -242,5 +243,7 @@ def test_labels_of_other_shapes_are_refused():
         ):
             with pytest.raises(UsageError, match=told):
                 made(x, y)
+    with pytest.raises(LabelError, match="2020"):
+        from_arrays(x, list(pd.date_range("2020", periods=20)), bs=2)
     two = pd.DataFrame({"a": [1, 2] * 10, "b": [0.5, 1] * 10}, dtype=object)
     assert TensorList.from_arrays(x, two).frame["label"].tolist() == [[1, 0.5], [2, 1]] * 10

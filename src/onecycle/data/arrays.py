@@ -158,7 +158,10 @@ class TensorList(ItemList):
 
     @classmethod
     def from_arrays(cls, x: Any, y: Any = None, path: str | PurePath = ".") -> Self:
-        """One item for each row of `x` (n, ...), with labels `y` as `label_frame` takes them."""
+        """One item for each row of `x` (n, ...); labels `y`: (n,), (n, 1), floats (n, k), a list.
+
+        UsageError for other labels, and for another number of them.
+        """
         x = _rows(x)
         labels = None if y is None else label_frame(y, len(x))
         return cls._make(x, path, inner_df=labels, label_col="label")

@@ -23,7 +23,7 @@ def label_frame(y: Any, count: int) -> Any:
     """A frame with one label in each of its `count` rows, in the column `label`.
 
     (n,), (n, 1), or (n, k) floats; of a list or another iterable its own values. UsageError for
-    other shapes and for another number of labels.
+    other shapes, for times and for another number of labels.
     """
     import pandas as pd
 
@@ -38,9 +38,11 @@ def _listed(y: Any) -> list[Any]:
     if not isinstance(y, Iterable) or isinstance(y, str | bytes | Mapping | Set):
         raise UsageError(f"labels are an array (n,) or a list, not {type(y).__name__}")
     if not isinstance(y, np.ndarray):
-        y = [as_array(label) for label in y]
+        y = [as_array(label) if isinstance(label, Tensor) else label for label in y]
         if not y or not all(isinstance(label, np.ndarray) for label in y):
-            return [v.item() if isinstance(v, np.generic) else v for v in y]
+            return [
+                v.item() if isinstance(v, np.generic) and v.dtype.kind not in "mM" else v for v in y
+            ]
         if len({label.shape for label in y}) > 1:
             raise UsageError(f"labels are of several shapes: {y[0].shape}, ...")
         y = np.stack(y)
@@ -48,6 +50,8 @@ def _listed(y: Any) -> list[Any]:
         y = y[:, 0]
     if y.ndim == 2 and y.dtype.kind == "O":
         y = np.array(y.tolist())  # a frame of several kinds of numbers
+    if y.dtype.kind in "mM":
+        raise UsageError(f"labels are times ({y.dtype}): make them words, or floats to be met")
     if y.ndim == 0 or y.ndim > 2 or (y.ndim == 2 and y.dtype.kind != "f"):
         raise UsageError(
             f"labels of shape {y.shape}, {y.dtype}: an array (n,) is wanted, floats (n, k) to be "

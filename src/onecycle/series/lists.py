@@ -58,7 +58,7 @@ class SeriesList(ItemList):
     def from_array(cls, x: Any, y: Any = None, path: str | PurePath = ".", **options: Any) -> Self:
         """One item for each of `x`: arrays (t,) or (channels, t), of any lengths.
 
-        A frame has a series in each row. Labels `y` are as `label_frame` takes them.
+        A frame has a series in each row. Labels `y` are (n,), (n, 1), floats (n, k) or a list.
         """
         if not isinstance(x, Iterable) or isinstance(x, str | bytes):
             raise UsageError(f"an array or a list of series is wanted, not {x!r}")
