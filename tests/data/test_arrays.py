@@ -245,5 +245,7 @@ def test_labels_of_other_shapes_are_refused():
                 made(x, y)
     with pytest.raises(LabelError, match="2020"):
         from_arrays(x, list(pd.date_range("2020", periods=20)), bs=2)
+    with pytest.raises(UsageError, match="labels, not None"):
+        from_arrays(x, None)
     two = pd.DataFrame({"a": [1, 2] * 10, "b": [0.5, 1] * 10}, dtype=object)
     assert TensorList.from_arrays(x, two).frame["label"].tolist() == [[1, 0.5], [2, 1]] * 10

@@ -177,6 +177,8 @@ def from_arrays(
     """
     if (valid_x is None) != (valid_y is None):
         raise UsageError("valid_x and valid_y come together")
+    if y is None:
+        raise UsageError("y are labels, not None: TensorList.from_arrays(x) makes items without")
     train = TensorList.from_arrays(x, y)
     label_cls = label_cls or _kind_of(train.frame["label"].tolist())
     if valid_x is None:
