@@ -7,13 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from onecycle.core.errors import DataError, EmptyDataError, ModelError, UsageError
+from onecycle import models
+from onecycle.core.errors import DataError, EmptyDataError, LabelError, ModelError, UsageError
 from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.databunch import DatasetType
-from onecycle.data.targets import MultiCategory
+from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
 from onecycle.models.mlp import mlp
+from onecycle.series.lists import SeriesList
+from onecycle.vision.learner import cnn_learner
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_rows_of_other_shapes_and_gaps_are_refused(plane):
     split = TensorList.from_arrays(np.where(plane > 0.99, np.nan, plane), plane[:, 0]).split_none()
     with pytest.raises(DataError, match="NaN"):
         split.label_from_df("label").databunch(bs=4)
-    with pytest.raises(UsageError, match="3 in y"):
+    with pytest.raises(UsageError, match="3 labels in y"):
         TensorList.from_arrays(plane, [1, 2, 3])
 
 
@@ -129,6 +132,36 @@ def test_statistics_are_numbers_or_one_for_each_place(plane):
             data.normalize(wrong)
 
 
+def test_statistics_of_another_shape_are_not_reordered():
+    x = np.random.default_rng(0).normal(size=(20, 3, 5)).astype("float32")
+    data = from_arrays(x, [0, 1] * 10, bs=16)
+    mean, std = x.mean(0), x.std(0)
+    wanted = data.normalize((mean, std)).one_batch(DatasetType.Fix)[0]
+    flat = data.normalize((mean.ravel(), std.ravel())).one_batch(DatasetType.Fix)[0]
+    torch.testing.assert_close(flat, wanted)
+    one = data.normalize((mean[:, :1], std[:, :1])).one_batch(DatasetType.Fix)[0]
+    torch.testing.assert_close(one[..., 0], wanted[..., 0])
+    for wrong in ((mean.T, std.T), (mean[None].T, std)):
+        with pytest.raises(UsageError, match=r"of shape \(3, 5\)"):
+            data.normalize(wrong)
+
+
+@pytest.mark.parametrize("pretrained", [False, "small"])
+@pytest.mark.parametrize("planes", [1, 3, 4])
+def test_a_network_of_pictures_takes_arrays_of_any_planes(planes, pretrained):
+    x = np.random.default_rng(0).normal(size=(20, planes, 32, 24)).astype("float32")
+    data = from_arrays(x, [0, 1] * 10, bs=8).normalize()
+    learn = cnn_learner(data, models.small, pretrained=pretrained, silent=True)
+    assert learn.fit(1, 1e-3).predict(x[0])[2].shape == (2,)
+
+
+def test_arrays_that_are_no_pictures_say_which_axis_is_missing():
+    x = np.zeros((20, 32, 32), "float32")
+    for given, told in ((x, r"\(32, 32\).*x\[:, None\]"), (x[:, 0], r"shape \(32,\)")):
+        with pytest.raises(ModelError, match=told):
+            cnn_learner(from_arrays(given, [0, 1] * 10, bs=8), models.small, pretrained=False)
+
+
 def test_a_row_of_plain_numbers_has_items_of_one_value():
     x = np.linspace(0, 1, 40, dtype="float32")
     for given in (x, x.tolist(), torch.tensor(x)):
@@ -160,3 +193,59 @@ def test_the_widths_may_be_an_array():
     assert str(mlp(np.array([4, 8, 3]))) == str(mlp([4, 8, 3]))
     with pytest.raises(ModelError, match="sizes"):
         mlp(np.array([4.5, 3]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ([3, 2.5, 4, 3.5], Numbers),
+        ([2.5, 3, 4, 3], Numbers),
+        ([3.0, 4.0, 3.0, 4.0], Numbers),
+        ([[1, 2], [1.5, 2], [2, 2], [3, 2]], Numbers),
+        ([3, 2, 4, 3], Category),
+        (["3", "b", "b", "3"], Category),
+    ],
+)
+def test_all_labels_say_whether_they_are_numbers(labels, kind):
+    x = np.arange(40, dtype="float32").reshape(20, 2)
+    assert isinstance(from_arrays(x, labels * 5, bs=2).task.target, kind)
+    series = SeriesList.from_array(x, labels * 5).split_none().label_from_df()
+    assert isinstance(series.train.task.target, kind)
+
+
+@pytest.mark.parametrize("own", [["a", "b"], [3, 1], [True, False]])
+def test_a_column_of_labels_is_a_row_of_labels(own):
+    x, labels = np.arange(40, dtype="float32").reshape(20, 2), own * 10
+    table = np.array(labels)[:, None]
+    for y in (labels, table, pd.DataFrame(table), table.astype(object), iter(labels), list(table)):
+        made = SeriesList.from_array if isinstance(y, np.ndarray) else TensorList.from_arrays
+        assert made(x, y).frame["label"].tolist() == labels
+    for y in (table, pd.DataFrame({"y": labels})):
+        assert from_arrays(x, y, bs=2).classes == sorted(own)
+        series = SeriesList.from_array(x, y).split_none().label_from_df()
+        assert series.classes == sorted(own)
+
+
+def test_labels_of_other_shapes_are_refused():
+    x = np.arange(40, dtype="float32").reshape(20, 2)
+    for made in (TensorList.from_arrays, SeriesList.from_array, from_arrays):
+        for y, told in (
+            (np.array([["a", "b"]] * 20), r"shape \(20, 2\)"),
+            (np.ones((20, 3), int), r"shape \(20, 3\).*astype"),
+            (np.ones((20, 1, 1)), r"shape \(20, 1, 1\)"),
+            (pd.DataFrame({"a": ["p"] * 20, "b": ["q"] * 20}), r"shape \(20, 2\)"),
+            ([np.zeros(2), np.zeros(3)] * 10, "several shapes"),
+            (pd.date_range("2020", periods=20).to_series(), "times .*datetime64"),
+            ({"a": 1}, "not dict"),
+            ("ab" * 10, "not str"),
+            (5, "not int"),
+            ([1] * 19, "20 items in x and 19 labels"),
+        ):
+            with pytest.raises(UsageError, match=told):
+                made(x, y)
+    with pytest.raises(LabelError, match="2020"):
+        from_arrays(x, list(pd.date_range("2020", periods=20)), bs=2)
+    with pytest.raises(UsageError, match="labels, not None"):
+        from_arrays(x, None)
+    two = pd.DataFrame({"a": [1, 2] * 10, "b": [0.5, 1] * 10}, dtype=object)
+    assert TensorList.from_arrays(x, two).frame["label"].tolist() == [[1, 0.5], [2, 1]] * 10

@@ -96,6 +96,19 @@ def test_a_hundred_series_are_answered_as_by_the_predictor(page, tmp_path):
     assert page.faults == []
 
 
+def test_a_long_series_is_answered(page, tmp_path):
+    page, predictor = page
+    x = np.random.default_rng(5).normal(size=(150_000, predictor.task[0].channels)).cumsum(0)
+    file = tmp_path / "long.csv"
+    file.write_text("\n".join(",".join(f"{v:.6g}" for v in row) for row in x))
+    before = answered(page)
+    page.set_input_files("#csv", file)
+    until(page, f"Number(document.body.dataset.answered ?? 0) > {before}")
+    found = page.evaluate("window.lastAnswer.probabilities")
+    np.testing.assert_allclose(found, predictor.predict(file).probabilities, atol=1e-3)
+    assert page.faults == []
+
+
 def drawn(page, heights):
     """Draw through (share of the width, share of the height) with the mouse; what was asked."""
     box = page.locator("#curve").bounding_box()
@@ -153,8 +166,9 @@ def test_the_page_reads_tables_as_python_does(page):
 
 def test_the_page_keeps_what_varies_on_a_high_level(page):
     page, _ = page
-    rows = [[1e8 + 0.5, None, 1e8 - 0.25, None], [1001, 1002, 1000.5, None]]
-    for shift in (True, False):
+    high = [[1e8 + 0.5, None, 1e8 - 0.25, None], [1001, 1002, 1000.5, None]]
+    small = [[1.5e-12, None, 3e-12, -7e-12], [1 + 1e-5, 1 + 3e-5, 1.0, None], [5e-324, 0, 0, 0]]
+    for rows, shift in ((high, True), (high, False), (small, True), (small[:2], False)):
         found = page.evaluate(
             """async ([rows, shift]) => {
                 const { filled } = await import("./series.js");

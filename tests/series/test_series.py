@@ -12,6 +12,7 @@ import torch
 from onecycle import models
 from onecycle.core.errors import DataError, EmptyDataError, LabelError, TableError, UsageError
 from onecycle.data.databunch import DatasetType
+from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
 from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
@@ -149,6 +150,10 @@ def test_real_files_have_their_known_shapes():
         ({"label": ["a", "b"] * 3}, {"label_col": "labell"}, "no column 'labell'"),
         ({"label": ["a", "b"] * 3, "is_valid": [False, True] * 3}, {}, "'is_valid' seems"),
         ({"label": ["a", "b"] * 3, "Unnamed: 0": range(6)}, {}, "'Unnamed: 0' seems"),
+        ({"label": ["a", "b"] * 3, "ID": range(6)}, {}, "'ID' seems"),
+        ({"fold": [0, 1] * 3}, {"label_col": None}, "'fold' seems"),
+        ({"label": ["a", "b"] * 3, "at": pd.date_range("2020", periods=6)}, {}, "'at' holds dat"),
+        ({"label": ["a", "b"] * 3, "for": pd.to_timedelta(range(6))}, {}, "'for' holds timed"),
     ],
 )
 def test_an_answer_does_not_become_a_step(columns, options, told):
@@ -158,6 +163,25 @@ def test_an_answer_does_not_become_a_step(columns, options, told):
         SeriesList.from_df(frame, **options)
     named = SeriesList.from_df(frame, cols=list(range(x.shape[2])), **options)
     assert as_series(named.items[0]).shape == x[0].shape
+
+
+def test_a_step_is_neither_label_nor_split(tmp_path):
+    x, y = waves(6)
+    frame = pd.DataFrame(x[:, 0]).assign(label=y, rul=np.arange(6.0), side=[0, 1] * 3)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for items in (SeriesList.from_df(frame), SeriesList.from_csv(tmp_path, "a.csv")):
+        for take in (
+            lambda items: items.split_none().label_from_df("rul"),
+            lambda items: items.split_none().label_from_df(["label", "rul"]),
+            lambda items: items.split_none().label_from_df(-2),
+            lambda items: items.split_from_df("side"),
+        ):
+            with pytest.raises(TableError, match=r"column '(rul|side)' is a step .*cols=\["):
+                take(items)
+    with pytest.raises(TableError, match="column 'side' is a step"):
+        SeriesList.from_df(frame.drop(columns="label"), label_col=None).split_from_df("side")
+    named = SeriesList.from_df(frame, cols=list(range(40))).split_from_df("side")
+    assert named.label_from_df("rul").train.labels == (0.0, 2.0, 4.0)
 
 
 def test_a_table_without_labels_says_so():
@@ -365,13 +389,35 @@ def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_p
     for found in others:
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
     learn = series_learner(made[1], models.small, pretrained=False, silent=True)
-    torch.testing.assert_close(
-        learn.predict(x[3] + 1e9)[2], learn.predict(x[3])[2], rtol=0, atol=1e-4
-    )
+    predictor = Predictor(learn.export(tmp_path / "high.onnx"))
+    wanted = learn.predict(x[3])[2].numpy()
+    for given in (x[3], x[3] + 1e9):
+        for told in (learn.predict(given)[2].numpy(), predictor.predict(given).probabilities):
+            np.testing.assert_allclose(told, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("by", ["series", "train"])
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_the_unit_of_a_series_does_not_show_in_its_picture(scale, by):
+    x, y = waves(20, channels=2)
+    options = {"scale": scale, "by": by, "encodings": ["gadf", "mtf", "recurrence"]}
+    wanted, *others = [
+        SeriesList.from_array(x * unit, y, **options)
+        .split_none()
+        .label_from_df()
+        .transform(None, size=16)
+        .databunch(bs=20, device="cpu")
+        .one_batch(DatasetType.Fix)[0]
+        for unit in (1, 1e-5, 1e-9, 1e-13, 1e-25)
+    ]
+    for found in others:
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
 
 
 def test_a_training_set_that_float32_would_blur_is_refused():
     x, y = waves(20)
+    with pytest.raises(DataError, match=r"channel 0 .*smaller unit"):
+        SeriesList.from_array(x * 1e-35, y, by="train").split_none().label_from_df()
     with pytest.raises(DataError, match=r'channel 0 .*float32.*by="series"'):
         SeriesList.from_array(x + 1e9, y, by="train").split_none().label_from_df()
     made = SeriesList.from_array(0 * x + 1e9, y, by="train").split_none().label_from_df()

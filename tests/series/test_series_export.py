@@ -22,10 +22,10 @@ WAYS = [
 ]
 
 
-def trained(path, channels=1, **options):
+def trained(path, channels=1, unit=1, **options):
     x, y = waves(60, channels=channels)
     torch.manual_seed(0)
-    items = SeriesList.from_array(x, y, path=path, **options).split_by_rand_pct(0.3, seed=1)
+    items = SeriesList.from_array(x * unit, y, path=path, **options).split_by_rand_pct(0.3, seed=1)
     data = items.label_from_df("label").transform(None, size=16).databunch(bs=8, device="cpu")
     learn = create_cnn(data, models.small, pretrained=False, silent=True)
     return learn.fit_one_cycle(2, 3e-3)
@@ -45,6 +45,21 @@ def test_the_file_answers_as_the_learner_for_series_of_any_length(options, tmp_p
         category, index, probabilities = learn.predict(x)
         np.testing.assert_allclose(answer.probabilities, probabilities.numpy(), atol=1e-4)
         assert (str(answer), answer.answer.data) == (str(category), index)
+
+
+@pytest.mark.parametrize("unit", [1, 1e-13])
+@pytest.mark.parametrize("options", WAYS)
+def test_the_file_answers_as_the_learner_for_series_of_any_unit(options, unit, tmp_path):
+    learn = trained(tmp_path, unit=unit, **options)
+    predictor = Predictor(learn.export("waves.onnx"))
+    own = options.get("by", "series") == "series"
+    for x in waves(4, channels=options["channels"])[0]:
+        wanted = learn.predict(x * unit)[2].numpy()
+        for other in (1, 1e-4, 1e-9, 1e-16):
+            told = predictor.predict(x * other).probabilities
+            np.testing.assert_allclose(told, learn.predict(x * other)[2].numpy(), atol=1e-4)
+            if own:
+                np.testing.assert_allclose(told, wanted, atol=1e-3)
 
 
 def test_small_files_answer_nearly_the_same(tmp_path):

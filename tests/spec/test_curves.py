@@ -48,6 +48,14 @@ def test_what_varies_a_little_on_a_high_level_is_kept():
     assert np.ptp(as_series(noise, shift=True)) == 0
 
 
+@pytest.mark.parametrize("unit", [1e-5, 1e-9, 1e-13, 1e-30, 1e-300])
+def test_a_series_in_a_small_unit_is_one_in_a_large_unit(unit):
+    wave = np.array([[0, 0.25, 0.5, np.nan, 1, -1], [1, 2, 3, 4, 5, 6]])
+    wanted = [[0.5, 0.625, 0.75, 0.875, 1, 0], [0, 0.2, 0.4, 0.6, 0.8, 1]]
+    np.testing.assert_allclose(as_series(wave * unit, shift=True), wanted, rtol=1e-6)
+    assert np.ptp(as_series([unit] * 3, shift=True)) == 0
+
+
 def test_a_file_its_path_its_bytes_and_a_list_are_the_same_series(tmp_path):
     file = tmp_path / "curve.csv"
     file.write_text("left,right\n1,8\n,4\n3,2\n")

@@ -28,7 +28,7 @@ export function curving(input, answer, say) {
   const ask = async (rows, ranges) => {
     try {
       const whole = filled(rows, input.by === "series");
-      draw(canvas, whole, ranges ?? whole.map((row) => [Math.min(...row), Math.max(...row)]));
+      draw(canvas, whole, ranges ?? whole.map(range));
       window.lastSeries = whole.map((row) => Array.from(row));
       await answer(whole);
     } catch (error) {
@@ -61,6 +61,9 @@ export function curving(input, answer, say) {
   });
   return take;
 }
+
+/** The least and the largest value; a row may be too long to be arguments of Math.min. */
+const range = (row) => [row.reduce((a, b) => Math.min(a, b)), row.reduce((a, b) => Math.max(a, b))];
 
 const empty = (channels) => Array.from({ length: channels }, () => new Array(WIDTH).fill(NaN));
 

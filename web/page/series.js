@@ -46,23 +46,25 @@ export function parse(text, channels) {
   throw new Error(`The table has ${table.length} rows and ${width} columns; the model takes ${channels} channel(s), one a column or one a row.`);
 }
 
-/** The least value of a row that varies too little on its level for float32; 0 of any other. */
-function level(row) {
+/** What to subtract from a row, and to divide it by, where its level and unit do not count: `_shifted` in Python. */
+function unit(row) {
   let [low, high] = [Infinity, -Infinity];
   for (const v of row) {
     if (v < low) low = v;
     if (v > high) high = v;
   }
   const [apart, top] = [high - low, Math.max(-low, high)];
-  return apart > 1e-12 * top && apart < 1e-3 * top ? low : 0;
+  const small = apart > 1e-12 * top && apart < 1e-3;
+  const blurs = apart > 1e-12 * top && apart < 1e-3 * top;
+  return [small || blurs ? low : 0, small ? apart : 1];
 }
 
 /** The same rows without gaps: float32, straight lines between the neighbours; `shift` as in Python. */
 export function filled(rows, shift) {
   const steps = Math.max(0, ...rows.map((row) => row.findLastIndex((v) => !Number.isNaN(v)) + 1)); // gaps at the end are padding
   return rows.map((given, c) => {
-    const low = shift ? level(given) : 0;
-    const row = Float32Array.from(given.slice(0, steps), (v) => v - low);
+    const [low, apart] = shift ? unit(given) : [0, 1];
+    const row = Float32Array.from(given.slice(0, steps), (v) => (v - low) / apart);
     if (row.length < 2) throw new Error("A series has two values at least.");
     if (given.some((v) => Math.abs(v) > LARGEST)) throw new Error("The series holds values beyond 1e15: scale them.");
     const known = Array.from(row.keys()).filter((i) => !Number.isNaN(row[i]));

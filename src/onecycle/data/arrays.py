@@ -14,9 +14,11 @@ from torch import Tensor
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
+from onecycle.data.given import as_array, label_frame
 from onecycle.data.items import ItemList
+from onecycle.data.labels import inferred
 from onecycle.data.loader import Loader
-from onecycle.data.targets import Category, MultiCategory, Numbers, Target
+from onecycle.data.targets import MultiCategory, Target
 from onecycle.spec.series import ArraySpec
 
 
@@ -96,11 +98,13 @@ class ArrayInput(ArraySpec):
 
 
 def _statistics(stats: Any, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """(mean, std) as float32 of `shape`."""
+    """(mean, std) as float32 of `shape`; as many numbers in a row are taken in its order."""
     try:
         mean, std = (np.asarray(v, np.float32) for v in stats)
         pair = [
-            v.reshape(shape) if v.size == np.prod(shape) else np.broadcast_to(v, shape)
+            v.reshape(shape)
+            if v.size == np.prod(shape) and 1 in (v.ndim, len(shape))
+            else np.broadcast_to(v, shape)
             for v in (mean, std)
         ]
     except (TypeError, ValueError) as error:
@@ -135,15 +139,10 @@ def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.
 
 def _rows(x: Any) -> Any:
     """What can be counted and indexed, of an array, a tensor, a frame or a list."""
-    if isinstance(x, Tensor):
-        x = x.detach().cpu()
-        x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
-    x = x.to_numpy() if hasattr(x, "to_numpy") else x
-    if isinstance(x, np.ndarray) and x.ndim:
+    x = as_array(x)
+    if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.ndim):
         return x
-    if not isinstance(x, list | tuple):
-        raise UsageError(f"an array (n, ...) or a list is wanted, not {type(x).__name__}")
-    return x
+    raise UsageError(f"an array (n, ...) or a list is wanted, not {type(x).__name__}")
 
 
 def _is_tags(label: Any) -> bool:
@@ -159,17 +158,12 @@ class TensorList(ItemList):
 
     @classmethod
     def from_arrays(cls, x: Any, y: Any = None, path: str | PurePath = ".") -> Self:
-        """One item for each row of `x` (n, ...), with labels `y` (n,) or numbers (n, k)."""
-        import pandas as pd
+        """One item for each row of `x` (n, ...); labels `y`: (n,), (n, 1), floats (n, k), a list.
 
+        UsageError for other labels, and for another number of them.
+        """
         x = _rows(x)
-        if y is None:
-            return cls._make(x, path)
-        y = _rows(y)
-        if len(x) != len(y):
-            raise UsageError(f"there are {len(x)} rows in x and {len(y)} in y")
-        own = y.tolist() if isinstance(y, np.ndarray) else list(y)
-        labels = pd.DataFrame({"label": pd.Series(own, dtype=object)})
+        labels = None if y is None else label_frame(y, len(x))
         return cls._make(x, path, inner_df=labels, label_col="label")
 
 
@@ -178,13 +172,15 @@ def from_arrays(
 ) -> DataBunch:
     """Data from arrays (n, ...) and labels: numbers to be met, tags, or classes.
 
-    Floats are numbers, lists of words are tags, all else is classes. Without `valid_x` every
-    fifth row validates; `options` are those of `databunch`.
+    Floats, a single one too, make numbers, lists of words tags, all else is classes. Without
+    `valid_x` every fifth row validates; `options` are those of `databunch`.
     """
     if (valid_x is None) != (valid_y is None):
         raise UsageError("valid_x and valid_y come together")
+    if y is None:
+        raise UsageError("y are labels, not None: TensorList.from_arrays(x) makes items without")
     train = TensorList.from_arrays(x, y)
-    label_cls = label_cls or _kind_of(_rows(y))
+    label_cls = label_cls or _kind_of(train.frame["label"].tolist())
     if valid_x is None:
         split = train.split_by_idx(range(4, len(train), 5))
     else:
@@ -192,14 +188,11 @@ def from_arrays(
     return split.label_from_df("label", label_cls).databunch(**options)
 
 
-def _kind_of(labels: Any) -> Any:
-    plain = isinstance(labels, np.ndarray) and labels.dtype.kind != "O"
-    if not plain and any(map(_is_tags, labels)):
-        return MultiCategory
-    first = np.asarray(labels[:1])
-    if first.ndim > 1 and first.dtype.kind in "biu":
+def _kind_of(labels: list[Any]) -> Any:
+    kind = inferred(labels)
+    if kind is MultiCategory and not any(map(_is_tags, labels)):
         raise UsageError(
-            "labels (n, k) of whole numbers: make them floats to be met as numbers, or lists of "
-            "tags with label_cls=MultiCategory"
+            "labels are lists of whole numbers: make them floats to be met as numbers, or give "
+            "label_cls=MultiCategory for tags"
         )
-    return Numbers if first.dtype.kind == "f" else Category
+    return kind

@@ -127,6 +127,9 @@ class ItemList:
             raise UsageError("these items come from no table: use from_csv or from_df")
         return self.inner_df
 
+    def refuse_inputs(self, cols: Iterable[Column]) -> None:
+        """TableError for columns of the frame that are the items' own content, so no answers."""
+
     def take(self, positions: Iterable[int]) -> Self:
         """The items at `positions`, in that order, with their rows."""
         index = np.asarray(list(positions), dtype=np.int64)

@@ -28,6 +28,7 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
     """Labels from the list's frame: one column, one column of tags, or several columns."""
 
     def label(items: ItemList) -> Sequence[Any]:
+        items.refuse_inputs(listed(cols))
         columns = [column(items.frame, c) for c in listed(cols)]
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
@@ -209,23 +210,26 @@ def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tup
 
 
 def _target(label_cls: Any, labels: Sequence[Any], classes: Sequence[Any] | None) -> Target:
-    kind = label_cls if label_cls is not None else _inferred(labels)
+    kind = label_cls if label_cls is not None else inferred(labels)
     if classes is None:
         return kind() if isinstance(kind, type) else kind
     given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
     return kind(classes=given) if isinstance(kind, type) else replace(kind, classes=given)
 
 
-def _inferred(labels: Sequence[Any]) -> type[Category] | type[MultiCategory] | type[Numbers]:
+def inferred(labels: Sequence[Any]) -> type[Category] | type[MultiCategory] | type[Numbers]:
+    """Numbers if any label is a float, an array or holds a float; lists of tags MultiCategory."""
+    if any(map(_is_real, labels)):
+        return Numbers
     first = next((label for label in labels if not is_blank(label)), None)
-    if isinstance(first, float | np.floating):
-        return Numbers
-    if isinstance(first, np.ndarray) or hasattr(first, "numpy"):
-        return Numbers
-    if isinstance(first, list | tuple | set | frozenset):
-        real = all(isinstance(v, float | np.floating) for v in first)
-        return Numbers if first and real else MultiCategory
-    return Category
+    return MultiCategory if isinstance(first, list | tuple | set | frozenset) else Category
+
+
+def _is_real(label: Any) -> bool:
+    if isinstance(label, list | tuple | set | frozenset):
+        return any(isinstance(v, float | np.floating) for v in label)
+    real = isinstance(label, float | np.floating | np.ndarray) or hasattr(label, "numpy")
+    return real and not is_blank(label)
 
 
 def _refuse_blank(items: ItemList, labels: Sequence[Any], target: Target) -> None:

@@ -100,7 +100,12 @@ def by_names(valid_names: Iterable[str], where: str = "the list") -> Splitter:
 
 def by_column(col: Column) -> Splitter:
     """The items with a true value in column `col` of the list's frame validate."""
-    return lambda items: by_index(np.flatnonzero(truths(items.frame, col)))(items)
+
+    def split(items: ItemList) -> Sides:
+        items.refuse_inputs([col])
+        return by_index(np.flatnonzero(truths(items.frame, col)))(items)
+
+    return split
 
 
 def _shuffled(count: int, seed: int | None) -> np.ndarray:

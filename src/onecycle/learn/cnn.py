@@ -16,6 +16,7 @@ from onecycle.models.architectures import find
 from onecycle.models.body import Body, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.head import create_head, init_layers
+from onecycle.spec.series import ArraySpec
 
 Kind = TypeVar("Kind", bound=Learner)
 
@@ -60,9 +61,9 @@ def build_cnn(
     `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
     or a module. `pretrained`: True (published weights), False, "small" (with models.small), or
     the path of a file. `learner_options` are Learner's: metrics, wd, loss_func, callbacks, ...
+    Arrays are pictures (planes, h, w); ModelError for those of another shape.
     """
-    size = getattr(data.task.input, "size", None)
-    planes = getattr(data.task.input, "planes", 3)
+    planes, size = _pictures(data.task.input)
     if planes != 3 and not isinstance(base_arch, nn.Module):
         found = find(base_arch)
         if found.source == "torchvision":
@@ -94,6 +95,18 @@ def build_cnn(
     return learner
 
 
+def _pictures(given: Any) -> tuple[int, tuple[int, int] | None]:
+    """Planes, and (h, w) where it is known, of the pictures that an input becomes."""
+    if not isinstance(given, ArraySpec):
+        return getattr(given, "planes", 3), getattr(given, "size", None)
+    if len(given.shape) != 3:
+        raise ModelError(
+            f"items of shape {given.shape} are no pictures (planes, h, w)"
+            + ": add the axis of one plane, x[:, None]" * (len(given.shape) == 2)
+        )
+    return given.shape[0], (given.shape[1], given.shape[2])
+
+
 def recipe_of(
     model: str, arch: Any, size: tuple[int, int] | None, more: dict[str, Any]
 ) -> dict[str, Any]:
@@ -112,7 +125,8 @@ def recipe_of(
 def compare_statistics(data: DataBunch, body: nn.Module) -> None:
     """Warn where the data is not normalised as the body's weights expect."""
     given = (getattr(data.task.input, "mean", None), getattr(data.task.input, "std", None))
-    wanted = body.stats if isinstance(body, Body) else None
+    own = isinstance(data.task.input, ArraySpec)  # every place has its own statistics
+    wanted = body.stats if isinstance(body, Body) and not own else None
     advice = f"normalize({wanted})" if wanted else "normalize(...) with the weights' statistics"
     if given[0] is None or given[1] is None:
         message = f"the data is not normalised, but pretrained weights expect it: data.{advice}"

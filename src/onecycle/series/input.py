@@ -15,12 +15,13 @@ from onecycle.core.errors import DataError, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
-from onecycle.spec.curves import as_series, blurs, numbers, series_of
+from onecycle.spec.curves import as_series, blurs, numbers, series_of, varies
 from onecycle.spec.series import SeriesSpec
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 _HIDDEN = {"json": False}
 _REACH = 3.0  # standard deviations that lie on [-1, 1]
+_LEAST = 1e-30  # differences of what varies by less come near float32's end
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +93,16 @@ class SeriesInput(SeriesSpec):
         if self.by == "train":
             _room_in_float32(sources)
         whole = np.concatenate(series, axis=1)
+        low, high = whole.min(1), whole.max(1)
+        spread = np.where(high > low, whole.std(1, dtype=np.float64), 0)  # float32's squares are 0
         return replace(
             self,
             length=self.length or max(x.shape[1] for x in series),
             channels=len(series[0]),
-            low=tuple(whole.min(1).tolist()),
-            high=tuple(whole.max(1).tolist()),
-            centre=tuple(whole.mean(1).tolist()),
-            spread=tuple(whole.std(1).tolist()),
+            low=tuple(low.tolist()),
+            high=tuple(high.tolist()),
+            centre=tuple(whole.mean(1, dtype=np.float64).tolist()),
+            spread=tuple(spread.tolist()),
         )
 
     def check(self, sources: Iterable[Any]) -> None:
@@ -190,9 +193,12 @@ class SeriesInput(SeriesSpec):
         else:
             first = x.mean(-1, keepdim=True)
             second = (x - first).square().mean(-1, keepdim=True).sqrt()
-        if self.scale == "zscore":
-            return (x - first) / second.clamp(min=1e-8)
-        return 2 * (x - first) / (second - first).clamp(min=1e-8) - 1
+        apart = second if self.scale == "zscore" else second - first
+        if self.by == "train":
+            apart = torch.where(apart > 0, apart, torch.ones_like(apart))
+        else:  # it varies by 1e-3 or not at all (`as_series`): less is rounding of its mean
+            apart = apart.clamp(min=1e-8)
+        return (x - first) / apart if self.scale == "zscore" else 2 * (x - first) / apart - 1
 
     def _field(self, x: Tensor, name: str) -> Tensor:
         if name == "mtf":  # ranks alone count: unscaled, so that rounding moves nothing
@@ -233,11 +239,13 @@ class SeriesInput(SeriesSpec):
 def _room_in_float32(sources: Sequence[Any]) -> None:
     x = np.concatenate([numbers(source) for source in sources], axis=1)
     low, high = np.nanmin(x, 1), np.nanmax(x, 1)
-    if (narrow := blurs(low, high, 1e-5)).any():
+    tiny = varies(low, high) & (high - low < _LEAST)
+    if (narrow := blurs(low, high, 1e-5) | tiny).any():
         c = int(narrow.argmax())
         raise DataError(
             f"channel {c} of the training set lies between {low[c]!r} and {high[c]!r}, too close "
-            'for float32: subtract its level, or scale each series by itself (by="series")'
+            "for float32: subtract its level and take a smaller unit, or scale each series by "
+            'itself (by="series")'
         )
 
 

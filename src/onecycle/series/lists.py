@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path as PurePath
 from typing import Any, Self
 
@@ -11,20 +12,25 @@ import numpy as np
 
 from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.frames import as_frame, listed, read_table
+from onecycle.data.frames import Column, as_frame, listed, read_table
+from onecycle.data.given import label_frame
 from onecycle.data.items import ItemList
 from onecycle.series.files import read_series
 from onecycle.series.input import SeriesInput
 from onecycle.spec.curves import GAPS, as_series
 
 _OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
+_NO_STEPS = {"index", "level_0", "id", "split", "fold", "valid", "is_valid"}
 
 
+@dataclass(frozen=True, eq=False)
 class SeriesList(ItemList):
     """Series of one or several channels, held in memory; labels are in the frame's `label`.
 
     Every factory takes these fields of `SeriesSpec`: encodings, bins, scale, by, length, layout.
     """
+
+    steps: tuple[Any, ...] = ()  # columns of `inner_df` that the series are made of
 
     @classmethod
     def _make(
@@ -33,6 +39,7 @@ class SeriesList(ItemList):
         path: str | PurePath,
         inner_df: Any = None,
         label_col: Any = "label",
+        steps: Sequence[Any] = (),
         **options: Any,
     ) -> Self:
         """Series of the same number of channels; DataError names the one that is not usable."""
@@ -44,22 +51,19 @@ class SeriesList(ItemList):
         for name, count in zip(names, counts, strict=True):
             if count != counts[0]:
                 raise DataError(f"series {name} has {count} channels, the first has {counts[0]}")
-        return cls(series, Path(path), _input(**options), inner_df, label_col=label_col)
+        made = _input(**options)
+        return cls(series, Path(path), made, inner_df, label_col=label_col, steps=tuple(steps))
 
     @classmethod
-    def from_array(
-        cls, x: Any, y: Sequence[Any] | None = None, path: str | PurePath = ".", **options: Any
-    ) -> Self:
-        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths; labels `y`.
+    def from_array(cls, x: Any, y: Any = None, path: str | PurePath = ".", **options: Any) -> Self:
+        """One item for each of `x`: arrays (t,) or (channels, t), of any lengths.
 
-        A frame has a series in each row.
+        A frame has a series in each row. Labels `y` are (n,), (n, 1), floats (n, k) or a list.
         """
         if not isinstance(x, Iterable) or isinstance(x, str | bytes):
             raise UsageError(f"an array or a list of series is wanted, not {x!r}")
         x = x.to_numpy() if hasattr(x, "to_numpy") else list(x)
-        frame = None if y is None else _labels(y)
-        if y is not None and len(x) != len(y):
-            raise UsageError(f"there are {len(x)} series and {len(y)} labels")
+        frame = None if y is None else label_frame(y, len(x))
         return cls._make(x, path, frame, **options)
 
     @classmethod
@@ -74,7 +78,7 @@ class SeriesList(ItemList):
         """One series a row: the values of `cols`, by default all columns but `label_col`.
 
         `label_col=None` says that every column is a step. Raises TableError where a column that
-        holds the answer, the split or a saved index would become a step.
+        holds the answer, the split, times or a saved index would become a step.
         """
         frame = as_frame(df)
         names = _steps(frame, label_col) if cols is None else listed(cols)
@@ -83,11 +87,15 @@ class SeriesList(ItemList):
             raise TableError(f"there is no column {gone[0]!r}")
         if len(names) < 2:
             raise UsageError(f"cols are the names of two columns or more, one a step, not {names}")
+        odd = [name for name in names if frame[name].dtype.kind in "mMc"]
+        if odd:
+            kind = frame[odd[0]].dtype
+            raise TableError(f"column {odd[0]!r} holds {kind}, no numbers: leave it out of `cols`")
         try:
             values = _without_gaps(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise TableError(_odd_cell(frame[names])) from error
-        return cls._make(list(values), path, frame, label_col, **options)
+        return cls._make(list(values), path, frame, label_col, names, **options)
 
     @classmethod
     def from_csv(  # type: ignore[override]
@@ -116,7 +124,7 @@ class SeriesList(ItemList):
             labels += named
             places += lines
             side += [number] * len(found)
-        frame = _labels(labels).set_index([places])
+        frame = label_frame(labels, len(series)).set_index([places])
         frame["file"] = side
         return cls._make(series, Path(files[0]).parent, frame, **options)
 
@@ -126,6 +134,18 @@ class SeriesList(ItemList):
             raise UsageError("these series come from no files: use from_ts(train, test)")
         numbers = self.inner_df["file"].tolist()
         return self.split_by_idx([i for i, number in enumerate(numbers) if number])
+
+    def refuse_inputs(self, cols: Iterable[Column]) -> None:
+        names: list[Any] = self.frame.columns.tolist() if self.steps else []
+        for col in cols:
+            name: Any = col
+            if isinstance(col, int) and col not in names and -len(names) <= col < len(names):
+                name = names[col]
+            if name in self.steps:
+                raise TableError(
+                    f"column {name!r} is a step of these series, and no label or split as well: "
+                    "give from_df the columns of the steps alone, cols=[...]"
+                )
 
 
 def _input(**options: Any) -> SeriesInput:
@@ -149,7 +169,7 @@ def _steps(frame: Any, label_col: Any) -> list[Any]:
     odd = [
         c
         for c in names
-        if frame[c].dtype == bool or c == "is_valid" or str(c).startswith("Unnamed:")
+        if frame[c].dtype == bool or str(c).lower() in _NO_STEPS or str(c).startswith("Unnamed:")
     ]
     if odd:
         raise TableError(f"column {odd[0]!r} seems to be no step: name the steps in `cols`")
@@ -172,10 +192,3 @@ def _odd_cell(frame: Any) -> str:
             row = odd.idxmax()
             return f"row {row}, column {name!r}: {str(cells[row])[:80]!r} is no number"
     return "some cells are no numbers: name the columns of the steps in `cols`"
-
-
-def _labels(y: Any) -> Any:
-    import pandas as pd
-
-    y = y.tolist() if hasattr(y, "tolist") else y  # an array's or a tensor's own values
-    return pd.DataFrame({"label": pd.Series(list(y), dtype=object)})

@@ -13,20 +13,19 @@ from onecycle.core.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 LARGEST = 1e15  # squares of what lies within are far from float32's end
+_SMALL = 1e-3  # what varies less is brought to about 1 where the unit does not count
 GAPS = ("", "?", "na", "nan", "null")
 
 
 def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray:
     """Numbers (t,) or (channels, t) as float32; gaps (NaN) are filled by straight lines.
 
-    With `shift` a channel that varies too little on its level for float32 begins at 0: for series
-    that are scaled by themselves, whose level does not count. Raises DataError as `numbers` does.
+    With `shift` a channel that varies too little on its level for float32 begins at 0, and one that
+    varies by less than 1e-3 lies on [0, 1]: for series that are scaled by themselves, whose level
+    and unit do not count. Raises DataError as `numbers` does.
     """
     x = numbers(source, where)
-    if shift:
-        low, high = np.nanmin(x, 1), np.nanmax(x, 1)
-        x = x - np.where(blurs(low, high), low, 0)[:, None]
-    x = x.astype(np.float32)
+    x = (_shifted(x) if shift else x).astype(np.float32)
     gaps = np.isnan(x)
     if not gaps.any():
         return x
@@ -35,13 +34,21 @@ def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray
     return np.stack(filled).astype(np.float32)
 
 
-def blurs(low: np.ndarray, high: np.ndarray, share: float = 1e-3) -> np.ndarray:
-    """Whether values from `low` to `high` vary by less than `share` of themselves.
+def _shifted(x: np.ndarray) -> np.ndarray:
+    low, high = np.nanmin(x, 1, keepdims=True), np.nanmax(x, 1, keepdims=True)
+    small = varies(low, high) & (high - low < _SMALL)
+    first = np.where(small | blurs(low, high, _SMALL), low, 0)
+    return (x - first) / np.where(small, high - low, 1)
 
-    What varies by no more than float64's own rounding counts as constant.
-    """
-    apart, level = high - low, np.maximum(-low, high)
-    return (apart > 1e-12 * level) & (apart < share * level)
+
+def varies(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Whether values from `low` to `high` vary by more than float64's own rounding."""
+    return high - low > 1e-12 * np.maximum(-low, high)
+
+
+def blurs(low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
+    """Whether values from `low` to `high` vary, by less than `share` of themselves."""
+    return varies(low, high) & (high - low < share * np.maximum(-low, high))
 
 
 def numbers(source: Any, where: Any = None) -> np.ndarray:
