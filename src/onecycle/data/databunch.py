@@ -212,7 +212,7 @@ class DataBunch:
         try:
             x, y = next(batches)
         finally:
-            batches.close()  # type: ignore[attr-defined]  # a generator: its threads end here
+            batches.close()  # type: ignore[attr-defined]  # a generator: its workers end here
             loader.restore(state)
         return x.cpu(), y.cpu()
 

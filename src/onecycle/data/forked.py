@@ -49,7 +49,7 @@ class _Batches(Dataset[Any]):
     def __getitem__(self, positions: Any) -> Any:
         try:
             return self.make(positions)
-        except Exception:
+        except Exception:  # of any kind: `forked` makes the batch again, and it is raised there
             return None
 
 
