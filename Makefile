@@ -4,13 +4,14 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 
-.PHONY: docs demo test web slow lint types bench clean help
+.PHONY: docs demo test web slow faults lint types bench clean help
 
 help:
 	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
 	@echo "make test   the tests"
 	@echo "make web    fetch ONNX Runtime Web, which \`onecycle site\` copies (needs npm)"
 	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
+	@echo "make faults plant small faults and see which the tests notice (hours; ROOM=learn: some)"
 	@echo "make lint   ruff; make types: mypy"
 
 $(UV):
@@ -39,6 +40,9 @@ web/node_modules/ready: web/package-lock.json
 	touch web/node_modules/ready
 
 web: web/node_modules/ready
+
+faults: .venv/ready web
+	$(BIN)/python scripts/plant_faults.py $(ROOM) $(if $(ROOM),,--write)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,0 +1,80 @@
+"""The table of planted faults fits the code, and its runner tells seen from unseen."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("plant_faults", ROOT / "scripts/plant_faults.py")
+plant_faults = importlib.util.module_from_spec(spec)
+sys.modules["plant_faults"] = plant_faults  # its dataclasses look there
+spec.loader.exec_module(plant_faults)
+
+TABLE = """
+[[fault]]
+name = "the sum is a difference"
+file = "src/sums.py"
+old = "a + b"
+new = "a - b"
+tests = "tests"
+
+[[fault]]
+name = "a comment is gone"
+file = "src/sums.py"
+old = "  # exact"
+new = ""
+tests = "tests"
+green = "comments are not run"
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    files = {
+        "src/sums.py": "def add(a, b):\n    return a + b  # exact\n",
+        "tests/test_sums.py": "from sums import add\ndef test_add():\n    assert add(2, 3) == 5\n",
+        "scripts/faults/sums.toml": TABLE,
+        "docs/reliability.md": f"# R\n{plant_faults.BEGIN}\nold\n{plant_faults.END}\nend\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    subprocess.run(["git", "init", "-q", str(tmp_path / "project")], check=True)
+    return tmp_path / "project"
+
+
+def test_every_fault_of_the_tables_can_be_planted():
+    plant_faults.check(plant_faults.read_tables(ROOT), ROOT)
+
+
+def test_a_fault_that_the_tests_notice_is_told_from_one_that_stays_green(project):
+    faults = plant_faults.read_tables(project)
+    results = plant_faults.plant(faults, project, jobs=1)
+    assert [result.seen for result in results] == [True, False]
+    assert (project / "src/sums.py").read_text().count("a + b") == 1  # only the copy was touched
+    text = plant_faults.report(results)
+    assert "| sums | 2 | 1 |" in text
+    assert "sums: a comment is gone. comments are not run" in text
+    plant_faults.write_page(project / "docs/reliability.md", text)
+    page = (project / "docs/reliability.md").read_text()
+    assert text in page
+    assert "old" not in page
+    assert page.endswith("end\n")
+
+
+def test_an_old_text_that_is_gone_or_stands_twice_is_an_error_of_the_table(project):
+    (project / "src/sums.py").write_text(
+        "def add(a, b):\n    return sum((a, b))  # exact # exact\n"
+    )
+    with pytest.raises(plant_faults.TableError, match=r"occurs 0 times(.|\n)*gone"):
+        plant_faults.check(plant_faults.read_tables(project), project)
+
+
+def test_tests_that_fail_without_a_fault_are_an_error_of_the_table(project):
+    (project / "tests/test_sums.py").write_text("def test_add():\n    assert False\n")
+    with pytest.raises(plant_faults.TableError, match="without a fault"):
+        plant_faults.plant(plant_faults.read_tables(project), project, jobs=1)
