@@ -68,7 +68,7 @@ def test_a_fault_that_the_tests_notice_is_told_from_one_that_stays_green(project
 
 def test_an_old_text_that_is_gone_or_stands_twice_is_an_error_of_the_table(project):
     (project / "src/sums.py").write_text(
-        "def add(a, b):\n    return sum((a, b))  # exact # exact\n"
+        "def add(a, b):\n    return sum((a, b))  # exact  # exact\n"
     )
     with pytest.raises(plant_faults.TableError, match=r"occurs 0 times(.|\n)*gone"):
         plant_faults.check(plant_faults.read_tables(project), project)
