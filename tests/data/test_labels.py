@@ -10,6 +10,8 @@ from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
 from onecycle.vision.lists import ImageList
 
 NAN = float("nan")
+# Made by hand, and small; tests/data/test_doubts.py holds these warnings.
+pytestmark = pytest.mark.filterwarnings("ignore:.* classes have no (validation|training) item")
 
 
 def listed(names, root="/data", frame=None):
@@ -189,7 +191,7 @@ def test_no_labels():
         ({"a"}, MultiCategory),
     ],
 )
-@pytest.mark.filterwarnings("ignore:there is only one class")
+@pytest.mark.filterwarnings("ignore:there is only one class|.*taken as numbers to be met")
 def test_the_kind_of_label_is_inferred_from_its_type(value, kind):
     labelled = sides(["1", "2", "3"], [2]).label_from_func(lambda _: value)
     assert type(target(labelled)) is kind

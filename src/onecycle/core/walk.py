@@ -126,10 +126,10 @@ def _folders(found: Walk) -> Iterator[tuple[Path, list[str], list[str]]]:
         for name in list(below):
             path = Path(folder) / name
             if path.is_symlink():
-                real = os.path.realpath(path)
-                if real in seen or os.path.realpath(folder).startswith(os.path.join(real, "")):  # noqa: PTH118
+                real = PurePath(os.path.realpath(path))
+                if str(real) in seen or PurePath(os.path.realpath(folder)).is_relative_to(real):
                     below.remove(name)
-                seen.add(real)
+                seen.add(str(real))
 
 
 def _inside(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:

@@ -81,6 +81,8 @@ class ItemList:
     @classmethod
     def from_paths(cls, paths: Iterable[str | PurePath], path: str | PurePath = ".") -> Self:
         """The given files in the given order; relative names are looked for below `path`."""
+        if isinstance(paths, str | PurePath):
+            raise UsageError(f"a list of paths is wanted, not {str(paths)!r}")
         items = [Path(path) / p for p in paths]
         if not items:
             raise EmptyDataError("no paths were given")
@@ -161,7 +163,8 @@ class ItemList:
 
     def filter_by_func(self, keep: Callable[[Any], bool]) -> Self:
         """The items for which `keep(item)` is true."""
-        return self._kept([i for i, item in enumerate(self.items) if keep(item)])
+        wanted = split.asked(keep, "filtering")
+        return self._kept([i for i, item in enumerate(self.items) if wanted(item)])
 
     def filter_by_folder(
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
@@ -213,7 +216,8 @@ class ItemList:
 
     def split(self, splitter: split.Splitter) -> SplitItems:
         """Divide into training and validation items by any function of this list."""
-        train, valid = split.checked(splitter(self), len(self))
+        sides = split.require_function(splitter, "a splitter")(self)
+        train, valid = split.checked(sides, len(self))
         refuse_empty(len(train), len(valid), f"the split of {len(self)} items")
         return self._sides(self.take(train), self.take(valid))
 

@@ -134,7 +134,7 @@ class LabelledItems:
 
     def add_test(self, items: ItemList | Iterable[Any]) -> Self:
         """The same with an unlabelled test set: an item list, or sources."""
-        if isinstance(items, str | PurePath):
+        if isinstance(items, str | PurePath) or not isinstance(items, Iterable):
             raise UsageError(f"a list of items is wanted, not {items!r}; or use add_test_folder()")
         listed = (
             items

@@ -25,6 +25,7 @@ from onecycle.data.frames import Column, column, listed
 from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.kinds import guessed
 from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.split import asked, require_function
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
 from onecycle.spec.targets import is_blank
@@ -36,8 +37,8 @@ _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "
 def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
     """Labels from the list's frame: one column, one column of tags, or several columns."""
 
-    if label_delim is not None and not label_delim:
-        raise UsageError("label_delim= is what stands between the tags of a cell, not nothing")
+    if label_delim is not None and not (isinstance(label_delim, str) and label_delim):
+        raise UsageError(f"label_delim= is the text between two tags, not {label_delim!r}")
     if label_delim and len(listed(cols)) > 1:
         raise UsageError("label_delim= is for one column of tags: leave it out, or name one column")
 
@@ -69,21 +70,15 @@ def _split(items: ItemList, cells: Sequence[Any], delimiter: str) -> Sequence[An
 def from_function(func: Callable[[Any], Any]) -> Labeller:
     """Labels from a function of the item."""
 
-    def label_one(item: Any) -> Any:
-        try:
-            return func(item)
-        except Exception as error:  # whatever the user's function raises, with its item
-            error.add_note(f"while labelling {item}")
-            raise
-
-    return lambda items: [label_one(item) for item in items.items]
+    named = asked(func, "labelling")
+    return lambda items: [named(item) for item in items.items]
 
 
 def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
     """Labels from group 1 of a regular expression on the item's path, with forward slashes."""
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, TypeError) as error:
         raise UsageError(f"{pattern!r} is no regular expression: {error}") from error
     if compiled.groups < 1:
         raise UsageError(f"the pattern {pattern!r} needs a group: the label in round brackets")
@@ -132,7 +127,7 @@ class SplitItems:
         unknown = unknown or ("error" if classes is None else "drop")
         if unknown not in {"error", "drop"}:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
-        sides = [(items, list(labeller(items))) for items in (self.train, self.valid)]
+        sides = [(items, _labelled(labeller, items)) for items in (self.train, self.valid)]
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
         for items, labels in sides:
             _refuse_blank(items, labels, target)
@@ -244,22 +239,33 @@ def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tup
     return labeller, Numbers(names=tuple(map(str, names))), None
 
 
+def _labelled(labeller: Labeller, items: ItemList) -> list[Any]:
+    """What a labeller says of each item; UsageError unless it is one label for each."""
+    given = require_function(labeller, "a labeller")(items)
+    labels = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
+    if labels is None or len(labels) != len(items):
+        found = "no list of labels" if labels is None else f"{len(labels)} labels"
+        raise UsageError(f"the labeller gives {found} for {len(items)} items: one each is wanted")
+    return labels
+
+
 def _target(label_cls: Any, labels: Sequence[Any], classes: Sequence[Any] | None) -> Target:
     """The kind that is said, or else guessed, with the `classes` where it has any."""
     kind = label_cls or guessed([v for v in labels if not is_blank(v)], stacklevel=5)
-    if not callable(getattr(kind, "encode", None)):
+    if not callable(getattr(kind, "loss", None)):
         raise UsageError(f"label_cls= is a kind of label, such as Category, not {kind!r}")
     if classes is None:
         return kind() if isinstance(kind, type) else kind
-    if isinstance(classes, str) or "classes" not in getattr(kind, "__dataclass_fields__", ()):
+    if "classes" not in getattr(kind, "__dataclass_fields__", ()):
         name = kind.__name__ if isinstance(kind, type) else type(kind).__name__
         raise UsageError(
-            f"classes= is a list of names, not the text {classes!r}"
-            if isinstance(classes, str)
-            else f"classes= is for labels that name classes, and these are {name}: leave it out, "
-            "or say label_cls=Category"
+            f"classes= is for labels that name classes, and these are {name}: leave it out, or say "
+            "label_cls=Category"
         )
-    given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
+    several = isinstance(classes, Iterable) and not isinstance(classes, str)
+    given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes) if several else ()
+    if not given or not all(isinstance(name, str | int | float) for name in given):
+        raise UsageError(f"classes= is a list of names, one or more, not {classes!r}")
     return kind(classes=given) if isinstance(kind, type) else replace(kind, classes=given)
 
 

@@ -45,9 +45,32 @@ def subsets(train_size: float, valid_size: float, seed: int | None = None) -> Sp
     return split
 
 
+def require_function(func: Any, what: str) -> Callable[..., Any]:
+    """`func`; UsageError for what cannot be called."""
+    if not callable(func):
+        raise UsageError(f"{what} is a function of the items, not {func!r}")
+    return func
+
+
+def asked(func: Any, doing: str) -> Callable[[Any], Any]:
+    """A user's function of an item, whose errors say at which item they were raised."""
+    require_function(func, "what is given")
+
+    def ask(item: Any) -> Any:
+        try:
+            return func(item)
+        except Exception as error:  # of whatever kind: it is the user's
+            error.add_note(f"while {doing} {item}")
+            raise
+
+    return ask
+
+
 def by_index(valid: Iterable[int]) -> Splitter:
     """The items at positions `valid` validate."""
-    given = list(valid)
+    given: Any = (
+        list(valid) if isinstance(valid, Iterable) and not isinstance(valid, str) else valid
+    )
 
     def split(items: ItemList) -> Sides:
         mask = np.zeros(len(items), bool)
@@ -92,9 +115,8 @@ def checked(sides: Any, count: int) -> Sides:
 
 def by_function(is_valid: Callable[[Any], bool]) -> Splitter:
     """The items for which `is_valid(item)` is true validate."""
-    return lambda items: by_index([i for i, item in enumerate(items.items) if is_valid(item)])(
-        items
-    )
+    chosen = asked(is_valid, "asking whether it validates:")
+    return lambda items: by_index([i for i, item in enumerate(items.items) if chosen(item)])(items)
 
 
 def by_folder(train: str = "train", valid: str = "valid") -> Splitter:
@@ -126,6 +148,8 @@ def by_folder(train: str = "train", valid: str = "valid") -> Splitter:
 
 def by_names(valid_names: Iterable[str], where: str = "the list") -> Splitter:
     """The items whose file name (or path below the list's path) is named validate."""
+    if isinstance(valid_names, str) or not isinstance(valid_names, Iterable):
+        raise UsageError(f"a list of names is wanted, not {valid_names!r}")
     wanted = {str(name).strip() for name in valid_names} - {""}
 
     def split(items: ItemList) -> Sides:

@@ -160,7 +160,8 @@ class MultiCategory(MultiCategorySpec, _Still):
 
     def is_blank(self, label: Any) -> bool:
         """Also where one of the tags is."""
-        return is_blank(label) or (not isinstance(label, str) and any(map(is_blank, label)))
+        several = isinstance(label, list | tuple | set | frozenset)
+        return any(map(is_blank, label)) if several else is_blank(label)
 
     def named(self, label: Any) -> Sequence[Any]:
         """The tags, each once."""

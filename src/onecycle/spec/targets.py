@@ -107,7 +107,10 @@ class MultiCategorySpec(TargetSpec):
     def fit(self, labels: Sequence[Any]) -> Self:
         if self.classes:
             return self
-        return replace(self, classes=sorted_classes(tag for label in labels for tag in label))
+        found = sorted_classes(tag for label in labels for tag in label)
+        if not found:
+            raise LabelError(f"none of the {len(labels)} labels holds a tag")
+        return replace(self, classes=found)
 
     def check(self, label: Any) -> str | None:
         if label is None or isinstance(label, float | str):
@@ -154,6 +157,8 @@ class NumbersSpec(TargetSpec):
             return "is blank" if is_blank(label) else "is not a number"
         if not np.isfinite(values).all():
             return "is blank or not finite"
+        if values.ndim > 1:
+            return f"is an array of shape {values.shape}, not a row of numbers"
         if self.names and values.size != len(self.names):
             return f"has {values.size} numbers, expected {len(self.names)}"
         return None
