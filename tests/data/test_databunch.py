@@ -131,7 +131,6 @@ def test_without_validation_there_is_no_loader_for_it(pictures):
         data.dl(DatasetType.Valid)
 
 
-@pytest.mark.filterwarnings("ignore:8 items are in validation and test")
 def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, pictures):
     for labelled in (
         src.add_test(ImageList.from_folder(pictures / "valid")),

@@ -10,8 +10,6 @@ from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
 from onecycle.vision.lists import ImageList
 
 NAN = float("nan")
-# Made by hand, and small; tests/data/test_doubts.py holds these warnings.
-pytestmark = pytest.mark.filterwarnings("ignore:.* classes have no (validation|training) item")
 
 
 def listed(names, root="/data", frame=None):

@@ -122,7 +122,6 @@ def twice(pictures):
     return items.label_from_func(lambda _: "red", classes=["red", "blue"])
 
 
-@pytest.mark.filterwarnings("ignore:.* classes have no training item")
 def test_copies_of_one_image_are_augmented_differently_and_in_every_epoch_anew(twice):
     tfms = get_transforms(flip_vert=True, max_rotate=30)
     loader = Loader(twice.transform(tfms, size=24).train, 4, 0, CPU, 0, True)
@@ -144,7 +143,6 @@ def test_copies_of_one_series_are_augmented_differently_and_in_every_epoch_anew(
     assert len({tuple(look.flatten().tolist()) for look in looks}) == 8
 
 
-@pytest.mark.filterwarnings("ignore:.* classes have no training item")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_seed_that_databunch_takes_decides_the_augmentation(twice, seed):
     def look(seed):

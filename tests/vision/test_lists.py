@@ -73,7 +73,6 @@ def test_from_folder_with_a_random_share_of_one_folder(pictures):
     assert agree(data) == (12, 4)
 
 
-@pytest.mark.filterwarnings("ignore:8 items are in validation and test")
 def test_from_folder_with_a_test_set_and_chosen_classes(pictures):
     data = ImageDataBunch.from_folder(pictures, test="valid", classes=["red", "blue"], **SMALL)
     assert data.classes == ["red", "blue"]

@@ -24,7 +24,7 @@ from onecycle.core.errors import OnecycleWarning, listing
 
 _END = 1 << 12  # bytes
 _WHOLE = 256_000_000  # bytes of all files that are read whole
-_SHORT = 30  # characters or numbers: shorter ones may be the same by chance
+_SHORT = 30  # numbers: shorter arrays may be the same by chance
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ def _groups(items: Sequence[Any], content: bool) -> Iterator[list[int]]:
 def _identity(item: Any) -> Hashable:
     """The path of a file, a digest of a text or an array; None for what may be the same by chance.
 
-    Arrays of one value are, and what is shorter than a line.
+    Short arrays are, and those of a single value.
     """
     if isinstance(item, os.PathLike):
         return os.fspath(item)
-    if isinstance(item, str) and len(item) >= _SHORT:
+    if isinstance(item, str):
         return hashlib.blake2b(item.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     if isinstance(item, np.ndarray) and item.size >= _SHORT and item.dtype != object:
         flat = np.ascontiguousarray(item)

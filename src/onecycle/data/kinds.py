@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral
@@ -16,6 +17,7 @@ from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.spec.targets import is_blank
 
 Kind = type[Category] | type[MultiCategory] | type[Numbers]
+_COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
 _FEW = 20  # distinct whole numbers that may be classes, though each is rare
 _FEW_OF_MANY = 100  # and those of which each occurs twice or more often
 _MANY = 50  # distinct whole numbers that may be ages or prices
@@ -96,7 +98,7 @@ def _doubts_of_numbers(labels: Sequence[Any]) -> str:
 
 
 def _doubts_of_classes(labels: Sequence[Any]) -> str:
-    if not all(isinstance(label, str | int | np.integer | np.str_) for label in labels):
+    if not all(isinstance(label, str | int | np.integer) for label in labels):
         return ""
     distinct = list(dict.fromkeys(labels))
     numbers = [whole(label) for label in distinct]
@@ -109,9 +111,27 @@ def _doubts_of_classes(labels: Sequence[Any]) -> str:
             "warning"
         )
     if rare:
-        return (
+        return _nearly_numbers(distinct) or (
             f"{len(labels)} labels are {len(distinct)} different classes ({listing(distinct)}), so "
             "that most have a single item. Is it the right column, or does something stand between "
             "several labels (label_delim=)? label_cls=Category keeps them without this warning"
         )
     return ""
+
+
+def _nearly_numbers(distinct: Sequence[Any]) -> str:
+    """What keeps most of the labels from being numbers: some words, or a comma for the point."""
+    if all(_COMMA.fullmatch(str(label)) for label in distinct):
+        return (
+            f"{len(distinct)} different numbers with a decimal comma ({listing(distinct, 2)}) are "
+            "taken as so many classes. To be met as numbers they need a point: "
+            'frame[column].str.replace(",", ".").astype(float)'
+        )
+    odd = [label for label in distinct if not looks_like_numbers([label, "0.5"])]
+    if 2 * len(odd) >= len(distinct):
+        return ""
+    return (
+        f"{len(distinct) - len(odd)} of {len(distinct)} labels read as numbers, and all are taken "
+        f"as classes for the sake of {listing(odd)}: correct these or leave them out, or say "
+        "label_cls=Category"
+    )

@@ -136,10 +136,11 @@ class SeriesList(ItemList):
             labels += named
             places += lines
             side += [number] * len(found)
-        frame = label_frame(_class_names(labels), len(series)).set_index([places])
+        said = {labels_are(Path(file)) for file in files}
+        labels = labels if said - {""} else _class_names(labels)
+        frame = label_frame(labels, len(series)).set_index([places])
         frame["file"] = side
         made = cls._make(series, Path(files[0]).parent, frame, **options)
-        said = {labels_are(Path(file)) for file in files}
         kind = {"class": Category, "target": Numbers}.get(said.pop() if len(said) == 1 else "")
         return replace(made, label_cls=kind)
 
