@@ -78,7 +78,7 @@ def test_files_of_the_family_are_counted_by_their_ending_with_the_way_to_take_th
     assert "1 sound files" in message
     assert "3 that seem to hold such data are left out for their endings: 2 .mp3, 1 .ogg" in message
     assert "extensions=['.flac', '.wav', '.mp3', '.ogg'] takes them" in message
-    with pytest.warns(OnecycleWarning, match="name such files themselves, or convert them"):
+    with pytest.warns(OnecycleWarning, match="Name such files themselves, or convert them"):
         names(tmp_path)
 
 

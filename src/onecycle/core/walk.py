@@ -183,7 +183,7 @@ def _warn_of_family(found: Walk, kind: FileKind, option: str) -> None:
         f"{option}={wider} takes them (what cannot be opened is an error then), and "
         f"{option}={sorted(kind.suffixes)} leaves them out without this warning"
         if option
-        else "name such files themselves, or convert them"
+        else "Name such files themselves, or convert them"
     )
     warn(
         f"{len(found.taken)} {kind.what} files below {found.root} are taken, and {counts.total()} "
