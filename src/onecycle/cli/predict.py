@@ -235,7 +235,7 @@ def _write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Row]) -> Non
     writer = csv.writer(file)
     writer.writerow(header)
     for name, answer, values in rows:
-        told = (f"{v:.6g}" if isinstance(v, float) else v for v in values)
+        told = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
         writer.writerow([name, answer or "", *told])
 
 

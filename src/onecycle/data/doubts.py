@@ -71,17 +71,16 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
 
 
 def warn_of_alike(target: Target) -> None:
-    """Say which classes are the same but for blanks around them and capital letters."""
+    """Say which classes are the same but for blanks around them and capitals, or are 1 and "1"."""
     alike = defaultdict(list)
     for name in target.named_classes():
-        if isinstance(name, str):
-            plain = " ".join(name.split())
-            alike[plain.casefold() if len(plain) > 1 else plain].append(name)
+        plain = " ".join(str(name).split())
+        alike[plain.casefold() if len(plain) > 1 else plain].append(name)
     groups = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if groups:
         _tell(
-            f"{len(groups)} classes are there in several spellings that differ in blanks or "
-            f"capitals alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
+            f"{len(groups)} classes are there in several spellings that differ in blanks, capitals "
+            f"or quotes alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
             "in the table, or with label_from_func"
         )
 

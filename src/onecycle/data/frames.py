@@ -189,6 +189,8 @@ def encoding_of(path: Path) -> str:
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
     """pandas renames a repeated column in silence; here it is refused."""
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
+        raise TableError(f"delimiter= is one character, such as ';' or a tab, not {delimiter!r}")
     if header is None:
         return
     import csv

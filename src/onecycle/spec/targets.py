@@ -13,6 +13,9 @@ from onecycle.core.errors import LabelError, listing
 from onecycle.spec.answers import Answer
 from onecycle.spec.plain import Plain
 
+_QUOTE = '"'
+_MARKS = frozenset(';"\r\n')
+
 
 @dataclass(frozen=True)
 class TargetSpec(Plain):
@@ -130,7 +133,7 @@ class MultiCategorySpec(TargetSpec):
     def answer(self, y: np.ndarray) -> Answer:
         marks = np.asarray(y).astype(np.float32)
         names = [name for name, mark in zip(self.classes, marks, strict=True) if mark]
-        return Answer(names, marks, ";".join(map(str, names)))
+        return Answer(names, marks, _divided(map(str, names)))
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,12 @@ class PointsSpec(TargetSpec):
     def answer(self, y: np.ndarray) -> Answer:
         points = np.asarray(y, dtype=np.float32).reshape(-1, 2)
         return Answer(points, points, f"{len(points)} points")
+
+
+def _divided(names: Iterable[str]) -> str:
+    """Names with semicolons between them; one that holds such a mark is quoted, as in CSV."""
+    marked = (f'"{n.replace(_QUOTE, 2 * _QUOTE)}"' if set(n) & _MARKS else n for n in names)
+    return ";".join(marked)
 
 
 def is_blank(label: Any) -> bool:
