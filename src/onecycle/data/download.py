@@ -196,6 +196,14 @@ def _shown(
             bar.update(len(chunk))
 
 
+def require_digest(file: Path, sha256: str) -> None:
+    """DownloadError where a file has another SHA-256 (hexadecimal); the file stays."""
+    if (found := _digest(file)) != sha256.lower():
+        raise DownloadError(
+            f"{file}: the SHA-256 is {found}, expected {sha256}; remove it to fetch it again"
+        )
+
+
 def _digest(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

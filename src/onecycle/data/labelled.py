@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.data.copies import Side, warn_of_copies
 from onecycle.data.items import ItemList
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Task
@@ -133,7 +134,7 @@ class LabelledItems:
 
     def add_test(self, items: ItemList | Iterable[Any]) -> Self:
         """The same with an unlabelled test set: an item list, or sources."""
-        if isinstance(items, str | PurePath):
+        if isinstance(items, str | PurePath) or not isinstance(items, Iterable):
             raise UsageError(f"a list of items is wanted, not {items!r}; or use add_test_folder()")
         listed = (
             items
@@ -190,21 +191,36 @@ class LabelledItems:
         device: Any = None,
         seed: int = 0,
         no_check: bool = False,
+        find_copies: bool = True,
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
         The order of the training batches and every random transform depend on `seed` and the
-        number of the epoch alone, whatever `num_workers` (threads; None means one per core) is.
+        number of the epoch alone, whatever `num_workers` (of pictures: threads, beside CUDA
+        processes; None means one per core) is. All files are looked at first, unless `no_check`:
+        those that cannot be read are an error, and with `find_copies` a warning counts what is on
+        several sides or under several labels (`copies` says what that costs).
         """
         from onecycle.data.databunch import DataBunch
 
-        for size in (bs, val_bs or bs):
-            if not isinstance(size, Integral) or size < 1:
-                raise UsageError(f"bs and val_bs are whole numbers from 1 on, not {size!r}")
+        for name, size in (("bs", bs), ("val_bs", bs if val_bs is None else val_bs)):
+            _require_whole(name, size, 1)
+        _require_whole("num_workers", 0 if num_workers is None else num_workers, 0)
+        _require_whole("seed", seed)
         if not no_check:
             sides = [side for side in (self.train, self.valid, self.test) if side is not None]
             self.train.task.input.check(item for side in sides for item in side.items)
             for side in sides:
                 if side.labels is not None:
                     side.target.inspect(side.items, side.labels)
+            names = ("training", "validation", "test")
+            pairs = zip(names, (self.train, self.valid, self.test), strict=True)
+            given = [Side(n, side.items, side.labels) for n, side in pairs if side is not None]
+            warn_of_copies(given, find_copies, stacklevel=3)
         return DataBunch.of(self, path or self.path, bs, val_bs or bs, num_workers, device, seed)
+
+
+def _require_whole(name: str, value: Any, least: int | None = None) -> None:
+    if not isinstance(value, Integral) or (least is not None and value < least):
+        wanted = "a whole number" if least is None else f"a whole number from {least} on"
+        raise UsageError(f"{name} is {wanted}, not {value!r}")

@@ -18,6 +18,7 @@ from onecycle.spec.targets import (
     NoLabelSpec,
     NumbersSpec,
     TargetSpec,
+    is_blank,
 )
 
 
@@ -57,6 +58,15 @@ class Target(Protocol):
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """Raise, before training, for labels that do not fit their items."""
 
+    def is_blank(self, label: Any) -> bool:
+        """Whether a raw label says nothing, in whole or in part."""
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """The classes that a raw label names; none, where labels name no classes."""
+
+    def named_classes(self) -> Sequence[Any]:
+        """The classes that labels of items name; none, where they name none."""
+
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """The raw labels, where these are said in pixels of their picture as shares of it."""
 
@@ -74,6 +84,18 @@ class Plainly(TargetSpec):
 
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """`check` has seen the labels already."""
+
+    def is_blank(self, label: Any) -> bool:
+        """None, NaN, or text of blanks only."""
+        return is_blank(label)
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """None."""
+        return ()
+
+    def named_classes(self) -> Sequence[Any]:
+        """None."""
+        return ()
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """As they are."""
@@ -115,6 +137,14 @@ def per_item(losses: Tensor, reduction: str) -> Tensor:
 class Category(CategorySpec, _Still):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
+    def named(self, label: Any) -> Sequence[Any]:
+        """The label itself."""
+        return (label,)
+
+    def named_classes(self) -> Sequence[Any]:
+        """All."""
+        return self.classes
+
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy of the logits."""
         _require_width(outputs, (len(y), len(self.classes)), "classes")
@@ -127,6 +157,19 @@ class Category(CategorySpec, _Still):
 
 class MultiCategory(MultiCategorySpec, _Still):
     """Several classes per item: binary cross-entropy, sigmoid. y is float32 (n, classes)."""
+
+    def is_blank(self, label: Any) -> bool:
+        """Also where one of the tags is."""
+        several = isinstance(label, list | tuple | set | frozenset)
+        return any(map(is_blank, label)) if several else is_blank(label)
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """The tags, each once."""
+        return tuple(set(label))
+
+    def named_classes(self) -> Sequence[Any]:
+        """All."""
+        return self.classes
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Binary cross-entropy of the logits, mean over the classes."""

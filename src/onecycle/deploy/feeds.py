@@ -12,8 +12,10 @@ import numpy as np
 
 from onecycle.core.encodings import encoding_by_mark
 from onecycle.core.errors import DataError, ModelError
+from onecycle.core.walk import FileKind, files_below, with_dots
+from onecycle.spec import pixels, text
 from onecycle.spec.curves import series_of
-from onecycle.spec.pixels import SUFFIXES, open_pixels
+from onecycle.spec.pixels import open_pixels
 from onecycle.spec.rows import PICTURES, TEXTS, cell
 from onecycle.spec.series import SeriesSpec
 from onecycle.spec.text import TextSpec
@@ -25,7 +27,7 @@ class Feed(Protocol):
     name: ClassVar[str]  # of the graph's input
     dtype: ClassVar[str]
     shape: ClassVar[tuple[Any, ...]]
-    suffixes: ClassVar[frozenset[str]]  # of its files in a folder
+    files: ClassVar[FileKind]  # that it reads in a folder
     columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
     def read(self, source: Any) -> np.ndarray: ...
@@ -41,7 +43,7 @@ class Pictures:
     name: ClassVar[str] = "image"
     dtype: ClassVar[str] = "uint8"
     shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
-    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    files: ClassVar[FileKind] = pixels.FILES
     columns: ClassVar[tuple[str, ...]] = PICTURES
 
     def read(self, source: Any) -> np.ndarray:
@@ -65,7 +67,7 @@ class Texts:
     name: ClassVar[str] = "ids"
     dtype: ClassVar[str] = "int64"
     shape: ClassVar[tuple[Any, ...]] = ("n", "t")
-    suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
+    files: ClassVar[FileKind] = text.FILES
     columns: ClassVar[tuple[str, ...]] = TEXTS
 
     def read(self, source: Any) -> np.ndarray:
@@ -85,8 +87,8 @@ class Texts:
 
 
 def files_in(folder: str | os.PathLike[str], feed: Feed) -> list[Path]:
-    """What a feed reads in a folder and below, sorted."""
-    return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in feed.suffixes)
+    """What a feed reads in a folder and below, sorted; a warning counts what is left out."""
+    return [*files_below(folder, feed.files)]
 
 
 def text_of(source: Any) -> str:
@@ -118,7 +120,9 @@ class Curves:
     name: ClassVar[str] = "series"
     dtype: ClassVar[str] = "float32"
     shape: ClassVar[tuple[Any, ...]] = ("n", "channels", "t")
-    suffixes: ClassVar[frozenset[str]] = frozenset({".csv"})
+    files: ClassVar[FileKind] = FileKind(
+        "series", with_dots(["csv", "ts", "tsv"]), with_dots(["txt", "arff", "npy", "parquet"])
+    )
     columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
 
     def read(self, source: Any) -> np.ndarray:

@@ -125,8 +125,8 @@ class SeriesInput(SeriesSpec):
         tfm_y: bool = False,
     ) -> Self:
         """With (train, valid) changes and pictures of `size` pixels for every channel."""
-        if resize_method or padding_mode:
-            raise UsageError("series know no resize_method and no padding_mode")
+        if resize_method or padding_mode or tfm_y:
+            raise UsageError("series know no resize_method, no padding_mode and no tfm_y")
         if size is not None and (not isinstance(size, Integral) or size < 1):
             raise UsageError(f"the size of a series' picture is a positive int, not {size!r}")
         pair = ((), ()) if tfms is None else tuple(tfms)

@@ -14,21 +14,37 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import ImageError
+from onecycle.core.walk import FileKind, with_dots
 from onecycle.spec.rows import PICTURES, cell
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_TAKEN = "jpg jpeg jpe jfif pjpeg pjp png apng webp gif bmp dib tif tiff avif"
+_FAMILY = (  # images that are not taken: they need more than Pillow has by itself
+    "heic heif hif avifs jxl jp2 j2k jpf jpx jxr svg svgz psd psb xcf tga pcx ppm pgm pbm pnm pam "
+    "qoi exr hdr dds sgi eps dcm dicom nii mha fits raw dng cr2 cr3 nef arw orf rw2 raf pef srw mpo"
+)
+SUFFIXES = with_dots(_TAKEN.split())
 MAX_PIXELS = 150_000_000
 _BACKGROUND = 255  # transparent pictures are laid on white
+_HEIC = (
+    "HEIC: save it as JPEG or PNG, or install pillow-heif and call "
+    "pillow_heif.register_heif_opener() first"
+)
 _HINTS = (
-    (b"ftyphei", "HEIC: save it as JPEG or PNG"),
-    (b"ftypmif", "HEIC: save it as JPEG or PNG"),
-    (b"ftypavif", "AVIF: save it as JPEG or PNG"),
+    (b"ftyphei", _HEIC),
+    (b"ftypmif", _HEIC),
+    (b"ftypavif", "AVIF, which this Pillow was built without: save it as JPEG or PNG"),
     (b"<svg", "SVG is a drawing, not pixels: render it to PNG"),
     (b"<html", "this is a web page: the download went wrong"),
     (b"<!doctype html", "this is a web page: the download went wrong"),
     (b"%PDF", "this is a PDF document"),
 )
+
+_BEGINS = (  # JPEG, PNG, GIF, TIFF, PSD, JPEG 2000, JPEG XL, OpenEXR, DDS
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"8BPS"),
+    *(b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a", b"v/1\x01", b"DDS "),
+)
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 _MARKS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n", b"IEND"))  # begin and end of a file
 
@@ -118,6 +134,24 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
     return data, name
 
 
+def begins_like_image(begin: bytes) -> bool:
+    """Whether a file that begins with these bytes (32 are enough) is an image of a common kind."""
+    webp = begin[:4] == b"RIFF" and begin[8:12] == b"WEBP"
+    bmp = begin[:2] == b"BM" and begin[6:10] == bytes(4)
+    boxed = begin[4:8] == b"ftyp" and begin[8:12] in _BRANDS
+    return begin.startswith(_BEGINS) or webp or bmp or boxed
+
+
+FILES = FileKind("image", SUFFIXES, with_dots(_FAMILY.split()), begins_like_image)
+
+
+def formats() -> tuple[str, ...]:
+    """Those that files may have: HEIF too, once pillow-heif has told Pillow how to read it."""
+    from PIL import Image
+
+    return (*FORMATS, "HEIF") if "HEIF" in Image.OPEN else FORMATS
+
+
 def verify(path: Path) -> str | None:
     """What is wrong with a picture file, or None; the whole picture is decoded."""
     try:
@@ -157,7 +191,7 @@ def open_size(path: Any) -> tuple[int, int]:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(path, formats=formats()) as picture:
             turned = picture.getexif().get(274, 1) in {5, 6, 7, 8} and picture.format != "TIFF"
             return picture.size if turned else picture.size[::-1]  # Pillow turns TIFF by itself
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
@@ -218,7 +252,7 @@ def _pillow(data: bytes, name: str) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        picture = Image.open(io.BytesIO(data), formats=formats())
         if picture.width * picture.height > MAX_PIXELS:
             size = f"{picture.width} x {picture.height}"
             raise Image.DecompressionBombError(f"{size} is more than the limit of {MAX_PIXELS:,}")
@@ -238,7 +272,7 @@ def _what_instead(data: bytes) -> str:
         if mark.lower() in head:
             return f"not a picture onecycle reads. {hint}"
     return (
-        f"not a picture: it begins with {data[:12]!r}; known are {', '.join(FORMATS)}. "
+        f"not a picture: it begins with {data[:12]!r}; known are {', '.join(formats())}. "
         "`verify_images` finds and removes such files"
     )
 

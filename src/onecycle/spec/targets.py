@@ -13,6 +13,9 @@ from onecycle.core.errors import LabelError, listing
 from onecycle.spec.answers import Answer
 from onecycle.spec.plain import Plain
 
+_QUOTE = '"'
+_MARKS = frozenset(';"\r\n')
+
 
 @dataclass(frozen=True)
 class TargetSpec(Plain):
@@ -107,7 +110,10 @@ class MultiCategorySpec(TargetSpec):
     def fit(self, labels: Sequence[Any]) -> Self:
         if self.classes:
             return self
-        return replace(self, classes=sorted_classes(tag for label in labels for tag in label))
+        found = sorted_classes(tag for label in labels for tag in label)
+        if not found:
+            raise LabelError(f"none of the {len(labels)} labels holds a tag")
+        return replace(self, classes=found)
 
     def check(self, label: Any) -> str | None:
         if label is None or isinstance(label, float | str):
@@ -127,7 +133,7 @@ class MultiCategorySpec(TargetSpec):
     def answer(self, y: np.ndarray) -> Answer:
         marks = np.asarray(y).astype(np.float32)
         names = [name for name, mark in zip(self.classes, marks, strict=True) if mark]
-        return Answer(names, marks, ";".join(map(str, names)))
+        return Answer(names, marks, _divided(map(str, names)))
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,8 @@ class NumbersSpec(TargetSpec):
             return "is blank" if is_blank(label) else "is not a number"
         if not np.isfinite(values).all():
             return "is blank or not finite"
+        if values.ndim > 1:
+            return f"is an array of shape {values.shape}, not a row of numbers"
         if self.names and values.size != len(self.names):
             return f"has {values.size} numbers, expected {len(self.names)}"
         return None
@@ -213,6 +221,12 @@ class PointsSpec(TargetSpec):
     def answer(self, y: np.ndarray) -> Answer:
         points = np.asarray(y, dtype=np.float32).reshape(-1, 2)
         return Answer(points, points, f"{len(points)} points")
+
+
+def _divided(names: Iterable[str]) -> str:
+    """Names with semicolons between them; one that holds such a mark is quoted, as in CSV."""
+    marked = (f'"{n.replace(_QUOTE, 2 * _QUOTE)}"' if set(n) & _MARKS else n for n in names)
+    return ";".join(marked)
 
 
 def is_blank(label: Any) -> bool:

@@ -109,9 +109,9 @@ class TextInput(TextSpec):
             if not isinstance(source, str | os.PathLike):
                 raise DataError(f"a text is a str or a path, not {source!r}")
 
-    def transformed(self, tfms: Any, size: Any = None, *_: Any, **__: Any) -> Self:
+    def transformed(self, tfms: Any, size: Any = None, *_: Any, **options: Any) -> Self:
         """Texts have no transforms."""
-        if tfms or size:
+        if tfms or size or any(options.values()):
             raise UsageError("texts take no transforms and no size")
         return self
 

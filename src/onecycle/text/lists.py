@@ -8,17 +8,18 @@ from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from onecycle.core.errors import TableError, UsageError, listing
 from onecycle.core.paths import Path
+from onecycle.core.walk import FileKind
 from onecycle.data.frames import Column, as_frame, column, listed, read_pieces, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.labels import SplitItems
+from onecycle.data.split import positions as checked_positions
 from onecycle.data.task import Task
 from onecycle.spec.subwords import pieces_of
 from onecycle.spec.targets import is_blank
+from onecycle.spec.text import FILES
 from onecycle.spec.words import SPECIAL
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
 from onecycle.text.input import TextInput, as_texts
@@ -31,7 +32,8 @@ NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")
 class TextList(ItemList):
     """Texts: cells of a table, or files."""
 
-    suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
+    suffixes: ClassVar[frozenset[str]] = FILES.suffixes
+    files: ClassVar[FileKind] = FILES
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
@@ -39,7 +41,7 @@ class TextList(ItemList):
         return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
-        index = np.asarray(list(positions), np.int64)
+        index = checked_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
         return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
 
@@ -114,12 +116,8 @@ class TextList(ItemList):
             options["vocab"] = checked_vocab(vocab, tokenizer)
         return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
 
-    def split(self, splitter: Any) -> TextSplitItems:
-        made = super().split(splitter)
-        return TextSplitItems(made.train, made.valid)
-
-    def split_none(self) -> TextSplitItems:
-        return TextSplitItems(self, self.take([]))
+    def _sides(self, train: Self, valid: Self) -> TextSplitItems:
+        return TextSplitItems(train, valid)
 
 
 def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:

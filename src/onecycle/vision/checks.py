@@ -12,7 +12,8 @@ from onecycle.core.defaults import defaults
 from onecycle.core.errors import ImageError, SizeError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
-from onecycle.spec.pixels import FORMATS, SUFFIXES, open_size, sniff, verify
+from onecycle.core.walk import files_below
+from onecycle.spec.pixels import FILES, formats, open_size, sniff, verify
 
 _SHOW_FROM = 5000  # files; below that the check takes no time worth a bar
 
@@ -73,9 +74,7 @@ def verify_images(
 
     With `max_size` pictures with a longer side are shrunk in place to that many pixels.
     """
-    folder = Path(path)
-    entries = folder.rglob("*") if recurse else folder.iterdir()
-    files = sorted(p for p in entries if p.suffix.lower() in SUFFIXES)
+    files: list[Path] = [*files_below(path, FILES, recurse=recurse)]
     with ThreadPoolExecutor(max_workers or defaults.cpus) as pool:
         faults = list(bar(pool.map(verify, files), len(files), "verifying"))
     bad = [file for file, fault in zip(files, faults, strict=True) if fault]
@@ -93,7 +92,7 @@ def _shrink(file: Path, max_size: int) -> None:
     """Write a picture anew with its longer side at `max_size`, upright, in its own format."""
     from PIL import Image, ImageOps
 
-    with Image.open(file, formats=FORMATS) as picture:
+    with Image.open(file, formats=formats()) as picture:
         if max(picture.size) <= max_size:
             return
         kind, small = picture.format, ImageOps.exif_transpose(picture)
