@@ -34,6 +34,7 @@ class Boxes(Plainly):
     count: int = 0
     kind: ClassVar[str] = "boxes"
     drawn_over: ClassVar[bool] = True
+    on_image: ClassVar[bool] = True
 
     @property
     def n_outputs(self) -> int:
@@ -94,6 +95,13 @@ class Boxes(Plainly):
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """Transforms of torchvision are not applied to boxes."""
         raise UsageError("boxes move with onecycle's own transforms only: get_transforms(...)")
+
+    def require_mergeable(self) -> None:
+        """Boxes of several looks have no order in which they could be averaged."""
+        raise UsageError(
+            "several looks at boxes cannot be merged: which box of one look is which of another is "
+            "not known. Predict without TTA"
+        )
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """There is none."""

@@ -97,7 +97,7 @@ class ImageInput(ImageSpec):
             pixels = open_pixels(source, None if plain else self._enough(y))
         if plain:
             plan = exact_plan(pixels.shape[:2], self)
-            return Sample(exact(pixels, self), target.move(y, plan), target, source=source)
+            return Sample(exact(pixels, self), target.move(y, plan), target, plan, source)
         rng = rng or np.random.default_rng(0)
         plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
         return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source)

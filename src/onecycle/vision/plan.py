@@ -45,6 +45,16 @@ class Plan:
         there = geo.to_index(source) @ scale @ geo.from_index(self.source)
         return replace(self, source=source, matrix=there @ self.matrix)
 
+    def back_to(self, kept: Plan) -> Plan:
+        """The way back: what this plan's output shows, seen through the window of `kept`.
+
+        Both are plans of one image. The matrix maps pixel indexes of the output of `kept` to
+        those of this plan's output; only the geometry comes back.
+        """
+        there = kept.resized(self.source).matrix
+        matrix = np.linalg.inv(self.matrix) @ there
+        return Plan(self.out, kept.out, matrix, mirrored=self.mirrored != kept.mirrored)
+
 
 def draw_plan(
     tfms: Sequence[Transform],

@@ -21,7 +21,7 @@ from onecycle.vision import geometry as geo
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment
 from onecycle.vision.mask_checks import check_masks
 from onecycle.vision.plan import Plan
-from onecycle.vision.warp import warp_mask
+from onecycle.vision.warp import warp_maps, warp_mask
 
 IGNORED = -100  # torch's own default: no loss where the target has this value
 
@@ -38,6 +38,7 @@ class Mask(MaskSpec, Plainly):
     div: bool = field(default=False, metadata={"json": False})
     colours: tuple[tuple[int, int, int], ...] | None = field(default=None, metadata={"json": False})
     drawn_over: ClassVar[bool] = True
+    on_image: ClassVar[bool] = True
 
     def fit(self, labels: Any) -> Self:
         if not self.classes:
@@ -76,6 +77,14 @@ class Mask(MaskSpec, Plainly):
         void = IGNORED if self.void is None else self.void
         return warp_mask(y[0].astype(np.int16), plan, void)[None].astype(np.int64)
 
+    def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
+        """The probabilities (classes, h, w) of each pixel, where the look covers it."""
+        return warp_maps(look, back)
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """Logits: softmax takes the logarithm back."""
+        return probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
+
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The mask as torchvision's Mask."""
         from torchvision import tv_tensors
@@ -104,6 +113,7 @@ class Points(PointsSpec, Plainly):
     """
 
     drawn_over: ClassVar[bool] = True
+    on_image: ClassVar[bool] = True
 
     def fit(self, labels: Any) -> Self:
         return self if self.count else replace(self, count=len(self.encode(labels[0])))
@@ -141,10 +151,23 @@ class Points(PointsSpec, Plainly):
         there = ((y + 1) / 2 * source - 0.5)[:, ::-1]
         here = geo.move_points(there, plan.matrix)[:, ::-1]
         moved = ((here + 0.5) / out * 2 - 1).astype(np.float32)
-        if plan.mirrored and self.flip_pairs:
-            left, right = np.array(self.flip_pairs).T
-            moved[left], moved[right] = moved[right].copy(), moved[left].copy()
-        return moved
+        return self.swapped(moved, plan)
+
+    def swapped(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
+        """A row for each point; in a mirror those of the `flip_pairs` change places."""
+        if not (plan.mirrored and self.flip_pairs):
+            return rows
+        order, (left, right) = np.arange(len(rows)), np.array(self.flip_pairs).T
+        order[left], order[right] = right, left
+        return rows[order]
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
+        """The points (count, 2); a look covers those that the plain one places in its window."""
+        moved = torch.from_numpy(self.move(look.numpy(), back))
+        there = Plan(back.out, back.source, np.linalg.inv(back.matrix), mirrored=back.mirrored)
+        window = torch.from_numpy(self.move(plain.numpy(), there))
+        inside = torch.from_numpy(self.swapped((window.abs() <= 1).all(1).numpy(), back))
+        return moved, inside[:, None]
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The points as torchvision's KeyPoints: (x, y), edges at 0 and the size."""
