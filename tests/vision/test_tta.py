@@ -227,7 +227,9 @@ def test_losses_of_masks_are_those_of_the_mixed_answer():
 
 def test_a_map_is_covered_up_to_its_edges_and_not_behind_the_eye():
     maps = torch.arange(12.0).reshape(1, 3, 4)
-    moved, covered = warp_maps(maps, Plan((3, 4), (3, 4), np.array([[1.0, 0, 1], [0, 1, -1], [0, 0, 1]])))
+    moved, covered = warp_maps(
+        maps, Plan((3, 4), (3, 4), np.array([[1.0, 0, 1], [0, 1, -1], [0, 0, 1]]))
+    )
     assert covered[0].tolist() == [[False] * 4, [True] * 3 + [False], [True] * 3 + [False]]
     assert moved[0, 1:, :3].tolist() == [[1, 2, 3], [5, 6, 7]]
     through = np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 2.5]])  # the eye stands at x = 2.5

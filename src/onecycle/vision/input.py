@@ -17,7 +17,8 @@ from onecycle.data.loader import Loader
 from onecycle.data.targets import NoLabel, Target
 from onecycle.spec.inputs import ImageSpec, parse_size
 from onecycle.spec.pixels import open_pixels
-from onecycle.vision.checks import check_files
+from onecycle.spec.remarks import Remarks
+from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
 from onecycle.vision.plan import Plan, draw_plan, is_plain
@@ -56,8 +57,15 @@ class ImageInput(ImageSpec):
         return self
 
     def check(self, sources: Iterable[Any]) -> None:
-        """Raise for missing, empty and unreadable files, and for sizes that cannot be batched."""
-        check_files([s for s in sources if isinstance(s, str | os.PathLike)], self._fixed_size())
+        """Raise for missing, empty and unreadable files, and for sizes that cannot be batched.
+
+        Warns of images that are not what they seem (see `spec.remarks`).
+        """
+        files, others = [], []
+        for source in sources:
+            (files if isinstance(source, str | os.PathLike) else others).append(source)
+        check_files(files, self._fixed_size())
+        warn_of_surprises([s for s in others if not isinstance(s, Image)])
 
     def _fixed_size(self) -> bool:
         sizes = [getattr(tfm, "size", None) for tfm in (*self.train_tfms, *self.valid_tfms)]
@@ -94,7 +102,7 @@ class ImageInput(ImageSpec):
         if isinstance(source, Image):
             pixels = source.pixels
         else:
-            pixels = open_pixels(source, None if plain else self._enough(y))
+            pixels = open_pixels(source, None if plain else self._enough(y), Remarks())
         if plain:
             plan = exact_plan(pixels.shape[:2], self)
             return Sample(exact(pixels, self), target.move(y, plan), target, plan, source)
@@ -159,7 +167,12 @@ class ImageInput(ImageSpec):
         return replace(self, mean=mean, std=std)
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
-        """Batches from threads, or beside a CUDA device from processes."""
+        """Batches from threads, or beside a CUDA device from processes.
+
+        Sets were checked by `databunch()`; a single item to be predicted is looked at here.
+        """
+        if len(dataset) == 1 and dataset.labels is None:
+            warn_of_surprises([s for s in dataset.items if not isinstance(s, Image)], stacklevel=6)
         return Loader(dataset, processes=can_fork(options["device"]), **options)
 
 

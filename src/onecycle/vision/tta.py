@@ -134,9 +134,7 @@ def _look(learn: Learner, ds_type: DatasetType, number: int, scale: float) -> An
     given: Any = learn.task.input
     row, col = float(number & 1), float(number >> 1 & 1)
     on_image = learn.task.target.on_image
-    kept = [
-        tfm for tfm in given.train_tfms if _stays(tfm) and not (on_image and _is_foreign(tfm))
-    ]
+    kept = [tfm for tfm in given.train_tfms if _stays(tfm) and not (on_image and _is_foreign(tfm))]
     flips = any(t.name in {"flip_lr", "dihedral"} for t in given.train_tfms)
     tfms = [*kept, augment.zoom(scale, row, col), _window(given.train_tfms, row, col)]
     tfms += [augment.flip_lr()] if flips and number & 4 else []
