@@ -141,7 +141,7 @@ def test_a_mirrored_look_is_taken_only_where_training_mirrors():
 
 def test_losses_are_mixed_as_the_answers_are():
     learn = means()
-    plain, mean, y = learn.TTA(beta=None, scale=2.0)
+    plain, _, y = learn.TTA(beta=None, scale=2.0)
     shown = np.array([[10, 50, 90, 250], [200, 0, 0, 40]]) / 255
     _, _, losses = learn.TTA(beta=0.25, scale=2.0, with_loss=True)
     of_plain = ((plain - y) ** 2)[:, 0].numpy()

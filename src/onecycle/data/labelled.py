@@ -204,7 +204,7 @@ class LabelledItems:
         if not no_check:
             sides = [side for side in (self.train, self.valid, self.test) if side is not None]
             self.train.task.input.check(item for side in sides for item in side.items)
-            for side in sides:
-                if side.labels is not None:
-                    side.target.inspect(side.items, side.labels)
+            pairs = [(side.items, side.labels) for side in sides if side.labels is not None]
+            sources = [item for items, _ in pairs for item in items]
+            self.train.target.inspect(sources, [label for _, labels in pairs for label in labels])
         return DataBunch.of(self, path or self.path, bs, val_bs or bs, num_workers, device, seed)

@@ -106,7 +106,7 @@ class SplitItems:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
         sides = [(items, list(labeller(items))) for items in (self.train, self.valid)]
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
-        sides = [(items, list(target.located(items.items, labels))) for items, labels in sides]
+        sides = _located(sides, target)
         for items, labels in sides:
             _refuse_blank(items, labels, target)
         if classes is not None:
@@ -190,6 +190,16 @@ def _tags(value: Any, delimiter: str) -> Any:
     if is_blank(value):
         return value
     return [tag.strip() for tag in str(value).split(delimiter) if tag.strip()]
+
+
+def _located(
+    sides: Sequence[tuple[ItemList, list[Any]]], target: Target
+) -> list[tuple[ItemList, list[Any]]]:
+    """Places as shares of their picture; which unit they are in is decided for both sides."""
+    sources = [item for items, _ in sides for item in items.items]
+    found = list(target.located(sources, [label for _, labels in sides for label in labels]))
+    first = len(sides[0][1])
+    return [(sides[0][0], found[:first]), (sides[1][0], found[first:])]
 
 
 def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:

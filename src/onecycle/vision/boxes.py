@@ -13,9 +13,9 @@ from torch import Tensor
 from onecycle.core.errors import LabelError, UsageError, listing
 from onecycle.data.targets import Plainly
 from onecycle.spec.answers import Answer
-from onecycle.spec.pixels import open_size
 from onecycle.spec.targets import sorted_classes
 from onecycle.vision.plan import Plan
+from onecycle.vision.point_labels import located_boxes
 from onecycle.vision.targets import Points
 
 CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)  # (y, x) of the four corners in (top, left, bottom, right)
@@ -43,10 +43,7 @@ class Boxes(Plainly):
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """Pixels as [-1, 1]: the size comes from the header of each picture."""
-        return [
-            (as_edges(label) / np.tile(open_size(source), 2) * 2 - 1, list(label[1]))
-            for source, label in zip(sources, labels, strict=True)
-        ]
+        return located_boxes(sources, [(as_edges(label), list(label[1])) for label in labels])
 
     def fit(self, labels: Sequence[Any]) -> Self:
         """Classes and the largest number of boxes of a picture."""

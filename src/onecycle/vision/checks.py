@@ -53,7 +53,7 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
 def warn_of_surprises(
     sources: Sequence[Any], run: Callable[..., Iterable[Any]] = map, stacklevel: int = 5
 ) -> None:
-    """What a sample of the images hides, as one warning of each kind; `run` maps, as a pool does."""
+    """What a sample of the images hides, one warning of each kind; `run` maps, as a pool does."""
     plain = run(_is_plain, sources)
     odd = [source for source, simple in zip(sources, plain, strict=True) if not simple]
     rows = np.linspace(0, len(odd) - 1, min(len(odd), _LOOKED_AT)).round().astype(int)
@@ -81,10 +81,7 @@ def _report(faults: dict[Any, ImageError], total: int) -> str:
         f"{len(faults)} of {total} files are no pictures that can be read:\n"
         + "\n".join(lines)
         + f"{more}\nLeave them out with filter_by_func"
-        + (
-            f"; verify_images(folder, delete=True) removes the {broken} that are broken"
-            * (broken > 0)
-        )
+        + (f"; verify_images(folder, delete=True) removes the {broken} broken ones" * (broken > 0))
     )
 
 
@@ -128,11 +125,9 @@ def verify_images(
     if delete:
         _delete(broken)
     if found:
-        kept = f"; {len(found) - len(broken)} cannot be read and are kept" * (
-            len(found) > len(broken)
-        )
         what = "deleted" if delete else "to be deleted by delete=True"
-        print(f"{len(files)} files: {len(broken)} are broken ({what}){kept}")
+        kept = len(found) - len(broken)
+        print(f"{len(files)} files: {len(broken)} broken ({what}), {kept} not readable here (kept)")
     if max_size is not None:
         for file in files:
             if file not in found:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import UsageError
-from onecycle.spec.pixels import open_indexes, open_pixels
+from onecycle.core.errors import LabelError, UsageError
+from onecycle.spec.pixels import open_indexes, open_pixels, open_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +178,11 @@ class ImagePoints:
         return f"{type(self).__name__} {tuple(self.data.shape)}"
 
 
+def size_of(source: Any) -> tuple[int, int]:
+    """The (h, w) of an image that is opened already, or upright of a file, array or PIL image."""
+    return source.size if isinstance(source, Image) else open_size(source)
+
+
 def open_image(fn: Any, div: bool = True, convert_mode: str = "RGB") -> Image:
     """Open a path, bytes, file, PIL image or array as a picture; `convert_mode` "L" makes it grey.
 
@@ -195,6 +201,21 @@ def open_mask(fn: Any, div: bool = False, colours: Any = None) -> ImageSegment:
     """Open an index mask; with `div` a mask of 0 and 255 becomes one of 0 and 1.
 
     `colours`, a table (classes, 3) of 0-255, turns a coloured mask into rows of the table.
+    LabelError for a mask that holds other numbers than 0 and 255, where `div` is asked for.
     """
-    stored = torch.from_numpy(np.ascontiguousarray(open_indexes(fn, colours))).long()[None]
-    return ImageSegment(stored // 255 if div else stored)
+    stored = open_indexes(fn, colours).astype(np.int64)
+    name = fn if isinstance(fn, str | PathLike) else "the mask"
+    return ImageSegment(torch.from_numpy(halves(stored, str(name)) if div else stored)[None])
+
+
+def halves(stored: np.ndarray, name: str) -> np.ndarray:
+    """A mask of 0 and 255 as one of 0 and 1; LabelError for every other number."""
+    strange, counts = np.unique(stored[(stored != 0) & (stored != 255)], return_counts=True)
+    if len(strange):
+        held = [f"{v} ({n} pixels)" for v, n in zip(strange[:5], counts, strict=False)]
+        raise LabelError(
+            f"{name} holds {', '.join(held)}: div=True is for masks of 0 and 255 alone. Where 255 "
+            "means 'do not count', give Mask(void=255) instead; where the file is a JPEG, save "
+            "(values > 127) as PNG"
+        )
+    return stored // 255

@@ -61,7 +61,8 @@ class ImageInput(ImageSpec):
 
         Warns of images that are not what they seem (see `spec.remarks`).
         """
-        files, others = [], []
+        files: list[Any] = []
+        others: list[Any] = []
         for source in sources:
             (files if isinstance(source, str | os.PathLike) else others).append(source)
         check_files(files, self._fixed_size())

@@ -148,9 +148,8 @@ def _look(learn: Learner, ds_type: DatasetType, number: int, scale: float) -> An
 def _window(tfms: Sequence[Transform], row: float, col: float) -> Transform:
     """The corner, in a window of the size and padding that the training transforms name."""
     crops = [tfm for tfm in tfms if isinstance(tfm, Crop)]
-    sizes = [tfm.size for tfm in crops if tfm.size]
-    modes = [tfm.padding_mode for tfm in crops if tfm.padding_mode]
-    size, mode = (sizes or [None])[-1], (modes or [None])[-1]
+    size = next((tfm.size for tfm in reversed(crops) if tfm.size), None)
+    mode = next((tfm.padding_mode for tfm in reversed(crops) if tfm.padding_mode), None)
     return augment.crop_pad(size, mode, row, col)
 
 
