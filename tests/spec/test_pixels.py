@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onecycle.core.errors import DamagedImageError, ImageError, OnecycleWarning
+from onecycle.core.errors import ImageError, OnecycleWarning
 from onecycle.spec import pixels as spec_pixels
 from onecycle.spec.pixels import open_indexes, open_pixels, open_size, sniff, verify
 

@@ -154,14 +154,20 @@ class LabelledItems:
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
         """The same with (train, valid) transforms; this value stays as it is.
 
         `size` is an int or an array (h, w), which crop, or a tuple (h, w), which squishes, unless
         `resize_method` ("crop", "pad", "squish", "none") says otherwise; `padding_mode` is
-        "reflection", "border" or "zeros"; with `tfm_y` masks and points move with the picture.
+        "reflection", "border" or "zeros". Masks, points and boxes move with their picture: `tfm_y`
+        may say so, and False, which would leave them behind, raises UsageError.
         """
+        if tfm_y is False and self.train.task.target.on_image:
+            raise UsageError(
+                f"tfm_y=False would leave the {self.train.task.target.to_json()['kind']} where it "
+                "was while its picture moves: leave tfm_y out, or say tfm_y=True"
+            )
         options = {
             "size": size,
             "resize_method": resize_method,

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import LabelError, UsageError
+from onecycle.core.errors import LabelError, UsageError, listing
 from onecycle.spec.pixels import open_indexes, open_pixels, open_size
+
+_HALF = 0.5 / 255  # half a grey level: what rounding takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,13 @@ class Image:
 
     @property
     def pixels(self) -> np.ndarray:
-        """uint8 (h, w, 3)."""
+        """uint8 (h, w, 3). UsageError for data that is not in 0-1, which would be cut off."""
+        low, high = float(self.data.min()), float(self.data.max())
+        if not -_HALF <= low <= high <= 1 + _HALF:
+            raise UsageError(
+                f"an Image is in 0-1, this data goes from {low:.3g} to {high:.3g}: divide it by "
+                "255 (open_image does so unless div=False), or undo its normalisation"
+            )
         return (self.data * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
     def show(
@@ -53,10 +61,17 @@ class Image:
         y: Any = None,
         **options: Any,
     ) -> Any:
-        """Draw on `ax` or a new figure; `y` (a mask, points, or an answer) is drawn over it."""
+        """Draw on `ax` or a new figure; `y` (a mask, points, or an answer) is drawn over it.
+
+        With `cmap` the mean of the channels is drawn in its colours. `options` are those of
+        `y.show`; UsageError where there is none.
+        """
         from onecycle.core.draw import add_title, picture
 
-        ax = picture(self.pixels, ax, figsize, cmap=cmap)
+        if options and not hasattr(y, "show"):
+            raise UsageError(f"show() knows no {listing(options)} without a y that can be drawn")
+        shown = self.pixels if cmap is None else self.pixels.mean(2)
+        ax = picture(shown, ax, figsize, **({} if cmap is None else {"cmap": cmap}))
         if not hide_axis:
             ax.axis("on")
         if hasattr(y, "show"):

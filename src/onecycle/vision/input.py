@@ -21,7 +21,7 @@ from onecycle.spec.remarks import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
-from onecycle.vision.plan import Plan, draw_plan, is_plain
+from onecycle.vision.plan import Plan, draw_plan, is_plain, one_window
 from onecycle.vision.transform import Transform, flattened
 from onecycle.vision.warp import exact, exact_plan, warp
 
@@ -78,20 +78,28 @@ class ImageInput(ImageSpec):
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
-        """With (train, valid) transforms; masks and points move in any case, `tfm_y` or not."""
+        """With (train, valid) transforms; masks, points and boxes move with their picture."""
         pair = ([], []) if tfms is None else tfms
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError("transforms come as a pair (train, valid), as get_transforms() gives")
         wanted, method = parse_size(size)
+        if resize_method is not None and (wanted is None) != (resize_method == "none"):
+            raise UsageError(
+                f"size={size} and resize_method={resize_method!r}: a way of resizing goes with a "
+                'size, and "none" with none'
+            )
+        train, valid = flattened(pair[0]), flattened(pair[1])
+        for tfms in (train, valid):
+            one_window(tfms, wanted)
         return replace(
             self,
             size=wanted,
             resize_method=resize_method or method,
             padding_mode=padding_mode or "reflection",
-            train_tfms=flattened(pair[0]),
-            valid_tfms=flattened(pair[1]),
+            train_tfms=train,
+            valid_tfms=valid,
         )
 
     def load(
@@ -113,7 +121,7 @@ class ImageInput(ImageSpec):
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the picture and its label."""
-        return run_foreign(sample)
+        return run_foreign(sample, self.size if self.resize_method != "none" else None)
 
     def load_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> Sample:
         """An array as an unlabelled training sample."""
@@ -153,7 +161,7 @@ class ImageInput(ImageSpec):
                 mean, std = torch.tensor(self.mean), torch.tensor(self.std)
                 x = x.cpu() * std[:, None, None] + mean[:, None, None]
             return Image(x.float().cpu().clamp(0, 1))
-        return Image.of_pixels(run_foreign(x).x)
+        return Image.of_pixels(self.finish(x).x)
 
     def normalized(self, stats: Any, data: Any) -> Self:
         """With (mean, std) per channel; None measures them on one training batch of `data`."""

@@ -68,7 +68,14 @@ class ImageDataBunch(DataBunch):
         classes: Sequence[str] | None = None,
         **options: Any,
     ) -> DataBunch:
-        """Labels from folder names; validation from folder `valid`, or a share `valid_pct`."""
+        """Labels from folder names; validation from folder `valid`, or a share `valid_pct`.
+
+        `seed` goes with `valid_pct`, which takes no folder `valid`: UsageError otherwise.
+        """
+        if valid_pct is None and seed is not None:
+            raise UsageError("seed is for a random share: give valid_pct, or leave seed out")
+        if valid_pct is not None and valid != "valid":
+            raise UsageError(f"valid={valid!r} and valid_pct={valid_pct}: give one of the two")
         items = ImageList.from_folder(path, include=None if valid_pct else [train, valid])
         split = (
             items.split_by_folder(train, valid)
@@ -190,7 +197,7 @@ def _finished(
     test: str | None = None,
     resize_method: str | None = None,
     padding_mode: str | None = None,
-    tfm_y: bool = False,
+    tfm_y: bool | None = None,
     no_check: bool = False,
     batch_seed: int = 0,
 ) -> DataBunch:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from onecycle.core.errors import UsageError, listing
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.transform import (
@@ -97,6 +98,17 @@ def is_plain(tfms: Sequence[Transform]) -> bool:
         and {name: getattr(draw, "value", None) for name, draw in tfm.draws.items()} == middle
         for tfm in tfms
     )
+
+
+def one_window(tfms: Sequence[Transform], size: tuple[int, int] | None) -> None:
+    """Raise where crops name another size than `transform(size=)` does, or several: one is cut."""
+    named = [tfm.size for tfm in tfms if isinstance(tfm, Crop) and tfm.size]
+    wanted = dict.fromkeys([*([size] if size else []), *named])
+    if len(wanted) > 1:
+        raise UsageError(
+            f"an image is cut to one size, but transform(size=) and the crops name "
+            f"{listing(wanted)} (h, w): give one"
+        )
 
 
 def _chain(drawn: Sequence[tuple[Transform, Params]], out: tuple[int, int]) -> geo.Matrix:

@@ -48,8 +48,10 @@ def located_points(sources: Sequence[Any], labels: Sequence[Any], unit: str | No
     ]
     top = _largest(raw)
     in_pixels = top > 1 if unit is None else unit == "pixels"
-    with ThreadPoolExecutor(defaults.cpus) as pool:
-        sizes = list(pool.map(size_of, sources))
+    sizes = [(2, 2)] * len(labels)  # of no use where all are shares already
+    if in_pixels or any(isinstance(label, ImagePoints) for label in labels):
+        with ThreadPoolExecutor(defaults.cpus) as pool:
+            sizes = list(pool.map(size_of, sources))
     if unit is None and any(values is not None for values in raw):
         _agree_on_unit(labels, raw, top, in_pixels, sizes)
     made = []
@@ -115,7 +117,7 @@ def _warn_outside(
     outside = [int((np.abs(place) > 1 + _EDGE).any(1).sum()) for place in places]
     if not any(outside):
         return
-    swapped = all(
+    swapped = set(sizes) != {(2, 2)} and all(
         (np.abs(_swapped(place, size)) <= 1 + _EDGE).all()
         for place, size in zip(places, sizes, strict=True)
     )
@@ -159,8 +161,8 @@ def located_boxes(
         found.append((edges, names))
     if outside:
         warn(
-            f"{len(outside)} boxes reach beyond their image, and are cut at its edge (images "
-            f"{listing(dict.fromkeys(outside), 3)}). Are they (top, left, bottom, right) in pixels?",
+            f"{len(outside)} boxes reach beyond their image and are cut at its edge, of "
+            f"{listing(dict.fromkeys(outside), 3)}. Are they (top, left, bottom, right) in pixels?",
             OnecycleWarning,
             stacklevel=_LEVEL,
         )

@@ -123,6 +123,10 @@ class Mask(MaskSpec, Plainly):
 
     def from_tv_tensor(self, moved: Tensor, size: tuple[int, int]) -> np.ndarray:
         """The moved mask, encoded as before."""
+        if tuple(moved.shape) != (1, *size):
+            raise SizeError(
+                f"a transform made a mask of {tuple(moved.shape[-2:])}, the image has {size} (h, w)"
+            )
         return moved.numpy().astype(np.int64)
 
     def show(self, answer: Answer, ax: Any) -> None:
