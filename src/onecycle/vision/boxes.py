@@ -112,12 +112,14 @@ class Boxes(Plainly):
         """Frames over the picture, with names."""
         from matplotlib.patches import Rectangle
 
+        from onecycle.core.draw import NAME, drawable
+
         h, w = ax.images[0].get_array().shape[:2]
         edges = (answer.data[:, :4] + 1) / 2 * np.array([h, w, h, w]) - 0.5
         for (top, left, bottom, right), name in zip(edges, answer.obj, strict=True):
             box = Rectangle((left, top), right - left, bottom - top, fill=False, ec="w", lw=1.5)
             ax.add_patch(box)
-            ax.text(left, top, str(name), color="w", fontsize=7, va="top")
+            ax.text(left, top, drawable(name, NAME), color="w", fontsize=7, va="top")
 
 
 def as_edges(label: Any) -> np.ndarray:
