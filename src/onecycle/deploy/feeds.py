@@ -14,6 +14,7 @@ from onecycle.core.encodings import encoding_by_mark
 from onecycle.core.errors import DataError, ModelError
 from onecycle.spec.curves import series_of
 from onecycle.spec.pixels import SUFFIXES, open_pixels
+from onecycle.spec.remarks import Remarks
 from onecycle.spec.rows import PICTURES, TEXTS, cell
 from onecycle.spec.series import SeriesSpec
 from onecycle.spec.text import TextSpec
@@ -28,7 +29,7 @@ class Feed(Protocol):
     suffixes: ClassVar[frozenset[str]]  # of its files in a folder
     columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
-    def read(self, source: Any) -> np.ndarray: ...
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray: ...
     def alike(self, item: np.ndarray) -> Any: ...
     def stack(self, items: Sequence[np.ndarray]) -> np.ndarray: ...
 
@@ -44,9 +45,9 @@ class Pictures:
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     columns: ClassVar[tuple[str, ...]] = PICTURES
 
-    def read(self, source: Any) -> np.ndarray:
-        """uint8 (h, w, 3)."""
-        return open_pixels(source)
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
+        """uint8 (h, w, 3); what it hides is a warning, or an entry in `remarks`."""
+        return open_pixels(source, remarks=remarks)
 
     def alike(self, item: np.ndarray) -> Any:
         """Pictures of one size."""
@@ -68,7 +69,7 @@ class Texts:
     suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
     columns: ClassVar[tuple[str, ...]] = TEXTS
 
-    def read(self, source: Any) -> np.ndarray:
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """int64 (t,)."""
         return self.spec.ids(text_of(source))
 
@@ -121,7 +122,7 @@ class Curves:
     suffixes: ClassVar[frozenset[str]] = frozenset({".csv"})
     columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
 
-    def read(self, source: Any) -> np.ndarray:
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """float32 (channels, t)."""
         return series_of(source, self.spec.channels, self.spec.by == "series")
 

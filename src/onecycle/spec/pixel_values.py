@@ -36,11 +36,13 @@ def from_pil(image: Any, name: str, remarks: Remarks, bits: int = 8) -> np.ndarr
     """Any PIL mode to uint8 (h, w, 3), upright; `bits` is the depth that the file had."""
     from PIL import Image, ImageOps
 
+    tags = getattr(image, "tag_v2", None) or {}  # a TIFF's own
     try:
         image = ImageOps.exif_transpose(image)
-        _note_bands(image, name, remarks)
+        if tags.get(277, 1) > len(image.getbands()):
+            remarks.add(Remark.BANDS, name)
         if image.mode.startswith(("I", "F")):
-            return from_array(_grey(image, name, remarks), name, remarks)
+            return from_array(_grey(image, tags), name, remarks)
         if image.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in image.info:
             image = image.convert("RGBA")
             note_alpha(np.asarray(image.getchannel("A")), name, remarks)
@@ -64,13 +66,6 @@ def note_alpha(alpha: np.ndarray, name: str, remarks: Remarks) -> None:
         remarks.add(Remark.ALPHA, name)
 
 
-def _note_bands(image: Any, name: str, remarks: Remarks) -> None:
-    """Remark on bands of a TIFF that Pillow leaves out."""
-    tags = getattr(image, "tag_v2", None) or {}
-    if tags.get(277, 1) > len(image.getbands()):
-        remarks.add(Remark.BANDS, name)
-
-
 def _note_range(top: int, name: str, remarks: Remarks) -> None:
     """Remark on 16-bit values that end at `top`, far from white; black ones say nothing."""
     if top >= _FEW:
@@ -79,13 +74,12 @@ def _note_range(top: int, name: str, remarks: Remarks) -> None:
         remarks.add(Remark.NARROW, name)
 
 
-def _grey(image: Any, name: str, remarks: Remarks) -> np.ndarray:
+def _grey(image: Any, tags: Any) -> np.ndarray:
     """The values of a grey image of 16 or 32 bits, white being the largest."""
     values = np.asarray(image)
     if not image.mode.startswith("I;16"):
         return values
     values = values.astype(np.uint16)
-    tags = getattr(image, "tag_v2", None) or {}
     if tags.get(258, (16,))[0] == 12:  # the file says that 4095 is white
         values = np.rint(values.astype(np.float32) * (65535 / 4095)).astype(np.uint16)
     clear = image.info.get("transparency")

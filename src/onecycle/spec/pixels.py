@@ -99,6 +99,8 @@ def open_indexes(source: Any, colours: Any = None) -> np.ndarray:
     image, name = source, "the given mask"
     if not _is_pil(source):
         data, name = read_bytes(source)
+        if data.startswith(jpeg.MARK):  # Pillow's decoder passes over damage
+            jpeg.decoded(data, name, None, MAX_PIXELS)
         image, _ = _pillow(data, name, None)
     if image.mode not in {"L", "P", "1", "I", "I;16", "I;16B", "I;16L"}:
         raise ImageError(
