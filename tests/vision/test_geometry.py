@@ -9,6 +9,7 @@ from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision import geometry as geo
+from onecycle.vision.mask_checks import IGNORED
 from onecycle.vision.plan import draw_plan
 from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flattened
@@ -117,7 +118,7 @@ def test_a_mask_moves_like_the_picture_of_its_classes(name, source, out, method,
     one_hot = (np.eye(3)[classes] * 255).astype(np.uint8)
     moved = Mask(classes=("a", "b", "c"), void=9).move(classes[None].astype(np.int64), plan)[0]
     picture = warp(one_hot, plan)
-    inside = moved != 9
+    inside = moved != IGNORED
     assume(inside.mean() > 0.2)
     assert (picture.argmax(2)[inside] == moved[inside]).mean() > 0.95
 

@@ -243,6 +243,8 @@ def test_verify_images_deletes_what_does_not_open_and_nothing_else(flat, tmp_pat
     assert verify_images(tmp_path, delete=False) == bad
     assert all(path.exists() for path in bad)
     assert verify_images(tmp_path) == bad
+    assert all(path.exists() for path in bad)
+    assert verify_images(tmp_path, delete=True) == bad
     assert sorted(p.name for p in tmp_path.iterdir()) == ["good.jpg", "notes.txt"]
     assert "cut.jpg" in capsys.readouterr().out
     assert verify_images(tmp_path) == []

@@ -30,6 +30,10 @@ class ImageError(DataError):
     """A picture is missing, damaged, too large or of an unknown format."""
 
 
+class DamagedImageError(ImageError):
+    """A file was read whole, and is a broken image or none at all."""
+
+
 class SizeError(DataError):
     """Pictures (or a picture and its mask) differ in size where they must not."""
 

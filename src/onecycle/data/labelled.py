@@ -155,14 +155,20 @@ class LabelledItems:
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
         """The same with (train, valid) transforms; this value stays as it is.
 
         `size` is an int or an array (h, w), which crop, or a tuple (h, w), which squishes, unless
         `resize_method` ("crop", "pad", "squish", "none") says otherwise; `padding_mode` is
-        "reflection", "border" or "zeros"; with `tfm_y` masks and points move with the picture.
+        "reflection", "border" or "zeros". Masks, points and boxes move with their picture: `tfm_y`
+        may say so, and False, which would leave them behind, raises UsageError.
         """
+        if tfm_y is False and self.train.task.target.on_image:
+            raise UsageError(
+                f"tfm_y=False would leave the {self.train.task.target.to_json()['kind']} where it "
+                "was while its picture moves: leave tfm_y out, or say tfm_y=True"
+            )
         options = {
             "size": size,
             "resize_method": resize_method,
@@ -210,12 +216,12 @@ class LabelledItems:
         if not no_check:
             sides = [side for side in (self.train, self.valid, self.test) if side is not None]
             self.train.task.input.check(item for side in sides for item in side.items)
-            for side in sides:
-                if side.labels is not None:
-                    side.target.inspect(side.items, side.labels)
             names = ("training", "validation", "test")
             pairs = zip(names, (self.train, self.valid, self.test), strict=True)
             given = [Side(n, side.items, side.labels) for n, side in pairs if side is not None]
+            labelled = [side for side in given if side.labels is not None]
+            sources = [item for side in labelled for item in side.items]
+            self.train.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
             warn_of_copies(given, find_copies, stacklevel=3)
         return DataBunch.of(self, path or self.path, bs, val_bs or bs, num_workers, device, seed)
 

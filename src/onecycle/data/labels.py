@@ -131,7 +131,7 @@ class SplitItems:
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
         for items, labels in sides:
             _refuse_blank(items, labels, target)
-        sides = [(items, list(target.located(items.items, labels))) for items, labels in sides]
+        sides = _located(sides, target)
         if classes is not None:
             sides[0] = _known(*sides[0], target, unknown)
             refuse_empty(len(sides[0][1]), 1, f"leaving out what is not in {listing(classes)}")
@@ -219,6 +219,16 @@ class SplitItems:
     def label_empty(self) -> LabelledItems:
         """No labels: to look at items, or to predict."""
         return self.label(from_function(lambda _: 0), NoLabel)
+
+
+def _located(
+    sides: Sequence[tuple[ItemList, list[Any]]], target: Target
+) -> list[tuple[ItemList, list[Any]]]:
+    """Places as shares of their picture; which unit they are in is decided for both sides."""
+    sources = [item for items, _ in sides for item in items.items]
+    found = list(target.located(sources, [label for _, labels in sides for label in labels]))
+    first = len(sides[0][1])
+    return [(sides[0][0], found[:first]), (sides[1][0], found[first:])]
 
 
 def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:

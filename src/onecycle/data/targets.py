@@ -26,10 +26,12 @@ class Target(Protocol):
     """How a label becomes a tensor and a tensor an answer; see `spec.targets` for the numpy half.
 
     Batches: outputs (n, n_outputs, ...) as the model gives them, y (n, ...) as encoded.
-    Answers that are `drawn_over` their picture want a picture each for true and said.
+    Answers that are `drawn_over` their picture want a picture each for true and said. Those that
+    lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
     """
 
     drawn_over: ClassVar[bool]
+    on_image: ClassVar[bool]
 
     @property
     def n_outputs(self) -> int: ...
@@ -73,11 +75,36 @@ class Target(Protocol):
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label of a picture of `size` (h, w) for torchvision's transforms, or None."""
 
+    def require_mergeable(self) -> None:
+        """Raise where the answers of several looks at one image cannot be merged."""
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Any) -> tuple[Tensor, Tensor]:
+        """What an augmented look says of one item, in the plain one's place; and what it covers.
+
+        `look` and `plain` are activated outputs of the item, `back` is the plan from the look's
+        output to the plain one's. Gives values like `plain` and a mask that broadcasts to them.
+        """
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """Outputs that `activate` would turn into these: what a loss takes."""
+
 
 class Plainly(TargetSpec):
     """What most answers do: nothing to look into before training, no legend."""
 
     drawn_over: ClassVar[bool] = False
+    on_image: ClassVar[bool] = False
+
+    def require_mergeable(self) -> None:
+        """Means can be taken."""
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Any) -> tuple[Tensor, Tensor]:
+        """As it is, and all of it: the answer has no place on the image."""
+        return look, torch.ones_like(look, dtype=torch.bool)
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """The values themselves, where `activate` does nothing."""
+        return probabilities
 
     def legend(self, figure: Any) -> None:
         """No colours, no legend."""

@@ -16,6 +16,7 @@ from onecycle.core.walk import FileKind, files_below, with_dots
 from onecycle.spec import pixels, text
 from onecycle.spec.curves import series_of
 from onecycle.spec.pixels import open_pixels
+from onecycle.spec.remarks import Remarks
 from onecycle.spec.rows import PICTURES, TEXTS, cell
 from onecycle.spec.series import SeriesSpec
 from onecycle.spec.text import TextSpec
@@ -30,7 +31,7 @@ class Feed(Protocol):
     files: ClassVar[FileKind]  # that it reads in a folder
     columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
-    def read(self, source: Any) -> np.ndarray: ...
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray: ...
     def alike(self, item: np.ndarray) -> Any: ...
     def stack(self, items: Sequence[np.ndarray]) -> np.ndarray: ...
 
@@ -46,9 +47,9 @@ class Pictures:
     files: ClassVar[FileKind] = pixels.FILES
     columns: ClassVar[tuple[str, ...]] = PICTURES
 
-    def read(self, source: Any) -> np.ndarray:
-        """uint8 (h, w, 3)."""
-        return open_pixels(source)
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
+        """uint8 (h, w, 3); what it hides is a warning, or an entry in `remarks`."""
+        return open_pixels(source, remarks=remarks)
 
     def alike(self, item: np.ndarray) -> Any:
         """Pictures of one size."""
@@ -70,7 +71,7 @@ class Texts:
     files: ClassVar[FileKind] = text.FILES
     columns: ClassVar[tuple[str, ...]] = TEXTS
 
-    def read(self, source: Any) -> np.ndarray:
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """int64 (t,)."""
         return self.spec.ids(text_of(source))
 
@@ -125,7 +126,7 @@ class Curves:
     )
     columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
 
-    def read(self, source: Any) -> np.ndarray:
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """float32 (channels, t)."""
         return series_of(source, self.spec.channels, self.spec.by == "series")
 

@@ -13,6 +13,7 @@ from onecycle.core.errors import DataError, ModelError, UsageError
 from onecycle.deploy.feeds import feed_for
 from onecycle.deploy.format import read
 from onecycle.spec.answers import Answer
+from onecycle.spec.remarks import Remarks
 from onecycle.spec.task import task_from_json
 
 _HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten times as much
@@ -83,7 +84,10 @@ class Predictor:
         self, sources: Sequence[Any], thresh: float | None = None
     ) -> list[Prediction]:
         """The answers for several sources, in their order; alike ones run together."""
-        return self.answers([self.feed.read(source) for source in sources], thresh)
+        remarks = Remarks()
+        items = [self.feed.read(source, remarks) for source in sources]
+        remarks.warn(len(items), stacklevel=3)
+        return self.answers(items, thresh)
 
     def answers(self, items: Sequence[np.ndarray], thresh: float | None = None) -> list[Prediction]:
         """As `predict_batch`, for items that `feed.read` gave."""
@@ -115,15 +119,20 @@ class Predictor:
 
         At most `batch` items, or 16 MB of them and one more, are in memory at a time.
         """
-        for chunk in chunks(map(self._read, sources), batch):
-            good = [item for item in chunk if not isinstance(item, DataError)]
-            found = iter(self.answers(good, thresh))
-            for item in chunk:
-                yield item if isinstance(item, DataError) else next(found)
-
-    def _read(self, source: Any) -> np.ndarray | DataError:
+        remarks, count = Remarks(), 0
         try:
-            return self.feed.read(source)
+            for chunk in chunks((self._read(source, remarks) for source in sources), batch):
+                good = [item for item in chunk if not isinstance(item, DataError)]
+                count += len(good)
+                found = iter(self.answers(good, thresh))
+                for item in chunk:
+                    yield item if isinstance(item, DataError) else next(found)
+        finally:
+            remarks.warn(count, stacklevel=3)
+
+    def _read(self, source: Any, remarks: Remarks) -> np.ndarray | DataError:
+        try:
+            return self.feed.read(source, remarks)
         except DataError as error:
             return error
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.draw import add_title, axes, folded, grid
+from onecycle.core.draw import NAME, add_title, axes, drawable, drawables, folded, grid
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.heatmap import grad_cam
@@ -114,9 +114,10 @@ class ClassificationInterpretation(Interpretation):
         ax = axes(None, figsize)
         ax.imshow(matrix, cmap=cmap)
         ticks = range(len(self.classes))
-        ax.set_xticks(ticks, self.classes, rotation=90)
-        ax.set_yticks(ticks, self.classes)
-        ax.set(xlabel="said", ylabel="true", title=title)
+        names = drawables(self.classes, max(8, min(NAME, int(6 * min(figsize)))))
+        ax.set_xticks(ticks, names, rotation=90)
+        ax.set_yticks(ticks, names)
+        ax.set(xlabel="said", ylabel="true", title=drawable(title))
         if plot_txt:
             for (row, col), value in np.ndenumerate(matrix):
                 text = f"{value:.{norm_dec}f}" if normalize else f"{value:.0f}"

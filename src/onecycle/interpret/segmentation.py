@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from onecycle.core.draw import axes
+from onecycle.core.draw import NAME, axes, drawables
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
@@ -61,7 +61,8 @@ class SegmentationInterpretation:
         """IoU of each class as bars; returns the figure."""
         frame = self.per_class()["IoU"].sort_values()
         ax = axes(None, (6, 0.35 * len(frame) + 1))
-        ax.barh(frame.index.astype(str), frame.values, color="#3b7dd8")
+        ax.barh(range(len(frame)), frame.values, color="#3b7dd8")
+        ax.set_yticks(range(len(frame)), drawables(frame.index, NAME))
         ax.set(xlim=(0, 1), xlabel="intersection over union")
         for row, value in enumerate(frame.values):
             ax.text(value + 0.01, row, f"{value:.2f}", va="center", fontsize=8)

@@ -98,7 +98,7 @@ def figure(learner: Learner, run: Callable[[Tensor], Tensor]) -> float:
             continue
         true = y[:, 0] if y.ndim == said.ndim else y
         void = getattr(target, "void", None)
-        counted = true != (-1 if void is None else void)
+        counted = (true >= 0) & (true != (-1 if void is None else void))
         right += float(((said.argmax(1) == true) & counted).sum())
         count += int(counted.sum())
     if count:

@@ -122,7 +122,7 @@ class SeriesInput(SeriesSpec):
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
         """With (train, valid) changes and pictures of `size` pixels for every channel."""
         if resize_method or padding_mode or tfm_y:

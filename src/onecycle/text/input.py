@@ -36,11 +36,11 @@ class Text:
         """Write the beginning of the text into axes."""
         import textwrap
 
-        from onecycle.core.draw import axes
+        from onecycle.core.draw import axes, drawable
 
         ax = axes(ax, figsize)
-        shown = "\n".join(textwrap.wrap(self.text.replace("$", r"\$"), 40)[:9])
-        ax.text(0, 1, shown, va="top", fontsize=7, wrap=True, transform=ax.transAxes)
+        shown = "\n".join(textwrap.wrap(self.text, 40)[:9])
+        ax.text(0, 1, drawable(shown), va="top", fontsize=7, wrap=True, transform=ax.transAxes)
         ax.axis("off")
         return ax
 

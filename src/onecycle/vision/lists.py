@@ -74,8 +74,13 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """Labels from folder names; validation from folder `valid`, or a share `valid_pct`.
 
-        With `valid_pct` everything below `train` but the folder `test` is divided ("." is `path`).
+        With `valid_pct` everything below `train` but the folder `test` is divided ("." is `path`);
+        `seed` goes with it, and a folder `valid` does not: UsageError otherwise.
         """
+        if valid_pct is None and seed is not None:
+            raise UsageError("seed is for a random share: give valid_pct, or leave seed out")
+        if valid_pct is not None and valid != "valid":
+            raise UsageError(f"valid={valid!r} and valid_pct={valid_pct}: give one of the two")
         if valid_pct is None:
             require_folders(path, train, valid)
             items = ImageList.from_folder(path, include=[train, valid])
@@ -231,7 +236,7 @@ def _finished(
     test: str | None = None,
     resize_method: str | None = None,
     padding_mode: str | None = None,
-    tfm_y: bool = False,
+    tfm_y: bool | None = None,
     no_check: bool = False,
     find_copies: bool = True,
     batch_seed: int = 0,

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from onecycle.core.errors import ModelError
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision.geometry import is_pixel_exact, shift, source_matrix
 from onecycle.vision.plan import Plan
 
 SHRINK_FROM = 1.5  # a picture this much larger than its output is shrunk before the warp
+_ROUNDING = 1e-9  # of half a side: a window's own edge is inside it
 _EPS = 1e-3  # keeps logits finite: black and white stay within a grey level
 _VALUES = (np.arange(256) / 255).clip(_EPS, 1 - _EPS)
 _LOGITS = np.log(_VALUES / (1 - _VALUES))
@@ -39,6 +42,31 @@ def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
     """An integer (h, w) mask through the plan of its picture: nearest, `void` outside it."""
     resized = plan.resized((mask.shape[0], mask.shape[1]))
     return _remap(mask, resized, nearest=True, outside=void)
+
+
+def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Maps (c, h, w) of a network through a plan: (c, *plan.out), and which pixels they cover.
+
+    Bilinear. A pixel is covered, True in (1, *plan.out), where it looks at the maps themselves:
+    neither beyond their edge nor, through a perspective, behind the eye.
+    """
+    if tuple(maps.shape[-2:]) != plan.source:
+        raise ModelError(
+            f"the network gives maps of {tuple(maps.shape[-2:])} for images of {plan.source} "
+            "(h, w): they cannot be laid over each other"
+        )
+    (rows, cols), (h, w) = plan.out, plan.source
+    y, x = np.mgrid[:rows, :cols].astype(np.float64)
+    u, v, depth = np.einsum("ij,jhw->ihw", plan.matrix, np.stack([x, y, np.ones_like(x)]))
+    front = plan.matrix[2] @ [(cols - 1) / 2, (rows - 1) / 2, 1]
+    visible = depth * np.sign(front) > 1e-9
+    depth = np.where(visible, depth, 1)
+    share_x, share_y = (2 * u / depth + 1) / w - 1, (2 * v / depth + 1) / h - 1
+    covered = visible & (np.abs(share_x) <= 1 + _ROUNDING) & (np.abs(share_y) <= 1 + _ROUNDING)
+    places = torch.from_numpy(np.stack([share_x, share_y], -1)).to(maps)[None]
+    options = {"mode": "bilinear", "padding_mode": "border", "align_corners": False}
+    moved = F.grid_sample(maps[None], places, **options)[0]  # type: ignore[arg-type]
+    return moved, torch.from_numpy(covered)[None].to(maps.device)
 
 
 def shrunk(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
