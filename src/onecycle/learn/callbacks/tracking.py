@@ -10,7 +10,6 @@ from warnings import warn
 
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, Run, StopFit
-from onecycle.learn.direction import rises_by_name
 from onecycle.learn.metric import COLUMNS
 
 
@@ -41,12 +40,11 @@ class Tracker(Callback):
     def _rises(self, run: Run) -> bool:
         """Whether the figure should rise; UsageError where that is not known."""
         known = self.monitor in run.directions
-        rises = run.directions[self.monitor] if known else rises_by_name(self.monitor)
-        in_doubt = self.mode == "auto" and rises is None
-        if not known and (in_doubt or self.monitor in COLUMNS):
+        if not known and (self.mode == "auto" or self.monitor in COLUMNS):
             raise self._not_there(list(run.directions))
         if self.mode != "auto":
             return self.mode == "max"
+        rises = run.directions[self.monitor]
         if rises is None:
             raise UsageError(
                 f"nobody has said whether more or less {self.monitor!r} is better: give "
