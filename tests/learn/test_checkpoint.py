@@ -110,13 +110,16 @@ def test_a_parameter_that_never_had_a_gradient_does_not_cost_the_optimizer(multi
 def test_a_learner_at_another_size_and_batch_size_can_load(saved, multi_src, make_bunch, tmp_path):
     learn, _ = saved
     data = make_bunch(multi_src.transform(None, size=40), bs=5)
-    other = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3).load("stage-1")
+    other = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3)
+    with pytest.warns(OnecycleWarning, match=r"size was \[32, 32\], here it is \[40, 40\]"):
+        other.load("stage-1")
     assert differences(weights(learn), weights(other)) == []
 
 
 def test_another_threshold_is_no_obstacle(saved):
     learn, _ = saved
-    learn.with_threshold(0.2).load("stage-1")
+    with pytest.warns(OnecycleWarning, match=r"thresh was 0\.5, here it is 0\.2"):
+        learn.with_threshold(0.2).load("stage-1")
     assert learn.task.target.thresh == 0.2
 
 

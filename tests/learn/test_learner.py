@@ -348,9 +348,24 @@ def test_data_that_is_normalised_otherwise_warns(multi, multi_src):
     """The slip of progressive resizing: the larger data, and no normalize() on it."""
     learn = tiny_learner(multi)
     plain = multi_src.databunch(bs=8, num_workers=0, device="cpu", no_check=True)
-    with pytest.warns(OnecycleWarning, match=r"normalised by the mean None.*0\.5"):
+    with pytest.warns(OnecycleWarning, match=r"mean was \[0\.5, .*\], here it is None"):
         learn.data = plain
     assert learn.data is plain
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (([0.5] * 3, [0.25] * 3), r"std was \[0\.5, 0\.5, 0\.5\], here it is \[0\.25"),
+        (([0.5, 0.4, 0.5], [0.5] * 3), r"mean was .*, here it is \[0\.5, 0\.4, 0\.5\]"),
+    ],
+)
+def test_each_of_the_statistics_is_compared(multi, multi_src, other, words):
+    learn = tiny_learner(multi)
+    data = multi_src.databunch(bs=8, num_workers=0, device="cpu", no_check=True).normalize(other)
+    with pytest.warns(OnecycleWarning, match=words) as told:
+        learn.data = data
+    assert ("mean" in str(told[0].message)) != ("std" in str(told[0].message))
 
 
 def test_a_destroyed_learner_says_so(multi):

@@ -56,12 +56,15 @@ def test_dice_of_two_classes_is_that_of_the_foreground():
     assert float(dice(outputs, y)) == pytest.approx(2 * 1 / (2 + 2))
 
 
-def test_a_class_that_does_not_occur_is_no_part_of_the_mean():
+def test_a_class_that_is_neither_actual_nor_predicted_is_no_part_of_the_mean():
+    """Of four pixels of class 0 one is taken for class 1; class 2 is nowhere."""
     y = torch.zeros(1, 1, 2, 2, dtype=torch.long)
     outputs = torch.zeros(1, 3, 2, 2)
     outputs[:, 0] = 1
     outputs[0, 1, 0, 0] = 2
-    assert float(mean_iou(outputs, y)) == pytest.approx(3 / 4)
+    assert float(mean_iou(outputs, y)) == pytest.approx((3 / 4 + 0) / 2)
+    assert float(mean_iou(outputs, y, only_actual=True)) == pytest.approx(3 / 4)
+    assert float(dice(outputs, y)) == pytest.approx((6 / 7 + 0) / 2)
 
 
 def test_pixels_outside_the_picture_count_nowhere(masks):

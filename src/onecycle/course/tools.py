@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from onecycle.data.databunch import DatasetType
+from onecycle.interpret.classification import extremes
 from onecycle.interpret.duplicates import similar_pairs
 
 
@@ -46,9 +47,8 @@ class DatasetFormatter:
         cls, learn: Any, n_imgs: int | None = None, ds_type: DatasetType = DatasetType.Train
     ) -> tuple[Any, list[int]]:
         """Training items in the order of their loss, largest first."""
-        losses = learn.predictions(ds_type).losses
-        order = losses.argsort(descending=True)[:n_imgs].tolist()
-        return _side(learn, ds_type), order
+        _, order = extremes(learn.predictions(ds_type).losses, n_imgs)
+        return _side(learn, ds_type), order.tolist()
 
     @classmethod
     def from_similars(

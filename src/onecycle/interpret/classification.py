@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Self
+from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onecycle.core.draw import NAME, add_title, axes, drawable, drawables, folded, grid
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.heatmap import grad_cam
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions, draw
+
+
+def extremes(losses: Tensor, k: int | None, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """(values, positions) of the `k` largest or smallest of losses (n,), the most extreme first."""
+    wanted = len(losses) if k is None else k
+    if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
+        raise UsageError(f"k is a number of items, at least one, not {k!r}")
+    if wanted > len(losses):
+        message = f"there are {len(losses)} items, fewer than k={k}: all of them are taken"
+        warn(message, OnecycleWarning, stacklevel=3)
+    found = losses.topk(min(int(wanted), len(losses)), largest=largest)
+    return found.values, found.indices
+
+
+def usual(k: int | None, by_default: int, count: int) -> int:
+    """`k`, or where nothing is said the default, as far as there are items."""
+    return min(by_default, count) if k is None else k
 
 
 class Interpretation:
@@ -33,21 +52,23 @@ class Interpretation:
         return self.predictions.classes
 
     def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
-        """(losses, positions) of the `k` items with the largest loss, worst first."""
-        found = self.predictions.losses.topk(k or len(self.predictions), largest=largest)
-        return found.values, found.indices
+        """(losses, positions) of the `k` items (all) with the largest loss, worst first.
+
+        Where there are fewer than `k` all of them, with a warning.
+        """
+        return extremes(self.predictions.losses, k, largest)
 
     def plot_top_losses(
         self,
-        k: int = 9,
+        k: int | None = None,
         largest: bool = True,
         figsize: tuple[float, float] | None = None,
         heatmap: bool = False,
         alpha: float = 0.5,
         cmap: str = "magma",
     ) -> Any:
-        """Draw the worst items: said / true / loss, with `heatmap` where the model looked."""
-        losses, positions = self.top_losses(min(k, len(self.predictions)), largest)
+        """Draw the `k` (9) worst items: said / true / loss; `heatmap`: where the model looked."""
+        losses, positions = self.top_losses(usual(k, 9, len(self.predictions)), largest)
         if self.learn.task.target.drawn_over or hasattr(self.learn.task.input, "table"):
             captions = [f"loss {float(loss):.2f}" for loss in losses]
             return draw(self.predictions, positions.tolist(), 2, figsize, captions)

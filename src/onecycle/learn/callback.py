@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
+from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.engine import Engine
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -19,6 +20,8 @@ class Run:
 
     `x`, `y`, `loss_func`, `outputs` and `loss` belong to the batch at hand; `row` to the epoch.
     The weights move after every `accumulate` batches, whose gradients are averaged.
+    `directions` are the columns that the row will have: True where more is better, False where
+    less is, None where nobody has said. `callbacks` are all that take part.
     """
 
     model: nn.Module
@@ -38,12 +41,23 @@ class Run:
     loss_value: float = float("nan")
     row: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    directions: Mapping[str, bool | None] = field(default_factory=dict)
+    callbacks: Sequence[Callback] = ()
 
 
 class Callback:
-    """Subclass it, and override the moments you care about; `order` sorts (small ones first)."""
+    """Subclass it, and override the moments you care about; `order` sorts (small ones first).
+
+    `schedules` is True for one that sets rates and momentum before every batch, so that what
+    others set does not last.
+    """
 
     order: int = 0
+    schedules: bool = False
+
+    def claims(self) -> tuple[str, ...]:
+        """What only one callback of a fit may do, as what both would do: "mix the items"."""
+        return ()
 
     def before_fit(self, run: Run) -> None:
         """Before the first epoch."""
@@ -71,6 +85,27 @@ class Callback:
 
     def after_fit(self, run: Run) -> None:
         """After the last epoch, and also after an error: put back what `before_fit` changed."""
+
+
+def check_claims(callbacks: Sequence[Callback]) -> None:
+    """UsageError where a callback is there twice, or two do what only one may do."""
+    owners: dict[Any, Callback] = {}
+    for callback in callbacks:
+        if id(callback) in owners:
+            raise UsageError(
+                f"the same {type(callback).__name__} is there twice: in learn.callbacks, or there "
+                "and in callbacks=. Leave one out: learn.callbacks.remove(...)"
+            )
+        owners[id(callback)] = callback
+        for claim in callback.claims():
+            other = owners.setdefault(claim, callback)
+            if other is not callback:
+                names = " and ".join(dict.fromkeys(type(c).__name__ for c in (other, callback)))
+                both = "both" if " and " in names else "is there twice, and both"
+                raise UsageError(
+                    f"{names} {both} {claim}: leave one out. Those that stay with the learner are "
+                    f"in learn.callbacks; learn.callbacks.clear() takes them out"
+                )
 
 
 class StopFit(Exception):  # noqa: N818 - a signal, as StopIteration is, and not an error

@@ -25,7 +25,7 @@ class Engine:
     """
 
     main = True
-
+    one_item = "one item"  # what a process has of a batch that is too small
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
@@ -44,11 +44,18 @@ class Engine:
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Before each fit, when it is known which weights are frozen."""
+        if self.scaler.is_enabled():  # a fit that was stopped in a step has left half of one in it
+            state = self.scaler.state_dict()
+            self.scaler = torch.amp.GradScaler(self.device.type)
+            self.scaler.load_state_dict(state)
         if self.device.type == "cuda":
             lay_channels_last(model, optimizer)
 
     def end(self) -> None:
         """After each fit."""
+
+    def synchronize(self, model: nn.Module) -> None:
+        """Give the model the same buffers in every process."""
 
     def mean(self, loss: Tensor) -> float:
         """The loss of a whole batch."""

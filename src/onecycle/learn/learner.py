@@ -13,6 +13,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
+from onecycle.learn.metric import names_of
 from onecycle.learn.trainer import Trainer
 from onecycle.models.groups import layer_groups
 
@@ -46,9 +47,10 @@ class Learner(Trainer):
         """[loss, *metrics] on the validation set, or on another loader."""
         wanted = self.metrics if metrics is None else metrics
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+        names_of(wanted)  # before any batch is computed
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
         with closing(loop.predict(self.model, batches, self.engine)) as pairs:
-            return evaluate(pairs, self.loss_func, wanted)
+            return evaluate(pairs, self.loss_func, wanted, self.task.target)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything the model says about one side, in the side's order."""
@@ -87,16 +89,18 @@ class Learner(Trainer):
 
         return summary(self)
 
-    def distributed(self, timeout: float = 600.0) -> Self:
+    def distributed(self, timeout: float = 600.0, sync_bn: bool = False) -> Self:
         """Train with all the processes that `accelerate launch` or `torchrun` has started.
 
         Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
-        `lr_find` and `save` are called in all of them, files are written by the first. Needs
-        Accelerate (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
+        `lr_find` and `save` are called in all of them, files are written by the first. Batch norm
+        normalises by each process's own items, with `sync_bn` by those of all, as one process
+        would; its running statistics are averaged before every validation. Needs Accelerate
+        (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
         """
         from onecycle.learn.processes import distribute
 
-        distribute(self, timeout)
+        distribute(self, timeout, sync_bn)
         return self
 
     # --- keeping ----------------------------------------------------------------------------
@@ -105,16 +109,28 @@ class Learner(Trainer):
         """Write weights, optimizer and task to `path/model_dir/file.safetensors`."""
         from onecycle.learn.checkpoint import checkpoint_path, save
 
+        self.engine.synchronize(self.model)
         if self.engine.main:
             save(self, file, with_opt)
         self.engine.wait()
         return checkpoint_path(self, file) if return_path else None
 
-    def load(self, file: str | Path, with_opt: bool = True, strict: bool = True) -> Self:
-        """Read what `save` wrote; returns the learner."""
+    def load(
+        self,
+        file: str | Path,
+        with_opt: bool = True,
+        strict: bool = True,
+        differences: str = "warn",
+    ) -> Self:
+        """Read what `save` wrote; returns the learner.
+
+        Other classes, or another vocabulary, are a CheckpointError; other statistics, sizes or
+        thresholds than those of the saved model are a warning that names them, or with
+        `differences="error"` an error. With "ignore" only the weights have to fit.
+        """
         from onecycle.learn.checkpoint import load
 
-        load(self, file, with_opt, strict)
+        load(self, file, with_opt, strict, differences)
         return self
 
     def export(

@@ -51,7 +51,8 @@ class PerPixelLoss(PixelLoss, ABC):
         losses = self.each(outputs, known) * shares
         if reduction == "mean":
             return losses.sum() / shares.sum().clamp(min=1e-8)
-        return losses.flatten(1).sum(1) / shares.flatten(1).sum(1).clamp(min=1e-8)
+        losses, shares = losses.reshape(len(y), -1), shares.reshape(len(y), -1)
+        return losses.sum(1) / shares.sum(1).clamp(min=1e-8)
 
 
 class CrossEntropyFlat(PerPixelLoss):

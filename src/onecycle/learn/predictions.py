@@ -16,7 +16,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop
-from onecycle.learn.losses import per_item_loss
+from onecycle.learn.losses import loss_of, per_item_loss
 from onecycle.spec.answers import Answer
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
 
 def item_losses(learner: Learner, outputs: Tensor, y: Tensor) -> Tensor:
     """The learner's own loss of each item (n,); one that knows no `reduction` sees them singly."""
+    func, target = learner.loss_func, learner.task.target
     try:
-        return per_item_loss(learner.loss_func, outputs, y)
+        return per_item_loss(func, outputs, y, target)
     except UsageError:
         pairs = zip(outputs.split(1), y.split(1), strict=True)
-        return torch.stack([learner.loss_func(*pair) for pair in pairs])
+        return torch.stack([loss_of(func, *pair, target).reshape(()) for pair in pairs])
 
 
 def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -> Any:

@@ -11,10 +11,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.learn.engine import Engine, Pairs
+from onecycle.learn.shared_norm import synchronized
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -116,12 +118,39 @@ class Processes(Engine):
     def wait(self) -> None:
         self.state.wait_for_everyone()
 
+    @property
+    def one_item(self) -> str:  # type: ignore[override]
+        """What a process has of a batch that is too small."""
+        return f"one item in each of {self.state.num_processes} processes"
 
-def distribute(learner: Learner, timeout: float) -> None:
+    @torch.no_grad()
+    def synchronize(self, model: nn.Module) -> None:
+        """Averages the running statistics of batch norm; other buffers are the first process's."""
+        if self.state.num_processes < 2:
+            return
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        averaged = {
+            id(value)
+            for norm in norms
+            for value in (norm.running_mean, norm.running_var)
+            if value is not None
+        }
+        for buffer in model.buffers():
+            if id(buffer) in averaged:
+                dist.all_reduce(buffer)
+                buffer /= self.state.num_processes
+            else:
+                dist.broadcast(buffer, 0)
+
+
+def distribute(learner: Learner, timeout: float, sync_bn: bool) -> None:
     """Give the learner an engine for several processes, and check that all have the same data."""
     engine = Processes(learner.data.device, learner.engine.precision, timeout)
     _same_everywhere(learner)
     learner.engine = engine
+    if sync_bn and engine.state.num_processes > 1:
+        learner.model = synchronized(learner.model, learner.data.device)
+        learner.opt = None  # of the norms that were replaced
     learner.model.to(learner.data.device)
 
 

@@ -20,7 +20,7 @@ from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn import loop
-from onecycle.learn.callback import Callback, Run
+from onecycle.learn.callback import Callback, Run, check_claims
 from onecycle.learn.callbacks.frozen_norm import FrozenNorm
 from onecycle.learn.callbacks.guard import FiniteLoss
 from onecycle.learn.callbacks.mixup import MixUp
@@ -29,7 +29,7 @@ from onecycle.learn.engine import Engine
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.lr_finder import find_lr
-from onecycle.learn.metrics import names_of
+from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
@@ -73,9 +73,9 @@ class Trainer:
         if callback_fns:
             raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
         self._data, self.model = data, model.to(data.device)
-        self.opt_func, self._loss_func = opt_func, loss_func
-        found = metrics if isinstance(metrics, list | tuple) else [metrics]
-        self.metrics = [metric for metric in found if metric is not None]
+        self.recorder = Recorder([])
+        self.opt_func, self.loss_func = opt_func, loss_func
+        self.metrics = metrics
         self.wd = defaults.wd if wd is None else wd
         self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
         if accumulate < 1:
@@ -90,7 +90,6 @@ class Trainer:
         self.opt: GroupedOptimizer | None = None
         self.history: list[dict[str, Any]] = []
         self.recipe: dict[str, Any] | None = None
-        self.recorder = Recorder(names_of(self.metrics))
 
     def __getattr__(self, name: str) -> Any:
         if not self.__dict__ and not name.startswith("__"):
@@ -119,7 +118,20 @@ class Trainer:
 
     @loss_func.setter
     def loss_func(self, func: Callable[..., Tensor] | None) -> None:
-        self._loss_func = func
+        on_device = isinstance(func, nn.Module)  # its weights go where the outputs are
+        self._loss_func = func.to(self.data.device) if on_device else func  # type: ignore[union-attr]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, as a list; one or several may be assigned."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, given: Any) -> None:
+        found = given if isinstance(given, list | tuple) else [given]
+        found = [metric for metric in found if metric is not None]
+        self.recorder.metric_names = names_of(found)
+        self._metrics = found
 
     def with_threshold(self, thresh: float) -> Self:
         """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
@@ -159,8 +171,12 @@ class Trainer:
         return self._to("fp32")
 
     def mixup(self, alpha: float = 0.4) -> Self:
-        """Train on blends of two items from now on; see `MixUp`."""
-        self.callbacks.append(MixUp(alpha))
+        """Train on blends of two items from now on; see `MixUp`. With 0 no longer.
+
+        Called again, the new `alpha` takes the place of the old one.
+        """
+        others = [c for c in self.callbacks if not isinstance(c, MixUp)]
+        self.callbacks = [*others, MixUp(alpha)] if alpha else others
         return self
 
     def _to(self, precision: str) -> Self:
@@ -234,6 +250,16 @@ class Trainer:
         Ctrl-C ends it after the current step, with the weights kept.
         """
         assert self.opt is not None
+        shown = defaults.progress and not self.silent and self.engine.main
+        columns: dict[str, bool | None] = {"train_loss": False}
+        if validate:
+            columns |= {"valid_loss": False} | directions_of(self.metrics)
+        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
+        if not bare:
+            self.recorder.metric_names = names = names_of(self.metrics)
+            usual += [self.recorder, Printer(names, shown), FiniteLoss(), *self.callbacks]
+        everyone = [*usual, *callbacks]
+        check_claims(everyone)
         run = Run(
             self.model,
             self.data,
@@ -244,15 +270,12 @@ class Trainer:
             epochs * ceil(len(self.data.train_dl) / self.accumulate),
             self.accumulate,
             history=self.history,
+            directions=columns,
+            callbacks=everyone,
         )
-        shown = defaults.progress and not self.silent and self.engine.main
-        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
-        if not bare:
-            names = self.recorder.metric_names
-            usual += [self.recorder, Printer(names, shown), FiniteLoss(), *self.callbacks]
         check = self._validation if validate else (lambda run: {})
         try:
-            loop.fit(run, [*usual, *callbacks], check, shown)
+            loop.fit(run, everyone, check, shown)
         except KeyboardInterrupt:
             if bare:
                 raise
@@ -262,7 +285,8 @@ class Trainer:
         assert self.data.valid_dl is not None
         share = self.engine.share(self.data.valid_dl)
         with closing(loop.predict(self.model, share, self.engine)) as pairs:
-            values = evaluate(self.engine.whole(pairs, share), self.loss_func, self.metrics)
+            whole = self.engine.whole(pairs, share)
+            values = evaluate(whole, self.loss_func, self.metrics, self.task.target)
         names = ["valid_loss", *self.recorder.metric_names]
         return dict(zip(names, values, strict=True))
 
@@ -287,13 +311,15 @@ class Trainer:
         weights = {k: v.clone() for k, v in self.model.state_dict().items()}
         order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
         scaler = self.engine.scaler.state_dict()
+        trained = [(p, p.requires_grad) for p in self.model.parameters()]
         try:
             with untouched(torch), modes_kept(self.model):
                 yield
         finally:
             self.model.load_state_dict(weights)
-            for parameter in self.model.parameters():
+            for parameter, learns in trained:
                 parameter.grad = None
+                parameter.requires_grad_(learns)
             self.data.train_dl.restore(order)
             self.opt, self.history[:] = opt, history
             self.engine.scaler.load_state_dict(scaler)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from onecycle.core.draw import add_legend
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
-from onecycle.data.targets import Plainly, per_item
+from onecycle.data.targets import Plainly, per_item, require_shape
 from onecycle.spec.answers import Answer
 from onecycle.spec.pixels import open_indexes
 from onecycle.spec.targets import MaskSpec, PointsSpec
@@ -46,6 +46,10 @@ class Mask(MaskSpec, Plainly):
     colours: tuple[tuple[int, int, int], ...] | None = field(default=None, metadata={"json": False})
     drawn_over: ClassVar[bool] = True
     on_image: ClassVar[bool] = True
+    fitting_losses: ClassVar[str] = (
+        "for masks there are CrossEntropyFlat(weight=..., ignore_index=...), FocalLoss(), "
+        "DiceLoss() and CombinedLoss(...), or leave loss_func out"
+    )
 
     def fit(self, labels: Any) -> Self:
         if not self.classes:
@@ -90,6 +94,7 @@ class Mask(MaskSpec, Plainly):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy per pixel."""
+        self.check_outputs(outputs, y)
         void = self.ignored
         each = F.cross_entropy(outputs, y[:, 0], reduction="none", ignore_index=void)
         counted = (y[:, 0] != void) & (y[:, 0] != IGNORED)
@@ -97,9 +102,33 @@ class Mask(MaskSpec, Plainly):
             return each.sum() / counted.sum().clamp(min=1)
         return each.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """One output per class and pixel."""
+        count = len(self.classes)
+        require_shape(outputs, (len(y), count, *y.shape[2:]), count, "classes")
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""
         return outputs.float().softmax(1)
+
+    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The numbers of the classes of all pixels that count, in a row."""
+        counted = self._counted(y)
+        return outputs.argmax(1)[counted], y[:, 0][counted]
+
+    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (pixels, classes) of all pixels that count, and their classes."""
+        counted = self._counted(y)
+        return self.activate(outputs).movedim(1, -1)[counted], y[:, 0][counted]
+
+    def _counted(self, y: Tensor) -> Tensor:
+        """Which pixels (n, h, w) are neither void nor outside the picture."""
+        return (y[:, 0] >= 0) & (y[:, 0] != (IGNORED if self.void is None else self.void))
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """What is void in the loss is void in metrics."""
+        return {} if self.void is None else {"void": self.void}
 
     def move(self, y: np.ndarray, plan: Plan) -> np.ndarray:
         """The mask warped like its picture, each pixel to the nearest one."""
@@ -152,6 +181,10 @@ class Points(PointsSpec, Plainly):
 
     drawn_over: ClassVar[bool] = True
     on_image: ClassVar[bool] = True
+    fitting_losses: ClassVar[str] = (
+        "for points there is a function that compares outputs.reshape(y.shape) with y, or leave "
+        "loss_func out"
+    )
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -183,7 +216,13 @@ class Points(PointsSpec, Plainly):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Squared error of the coordinates."""
+        self.check_outputs(outputs, y)
         return per_item((outputs.reshape(y.shape) - y) ** 2, reduction)
+
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """Two outputs per point, in a row or not."""
+        flat = outputs.flatten(1) if isinstance(outputs, Tensor) and outputs.ndim > 1 else outputs
+        require_shape(flat, (len(y), y[0].numel()), y[0].numel(), "coordinates")
 
     def activate(self, outputs: Tensor) -> Tensor:
         """The coordinates themselves (n, count, 2)."""

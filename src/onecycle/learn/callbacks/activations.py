@@ -16,6 +16,10 @@ class ActivationRegularization(Callback):
     def __init__(self, alpha: float = 2.0, beta: float = 1.0) -> None:
         self.alpha, self.beta = alpha, beta
 
+    def claims(self) -> tuple[str, ...]:
+        """Twice would count twice."""
+        return ("add the size of activations to the loss",)
+
     def after_loss(self, run: Run) -> None:
         """On the encoder's last layer."""
         encoder: Any = run.model.encoder

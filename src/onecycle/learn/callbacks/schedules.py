@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+from warnings import warn
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, Run
+from onecycle.learn.optimizer import GroupedOptimizer
 from onecycle.learn.schedule import one_cycle
 
 
 class OneCycle(Callback):
-    """Sets each layer group's rate, and the momentum, before every step."""
+    """Sets each layer group's rate, and the momentum, before every step.
+
+    Warns, once a fit, where another callback has set them meanwhile.
+    """
 
     order = -30
+    schedules = True
 
     def __init__(
         self,
@@ -27,8 +34,52 @@ class OneCycle(Callback):
         self.ends = [(rate / div_factor, rate, rate / final_div) for rate in max_rates]
         self.moms, self.pct_start = (*moms, moms[0]), pct_start
 
+    def claims(self) -> tuple[str, ...]:
+        """Of two schedules the last would win."""
+        return ("set rate and momentum before every batch",)
+
+    def before_fit(self, run: Run) -> None:
+        """Set the first values, so that it is seen where others change them."""
+        self.warned = False
+        self._set(run)
+
     def before_batch(self, run: Run) -> None:
         """The values of this step."""
+        if not self.warned:
+            self._compare(run)
+        self._set(run)
+
+    def _set(self, run: Run) -> None:
         where = run.step, run.n_steps
         run.optimizer.set_rates([one_cycle(*where, ends, self.pct_start) for ends in self.ends])
         run.optimizer.set_momentum(one_cycle(*where, self.moms, self.pct_start))
+        self.values = _values(run.optimizer)
+
+    def _compare(self, run: Run) -> None:
+        """Warn where rates or momenta are not those that were set."""
+        found = _values(run.optimizer)
+        changed = [name for name, value in found.items() if value != self.values[name]]
+        if not changed:
+            return
+        self.warned = True
+        own = type(self).__module__.partition(".")[0]
+        others = [type(c).__name__ for c in run.callbacks if not _is_of(own, c)]
+        who = " or ".join(dict.fromkeys(others)) or "something outside the callbacks"
+        what = " and ".join(changed)
+        warn(
+            f"{who} changed the {what} (in epoch {run.epoch}, before step {run.step}), which does "
+            f"not last: {type(self).__name__}, as in fit_one_cycle, sets both before every batch. "
+            "Use learn.fit(epochs, rate), or leave one of the two out",
+            OnecycleWarning,
+            stacklevel=2,
+        )
+
+
+def _values(optimizer: GroupedOptimizer) -> dict[str, Any]:
+    parts = optimizer.param_groups
+    momenta = [part.get("betas", part.get("momentum")) for part in parts]
+    return {"learning rate": [part["lr"] for part in parts], "momentum": momenta}
+
+
+def _is_of(package: str, callback: Callback) -> bool:
+    return type(callback).__module__.partition(".")[0] == package
