@@ -171,7 +171,9 @@ def test_groups_go_from_the_rnns_to_the_decoder_or_from_the_words_to_the_head():
 @pytest.fixture(scope="module")
 def frame():
     luck = np.random.default_rng(0)
-    rows = [("yes" if i % 3 else "no", " ".join(luck.choice(list("abcdefgh"), 30))) for i in range(24)]
+    rows = [
+        ("yes" if i % 3 else "no", " ".join(luck.choice(list("abcdefgh"), 30))) for i in range(24)
+    ]
     return pd.DataFrame(rows, columns=["label", "text"])
 
 
@@ -200,7 +202,13 @@ class Kept(Callback):
 
 @pytest.mark.parametrize(
     ("options", "alpha", "beta"),
-    [({}, 2, 1), ({"alpha": 0.0}, 0, 1), ({"beta": 0.0}, 2, 0), ({"alpha": 3.0, "beta": 5.0}, 3, 5)],
+    [
+        ({}, 2, 1),
+        ({"alpha": 0.0}, 0, 1),
+        ({"beta": 0.0}, 2, 0),
+        ({"alpha": 3.0, "beta": 5.0}, 3, 5),
+        ({"callbacks": []}, 2, 1),
+    ],
 )
 def test_the_loss_holds_activations_and_their_changes_unless_told_otherwise(
     streams, options, alpha, beta
@@ -228,6 +236,7 @@ def test_gradients_are_as_long_as_clip_says(streams):
         learn.fit(1, 1e-3, callbacks=[kept])
         norms.append(kept.norms)
     assert min(norms[0]) > 0.05
+    assert len(language_model_learner(streams, config=SIZES, clip=0).callbacks) == 1
     assert norms[1] == pytest.approx([0.02] * len(norms[1]), rel=1e-3)
 
 

@@ -1,6 +1,7 @@
-"""Batches of texts against lists made by hand: streams of a language model, lengths of a classifier."""
+"""Batches of texts against lists made by hand: a language model's streams, batches by length."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -81,8 +82,8 @@ def test_texts_come_in_another_order_with_every_epoch_and_with_every_seed_and_st
     spec = data.task.input
     whole = sorted(tuple(spec.ids(text).tolist()) for text in frames[0].text)
     for ids in passes.values():
-        starts = [i for i, token in enumerate(ids) if token == 2] + [len(ids)]
-        found = [ids[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+        starts = [i for i, token in enumerate(ids) if token == 2]
+        found = [ids[a:b] for a, b in pairwise([*starts, len(ids)])]
         assert len(found) == 40
         assert sum(text in whole for text in found) >= 39  # the last one lacks what is only said
 

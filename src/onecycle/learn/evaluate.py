@@ -114,9 +114,7 @@ class _Stateful:
         return float(self.metric.compute())
 
 
-def _tally(
-    metric: Any, weight: Callable[[Tensor], int]
-) -> _Mean | _Whole | _Sum | _Stateful:
+def _tally(metric: Any, weight: Callable[[Tensor], int]) -> _Mean | _Whole | _Sum | _Stateful:
     if isinstance(metric.func if isinstance(metric, partial) else metric, Summed):
         return _Sum(metric)
     if all(hasattr(metric, name) for name in ("reset", "update", "compute")):

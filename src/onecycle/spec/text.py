@@ -15,7 +15,7 @@ import numpy as np
 from onecycle.core.errors import DataError
 from onecycle.core.files import write_atomically
 from onecycle.spec.plain import Plain
-from onecycle.spec.subwords import encoded, padding_of, tokenizer_of
+from onecycle.spec.subwords import encoded, padding_of, tokenizer_of, unknown_of
 from onecycle.spec.words import PAD, SPECIAL, UNK, detokenize, tokenize
 
 
@@ -111,7 +111,8 @@ class TextSpec(Plain):
         """The id of tokens that are not in the vocabulary."""
         if not self.vocab:
             raise DataError("the texts have no vocabulary yet: label them first")
-        return self.numbers.get(UNK, 0)
+        own = unknown_of(self.tokenizer) if self.tokenizer else None
+        return self.numbers.get(UNK, 0) if own is None else own
 
     @cached_property
     def padding(self) -> int:
