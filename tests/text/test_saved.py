@@ -173,6 +173,7 @@ def test_json_of_a_saved_file_holds_no_code(tmp_path):
     assert torch.is_tensor(load_data(tmp_path, "d", bs=4).one_batch()[0])
 
 
+@pytest.mark.filterwarnings("ignore:100% of the 36 words of validation")
 def test_texts_of_a_large_table_stay_on_disk(tmp_path, monkeypatch):
     from onecycle.data import frames
     from onecycle.text import lists

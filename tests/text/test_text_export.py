@@ -35,6 +35,7 @@ def trained(frame, tmp_path, **options):
     return learn.fit_one_cycle(1, 1e-2)
 
 
+@pytest.mark.filterwarnings("ignore:.* holds no word", "ignore:131 of 160 texts have more than")
 @pytest.mark.parametrize("max_len", [1400, 30])
 def test_the_file_answers_as_the_learner(frame, tmp_path, max_len):
     learn = trained(frame, tmp_path, max_len=max_len, bptt=20)

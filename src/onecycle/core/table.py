@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from onecycle.core.errors import UsageError
+
 _LONGEST = 600  # characters of a cell that are shown
 _WIDTH = 96
 
@@ -49,6 +51,12 @@ class Table:
         path = Path(path)
         path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
         return path
+
+
+def refuse_figsize(figsize: tuple[float, float] | None) -> None:
+    """UsageError where the size of a figure is given for what comes as a table."""
+    if figsize is not None:
+        raise UsageError("texts come as a table, which has no figsize: leave it out")
 
 
 def _cut(text: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from onecycle.core.defaults import checked_device, defaults
 from onecycle.core.errors import UsageError
 from onecycle.core.paths import Path
+from onecycle.core.table import refuse_figsize
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.spec.text import Vocab
@@ -242,6 +243,7 @@ class DataBunch:
             raise UsageError(f"rows is a whole number from 1 on, not {rows!r}")
         items, y = self._shown(ds_type)
         if hasattr(self.task.input, "table"):
+            refuse_figsize(figsize)
             return self.task.input.table(items[:rows], y[:rows], self.task.target)
         count = min(len(items), rows * rows)
         places = grid(count, min(rows, count), figsize, cell=2.4)

@@ -62,6 +62,9 @@ class Target(Protocol):
     def metric_options(self) -> dict[str, Any]:
         """Options that metrics take from the target where they are not given."""
 
+    def weight(self, y: Tensor) -> int:
+        """How much the means of a batch count beside those of others: by its items."""
+
     def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
         """The encoded label after the picture went through `plan`."""
 
@@ -142,6 +145,10 @@ class Plainly(TargetSpec):
     def metric_options(self) -> dict[str, Any]:
         """None."""
         return {}
+
+    def weight(self, y: Tensor) -> int:
+        """Its items."""
+        return len(y)
 
     def legend(self, figure: Any) -> None:
         """No colours, no legend."""

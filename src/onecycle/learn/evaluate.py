@@ -33,16 +33,18 @@ def evaluate(
 ) -> list[float | None]:
     """[loss, *metrics] over (outputs, y) batches; a collection of metrics gives several values.
 
-    Plain functions are averaged by items, those marked `whole_set` see everything at once, objects
-    with `reset`, `update` and `compute` (torchmetrics) are driven as they expect, and functions of
-    scikit-learn get what is actual and what is predicted of the whole set. `target` says what that
-    is, and what is void. UsageError for a metric that is none, or gives more than a number.
+    Plain functions are averaged, each batch by its weight (its items, where the target knows no
+    better), those marked `whole_set` see everything at once, objects with `reset`, `update` and
+    `compute` (torchmetrics) are driven as they expect, and functions of scikit-learn get what is
+    actual and what is predicted of the whole set. `target` says what that is, and what is void.
+    UsageError for a metric that is none, or gives more than a number.
     """
+    weight: Callable[[Tensor], int] = len if target is None else target.weight
     tallies: list[_Tally] = []
     if loss_func is not None:
-        tallies.append(_Mean(partial(loss_of, loss_func, target=target), "loss"))
+        tallies.append(_Mean(partial(loss_of, loss_func, target=target), "loss", weight))
     with untouched(torch):
-        tallies += [_tally(metric, target) for metric in metrics]
+        tallies += [_tally(metric, target, weight) for metric in metrics]
     count = 0
     for outputs, y in batches:
         count += len(y)
@@ -85,15 +87,17 @@ class _Tally(Protocol):
 
 
 class _Mean:
-    """The mean of a function's batch values, weighted by items."""
+    """The mean of a function's batch values, each with the weight of its batch."""
 
-    def __init__(self, func: Any, name: str) -> None:
-        self.func, self.name, self.total, self.count = func, name, 0.0, 0
+    def __init__(self, func: Any, name: str, weight: Callable[[Tensor], int]) -> None:
+        self.func, self.name, self.weight = func, name, weight
+        self.total, self.count = 0.0, 0
 
     def add(self, outputs: Tensor, y: Tensor) -> None:
         """One batch."""
-        self.total += as_number(self.func(outputs, y), self.name) * len(y)
-        self.count += len(y)
+        weight = self.weight(y)
+        self.total += as_number(self.func(outputs, y), self.name) * weight
+        self.count += weight
 
     def results(self) -> list[float]:
         """The mean so far."""
@@ -171,7 +175,7 @@ class _Stateful:
         return [as_number(found[name], name) for name in self.parts]
 
 
-def _tally(metric: Any, target: Target | None) -> _Tally:
+def _tally(metric: Any, target: Target | None, weight: Callable[[Tensor], int]) -> _Tally:
     name = name_of(metric)
     plain, options = opened(metric)
     if isinstance(plain, Summed | WholeSet) and target is not None:
@@ -185,4 +189,4 @@ def _tally(metric: Any, target: Target | None) -> _Tally:
         return _Whole(given_to_sklearn(metric, target), name)
     if isinstance(plain, WholeSet):
         return _Whole(partial(plain, **options), name)
-    return _Mean(metric, name)
+    return _Mean(metric, name, weight)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import EmptyDataError, UsageError
-from onecycle.core.table import Table
+from onecycle.core.table import Table, refuse_figsize
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.data.task import Batches, Task
@@ -153,6 +153,7 @@ def draw(
 
     target = found.task.target
     if hasattr(found.task.input, "table"):
+        refuse_figsize(figsize)
         return _table(found, indexes, captions)
     each = 2 if target.drawn_over else 1
     places = grid(each * len(indexes), each if each == 2 else columns, figsize, cell=2.6)

@@ -9,10 +9,11 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.spec.words import BOS, PAD, SPECIAL, UNK
 
 
@@ -40,6 +41,8 @@ def _library() -> Any:
 
 def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "unigram") -> str:
     """A tokenizer of these texts as JSON: SentencePiece's "unigram" model, or "bpe" on bytes.
+
+    A warning says how many pieces there are where the texts do not give as many as were asked for.
 
     Sources: Kudo 2018 (arXiv 1804.10959); Sennrich et al. 2016 (arXiv 1508.07909). Characters that
     the texts lack are split into bytes by "bpe", and are unknown to "unigram".
@@ -69,6 +72,13 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
         raise
     except Exception as error:  # the library raises bare Exceptions
         raise UsageError(f"no tokenizer of {vocab_sz} pieces: {error}") from error
+    if made.get_vocab_size() < vocab_sz:
+        warn(
+            f"the texts give {made.get_vocab_size():,} pieces, not {vocab_sz:,}: there are no more "
+            "that occur often enough",
+            OnecycleWarning,
+            stacklevel=2,
+        )
     begin = [(BOS, made.token_to_id(BOS))]
     made.post_processor = t.processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
     made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
@@ -110,6 +120,20 @@ def padding_of(told: str) -> int:
         "the tokenizer has no token to fill up batches with: call its enable_padding(pad_id=, "
         "pad_token=) before to_str()"
     )
+
+
+def unknown_of(told: str) -> int | None:
+    """The id of what the tokenizer has no piece for; None where there is no such thing."""
+    model = json.loads(told)["model"]
+    if model.get("unk_id") is not None:
+        return int(model["unk_id"])
+    found = tokenizer_of(told).token_to_id(model.get("unk_token") or "")
+    return None if found is None else int(found)
+
+
+def uncut(told: str) -> str:
+    """The same tokenizer without a limit of tokens."""
+    return json.dumps({**json.loads(told), "truncation": None})
 
 
 def encoded(told: str, texts: Sequence[str]) -> list[np.ndarray]:

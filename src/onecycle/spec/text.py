@@ -16,7 +16,7 @@ from onecycle.core.errors import DataError
 from onecycle.core.files import write_atomically
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.spec.plain import Plain
-from onecycle.spec.subwords import encoded, padding_of, tokenizer_of
+from onecycle.spec.subwords import encoded, padding_of, tokenizer_of, unknown_of
 from onecycle.spec.words import PAD, SPECIAL, UNK, detokenize, tokenize
 
 _FAMILY = "text md markdown rst html htm xml tex rtf doc docx odt pdf epub eml"
@@ -115,7 +115,8 @@ class TextSpec(Plain):
         """The id of tokens that are not in the vocabulary."""
         if not self.vocab:
             raise DataError("the texts have no vocabulary yet: label them first")
-        return self.numbers.get(UNK, 0)
+        own = unknown_of(self.tokenizer) if self.tokenizer else None
+        return self.numbers.get(UNK, 0) if own is None else own
 
     @cached_property
     def padding(self) -> int:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onecycle.core.chance import generator
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.labelled import LabelList
 from onecycle.data.loader import Loader, moved
 from onecycle.text.corpus import Numbered
 from onecycle.text.input import TextSample
 
+_REST = 0.05  # of all tokens, left out in silence
 _CHUNK = 50  # batches among which training texts are sorted by length
 
 
@@ -67,7 +69,9 @@ class LengthLoader(Loader):
 class StreamLoader:
     """All texts in a row, cut into `batch_size` streams: x int64 (bs, bptt), y one token later.
 
-    In training the order of the texts changes with every epoch.
+    In training the order of the texts changes with every epoch. What does not fill a step of all
+    streams, at the end, is left out: fewer than `batch_size` tokens, counted in a warning where
+    they are more than one in twenty.
     """
 
     def __init__(
@@ -88,6 +92,14 @@ class StreamLoader:
         if self.per_stream < 1:
             raise UsageError(
                 f"{self.n_tokens} tokens do not fill {batch_size} streams: use a smaller bs"
+            )
+        rest = self.n_tokens - 1 - self.per_stream * batch_size
+        if rest > _REST * self.n_tokens:
+            warn(
+                f"the last {rest} of {self.n_tokens} tokens do not fill {batch_size} streams, and "
+                f"are left out of {'each epoch' if train else 'validation'}: use a smaller bs",
+                OnecycleWarning,
+                stacklevel=5,
             )
 
     @property

@@ -13,8 +13,8 @@ from onecycle.data.databunch import DataBunch
 from onecycle.data.doubts import require_folders
 from onecycle.data.frames import Column
 from onecycle.data.labelled import LabelledItems
-from onecycle.data.labels import SplitItems
-from onecycle.text.lists import NUMBERING, TextList, TextSplitItems, numbering_of
+from onecycle.text.columns import LABELS, refuse_other_column
+from onecycle.text.lists import NUMBERING, TextList, numbering_of
 
 
 def databunch_of(
@@ -36,6 +36,9 @@ class TextDataBunch(DataBunch):
     `options` are TextInput's (max_vocab 60,000, min_freq 2, bptt 70, tokenizer, backwards) and
     those of `databunch` (bs, val_bs, num_workers, device). With `classes`, texts of others are left
     out. The test set has no labels.
+
+    Where nothing else says what validates, the random share `valid_pct` (0.2) does, drawn by
+    `seed`; UsageError where it is given beside something else that does.
     """
 
     for_lm: ClassVar[bool] = False
@@ -51,21 +54,27 @@ class TextDataBunch(DataBunch):
         text_cols: Column | Sequence[Column] = 1,
         label_cols: Column | Sequence[Column] = 0,
         label_delim: str | None = None,
-        valid_pct: float = 0.2,
+        valid_pct: float | None = None,
         seed: int | None = None,
+        is_valid: bool = True,
         vocab: Sequence[str] | None = None,
         classes: Sequence[Any] | None = None,
         **options: Any,
     ) -> DataBunch:
-        """Texts and labels from columns; without `valid_df` a random share validates."""
+        """Texts and labels from columns.
+
+        The rows of `valid_df` validate, or else those for which a column `is_valid` is true.
+        """
         numbering, rest = numbering_of(options)
         items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **numbering)
         test = None if test_df is None else TextList.from_df(test_df, path, text_cols)
         if valid_df is None:
-            split: SplitItems = items.split_by_rand_pct(valid_pct, seed)
+            split = cls._divided(items, valid_pct, seed, is_valid)
+        elif valid_pct is not None:
+            raise UsageError("valid_df= says what validates: leave valid_pct= out")
         else:
             held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **numbering)
-            split = TextSplitItems(items, held)
+            split = items.split_by_list(items, held)
         return cls._finished(split, test, rest, label_cols, label_delim, classes)
 
     @classmethod
@@ -73,7 +82,7 @@ class TextDataBunch(DataBunch):
         cls,
         path: str | PurePath,
         csv_name: str | PurePath,
-        valid_pct: float = 0.2,
+        valid_pct: float | None = None,
         test: str | PurePath | None = None,
         *,
         is_valid: bool = True,
@@ -96,10 +105,7 @@ class TextDataBunch(DataBunch):
         items = TextList.from_csv(
             path, csv_name, text_cols, delimiter, header, vocab=vocab, **numbering
         )
-        if is_valid and "is_valid" in items.frame:
-            split: SplitItems = items.split_from_df("is_valid")
-        else:
-            split = items.split_by_rand_pct(valid_pct, seed)
+        split = cls._divided(items, valid_pct, seed, is_valid)
         held = None if test is None else TextList.from_csv(path, test, text_cols, delimiter, header)
         return cls._finished(split, held, rest, label_cols, label_delim, classes)
 
@@ -124,6 +130,20 @@ class TextDataBunch(DataBunch):
         return cls._finished(items.split_by_folder(train, valid), held, rest, classes=classes)
 
     @classmethod
+    def _divided(
+        cls, items: TextList, valid_pct: float | None, seed: int | None, is_valid: bool
+    ) -> Any:
+        """By the column `is_valid` where there is one that counts, or else a random share."""
+        if not is_valid or "is_valid" not in items.frame:
+            return items.split_by_rand_pct(0.2 if valid_pct is None else valid_pct, seed)
+        if valid_pct is not None:
+            raise UsageError(
+                "the column is_valid says what validates: leave valid_pct= out, or say "
+                "is_valid=False"
+            )
+        return items.split_from_df("is_valid")
+
+    @classmethod
     def _finished(
         cls,
         split: Any,
@@ -135,10 +155,15 @@ class TextDataBunch(DataBunch):
     ) -> DataBunch:
         """Labelled from columns `cols`, or else from folders, with a test set and loaders."""
         if cls.for_lm:
+            if classes is not None or delim is not None:
+                raise UsageError(
+                    "a language model has no labels: leave classes and label_delim out"
+                )
             labelled = split.label_for_lm()
         elif cols is None:
             labelled = split.label_from_folder(classes=classes)
         else:
+            refuse_other_column(split.train.frame, cols, LABELS, "label_cols")
             labelled = split.label_from_df(cols, label_delim=delim, classes=classes)
         labelled = labelled if test is None else labelled.add_test(test)
         return databunch_of(labelled, options, NUMBERING)

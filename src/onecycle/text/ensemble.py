@@ -40,9 +40,12 @@ class Ensemble:
         sources = [list(each.items.items) for each in found]
         if any(each != sources[0] for each in sources):
             raise UsageError("the learners' data have other items: split them with the same seed")
+        if any(not torch.equal(each.targets, found[0].targets) for each in found):
+            raise UsageError("the learners' data have other labels for the same items")
         shares = torch.stack([each.probabilities for each in found]).mean(0)
         target = self.learners[0].task.target
-        logits = {"softmax": shares.log(), "sigmoid": torch.logit(shares)}
+        # Not to the very end: the loss of a certain answer would be infinity minus infinity.
+        logits = {"softmax": shares.log(), "sigmoid": torch.logit(shares, eps=1e-7)}
         outputs = logits.get(getattr(target, "activation", ""), shares)
         labelled = found[0].items.labels is not None
         losses = target.loss(outputs, found[0].targets, "none") if labelled else found[0].losses

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, Self
+from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import DataError, UsageError
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.core.table import Table
 from onecycle.data.targets import Target
 from onecycle.data.task import Batches
@@ -95,7 +96,24 @@ class TextInput(TextSpec):
             padding_of(self.tokenizer)  # raises where there is none
             return replace(self, vocab=pieces_of(self.tokenizer))
         counts = as_texts(sources).counts()
-        return replace(self, vocab=commonest(counts, self.max_vocab, self.min_freq))
+        vocab = commonest(counts, self.max_vocab, self.min_freq)
+        self._warn_of_cut(counts, len(vocab))
+        return replace(self, vocab=vocab)
+
+    def _warn_of_cut(self, counts: Mapping[str, int], kept: int) -> None:
+        """Say how many words max_vocab leaves out, though they come often enough."""
+        usual = sorted((n for token, n in counts.items() if token not in SPECIAL), reverse=True)
+        enough = [n for n in usual if n >= self.min_freq]
+        lost = enough[max(0, kept - len(SPECIAL)) :]
+        if lost:
+            warn(
+                f"max_vocab={self.max_vocab} leaves out {len(lost):,} of the {len(enough):,} words "
+                f"that come {self.min_freq} times or more: {sum(lost) / sum(usual):.1%} of all "
+                "words of the training texts are read as unknown for it. Raise it, or train a "
+                "tokenizer of parts of words (train_subwords)",
+                OnecycleWarning,
+                stacklevel=5,
+            )
 
     def numbered(self, sources: Sequence[Any]) -> Numbered:
         """The ids of each text; the tokens of a TextList's are made once for all."""
@@ -109,10 +127,10 @@ class TextInput(TextSpec):
             if not isinstance(source, str | os.PathLike):
                 raise DataError(f"a text is a str or a path, not {source!r}")
 
-    def transformed(self, tfms: Any, size: Any = None, *_: Any, **options: Any) -> Self:
+    def transformed(self, tfms: Any, *options: Any, **more: Any) -> Self:
         """Texts have no transforms."""
-        if tfms or size or any(options.values()):
-            raise UsageError("texts take no transforms and no size")
+        if any((tfms, *options, *more.values())):
+            raise UsageError("texts take no transforms, no size and no way of resizing")
         return self
 
     def normalized(self, stats: Any, data: Any) -> Self:

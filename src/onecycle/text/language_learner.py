@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import UsageError
-from onecycle.core.table import Table
+from onecycle.core.arguments import require_number, require_whole
+from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.table import Table, refuse_figsize
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner
@@ -42,33 +43,50 @@ class LanguageLearner(TextLearner):
         """`text` as it stands, and `n_words` tokens after it (a backward model: before it).
 
         Tokens are drawn by chance: probabilities are raised to 1 / `temperature`; only the
-        `top_k` likeliest, or those above `min_p`, are drawn from; with `no_unk` never the unknown
-        token.
+        `top_k` likeliest, or those of `min_p` or more, are drawn from; with `no_unk` never the
+        unknown token. Where no token is as likely as `min_p`, it is left aside, with a warning
+        that counts. `seed` None draws one from numpy's global generator.
         """
-        if not 0 < temperature < np.inf:
+        if not require_number("temperature", temperature, 0):
             raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
-        if not isinstance(n_words, Integral) or n_words < 0:
-            raise UsageError(f"n_words is a whole number from 0 on, not {n_words!r}")
-        if top_k is not None and (not isinstance(top_k, Integral) or top_k < 1):
-            raise UsageError(f"top_k is a whole number from 1 on, not {top_k!r}")
-        if min_p is not None and not 0 <= min_p <= 1:
-            raise UsageError(f"min_p is a probability, not {min_p!r}")
+        require_whole("n_words", n_words, 0)
+        if top_k is not None:
+            require_whole("top_k", top_k)
+        if min_p is not None:
+            require_number("min_p", min_p, 0, 1)
+        if seed is not None:
+            require_whole("seed", seed, 0)
         given: Any = self.task.input
         text = given.text_of(text)
         begun = given.ids(text).tolist()
         if given.backwards:  # what comes before is asked for: the text does not begin here
             begun = begun[:-1]
+            if not begun and n_words:
+                raise UsageError("a backward model writes before a text: give it some words")
         luck = torch.Generator()
         luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
         forbidden = [given.unknown] if no_unk else []
         forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
 
-        def drawn(logits: Tensor) -> int:
-            logits[forbidden] = -torch.inf
-            shares = _limited((logits / temperature).softmax(0), top_k, min_p)
-            return int(torch.multinomial(shares, 1, generator=luck))
+        unlikely = 0
 
-        return _joined(given, text, begun, self._gone_on(begun, n_words, drawn))
+        def drawn(logits: Tensor) -> int:
+            nonlocal unlikely
+            logits[forbidden] = -torch.inf
+            # to double first: a small temperature would bring likely ones beyond float32
+            shares = (logits.double() / temperature).softmax(0)
+            unlikely += min_p is not None and bool(shares.max() < min_p)
+            return int(torch.multinomial(_limited(shares, top_k, min_p), 1, generator=luck))
+
+        whole = self._gone_on(begun, n_words, drawn)
+        if unlikely:
+            warn(
+                f"before {unlikely} of {n_words} tokens none was as likely as min_p={min_p}, which "
+                "was left aside there: take a lower one",
+                OnecycleWarning,
+                stacklevel=2,
+            )
+        return _joined(given, text, begun, whole)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:
         """A language model has no answer for each text."""
@@ -84,6 +102,8 @@ class LanguageLearner(TextLearner):
         figsize: tuple[float, float] | None = None,
     ) -> Table:
         """Beginnings of texts, and of each of the next 20 tokens what it is and what was said."""
+        require_whole("rows", rows)
+        refuse_figsize(figsize)
         given: Any = self.task.input
         x, y = (side[:rows, : 2 * _SHOWN] for side in self.data.one_batch(ds_type))
         loader: Any = [(x.to(self.data.device), y)]
@@ -125,9 +145,10 @@ def _joined(given: Any, text: str, begun: list[int], whole: list[int]) -> str:
 
 
 def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
+    """The shares (vocabulary,) of what may be drawn, 0 for all else."""
     if top_k is not None:
-        least = shares.topk(min(top_k, len(shares))).values[-1]
-        shares = torch.where(shares >= least, shares, 0.0)
+        kept = shares.topk(min(top_k, len(shares)))
+        shares = torch.zeros_like(shares).scatter(0, kept.indices, kept.values)
     if min_p is not None and bool((shares >= min_p).any()):
         shares = torch.where(shares >= min_p, shares, 0.0)
     return shares

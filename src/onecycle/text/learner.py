@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from onecycle.core.arguments import require_number, require_share, require_whole
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callbacks.activations import ActivationRegularization
@@ -23,11 +23,8 @@ from onecycle.models.awd_lstm import (
     dropouts,
 )
 from onecycle.text.language_learner import LanguageLearner
-from onecycle.text.pretrained import (
-    Encoder,
-    Sizes,
-    find_encoder,
-)
+from onecycle.text.pretrained import Encoder, Sizes, find_encoder
+from onecycle.text.sides import warn_of_long
 from onecycle.text.text_learner import TextLearner, usual_metrics
 
 
@@ -47,18 +44,23 @@ def language_model_learner(
     `config` are the encoder's sizes (emb_sz, n_hid, n_layers) and dropouts; `drop_mult` multiplies
     all dropouts. `pretrained` is True (the published WT103 model, downloaded), False, "small"
     (comes with the package) or the path of an encoder that `save_encoder` wrote; None means True,
-    but False where `config` gives sizes, since the published weights have their own.
+    but False where `config` gives sizes, since the published weights have their own. `alpha` and
+    `beta` weigh the penalties of `ActivationRegularization`, `clip` bounds the norm of the
+    gradients (None or 0: not at all); `callbacks` come beside these.
     """
     _wants(data, True)
+    if clip is not None:
+        require_number("clip", clip, 0)
     given, sizes = _begun(data, arch, pretrained, LM_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
     model = LanguageModel(arch(data.c, **sizes), output_p, chunked)
     callbacks = [ActivationRegularization(alpha, beta), *([GradientClipping(clip)] if clip else [])]
-    options = {"metrics": [accuracy], "callbacks": callbacks, **learner_options}
-    learner = LanguageLearner(data, model, **options)
+    callbacks += learner_options.pop("callbacks", ())
+    options = {"metrics": [accuracy], **learner_options}
+    learner = LanguageLearner(data, model, callbacks=callbacks, **options)
     if given is not None:
-        learner.use_encoder(given, f"pretrained={pretrained or True!r}")
+        learner.use_encoder(given, *_origin(pretrained))
     return learner
 
 
@@ -76,36 +78,64 @@ def text_classifier_learner(
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
 
+    Texts are read in windows of `bptt` tokens; of those with more than `max_len`, the maximum and
+    the mean that the head sees are of the last `max_len` (a warning counts them).
+
     `arch` may be the name or folder of a Hugging Face model: the texts are then numbered by that
-    model's own tokenizer, cut at `max_len` tokens or what the model takes, and its weights are
-    used (`config`, `bptt` and `pretrained` are not).
+    model's own tokenizer, cut at `max_len` tokens or what the model takes (a warning counts
+    them), and its weights and its own dropouts are used: `config`, `bptt` and `pretrained` are
+    refused, and `drop_mult` is that of the head.
     `pretrained` is as for `language_model_learner`.
     `lin_ftrs` (50,) are the widths inside the head, `ps` the dropout after each (0.1); before the
     first it is output_p * drop_mult.
     """
     _wants(data, False)
-    lin_ftrs = [50] if lin_ftrs is None else [*np.atleast_1d(lin_ftrs).tolist()]
-    ps = [0.1] * len(lin_ftrs) if ps is None else [*np.atleast_1d(ps).tolist()]
-    if len(ps) != len(lin_ftrs) or max_len < 1 or bptt < 1:
-        raise UsageError(
-            f"each of lin_ftrs has its own of ps, bptt and max_len are 1 or more: {lin_ftrs}, "
-            f"{ps}, {bptt}, {max_len}"
-        )
+    widths, rates = _head(lin_ftrs, ps)
+    require_whole("bptt", bptt)
+    require_whole("max_len", max_len)
     if isinstance(arch, str | PathLike):
         if arch == AWD_LSTM.__name__:
             raise UsageError("AWD_LSTM is a class: leave its quotes out")
+        given = {"config": config, "pretrained": pretrained, "bptt": None if bptt == 70 else bptt}
+        useless = [name for name, value in given.items() if value is not None]
+        if useless:
+            raise UsageError(
+                f"{useless[0]} belongs to an AWD-LSTM; {str(arch)!r} has its own: leave it out"
+            )
         from onecycle.text.transformers import transformer_learner
 
-        head = (CLASSIFIER_DROPOUTS["output_p"] * drop_mult, *ps)
-        return transformer_learner(data, str(arch), max_len, lin_ftrs, head, **learner_options)
-    given, sizes = _begun(data, arch, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
+        first = dropouts(CLASSIFIER_DROPOUTS, require_number("drop_mult", drop_mult))["output_p"]
+        head = (require_share("output_p * drop_mult", first, "what is dropped"), *rates)
+        return transformer_learner(data, str(arch), max_len, widths, head, **learner_options)
+    encoder, sizes = _begun(data, arch, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
-    encoder = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
-    model = TextClassifier(encoder, data.c, lin_ftrs, (output_p, *ps), bptt, max_len)
+    made = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
+    model = TextClassifier(made, data.c, widths, (output_p, *rates), bptt, max_len)
     learner = TextLearner(data, model, **{"metrics": usual_metrics(data), **learner_options})
-    if given is not None:
-        learner.use_encoder(given, f"pretrained={pretrained or True!r}")
+    if encoder is not None:
+        learner.use_encoder(encoder, *_origin(pretrained))
+    warn_of_long(data, max_len, "maximum and mean are over the last of them alone")
     return learner
+
+
+def _head(
+    lin_ftrs: Sequence[int] | int | None, ps: Sequence[float] | float | None
+) -> tuple[list[int], list[float]]:
+    """The widths inside the head, and the dropout after each."""
+    widths = [50] if lin_ftrs is None else np.atleast_1d(np.asarray(lin_ftrs, object)).tolist()
+    rates = [0.1] * len(widths) if ps is None else np.atleast_1d(np.asarray(ps, object)).tolist()
+    if len(rates) != len(widths):
+        raise UsageError(f"each of lin_ftrs has its own of ps: {widths}, {rates}")
+    return (
+        [require_whole("each of lin_ftrs", width) for width in widths],
+        [require_share("each of ps", rate, "what is dropped") for rate in rates],
+    )
+
+
+def _origin(pretrained: bool | str | None) -> tuple[str, bool]:
+    """What an encoder is called in messages, and whether it was made for any texts."""
+    named = True if pretrained is None else pretrained
+    return f"pretrained={named!r}", named in (True, "small")
 
 
 def _wants(data: DataBunch, stream: bool) -> None:
@@ -135,16 +165,17 @@ def _begun(
     spec: Any = data.task.input
     if not callable(arch):
         raise UsageError(f"arch is a class like AWD_LSTM (without quotes), not {arch!r}")
-    rates, sizes, config = dropouts(defaults, drop_mult), Sizes().config(), config or {}
+    rates = dropouts(defaults, require_number("drop_mult", drop_mult))
+    sizes, config = Sizes().config(), {} if config is None else config
     wrong = [name for name in config if name not in {**rates, **sizes}]
     if wrong:
         raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join({**rates, **sizes})}")
     merged = {**rates, **sizes, **config}
     for name, value in merged.items():
-        if name in sizes and (not isinstance(value, Integral) or value < 1):
-            raise UsageError(f"{name} is a whole number from 1 on, not {value!r}")
-        if name in rates and not 0 <= value <= 1:
-            raise UsageError(f"{name}, a share of what is dropped, is 0 to 1, not {value:g}")
+        if name in sizes:
+            require_whole(name, value)
+        else:  # of inputs that are dropped altogether nothing would be left to learn from
+            require_share(name, value, "what is dropped")
     if pretrained is None:
         pretrained = not {*sizes} & {*config}
     if pretrained is True and spec.tokenizer:
@@ -152,7 +183,7 @@ def _begun(
             "the published model knows words, this data's tokenizer makes subwords: say "
             "pretrained=False, or name an encoder that was trained with this tokenizer"
         )
-    given = find_encoder(pretrained, spec.backwards) if pretrained else None
+    given = None if pretrained is False else find_encoder(pretrained, spec.backwards)
     fitted = {} if given is None else given.sizes.config()
     fitted |= {} if spec.padding == 1 else {"padding": spec.padding}
     return given, {**merged, **fitted, **config}

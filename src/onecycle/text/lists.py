@@ -8,21 +8,22 @@ from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
-from onecycle.core.errors import TableError, UsageError, listing
+from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
-from onecycle.data.frames import Column, as_frame, column, listed, read_pieces, read_table
+from onecycle.data.frames import Column, as_frame, listed, read_pieces, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.labels import SplitItems
+from onecycle.data.labels import Labeller, SplitItems
 from onecycle.data.split import positions as checked_positions
 from onecycle.data.task import Task
 from onecycle.spec.subwords import pieces_of
-from onecycle.spec.targets import is_blank
 from onecycle.spec.text import FILES
 from onecycle.spec.words import SPECIAL
+from onecycle.text.columns import TEXTS, refuse_other_column, texts_of, warn_of_numbers
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
 from onecycle.text.input import TextInput, as_texts
+from onecycle.text.sides import warn_of_texts
 from onecycle.text.targets import NextToken
 
 _LARGE = 50_000_000  # bytes
@@ -60,7 +61,10 @@ class TextList(ItemList):
         `options` are TextInput's: max_vocab, min_freq, bptt.
         """
         frame = as_frame(df)
-        made = cls._make(_texts(frame, cols), path, inner_df=frame)
+        refuse_other_column(frame, cols, TEXTS, "cols")
+        texts = texts_of(frame, cols)
+        warn_of_numbers(frame, cols)
+        made = cls._make(texts, path, inner_df=frame)
         return made.with_vocab(vocab, **options)
 
     @classmethod
@@ -87,7 +91,8 @@ class TextList(ItemList):
 
         writer, rest = TextWriter(), list[Any]()
         for piece in read_pieces(file, delimiter, header):
-            writer.add(_texts(piece, cols))
+            refuse_other_column(piece, cols, TEXTS, "cols")
+            writer.add(texts_of(piece, cols))
             for c in listed(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
@@ -119,27 +124,29 @@ class TextList(ItemList):
     def _sides(self, train: Self, valid: Self) -> TextSplitItems:
         return TextSplitItems(train, valid)
 
+    def split_by_list(self, train: Self, valid: Self) -> TextSplitItems:
+        """Two lists made elsewhere, whose texts are read alike: UsageError where they are not."""
+        made = super().split_by_list(train, valid)
+        require_same_reading(train.input, valid.input)
+        return TextSplitItems(made.train, made.valid)
 
-def _texts(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
-    """The text of each row; of several columns each after `xxfld` and its number."""
-    columns = [column(frame, name) for name in listed(cols)]
-    blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
-    if blank:
-        rows = [frame.index[i] for i in blank]
-        raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(rows)}")
-    for i, row in enumerate(zip(*columns, strict=True)):
-        for cell in row:
-            if isinstance(cell, bytes | list | tuple | dict | set):
-                raise TableError(
-                    f"row {frame.index[i]}: a {type(cell).__name__} where a text is wanted: "
-                    f"{listing([cell])}"
-                )
-    return [
-        str(row[0])
-        if len(row) == 1
-        else " ".join(f"xxfld {i + 1} {'' if is_blank(c) else c}" for i, c in enumerate(row))
-        for row in zip(*columns, strict=True)
-    ]
+    def add(self, other: ItemList) -> Self:
+        if not isinstance(other, TextList):
+            raise UsageError(f"a TextList takes another one, not a {type(other).__name__}")
+        require_same_reading(self.input, other.input)
+        return super().add(other)
+
+
+def require_same_reading(ours: Any, theirs: Any) -> None:
+    """UsageError for two lists whose options differ: only those of the first would count."""
+    differ = [name for name in NUMBERING if getattr(ours, name) != getattr(theirs, name)]
+    if theirs.vocab and theirs.vocab != ours.vocab:
+        differ.append("vocab")
+    if differ:
+        raise UsageError(
+            f"the two lists of texts were made with other options: {differ[0]} is "
+            f"{listing([getattr(theirs, differ[0])])} in the second; give both the same"
+        )
 
 
 def checked_vocab(vocab: Sequence[str], tokenizer: str = "") -> tuple[str, ...]:
@@ -171,6 +178,18 @@ def numbering_of(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
 class TextSplitItems(SplitItems):
     """Two sides of texts; `label_for_lm` makes a language model's data of them."""
 
+    def label(
+        self,
+        labeller: Labeller,
+        label_cls: Any = None,
+        classes: Sequence[Any] | None = None,
+        unknown: str | None = None,
+    ) -> LabelledItems:
+        """As of other items; a warning counts texts without a word, and words unknown."""
+        made = super().label(labeller, label_cls, classes, unknown)
+        warn_of_texts(made.train, made.valid)
+        return made
+
     def label_for_lm(self) -> LabelledItems:
         """No labels: each token is the answer to those before it."""
         given = replace(self.train.input.fit(self.train.items), stream=True)
@@ -178,4 +197,5 @@ class TextSplitItems(SplitItems):
         sides = [
             LabelList(side, tuple(0 for _ in side.items), task) for side in (self.train, self.valid)
         ]
+        warn_of_texts(*sides)
         return LabelledItems(replace(sides[0], augment=True), sides[1], None)

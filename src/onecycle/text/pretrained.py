@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError, DownloadError, WeightsError
+from onecycle.core.errors import CheckpointError, DownloadError, OnecycleWarning, WeightsError
 from onecycle.core.files import write_atomically
 from onecycle.spec.words import SPECIAL
 from onecycle.text.word_list import read_word_list
@@ -184,4 +185,11 @@ def read_wt103(folder: str | Path) -> Encoder:
         )
     tensors = {key: value.float() for key, value in tensors.items()}
     reading = "words, backwards" if "bwd" in weights.name else "words"
+    if "bwd" not in weights.name and "fwd" not in weights.name:
+        warn(
+            f"{weights} does not say which way it reads: it is taken as forwards. Call the file "
+            "fwd.pth, or bwd.pth if it reads from the end",
+            OnecycleWarning,
+            stacklevel=2,
+        )
     return Encoder(tensors, vocab, given.get("1.decoder.bias"), reading)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import CheckpointError
+from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch
@@ -35,11 +35,19 @@ _TARGETS: dict[str, Any] = {
 }
 _DTYPES = {"I64": np.int64, "I32": np.int32, "U8": np.uint8}
 _SIDES = ("train", "valid", "test")
+_KEPT = ("bs", "val_bs", "seed")  # options of the loaders, which `load_data` takes up
 
 
 def save_data(data: DataBunch, file: str | Path) -> Path:
-    """Write the data to `data.path/file`; returns the path."""
+    """Write the data to `data.path/file`; returns the path.
+
+    UsageError where a file of that name is there that holds anything else: it would be lost.
+    """
     given, path = data.task.input, Path(data.path) / file
+    if path.exists() and not _is_ours(path):
+        raise UsageError(
+            f"{path} is there, and no data that was saved here: give another name, or move it away"
+        )
     sides = [getattr(data.src, name) for name in _SIDES]
     texts = [as_texts(() if side is None else side.items) for side in sides]
     if len({id(part.corpus) for part in texts if len(part)}) > 1:  # one corpus of several
@@ -54,6 +62,7 @@ def save_data(data: DataBunch, file: str | Path) -> Path:
         "target": data.task.target.to_json(),
         "labels": [None if side is None else side.labels for side in sides],
         "words": list(tokens.words),
+        "options": {name: data.options[name] for name in _KEPT},
     }
     lengths = np.fromiter((len(text) for text in _encoded(corpus.sources)), np.int64)
     arrays = {name: part.rows for name, part in zip(_SIDES, texts, strict=True)}
@@ -98,12 +107,16 @@ def _plain(value: Any) -> Any:
 
 
 def load_data(
-    path: str | Path, file: str | Path = "data_save.pkl", bs: int = 64, **options: Any
+    path: str | Path,
+    file: str | Path = "data_save.pkl",
+    bs: int | None = None,
+    **options: Any,
 ) -> DataBunch:
     """The data that `data.save(file)` wrote below `path`, without tokenizing again.
 
-    `options` are those of `databunch`. The file stays in use: texts are read from it. Raises
-    CheckpointError for any other file; the pickles of other libraries are not opened.
+    `options` are those of `databunch`; batch size and seed are those of the data that was saved,
+    unless they are given. The file stays in use: texts are read from it. Raises CheckpointError
+    for any other file; the pickles of other libraries are not opened.
     """
     file = Path(path) / file
     about, arrays, start = _read(file)
@@ -111,6 +124,7 @@ def load_data(
         target = _target(about["target"])
         given = TextInput(**{k: _tuple(v) for k, v in about["input"].items()})
         words, labels = about["words"], about["labels"]
+        kept = {"bs": 64, **about.get("options", {})}
         tokens = Tokens(words, arrays["tokens"], np.array(arrays["token_ends"]))
         sources = StoredTexts(file, np.array(arrays["ends"]), start)
         indexes = [np.array(arrays[name]) for name in _SIDES]
@@ -130,7 +144,15 @@ def load_data(
         for index, side in zip(indexes, labels, strict=True)
     )
     src = LabelledItems(replace(train, augment=True), valid, test if len(test) else None)
-    return databunch_of(src, {**options, "bs": bs, "no_check": True})
+    if bs is not None:
+        kept |= {"bs": bs, "val_bs": None}
+    return databunch_of(src, {**kept, **options, "no_check": True})
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is one that `save_data` wrote, damaged or not."""
+    with path.open("rb") as file:
+        return b'"onecycle_texts"' in file.read(200)
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], int]:

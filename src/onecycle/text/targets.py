@@ -57,6 +57,10 @@ class NextToken(Plainly):
         """Probabilities (tokens, vocab) of all tokens in a row, and their numbers."""
         return self.activate(outputs).movedim(1, -1).flatten(0, 1), y.flatten()
 
+    def weight(self, y: Tensor) -> int:
+        """Its tokens: the last batch of a pass holds fewer than the others."""
+        return y.numel()
+
     def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
         """Tokens do not move."""
         return y

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
+from warnings import warn
 
-from onecycle.core.errors import CheckpointError, UsageError
+from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
 from onecycle.data.databunch import DataBunch
 from onecycle.data.targets import Category
 from onecycle.learn.checkpoint import checkpoint_path
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
-from onecycle.text.pretrained import (
-    Encoder,
-    read_encoder,
-    reading_of,
-    write_encoder,
-)
+from onecycle.spec.words import SPECIAL
+from onecycle.text.pretrained import Encoder, read_encoder, reading_of, write_encoder
+from onecycle.text.sides import warn_of_text
 
 _LEAST_KNOWN = 0.1  # of a vocabulary
 
@@ -52,6 +51,13 @@ class TextLearner(Learner):
             )
         Learner.data.fset(self, other)  # type: ignore[attr-defined]
 
+    def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
+        """As every learner; a warning says where no word of the text is known, or some are cut."""
+        found = super().predict(item, thresh, return_x)
+        given: Any = self.task.input
+        warn_of_text(given, given.text_of(item))
+        return found
+
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
         if not hasattr(self.model, "encoder"):
@@ -63,14 +69,18 @@ class TextLearner(Learner):
     def load_encoder(self, name: str | Path) -> Self:
         """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
 
-        The learner is frozen to its head then. A vocabulary that shares less than a tenth with
-        the encoder's is an error: the texts were tokenized otherwise, or are in another language.
+        The learner is frozen to its head then. A warning counts the words that the encoder does
+        not know. A vocabulary that shares less than a tenth with the encoder's is an error: the
+        texts were tokenized otherwise, or are in another language.
         """
         path = self._encoder_path(name)
         return self.use_encoder(read_encoder(path), str(path))
 
-    def use_encoder(self, given: Encoder, origin: str) -> Self:
-        """As `load_encoder`, from an encoder in memory."""
+    def use_encoder(self, given: Encoder, origin: str, published: bool = False) -> Self:
+        """As `load_encoder`, from an encoder in memory.
+
+        One that is `published` was made for any texts: new words are expected, and not counted.
+        """
         reading = reading_of(self.task.input)
         if given.reading != reading:
             raise CheckpointError(
@@ -94,11 +104,27 @@ class TextLearner(Learner):
         bias = getattr(self.model, "bias", None)
         if fitted.bias is not None and bias is not None:
             bias.data.copy_(fitted.bias)
+        if not published:
+            _warn_of_new(given, self.vocab, origin)
         self.freeze()
         return self
 
     def _encoder_path(self, name: str | Path) -> Path:
         return checkpoint_path(self, name)
+
+
+def _warn_of_new(given: Encoder, vocab: Sequence[str], origin: str) -> None:
+    """Count the words of the data for which the encoder has no row of its own."""
+    known = {*given.vocab, *SPECIAL, "xxfake"}
+    new = [word for word in vocab if word not in known]
+    if new:
+        warn(
+            f"{origin} does not know {len(new):,} of the {len(vocab):,} tokens of this data "
+            f"({listing(new, 3)}): each begins as its mean word. To read texts as it does, make "
+            "the data with its vocabulary (vocab=, the language model's data.vocab)",
+            OnecycleWarning,
+            stacklevel=4,
+        )
 
 
 def usual_metrics(data: DataBunch) -> list[Any]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from warnings import warn
 
+import numpy as np
 import torch
 
-from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
+from onecycle.deploy.feeds import text_of
 from onecycle.models.modes import modes_kept
 from onecycle.models.transformer import TransformerClassifier
-from onecycle.spec.subwords import pieces_of
+from onecycle.spec.subwords import encoded, pieces_of, uncut
 from onecycle.text.text_learner import TextLearner, usual_metrics
 
 
@@ -27,16 +30,42 @@ def transformer_learner(
 ) -> Any:
     """A classifier on any `AutoModel`: a name is fetched once by Hugging Face, a folder is read.
 
-    Nothing of the model's repository is run (`trust_remote_code` stays off).
+    Nothing of the model's repository is run (`trust_remote_code` stays off). A warning counts the
+    texts that are cut.
     """
+    if data.task.input.backwards:  # type: ignore[attr-defined]
+        raise UsageError(f"{name!r} reads forwards: make the data without backwards=True")
     body, tokenizer = _loaded(name)
-    told = _as_json(tokenizer, min(max_len, tokenizer.model_max_length, _positions(body)))
+    limit = int(min(max_len, tokenizer.model_max_length, _positions(body)))
+    told = _as_json(tokenizer, limit)
     given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[type-var]
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
     model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
     learner = TextLearner(renumbered, model, **{"metrics": usual_metrics(data), **learner_options})
+    _warn_of_cut(renumbered, limit)
     return learner.freeze()
+
+
+def _warn_of_cut(data: DataBunch, limit: int) -> None:
+    """Count the texts of all sides that have more tokens than the model takes."""
+    given: Any = data.task.input
+    sides = [side for side in (data.src.train, data.src.valid, data.src.test) if side is not None]
+    full = [
+        text_of(side.items[int(i)])
+        for side in sides
+        for i in np.flatnonzero(given.numbered(side.items).lengths >= limit)
+    ]
+    found = encoded(uncut(given.tokenizer), full) if full else []
+    long = [len(ids) for ids in found if len(ids) > limit]
+    if long:
+        warn(
+            f"{len(long)} of {sum(map(len, sides))} texts have more tokens than the {limit} that "
+            f"are read (up to {max(long)}): what follows is cut off. max_len= decides, as far as "
+            "the model goes; or cut the texts in parts yourself",
+            OnecycleWarning,
+            stacklevel=4,
+        )
 
 
 def _positions(body: Any) -> float:

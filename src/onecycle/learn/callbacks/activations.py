@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onecycle.core.arguments import require_number
 from onecycle.learn.callback import Callback, Run
 
 
@@ -14,7 +15,8 @@ class ActivationRegularization(Callback):
     """
 
     def __init__(self, alpha: float = 2.0, beta: float = 1.0) -> None:
-        self.alpha, self.beta = alpha, beta
+        self.alpha = require_number("alpha", alpha, 0)
+        self.beta = require_number("beta", beta, 0)
 
     def claims(self) -> tuple[str, ...]:
         """Twice would count twice."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch.nn.utils import clip_grad_norm_
 
+from onecycle.core.arguments import require_number
+from onecycle.core.errors import UsageError
 from onecycle.learn.callback import Callback, Run
 
 
@@ -11,6 +13,8 @@ class GradientClipping(Callback):
     """Keeps the norm of all gradients together at or below `clip`."""
 
     def __init__(self, clip: float = 1.0) -> None:
+        if not require_number("clip", clip, 0):
+            raise UsageError("clip is above 0: with 0 no weight would ever move")
         self.clip = clip
 
     def after_backward(self, run: Run) -> None:
