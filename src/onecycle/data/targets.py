@@ -45,6 +45,9 @@ class Target(Protocol):
     def activate(self, outputs: Tensor) -> Tensor:
         """Outputs as probabilities or values, float32."""
 
+    def weight(self, y: Tensor) -> int:
+        """How much the means of a batch count beside those of others: by its items."""
+
     def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
         """The encoded label after the picture went through `plan`."""
 
@@ -68,6 +71,10 @@ class Plainly(TargetSpec):
     """What most answers do: nothing to look into before training, no legend."""
 
     drawn_over: ClassVar[bool] = False
+
+    def weight(self, y: Tensor) -> int:
+        """Its items."""
+        return len(y)
 
     def legend(self, figure: Any) -> None:
         """No colours, no legend."""

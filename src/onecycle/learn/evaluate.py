@@ -18,15 +18,18 @@ def evaluate(
     batches: Iterable[tuple[Tensor, Tensor]],
     loss_func: Callable[..., Tensor] | None,
     metrics: Sequence[Any],
+    weight: Callable[[Tensor], int] = len,
 ) -> list[float | None]:
     """[loss, *metrics] over (outputs, y) batches.
 
-    Plain functions are averaged by items, those marked `whole_set` see everything at once, and
-    objects with `reset`, `update` and `compute` (torchmetrics) are driven as they expect.
+    Plain functions are averaged, each batch by its `weight(y)`: its items, where the target knows
+    no better. Those marked `whole_set` see everything at once, and objects with `reset`, `update`
+    and `compute` (torchmetrics) are driven as they expect.
     """
-    tallies: list[_Mean | _Whole | _Sum | _Stateful] = [_Mean(loss_func)] if loss_func else []
+    tallies: list[_Mean | _Whole | _Sum | _Stateful] = []
+    tallies += [_Mean(loss_func, weight)] if loss_func else []
     with untouched(torch):
-        tallies += [_tally(metric) for metric in metrics]
+        tallies += [_tally(metric, weight) for metric in metrics]
     count = 0
     for outputs, y in batches:
         count += len(y)
@@ -41,15 +44,16 @@ def evaluate(
 
 
 class _Mean:
-    """The mean of a function's batch values, weighted by items."""
+    """The mean of a function's batch values, each with the weight of its batch."""
 
-    def __init__(self, func: Any) -> None:
-        self.func, self.total, self.count = func, 0.0, 0
+    def __init__(self, func: Any, weight: Callable[[Tensor], int]) -> None:
+        self.func, self.weight, self.total, self.count = func, weight, 0.0, 0
 
     def add(self, outputs: Tensor, y: Tensor) -> None:
         """One batch."""
-        self.total += float(self.func(outputs, y)) * len(y)
-        self.count += len(y)
+        weight = self.weight(y)
+        self.total += float(self.func(outputs, y)) * weight
+        self.count += weight
 
     def result(self) -> float:
         """The mean so far."""
@@ -110,9 +114,11 @@ class _Stateful:
         return float(self.metric.compute())
 
 
-def _tally(metric: Any) -> _Mean | _Whole | _Sum | _Stateful:
+def _tally(
+    metric: Any, weight: Callable[[Tensor], int]
+) -> _Mean | _Whole | _Sum | _Stateful:
     if isinstance(metric.func if isinstance(metric, partial) else metric, Summed):
         return _Sum(metric)
     if all(hasattr(metric, name) for name in ("reset", "update", "compute")):
         return _Stateful(metric)
-    return _Whole(metric) if needs_whole_set(metric) else _Mean(metric)
+    return _Whole(metric) if needs_whole_set(metric) else _Mean(metric, weight)

@@ -48,7 +48,7 @@ class Learner(Trainer):
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
         with closing(loop.predict(self.model, batches, self.engine)) as pairs:
-            return evaluate(pairs, self.loss_func, wanted)
+            return evaluate(pairs, self.loss_func, wanted, self.task.target.weight)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything the model says about one side, in the side's order."""

@@ -262,7 +262,8 @@ class Trainer:
         assert self.data.valid_dl is not None
         share = self.engine.share(self.data.valid_dl)
         with closing(loop.predict(self.model, share, self.engine)) as pairs:
-            values = evaluate(self.engine.whole(pairs, share), self.loss_func, self.metrics)
+            whole = self.engine.whole(pairs, share)
+            values = evaluate(whole, self.loss_func, self.metrics, self.task.target.weight)
         names = ["valid_loss", *self.recorder.metric_names]
         return dict(zip(names, values, strict=True))
 

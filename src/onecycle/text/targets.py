@@ -40,6 +40,10 @@ class NextToken(Plainly):
         """Probabilities of every token."""
         return outputs.float().softmax(1)
 
+    def weight(self, y: Tensor) -> int:
+        """Its tokens: the last batch of a pass holds fewer than the others."""
+        return y.numel()
+
     def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
         """Tokens do not move."""
         return y
