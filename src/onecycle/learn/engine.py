@@ -25,6 +25,7 @@ class Engine:
     """
 
     main = True
+    processes = 1  # that train together
 
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
@@ -53,6 +54,10 @@ class Engine:
     def mean(self, loss: Tensor) -> float:
         """The loss of a whole batch."""
         return float(loss.detach())
+
+    def total(self, weight: float) -> float:
+        """The weight of a whole batch, of that of the share of it which this process computes."""
+        return weight
 
     def share(self, batches: Any) -> Any:
         """What of each batch this process computes."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from onecycle.core.chance import untouched
 from onecycle.core.errors import EmptyDataError
+from onecycle.learn.batch_weight import weight_of
 from onecycle.learn.metrics import Summed, needs_whole_set
 
 
@@ -18,7 +19,7 @@ def evaluate(
     batches: Iterable[tuple[Tensor, Tensor]],
     loss_func: Callable[..., Tensor] | None,
     metrics: Sequence[Any],
-    weight: Callable[[Tensor], int] = len,
+    weight: Callable[[Tensor], float] = len,
 ) -> list[float | None]:
     """[loss, *metrics] over (outputs, y) batches.
 
@@ -27,7 +28,7 @@ def evaluate(
     and `compute` (torchmetrics) are driven as they expect.
     """
     tallies: list[_Mean | _Whole | _Sum | _Stateful] = []
-    tallies += [_Mean(loss_func, weight)] if loss_func else []
+    tallies += [_Mean(loss_func, weight_of(loss_func, weight))] if loss_func else []
     with untouched(torch):
         tallies += [_tally(metric, weight) for metric in metrics]
     count = 0
@@ -46,18 +47,19 @@ def evaluate(
 class _Mean:
     """The mean of a function's batch values, each with the weight of its batch."""
 
-    def __init__(self, func: Any, weight: Callable[[Tensor], int]) -> None:
-        self.func, self.weight, self.total, self.count = func, weight, 0.0, 0
+    def __init__(self, func: Any, weight: Callable[[Tensor], float]) -> None:
+        self.func, self.weight, self.total, self.count = func, weight, 0.0, 0.0
 
     def add(self, outputs: Tensor, y: Tensor) -> None:
         """One batch."""
         weight = self.weight(y)
-        self.total += float(self.func(outputs, y)) * weight
+        if weight:  # of a batch in which nothing counts a mean is no number
+            self.total += float(self.func(outputs, y)) * weight
         self.count += weight
 
     def result(self) -> float:
         """The mean so far."""
-        return self.total / self.count
+        return self.total / self.count if self.count else float("nan")
 
 
 class _Whole:
@@ -114,9 +116,7 @@ class _Stateful:
         return float(self.metric.compute())
 
 
-def _tally(
-    metric: Any, weight: Callable[[Tensor], int]
-) -> _Mean | _Whole | _Sum | _Stateful:
+def _tally(metric: Any, weight: Callable[[Tensor], float]) -> _Mean | _Whole | _Sum | _Stateful:
     if isinstance(metric.func if isinstance(metric, partial) else metric, Summed):
         return _Sum(metric)
     if all(hasattr(metric, name) for name in ("reset", "update", "compute")):

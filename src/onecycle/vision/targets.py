@@ -65,6 +65,11 @@ class Mask(MaskSpec, Plainly):
             return each.sum() / counted.sum().clamp(min=1)
         return each.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 
+    def weight(self, y: Tensor) -> int:
+        """Its pixels that are not void."""
+        void = IGNORED if self.void is None else self.void
+        return int(((y != void) & (y != IGNORED)).sum())
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""
         return outputs.float().softmax(1)
