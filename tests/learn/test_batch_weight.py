@@ -23,7 +23,7 @@ MASK = Mask(classes=("road", "car", "void"), void=VOID)
 
 
 def masks(seed=0):
-    """Five masks (5, 1, 4, 6), of which the first two are void but for a row and but for a pixel."""
+    """Five masks (5, 1, 4, 6); the first two are void but for a row, and but for a pixel."""
     rng = torch.Generator().manual_seed(seed)
     y = torch.randint(0, 2, (5, 1, 4, 6), generator=rng)
     y[0, :, 1:] = VOID

@@ -28,6 +28,7 @@ class Target(Protocol):
     Answers that are `drawn_over` their picture want a picture each for true and said.
     """
 
+    activation: ClassVar[str]  # "softmax", "sigmoid" or "identity"
     drawn_over: ClassVar[bool]
 
     @property

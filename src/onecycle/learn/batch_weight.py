@@ -44,7 +44,7 @@ def _options_by_class(loss_func: Any) -> dict[str, Any] | None:
 
 
 def _by_class(weight: Tensor | None, ignored: int, y: Tensor) -> float:
-    """Of numbers of classes the sum of their weights; of shares of classes torch takes the items."""
+    """The sum of the weights of the labels; where these are shares of classes, their number."""
     if y.is_floating_point():
         return len(y)
     counted = y[y != ignored]

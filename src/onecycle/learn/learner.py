@@ -13,6 +13,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
+from onecycle.learn.predictions import require_labels
 from onecycle.learn.trainer import Trainer
 from onecycle.models.groups import layer_groups
 
@@ -47,6 +48,7 @@ class Learner(Trainer):
         wanted = self.metrics if metrics is None else metrics
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
+        require_labels(batches, "loss and metrics")
         with closing(loop.predict(self.model, batches, self.engine)) as pairs:
             return evaluate(pairs, self.loss_func, wanted, self.task.target.weight)
 
@@ -65,6 +67,8 @@ class Learner(Trainer):
         The course asked for the order of texts by `ordered`; here there is no other.
         """
         found = self.predictions(ds_type)
+        if with_loss:
+            found.require_labels("losses")
         pair = [found.probabilities, found.targets]
         return [*pair, found.losses] if with_loss else pair
 

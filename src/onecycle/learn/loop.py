@@ -94,7 +94,6 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         run.engine.unscale(run.optimizer.inner)
         steps.level(run.optimizer)
         notify("after_backward")
-        run.optimizer.decay()
         run.engine.step(run.optimizer.inner)
         run.optimizer.zero_grad()
         notify("after_step")
