@@ -94,9 +94,18 @@ def error_rate(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 def top_k_accuracy(outputs: Tensor, y: Tensor, k: int = 5) -> Tensor:
-    """The share of items whose class is among the `k` largest outputs."""
-    best = outputs.topk(min(k, outputs.shape[1]), dim=1).indices
-    return (best == _classes(outputs, y)[:, None]).any(1).float().mean()
+    """The share of items whose class is among the `k` largest outputs.
+
+    UsageError unless `k` is below the number of classes, since all `k` of them are always right.
+    """
+    wanted = _classes(outputs, y)[:, None]
+    if not 1 <= k < outputs.shape[1]:
+        raise UsageError(
+            f"top_k_accuracy with k={k} says nothing of {outputs.shape[1]} classes: give a k from "
+            f"1 to {outputs.shape[1] - 1}, partial(top_k_accuracy, k=2), or leave it out"
+        )
+    best = outputs.topk(k, dim=1).indices
+    return (best == wanted).any(1).float().mean()
 
 
 def _token_losses(outputs: Tensor, y: Tensor) -> Tensor:
@@ -113,7 +122,7 @@ def accuracy_thresh(
 ) -> Tensor:
     """The share of right yes-or-no decisions, `> thresh` after a sigmoid."""
     _refuse_one_class(y_pred, y_true)
-    return (_probabilities(y_pred, sigmoid) > thresh).eq(y_true > 0.5).float().mean()
+    return _above(y_pred, thresh, sigmoid).eq(y_true > 0.5).float().mean()
 
 
 def fbeta(
@@ -126,7 +135,7 @@ def fbeta(
 ) -> Tensor:
     """F-beta of each item's labels (n, classes), then the mean over items (Planet's F2)."""
     _refuse_one_class(y_pred, y_true)
-    said = (_probabilities(y_pred, sigmoid) > thresh).float()
+    said = _above(y_pred, thresh, sigmoid).float()
     true = (y_true > 0.5).float()
     right = (said * true).sum(1)
     precision, recall = right / (said.sum(1) + eps), right / (true.sum(1) + eps)
@@ -137,7 +146,7 @@ def fbeta(
 def _counts(outputs: Tensor, y: Tensor, thresh: float, sigmoid: bool) -> tuple[Tensor, ...]:
     """True positives, predicted and real ones of each class, for one label or several."""
     if y.is_floating_point():
-        said, true = _probabilities(outputs, sigmoid) > thresh, y > 0.5
+        said, true = _above(outputs, thresh, sigmoid), y > 0.5
     else:
         said = torch.nn.functional.one_hot(outputs.argmax(1), outputs.shape[1]).bool()
         true = torch.nn.functional.one_hot(_classes(outputs, y), outputs.shape[1]).bool()
@@ -257,8 +266,11 @@ def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
         )
 
 
-def _probabilities(outputs: Tensor, sigmoid: bool) -> Tensor:
-    return outputs.sigmoid() if sigmoid else outputs
+def _above(outputs: Tensor, thresh: float, sigmoid: bool) -> Tensor:
+    """Yes or no; UsageError for a threshold that no probability, or every one, exceeds."""
+    if sigmoid and not 0 <= thresh <= 1:
+        raise UsageError(f"thresh is a probability from 0 to 1, not {thresh!r}")
+    return (outputs.sigmoid() if sigmoid else outputs) > thresh
 
 
 def _per_class(outputs: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
