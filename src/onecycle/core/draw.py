@@ -7,6 +7,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from onecycle.core.files import write_errors
+
 
 def axes(ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
     """`ax`, or the axes of a new figure of `figsize` inches."""
@@ -90,7 +92,8 @@ def save_figure(figure_or_ax: Any, path: str | Path, dpi: int = 90) -> Path:
 
     figure = getattr(figure_or_ax, "figure", None) or figure_or_ax
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=dpi)
     plt.close(figure)
     return path

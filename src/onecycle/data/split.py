@@ -9,6 +9,7 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
+from onecycle.core.missing import hint_of_names
 from onecycle.data.frames import Column, truths
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def by_index(valid: Iterable[int]) -> Splitter:
     """The items at positions `valid` validate."""
 
     def split(items: ItemList) -> Sides:
-        chosen = np.unique(np.asarray(list(valid), dtype=np.int64))
+        chosen = np.unique(_positions(valid, items))
         if len(chosen) and (chosen[0] < 0 or chosen[-1] >= len(items)):
             raise UsageError(
                 f"valid positions lie in {chosen[0]}..{chosen[-1]}, there are {len(items)} items"
@@ -92,7 +93,8 @@ def by_names(valid_names: Iterable[str], where: str = "the list") -> Splitter:
         chosen = [i for i, key in enumerate(keys) if key & wanted]
         if absent := wanted - set().union(*(keys[i] for i in chosen)):
             message = f"{len(absent)} of {len(wanted)} names in {where} are no items: "
-            warn(message + listing(sorted(absent)), OnecycleWarning, stacklevel=2)
+            message += f"{listing(sorted(absent))}.{hint_of_names(absent)}"
+            warn(message, OnecycleWarning, stacklevel=2)
         return by_index(chosen)(items)
 
     return split
@@ -106,6 +108,39 @@ def by_column(col: Column) -> Splitter:
         return by_index(np.flatnonzero(truths(items.frame, col)))(items)
 
     return split
+
+
+def _positions(given: Iterable[int], items: ItemList) -> np.ndarray:
+    """Whole numbers as an array; UsageError for a row of yes and no, and for names of rows.
+
+    As numbers these would be taken for the items 0 and 1, or for others than are meant.
+    """
+    _refuse_row_names(given, items)
+    found = np.asarray(list(given))
+    if found.dtype == bool and len(found) == len(items):
+        raise UsageError(
+            f"positions are wanted, not {len(found)} times yes or no: np.flatnonzero(mask)"
+        )
+    if found.size and found.dtype.kind not in "iu":
+        raise UsageError(f"positions are whole numbers, not {listing(found.ravel().tolist())}")
+    return found.astype(np.int64)
+
+
+def _refuse_row_names(given: Any, items: ItemList) -> None:
+    """A frame from which rows were left out numbers them otherwise than they are counted here."""
+    import pandas as pd
+
+    frame = items.inner_df
+    if frame is None or not isinstance(given, pd.Index):
+        return
+    if frame.index.is_unique and given.isin(frame.index).all():
+        places = frame.index.get_indexer(given)
+        if not np.array_equal(places, given.to_numpy()):
+            raise UsageError(
+                f"these are names of rows, such as {given[0]!r}, which is the row at position "
+                f"{places[0]}: give positions, frame.index.get_indexer(names), or number the rows "
+                "anew before, frame.reset_index(drop=True)"
+            )
 
 
 def _shuffled(count: int, seed: int | None) -> np.ndarray:

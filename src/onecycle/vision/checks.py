@@ -11,6 +11,7 @@ from typing import Any
 from onecycle.core.defaults import defaults
 from onecycle.core.errors import ImageError, SizeError, listing
 from onecycle.core.files import write_atomically
+from onecycle.core.missing import hint_of_missing
 from onecycle.core.progress import bar
 from onecycle.spec.pixels import FORMATS, SUFFIXES, open_size, sniff, verify
 
@@ -39,7 +40,7 @@ def _report(faults: dict[Any, str], total: int) -> str:
     if missing:
         return (
             f"{len(missing)} of {total} pictures are missing: {listing(missing)}. "
-            "Are `folder` and `suffix` right?"
+            f"Are `folder` and `suffix` right?{hint_of_missing(missing)}"
         )
     named = list(faults.items())[:5]
     lines = [f"  {path}: {fault.removeprefix(f'{path}: ')}" for path, fault in named]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from onecycle.core.errors import UsageError
+from onecycle.core.files import require_writable
 from onecycle.learn.callback import Callback, Run
 
 
@@ -23,7 +24,7 @@ class CSVLogger(Callback):
         """Open the file."""
         if not run.engine.main:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(self.path)
         self.headed = self.append and self.path.is_file() and self.path.stat().st_size > 0
         self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
 
