@@ -11,7 +11,9 @@ from warnings import catch_warnings, simplefilter, warn
 import torch
 
 from onecycle.cli.report import stage_table, write_plots
+from onecycle.core.draw import save_figure
 from onecycle.core.errors import OnecycleWarning, UsageError, listing
+from onecycle.core.files import require_writable
 from onecycle.data.databunch import DataBunch
 from onecycle.data.doubts import sides_of
 from onecycle.data.labelled import LabelledItems
@@ -144,6 +146,7 @@ def train(
     frozen = epochs if how.pretrained != "no" else 0
     if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
         raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
+    require_writable(out / "model.safetensors")
     learn = how.learner(where.labelled())
     print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
     stages = {}
@@ -170,12 +173,12 @@ def train(
 
 def find(where: Where, how: How, out: Path) -> None:
     """Print the readings of the range test, and draw its curve."""
+    require_writable(out / "lr.png")
     learn = how.learner(where.labelled())
     curve = learn.lr_find()
     for name, rate in curve.suggestions().items():
         print(f"{name:>12}: " + (f"{rate:.2e}" if rate else "-"))
-    out.mkdir(parents=True, exist_ok=True)
-    curve.plot().savefig(out / "lr.png", dpi=90)
+    save_figure(curve.plot(), out / "lr.png")
     print(f"drawn in {out / 'lr.png'}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from warnings import warn
 
 from onecycle.core.errors import OnecycleWarning, listing
+from onecycle.core.files import write_errors
 
 NAME = 40  # characters of a name in a legend or beside an axis
 _UNDRAWN = re.compile("[\x00-\x09\x0b-\x1f\x7f]")  # all that steers, but the line's end
@@ -151,7 +152,8 @@ def save_figure(figure_or_ax: Any, path: str | Path, dpi: int = 90) -> Path:
 
     figure = getattr(figure_or_ax, "figure", None) or figure_or_ax
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=dpi)
     plt.close(figure)
     return path

@@ -46,6 +46,16 @@ class DownloadError(OnecycleError, OSError):
     """A file cannot be fetched whole."""
 
 
+class WriteError(OnecycleError, OSError):
+    """A file or folder cannot be written; `reason` is the system's."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason}): choose a folder that you may write to, with room"
+        )
+        self.reason = reason
+
+
 class UsageError(OnecycleError, ValueError):
     """A step was called with arguments that do not fit, or at the wrong time."""
 

@@ -56,6 +56,12 @@ def read_table(
     return _unindexed(path, frame)
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text file in any of the encodings that tables come in."""
+    encoding = encoding_of(Path(path))  # raises for a file that cannot be read
+    return Path(path).read_bytes().decode(encoding).splitlines()
+
+
 def read_pieces(
     path: str | Path, delimiter: str | None = None, header: int | str | None = "infer"
 ) -> Iterator[pd.DataFrame]:

@@ -21,7 +21,7 @@ from onecycle.core.errors import (
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind, files_below, with_dots
 from onecycle.data import split
-from onecycle.data.frames import Column, as_frame, column, read_table
+from onecycle.data.frames import Column, as_frame, column, read_lines, read_table
 from onecycle.data.task import Input
 
 if TYPE_CHECKING:
@@ -262,11 +262,7 @@ class ItemList:
     ) -> SplitItems:
         """The items named in the lines of a text file (relative to `path`) validate."""
         file = Path(path or self.path) / fname
-        try:
-            names = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise TableError(f"{file}: cannot be read ({error})") from error
-        return self.split(split.by_names(names, str(file)))
+        return self.split(split.by_names(read_lines(file), str(file)))
 
     def split_by_list(self, train: Self, valid: Self) -> SplitItems:
         """Two lists made elsewhere."""

@@ -11,6 +11,7 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
+from onecycle.core.missing import hint_of_names
 from onecycle.data.frames import Column, truths
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def by_index(valid: Iterable[int]) -> Splitter:
     )
 
     def split(items: ItemList) -> Sides:
+        _refuse_row_names(valid, items)
         mask = np.zeros(len(items), bool)
         mask[positions(given, len(items), "valid positions")] = True
         return np.flatnonzero(~mask), np.flatnonzero(mask)
@@ -158,7 +160,8 @@ def by_names(valid_names: Iterable[str], where: str = "the list") -> Splitter:
         hits = Counter(name for i in chosen for name in keys[i] & wanted)
         if absent := wanted - hits.keys():
             message = f"{len(absent)} of {len(wanted)} names in {where} are no items: "
-            warn(message + listing(sorted(absent)), OnecycleWarning, stacklevel=4)
+            message += f"{listing(sorted(absent))}.{hint_of_names(absent)}"
+            warn(message, OnecycleWarning, stacklevel=4)
         if several := sorted(name for name, count in hits.items() if count > 1):
             message = f"{len(several)} names in {where} are each the name of several items, which "
             message += f"all validate: {listing(several)}. Name them with their folders"
@@ -182,6 +185,23 @@ def _require_shares(**given: Any) -> None:
     for name, share in given.items():
         if not isinstance(share, Real) or not 0 < float(share) < 1:
             raise UsageError(f"{name} is a share between 0 and 1, not {share!r}")
+
+
+def _refuse_row_names(given: Any, items: ItemList) -> None:
+    """A frame from which rows were left out numbers them otherwise than they are counted here."""
+    import pandas as pd
+
+    frame = items.inner_df
+    if frame is None or not isinstance(given, pd.Index):
+        return
+    if frame.index.is_unique and given.isin(frame.index).all():
+        places = frame.index.get_indexer(given)
+        if not np.array_equal(places, given.to_numpy()):
+            raise UsageError(
+                f"these are names of rows, such as {given[0]!r}, which is the row at position "
+                f"{places[0]}: give positions, frame.index.get_indexer(names), or number the rows "
+                "anew before, frame.reset_index(drop=True)"
+            )
 
 
 def _shuffled(count: int, seed: int | None) -> np.ndarray:

@@ -15,12 +15,13 @@ from onecycle.core.errors import (
     DownloadError,
     ImageError,
     OnecycleWarning,
-    TableError,
     UsageError,
 )
+from onecycle.core.files import require_writable
 from onecycle.core.paths import Path
 from onecycle.core.progress import bar
 from onecycle.data.download import Patience, download
+from onecycle.data.frames import read_lines
 from onecycle.spec.pixels import SUFFIXES, verify
 
 _LARGEST = 50_000_000  # bytes of one picture
@@ -52,7 +53,7 @@ def download_images(
         )
     listed = listed[:max_pics]
     folder = Path(dest)
-    folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder / "00000000.jpg")
     fetch = partial(_fetch, folder=folder, timeout=timeout)
     if max_workers < 1:
         return [fetch(pair) for pair in enumerate(listed)]
@@ -69,11 +70,7 @@ def download_images(
 def _addresses(urls: str | PurePath | Iterable[str]) -> list[str]:
     if not isinstance(urls, str | PurePath):
         return list(urls)
-    try:
-        text = PurePath(urls).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TableError(f"{urls}: cannot be read ({error.strerror})") from error
-    rows = [row[0].strip() for row in csv.reader(text.splitlines()) if row]
+    rows = [row[0].strip() for row in csv.reader(read_lines(urls)) if row]
     return [row for number, row in enumerate(rows) if row and (number or "://" in row)]
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from onecycle.core.errors import UsageError
+from onecycle.core.files import write_errors
 from onecycle.deploy.format import read
 from onecycle.deploy.site import ORT, page_folder, runtime_folder, write_site
 
@@ -79,10 +80,11 @@ def write_recipe(model: str | Path, to: str, out: str | Path) -> str:
     if to not in STATIC + CONTAINERS:
         raise UsageError(f"--to is one of {', '.join(STATIC + CONTAINERS)}, not {to!r}")
     model, out = Path(model), Path(out)
-    if to in STATIC:
-        write_site(model, out)
-    else:
-        _container(model, to, out)
+    with write_errors(out):
+        if to in STATIC:
+            write_site(model, out)
+        else:
+            _container(model, to, out)
     return _COMMANDS[to].format(out=out)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.files import write_errors
 from onecycle.deploy.format import read
 from onecycle.deploy.theme import check_theme
 
@@ -65,6 +66,15 @@ def write_site(
             "`onecycle serve`, or train it on words"
         )
     runtime, out = runtime_folder(), Path(out)
+    title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
+    told = {**about, "bytes": len(data), "title": title, "theme": smileys}
+    with write_errors(out):
+        _fill(out, runtime, data, told)
+    return out
+
+
+def _fill(out: Path, runtime: Path, data: bytes, told: dict[str, Any]) -> None:
+    """Runtime, page, model and what the page is told of it."""
     _make_room(out)
     for name in ORT:
         shutil.copyfile(runtime / name, out / "ort" / name)
@@ -73,13 +83,10 @@ def write_site(
             shutil.copyfile(file, out / file.name)
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
-    title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": smileys}
-    _json(out / "model.json", told)
-    _json(out / "manifest.webmanifest", _manifest(title))
+    _json(out / "model.json", {**told, "file": name})
+    _json(out / "manifest.webmanifest", _manifest(told["title"]))
     _service_worker(out)
     _hosts(out)
-    return out
 
 
 def _make_room(out: Path) -> None:

@@ -44,7 +44,9 @@ class Interpretation:
     @classmethod
     def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
         """Run the model over one side."""
-        return cls(learn, learn.predictions(ds_type))
+        found = learn.predictions(ds_type)
+        found.require_labels("mistakes")
+        return cls(learn, found)
 
     @property
     def classes(self) -> list[Any]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from onecycle.core.errors import UsageError
+from onecycle.core.files import write_errors
 from onecycle.learn.learner import Learner
 from onecycle.models.modes import modes_kept
 from onecycle.spec.subwords import marks_of
@@ -55,7 +56,8 @@ class WordScores:
     def save(self, path: str | Path) -> Path:
         """Write the coloured text as an HTML page."""
         path = Path(path)
-        path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
+        with write_errors(path):
+            path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
         return path
 
 

@@ -19,7 +19,7 @@ class Run:
     """The state of one call to `fit`: what callbacks read, and may write.
 
     `x`, `y`, `loss_func`, `outputs` and `loss` belong to the batch at hand; `row` to the epoch.
-    The weights move after every `accumulate` batches, whose gradients are averaged.
+    The weights move after every `accumulate` batches, whose gradients are averaged by what counts.
     `directions` are the columns that the row will have: True where more is better, False where
     less is, None where nobody has said. `callbacks` are all that take part.
     """

@@ -54,7 +54,7 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
     try:
         write_atomically(path, lambda to: save_file(tensors, to, metadata))
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "reason", error)
         raise CheckpointError(
             f"{path} cannot be written ({reason}); an older file there is as it was. Set "
             "learn.path or learn.model_dir to a folder with room that you may write to"

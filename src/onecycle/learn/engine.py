@@ -26,6 +26,8 @@ class Engine:
 
     main = True
     one_item = "one item"  # what a process has of a batch that is too small
+    processes = 1  # that train together
+
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
@@ -60,6 +62,10 @@ class Engine:
     def mean(self, loss: Tensor) -> float:
         """The loss of a whole batch."""
         return float(loss.detach())
+
+    def total(self, weight: float) -> float:
+        """The weight of a whole batch, of that of the share of it which this process computes."""
+        return weight
 
     def share(self, batches: Any) -> Any:
         """What of each batch this process computes."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from onecycle.core.chance import untouched
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.data.targets import Target
+from onecycle.learn.batch_weight import weight_of
 from onecycle.learn.foreign_metrics import given_to_sklearn, given_to_torchmetrics
 from onecycle.learn.losses import loss_of
 from onecycle.learn.metric import (
@@ -39,10 +40,11 @@ def evaluate(
     actual and what is predicted of the whole set. `target` says what that is, and what is void.
     UsageError for a metric that is none, or gives more than a number.
     """
-    weight: Callable[[Tensor], int] = len if target is None else target.weight
+    weight: Callable[[Tensor], float] = len if target is None else target.weight
     tallies: list[_Tally] = []
     if loss_func is not None:
-        tallies.append(_Mean(partial(loss_of, loss_func, target=target), "loss", weight))
+        loss = partial(loss_of, loss_func, target=target)
+        tallies.append(_Mean(loss, "loss", weight_of(loss_func, weight)))
     with untouched(torch):
         tallies += [_tally(metric, target, weight) for metric in metrics]
     count = 0
@@ -89,19 +91,20 @@ class _Tally(Protocol):
 class _Mean:
     """The mean of a function's batch values, each with the weight of its batch."""
 
-    def __init__(self, func: Any, name: str, weight: Callable[[Tensor], int]) -> None:
+    def __init__(self, func: Any, name: str, weight: Callable[[Tensor], float]) -> None:
         self.func, self.name, self.weight = func, name, weight
-        self.total, self.count = 0.0, 0
+        self.total, self.count = 0.0, 0.0
 
     def add(self, outputs: Tensor, y: Tensor) -> None:
         """One batch."""
         weight = self.weight(y)
-        self.total += as_number(self.func(outputs, y), self.name) * weight
+        if weight:  # of a batch in which nothing counts a mean is no number
+            self.total += as_number(self.func(outputs, y), self.name) * weight
         self.count += weight
 
     def results(self) -> list[float]:
         """The mean so far."""
-        return [self.total / self.count]
+        return [self.total / self.count if self.count else float("nan")]
 
 
 class _Whole:
@@ -175,7 +178,7 @@ class _Stateful:
         return [as_number(found[name], name) for name in self.parts]
 
 
-def _tally(metric: Any, target: Target | None, weight: Callable[[Tensor], int]) -> _Tally:
+def _tally(metric: Any, target: Target | None, weight: Callable[[Tensor], float]) -> _Tally:
     name = name_of(metric)
     plain, options = opened(metric)
     if isinstance(plain, Summed | WholeSet) and target is not None:

@@ -14,6 +14,7 @@ from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.metric import names_of
+from onecycle.learn.predictions import require_labels
 from onecycle.learn.trainer import Trainer
 from onecycle.models.groups import layer_groups
 
@@ -49,6 +50,7 @@ class Learner(Trainer):
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
         names_of(wanted)  # before any batch is computed
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
+        require_labels(batches, "loss and metrics")
         with closing(loop.predict(self.model, batches, self.engine)) as pairs:
             return evaluate(pairs, self.loss_func, wanted, self.task.target)
 
@@ -67,6 +69,8 @@ class Learner(Trainer):
         The course asked for the order of texts by `ordered`; here there is no other.
         """
         found = self.predictions(ds_type)
+        if with_loss:
+            found.require_labels("losses")
         pair = [found.probabilities, found.targets]
         return [*pair, found.losses] if with_loss else pair
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import TrainingError
 from onecycle.core.progress import bar
+from onecycle.learn.accumulation import Accumulation
+from onecycle.learn.batch_weight import weight_of
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.engine import Engine
 from onecycle.learn.losses import loss_of
@@ -77,6 +79,8 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     notify("before_epoch")
     loader = run.engine.share(run.data.train_dl)
     total = len(loader)
+    weight = weight_of(run.loss_func, run.data.task.target.weight)
+    steps = Accumulation(run.engine, weight, run.accumulate, total)
     for i, (x, y) in enumerate(bar(loader, total, f"epoch {run.epoch}", show)):
         run.x, run.y = x, y
         loss_func = run.loss_func
@@ -85,14 +89,13 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
         run.loss_value = run.engine.mean(run.loss)
         notify("after_loss")
-        first = i - i % run.accumulate
-        run.engine.backward(run.loss / (min(first + run.accumulate, total) - first))
+        run.engine.backward(steps.part(run.loss, run.y, i))
         run.loss_func = loss_func
-        if i + 1 < total and (i + 1) % run.accumulate:
+        if not steps.ends(i):
             continue
         run.engine.unscale(run.optimizer.inner)
+        steps.level(run.optimizer)
         notify("after_backward")
-        run.optimizer.decay()
         run.engine.step(run.optimizer.inner)
         run.optimizer.zero_grad()
         notify("after_step")

@@ -50,14 +50,22 @@ def _error_rate(total: Tensor, **_: object) -> Tensor:
 
 
 def _in_top(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = None) -> Tensor:
+    if not 1 <= k < outputs.shape[1]:
+        raise UsageError(
+            f"top_k_accuracy with k={k} says nothing of {outputs.shape[1]} classes: give a k from "
+            f"1 to {outputs.shape[1] - 1}, partial(top_k_accuracy, k=2), or leave it out"
+        )
     classes, counted = _counted(outputs, y, void)
-    best = outputs.topk(min(k, outputs.shape[1]), dim=1).indices
+    best = outputs.topk(k, dim=1).indices
     right = (best == classes.unsqueeze(1)).any(1) & counted
     return torch.stack([right.sum(), counted.sum()]).double()
 
 
 def _top_k_accuracy(total: Tensor, **_: object) -> Tensor:
-    """The share of items whose class is among the `k` (5) largest outputs."""
+    """The share of items whose class is among the `k` (5) largest outputs.
+
+    UsageError unless `k` is below the number of classes, since all `k` of them are always right.
+    """
     return total[0] / total[1]
 
 
@@ -83,7 +91,7 @@ def accuracy_thresh(
 ) -> Tensor:
     """The share of right yes-or-no decisions, `> thresh` after a sigmoid."""
     _refuse_one_class(y_pred, y_true)
-    return (_probabilities(y_pred, sigmoid) > thresh).eq(y_true > 0.5).float().mean()
+    return _above(y_pred, thresh, sigmoid).eq(y_true > 0.5).float().mean()
 
 
 @higher_is_better
@@ -97,7 +105,7 @@ def fbeta(
 ) -> Tensor:
     """F-beta of each item's labels (n, classes), then the mean over items (Planet's F2)."""
     _refuse_one_class(y_pred, y_true)
-    said = (_probabilities(y_pred, sigmoid) > thresh).float()
+    said = _above(y_pred, thresh, sigmoid).float()
     true = (y_true > 0.5).float()
     right = (said * true).sum(1)
     precision, recall = right / (said.sum(1) + eps), right / (true.sum(1) + eps)
@@ -111,7 +119,7 @@ def _counts(
     """(predicted, actual) as booleans (n, classes), for one label or several, pixels in a row."""
     if y.is_floating_point():
         _refuse_one_class(outputs, y)
-        return _probabilities(outputs, sigmoid) > thresh, y > 0.5
+        return _above(outputs, thresh, sigmoid), y > 0.5
     classes, counted = _counted(outputs, y, void)
     width = outputs.shape[1]
     predicted = functional.one_hot(outputs.argmax(1)[counted], width).bool()
@@ -300,8 +308,11 @@ def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
         )
 
 
-def _probabilities(outputs: Tensor, sigmoid: bool) -> Tensor:
-    return outputs.sigmoid() if sigmoid else outputs
+def _above(outputs: Tensor, thresh: float, sigmoid: bool) -> Tensor:
+    """Yes or no; UsageError for a threshold that no probability, or every one, exceeds."""
+    if sigmoid and not 0 <= thresh <= 1:
+        raise UsageError(f"thresh is a probability from 0 to 1, not {thresh!r}")
+    return (outputs.sigmoid() if sigmoid else outputs) > thresh
 
 
 def _per_class(outputs: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:

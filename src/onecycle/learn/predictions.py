@@ -44,6 +44,10 @@ class Predictions:
         """The names of the classes."""
         return list(getattr(self.task.target, "classes", ()))
 
+    def require_labels(self, what: str) -> None:
+        """UsageError where the items have none: then there is nothing to compare with."""
+        _require(self.items, what)
+
     def said(self, index: int) -> Answer:
         """The model's answer for one item."""
         return self.task.target.decode(self.probabilities[index].numpy())
@@ -51,6 +55,21 @@ class Predictions:
     def true(self, index: int) -> Answer:
         """The item's label."""
         return self.items.target.answer(self.targets[index].numpy())
+
+
+def require_labels(batches: Any, what: str) -> None:
+    """The same of a loader; one of the user's own may be anything."""
+    if isinstance(getattr(batches, "dataset", None), LabelList):
+        _require(batches.dataset, what)
+
+
+def _require(items: LabelList, what: str) -> None:
+    if items.labels is None:
+        raise UsageError(
+            f"these {len(items)} items have no labels, so there are no {what} of them: a test set "
+            "is for get_preds(DatasetType.Test). To measure on other labelled items, make data "
+            "whose validation set they are, and learn.validate(data.valid_dl)"
+        )
 
 
 def of_set(learner: Learner, batches: Batches) -> Predictions:

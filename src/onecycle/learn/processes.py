@@ -70,6 +70,7 @@ class Processes(Engine):
         limit = timedelta(seconds=timeout)
         self.state = PartialState(cpu=device.type == "cpu", timeout=limit)
         self.timeout, self.main = timeout, self.state.is_main_process
+        self.processes = self.state.num_processes
         self._parallel: nn.Module | None = None
 
     def at(self, precision: str) -> Self:
@@ -94,6 +95,12 @@ class Processes(Engine):
         from accelerate.utils import reduce
 
         return float(reduce(loss.detach().float().reshape(1), "mean"))
+
+    def total(self, weight: float) -> float:
+        from accelerate.utils import reduce
+
+        given = torch.tensor([weight], dtype=torch.float32, device=self.state.device)
+        return float(reduce(given, "sum"))
 
     def share(self, batches: Any) -> Any:
         if batches.train and batches.batch_size % self.state.num_processes:

@@ -22,7 +22,7 @@ from onecycle.data.task import Task
 from onecycle.learn import loop
 from onecycle.learn.callback import Callback, Run, check_claims
 from onecycle.learn.callbacks.frozen_norm import FrozenNorm
-from onecycle.learn.callbacks.guard import FiniteLoss
+from onecycle.learn.callbacks.guard import FiniteLoss, PlainOutputs
 from onecycle.learn.callbacks.mixup import MixUp
 from onecycle.learn.callbacks.schedules import OneCycle
 from onecycle.learn.engine import Engine
@@ -34,7 +34,8 @@ from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
 from onecycle.learn.swap import check_swap
-from onecycle.models.groups import Groups, layer_groups, norm_parameters
+from onecycle.learn.upkeep import Layers, on_device, warn_of_seen
+from onecycle.models.groups import Groups, norm_parameters
 from onecycle.models.modes import modes_kept
 
 Rate = float | slice | Sequence[float]
@@ -72,7 +73,7 @@ class Trainer:
     ) -> None:
         if callback_fns:
             raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
-        self._data, self.model = data, model.to(data.device)
+        self._data, self._model = data, model.to(data.device)
         self.recorder = Recorder([])
         self.opt_func, self.loss_func = opt_func, loss_func
         self.metrics = metrics
@@ -82,7 +83,7 @@ class Trainer:
             raise UsageError(f"accumulate at least 1 batch, not {accumulate}")
         self.path, self.model_dir = ListablePath(path or data.path), model_dir
         self.callbacks = list(callbacks)
-        self.layer_groups = groups or layer_groups(self.model)
+        self._layers = Layers(self.model, groups)
         self.silent, self.accumulate = silent, accumulate
         self.engine = Engine(data.device)
         if data.device.type == "cpu":
@@ -97,6 +98,25 @@ class Trainer:
         raise AttributeError(f"a Learner has no attribute {name!r}")
 
     @property
+    def model(self) -> nn.Module:
+        """The network; another one may be assigned, which begins with layer groups of its own."""
+        return self._model
+
+    @model.setter
+    def model(self, other: nn.Module) -> None:
+        self._model = other.to(self.data.device)
+        self._layers, self.opt, self.recipe = Layers(self._model, None), None, None
+
+    @property
+    def layer_groups(self) -> Groups:
+        """The parameters in the groups that are frozen together and have a rate of their own."""
+        return self._layers.of(self.model)
+
+    @layer_groups.setter
+    def layer_groups(self, groups: Groups) -> None:
+        self._layers, self.opt = Layers(self.model, groups), None
+
+    @property
     def data(self) -> DataBunch:
         """The data; assign another DataBunch with the same answers to train on at another size."""
         return self._data
@@ -104,6 +124,7 @@ class Trainer:
     @data.setter
     def data(self, other: DataBunch) -> None:
         check_swap(self.task, other.task)
+        warn_of_seen(self._data, other)
         self._data = other
 
     @property
@@ -114,7 +135,7 @@ class Trainer:
     @property
     def loss_func(self) -> Callable[..., Tensor]:
         """The loss: the one given, or the target's."""
-        return self._loss_func or self.task.target.loss
+        return on_device(self._loss_func, self.data.device) or self.task.target.loss
 
     @loss_func.setter
     def loss_func(self, func: Callable[..., Tensor] | None) -> None:
@@ -212,7 +233,8 @@ class Trainer:
             raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
         lr = defaults.lr if lr is None else lr
         rates = self.lr_range(lr)
-        if self.opt is None:
+        made = self.opt_func, self.true_wd, self.bn_wd
+        if self.opt is None or not self.opt.serves(self.layer_groups, *made):
             self.create_opt(lr, wd)
         assert self.opt is not None
         self.opt.set_rates(rates)
@@ -257,7 +279,8 @@ class Trainer:
         usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
         if not bare:
             self.recorder.metric_names = names = names_of(self.metrics)
-            usual += [self.recorder, Printer(names, shown), FiniteLoss(), *self.callbacks]
+            usual += [self.recorder, Printer(names, shown), FiniteLoss(), PlainOutputs()]
+            usual += self.callbacks
         everyone = [*usual, *callbacks]
         check_claims(everyone)
         run = Run(

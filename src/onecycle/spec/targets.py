@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, listing
+from onecycle.core.errors import LabelError, UsageError, listing
 from onecycle.spec.answers import Answer
 from onecycle.spec.plain import Plain
 
@@ -102,6 +102,8 @@ class MultiCategorySpec(TargetSpec):
 
     def __post_init__(self) -> None:
         _forbid_repeats(self.classes)
+        if not 0 <= self.thresh <= 1:
+            raise UsageError(f"thresh is a probability from 0 to 1, not {self.thresh!r}")
 
     @property
     def n_outputs(self) -> int:

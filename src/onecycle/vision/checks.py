@@ -23,6 +23,7 @@ from onecycle.core.errors import (
     listing,
 )
 from onecycle.core.files import write_atomically
+from onecycle.core.missing import hint_of_missing
 from onecycle.core.progress import bar
 from onecycle.core.walk import files_below
 from onecycle.spec.pixels import FILES, formats, is_plain, open_pixels, open_size, sniff, verify
@@ -72,7 +73,7 @@ def _report(faults: dict[Any, ImageError], total: int) -> str:
     if missing:
         return (
             f"{len(missing)} of {total} pictures are missing: {listing(missing)}. "
-            "Are `folder` and `suffix` right?"
+            f"Are `folder` and `suffix` right?{hint_of_missing(missing)}"
         )
     named = list(faults.items())[:5]
     lines = [f"  {path}: {str(fault).removeprefix(f'{path}: ')}" for path, fault in named]

@@ -14,6 +14,7 @@ import numpy as np
 
 from onecycle.core.defaults import defaults
 from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeError, listing
+from onecycle.core.missing import hint_of_missing
 from onecycle.core.progress import bar
 from onecycle.core.remembered import Remembered
 from onecycle.data.targets import Target
@@ -46,7 +47,7 @@ def check_masks(sources: Sequence[Any], labels: Sequence[Any], target: Target) -
     if missing:
         raise ImageError(
             f"{len(missing)} of {len(labels)} masks are missing: {listing(missing)}. Does the "
-            "function that names them give full paths?"
+            f"function that names them give full paths?{hint_of_missing(missing)}"
         )
     passed = Remembered(f"masks {target}", files)
     whole = len(files) == 2 * len(labels)

@@ -107,6 +107,11 @@ class Mask(MaskSpec, Plainly):
         count = len(self.classes)
         require_shape(outputs, (len(y), count, *y.shape[2:]), count, "classes")
 
+    def weight(self, y: Tensor) -> int:
+        """Its pixels that are not void."""
+        void = self.ignored
+        return int(((y != void) & (y != IGNORED)).sum())
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""
         return outputs.float().softmax(1)

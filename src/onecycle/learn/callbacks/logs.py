@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from onecycle.core.errors import UsageError, listing
+from onecycle.core.files import require_writable
 from onecycle.learn.callback import Callback, Run
 
 
@@ -32,7 +33,7 @@ class CSVLogger(Callback):
         """Open the file; compare the columns that are known by now."""
         if not run.engine.main:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(self.path)
         self.columns, ends = _old_columns(self.path) if self.append else (None, True)
         if self.columns is not None and not {"epoch", *run.directions} <= set(self.columns):
             raise self._other_columns(["epoch", *run.directions, "seconds"])
