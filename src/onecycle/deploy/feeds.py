@@ -13,6 +13,7 @@ import numpy as np
 from onecycle.core.encodings import encoding_by_mark
 from onecycle.core.errors import DataError, ModelError
 from onecycle.spec.curves import series_of
+from onecycle.spec.inputs import ImageSpec
 from onecycle.spec.pixels import SUFFIXES, open_pixels
 from onecycle.spec.rows import PICTURES, TEXTS, cell
 from onecycle.spec.series import SeriesSpec
@@ -28,6 +29,10 @@ class Feed(Protocol):
     suffixes: ClassVar[frozenset[str]]  # of its files in a folder
     columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
+    @property
+    def whole(self) -> tuple[int, int] | None:
+        """The (h, w) of the network's input, where it is a picture of one size."""
+
     def read(self, source: Any) -> np.ndarray: ...
     def alike(self, item: np.ndarray) -> Any: ...
     def stack(self, items: Sequence[np.ndarray]) -> np.ndarray: ...
@@ -37,12 +42,17 @@ class Feed(Protocol):
 class Pictures:
     """Paths, bytes, files, PIL pictures and arrays as uint8 (n, h, w, 3); those of one size."""
 
-    spec: Any
+    spec: ImageSpec
     name: ClassVar[str] = "image"
     dtype: ClassVar[str] = "uint8"
     shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     columns: ClassVar[tuple[str, ...]] = PICTURES
+
+    @property
+    def whole(self) -> tuple[int, int] | None:
+        """That of the task."""
+        return self.spec.fixed
 
     def read(self, source: Any) -> np.ndarray:
         """uint8 (h, w, 3)."""
@@ -67,6 +77,7 @@ class Texts:
     shape: ClassVar[tuple[Any, ...]] = ("n", "t")
     suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
     columns: ClassVar[tuple[str, ...]] = TEXTS
+    whole: ClassVar[None] = None
 
     def read(self, source: Any) -> np.ndarray:
         """int64 (t,)."""
@@ -120,6 +131,7 @@ class Curves:
     shape: ClassVar[tuple[Any, ...]] = ("n", "channels", "t")
     suffixes: ClassVar[frozenset[str]] = frozenset({".csv"})
     columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
+    whole: ClassVar[None] = None
 
     def read(self, source: Any) -> np.ndarray:
         """float32 (channels, t)."""
