@@ -15,6 +15,7 @@ from onecycle.core.errors import DataError, ModelError
 from onecycle.core.walk import FileKind, files_below, with_dots
 from onecycle.spec import pixels, text
 from onecycle.spec.curves import series_of
+from onecycle.spec.inputs import ImageSpec
 from onecycle.spec.pixels import open_pixels
 from onecycle.spec.remarks import Remarks
 from onecycle.spec.rows import PICTURES, TEXTS, cell
@@ -31,6 +32,10 @@ class Feed(Protocol):
     files: ClassVar[FileKind]  # that it reads in a folder
     columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
+    @property
+    def whole(self) -> tuple[int, int] | None:
+        """The (h, w) of the network's input, where it is a picture of one size."""
+
     def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray: ...
     def alike(self, item: np.ndarray) -> Any: ...
     def stack(self, items: Sequence[np.ndarray]) -> np.ndarray: ...
@@ -40,12 +45,17 @@ class Feed(Protocol):
 class Pictures:
     """Paths, bytes, files, PIL pictures and arrays as uint8 (n, h, w, 3); those of one size."""
 
-    spec: Any
+    spec: ImageSpec
     name: ClassVar[str] = "image"
     dtype: ClassVar[str] = "uint8"
     shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
     files: ClassVar[FileKind] = pixels.FILES
     columns: ClassVar[tuple[str, ...]] = PICTURES
+
+    @property
+    def whole(self) -> tuple[int, int] | None:
+        """That of the task."""
+        return self.spec.fixed
 
     def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """uint8 (h, w, 3); what it hides is a warning, or an entry in `remarks`."""
@@ -70,6 +80,7 @@ class Texts:
     shape: ClassVar[tuple[Any, ...]] = ("n", "t")
     files: ClassVar[FileKind] = text.FILES
     columns: ClassVar[tuple[str, ...]] = TEXTS
+    whole: ClassVar[None] = None
 
     def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """int64 (t,)."""
@@ -125,6 +136,7 @@ class Curves:
         "series", with_dots(["csv", "ts", "tsv"]), with_dots(["txt", "arff", "npy", "parquet"])
     )
     columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
+    whole: ClassVar[None] = None
 
     def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """float32 (channels, t)."""

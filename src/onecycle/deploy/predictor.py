@@ -24,7 +24,8 @@ class Prediction:
     """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
 
     Unpacks as (answer, its encoded form, probabilities). A mask's and points' data refer to the
-    whole picture: a uint8 mask (1, h, w) of its size, points (n, 2) as (y, x) in its pixels.
+    whole picture: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points (n, 2)
+    as (y, x) in its pixels.
     """
 
     answer: Answer
@@ -150,14 +151,8 @@ class Predictor:
     def _answer(
         self, target: Any, values: dict[str, np.ndarray], row: int, size: tuple[int, ...]
     ) -> Prediction:
-        probabilities = values["probabilities"][row]
-        if target.kind == "mask":
-            answer = target.answer(_placed(values["mask"][row], values["box"], size, target.void))
-        elif target.kind == "points":
-            answer = target.answer(_in_pixels(probabilities, values, self.task[0].size))
-        else:
-            answer = target.decode(probabilities)
-        return Prediction(answer, probabilities, self.classes)
+        answer = target.placed(values, row, size, self.feed.whole)
+        return Prediction(answer, values["probabilities"][row], self.classes)
 
 
 def _bytes_of(item: Any) -> int:
@@ -177,23 +172,3 @@ def chunks(
             chunk, held = [], 0
     if chunk:
         yield chunk
-
-
-def _placed(
-    mask: np.ndarray, box: np.ndarray, size: tuple[int, ...], void: int | None
-) -> np.ndarray:
-    """The mask in a picture of `size`; what was cut off is void, or 255."""
-    whole = np.full((1, *size), 255 if void is None else void, np.uint8)
-    top, left, h, w = box
-    whole[0, top : top + h, left : left + w] = mask
-    return whole
-
-
-def _in_pixels(
-    points: np.ndarray, values: dict[str, np.ndarray], size: tuple[int, int] | None
-) -> np.ndarray:
-    """Points of -1 to 1 in the network's input as (y, x) in pixels of the picture."""
-    box, inner = (values[name].astype(np.float32) for name in ("box", "inner"))
-    given = np.array(size or inner[2:], np.float32)
-    shown = ((points.reshape(-1, 2) + 1) / 2 * given - inner[:2]) / inner[2:]
-    return shown * box[2:] + box[:2] - 0.5

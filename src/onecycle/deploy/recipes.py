@@ -24,7 +24,14 @@ PACKAGES = (
     "simplejpeg",
     "starlette",
 )
-_TRAINING = ("export.py", "quantize.py", "prelude.py", "loaded.py", "recipes.py")
+_TRAINING = (
+    "export.py",
+    "quantize.py",
+    "prelude.py",
+    "resampling.py",
+    "loaded.py",
+    "recipes.py",
+)
 _COMMANDS = {
     "vercel": "npx vercel deploy --prod {out}",
     "netlify": "npx netlify deploy --prod --dir {out}",

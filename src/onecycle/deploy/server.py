@@ -136,7 +136,7 @@ class Service:
         except HTTPException as error:
             return error, thresh
 
-    async def _ask(self, request: Request) -> list[Prediction]:
+    async def _ask(self, request: Request, single: bool = False) -> list[Prediction]:
         start = perf_counter()
         thresh = number(request.query_params.get("thresh"), "thresh")
         if thresh is not None and self.predictor.thresh is None:
@@ -145,6 +145,9 @@ class Service:
             given = await self.asked(request, self.limits, take)
             if not given:
                 raise HTTPException(400, f"there is no {self.what} in the request")
+            if single and len(given) > 1:
+                detail = f"{len(given)} in one request, one is wanted: /api/predict takes several"
+                raise HTTPException(400, detail)
             found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
@@ -159,15 +162,14 @@ class Service:
 
     async def analyze(self, request: Request) -> Response:
         """The course's starter app: one picture in the field `file`, a text or a series."""
-        return JSONResponse({"result": str((await self._ask(request))[0])})
+        found = await self._ask(request, single=True)
+        return JSONResponse({"result": str(found[0])})
 
     def _told(self, found: Prediction) -> Json:
-        answer: Any = found.answer.obj
         kind = self.predictor.target.kind
-        if kind == "mask":
+        if self.predictor.target.mask_dtype:
             return {"kind": kind, "mask": _png(found.answer.data[0]), "text": str(found)}
-        told: Json = {"kind": kind, "text": str(found)}
-        told["answer"] = answer.tolist() if isinstance(answer, np.ndarray) else answer
+        told: Json = {"kind": kind, **found.answer.to_dict()}
         if found.classes:
             shares = map(float, found.probabilities)
             names = map(str, found.classes)
@@ -234,7 +236,7 @@ def _only(method: str, path: str, endpoint: Any) -> list[Route]:
 
 
 def _png(mask: np.ndarray) -> str:
-    """A mask (h, w) as an index PNG in base64."""
+    """A mask (h, w) of uint8 or uint16 as a PNG of its numbers, in base64."""
     from PIL import Image
 
     buffer = io.BytesIO()

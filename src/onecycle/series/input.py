@@ -229,11 +229,11 @@ class SeriesInput(SeriesSpec):
         """Without threads: what they would do holds Python's lock."""
         return Loader(dataset, **{**options, "num_workers": 0})
 
-    def export_examples(self, learner: Any, precision: str) -> Any:
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
         """What `deploy.export` needs to write a network of series."""
         from onecycle.series.exporting import examples
 
-        return examples(learner, precision)
+        return examples(learner, precision, calibrate)
 
 
 def _room_in_float32(sources: Sequence[Any]) -> None:

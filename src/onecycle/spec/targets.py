@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -15,6 +16,8 @@ from onecycle.spec.plain import Plain
 
 _QUOTE = '"'
 _MARKS = frozenset(';"\r\n')
+Size = tuple[int, ...]
+Values = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,34 @@ class TargetSpec(Plain):
         """One encoded label as an answer, for drawing what is true."""
         return Answer(None, y, "")
 
+    @property
+    def mask_dtype(self) -> str | None:
+        """The kind of numbers in the masks of an exported file; None where answers are no masks."""
+        return None
+
+    def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
+        """The answer of row `row` of a batch from an exported file, in terms of the whole item.
+
+        `values` are the file's outputs by name, `size` the item's (h, w) where it is a picture,
+        `whole` the (h, w) of the network's input where it does not depend on the item.
+        """
+        return self.decode(values["probabilities"][row])
+
+    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """What a batch (n, ...) of activated outputs decides, (n, ...); None where numbers count.
+
+        The decisions can be counted, and compared with another model's by `changed`.
+        """
+        return None
+
+    def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Booleans, flat: which of a batch's decisions are those of its encoded labels `y`."""
+        return (decided == y).ravel()
+
+    def changed(self, decided: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """The share (n,) of each answer in which two models' decisions differ: 0 or 1."""
+        return (decided != other).reshape(len(decided), -1).any(1).astype(np.float64)
+
 
 @dataclass(frozen=True)
 class NoLabelSpec(TargetSpec):
@@ -65,6 +96,7 @@ class CategorySpec(TargetSpec):
     activation: ClassVar[str] = "softmax"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(_plain, self.classes)))
         _forbid_repeats(self.classes)
 
     @property
@@ -86,6 +118,9 @@ class CategorySpec(TargetSpec):
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(np.asarray(np.argmax(probabilities)))
 
+    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+        return np.argmax(probabilities, axis=1)
+
     def answer(self, y: np.ndarray) -> Answer:
         index = int(y)
         return Answer(self.classes[index], index, str(self.classes[index]))
@@ -101,6 +136,7 @@ class MultiCategorySpec(TargetSpec):
     activation: ClassVar[str] = "sigmoid"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(_plain, self.classes)))
         _forbid_repeats(self.classes)
         if not 0 <= self.thresh <= 1:
             raise UsageError(f"thresh is a probability from 0 to 1, not {self.thresh!r}")
@@ -131,6 +167,12 @@ class MultiCategorySpec(TargetSpec):
 
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(np.asarray(probabilities) > self.thresh)
+
+    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+        return np.asarray(probabilities) > self.thresh
+
+    def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (decided == (y > 0.5)).ravel()
 
     def answer(self, y: np.ndarray) -> Answer:
         marks = np.asarray(y).astype(np.float32)
@@ -189,13 +231,52 @@ class MaskSpec(TargetSpec):
     kind: ClassVar[str] = "mask"
     activation: ClassVar[str] = "softmax"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(_plain, self.classes)))
+
     @property
     def n_outputs(self) -> int:
         return len(self.classes)
 
+    @property
+    def outside(self) -> int:
+        """The number of pixels that the model has not seen: void, or one that no class has."""
+        if self.void is not None and self.void >= 0:
+            return self.void
+        return 255 if len(self.classes) < 256 else 65535
+
+    @property
+    def mask_dtype(self) -> str | None:
+        """The narrowest kind of whole numbers that holds every class, and `outside`."""
+        most = max(len(self.classes) - 1, self.outside)
+        if most > 65535:
+            raise LabelError(f"masks hold numbers up to 65,535, not {most:,}")
+        return "uint8" if most < 256 else "uint16"
+
     def decode(self, probabilities: np.ndarray) -> Answer:
         """Of (classes, h, w) probabilities, the likeliest class of each pixel."""
         return self.answer(np.asarray(probabilities).argmax(0)[None])
+
+    def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
+        """The mask (1, h, w) of the whole picture; what was cut off is `outside`."""
+        mask = np.full((1, *size), self.outside, self.mask_dtype)
+        top, left, h, w = (int(v) for v in values["box"])
+        seen = mask[0, max(top, 0) : max(top + h, 0), max(left, 0) : max(left + w, 0)]
+        y, x = max(-top, 0), max(-left, 0)  # the box may begin outside the picture
+        seen[:] = values["mask"][row][y : y + seen.shape[0], x : x + seen.shape[1]]
+        return self.answer(mask)
+
+    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+        return np.argmax(probabilities, axis=1)
+
+    def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Void pixels are not counted."""
+        true = y[:, 0]
+        return (decided == true)[(true != self.void) & (true >= 0)]
+
+    def changed(self, decided: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """The share of each mask's pixels."""
+        return (decided != other).reshape(len(decided), -1).mean(1)
 
     def answer(self, y: np.ndarray) -> Answer:
         mask = np.asarray(y)
@@ -219,6 +300,14 @@ class PointsSpec(TargetSpec):
 
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(probabilities)
+
+    def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
+        """The points (count, 2) as (y, x) in pixels of the whole picture."""
+        box, inner = (values[name].astype(np.float32) for name in ("box", "inner"))
+        given = np.array(inner[2:] if whole is None else whole, np.float32)
+        points = values["probabilities"][row].reshape(-1, 2)
+        shown = ((points + 1) / 2 * given - inner[:2]) / inner[2:]
+        return self.answer(shown * box[2:] + box[:2] - 0.5)
 
     def answer(self, y: np.ndarray) -> Answer:
         points = np.asarray(y, dtype=np.float32).reshape(-1, 2)
@@ -259,6 +348,7 @@ def _plain(label: Any) -> Any:
 
 
 def _forbid_repeats(classes: Sequence[Any]) -> None:
-    if len(set(classes)) != len(classes):
-        twice = sorted({str(c) for c in classes if list(classes).count(c) > 1})
+    """LabelError for classes that are equal, or that no table, page or reply can tell apart."""
+    counts = Counter(map(str, classes))
+    if twice := sorted(name for name, count in counts.items() if count > 1):
         raise LabelError(f"classes are given twice: {listing(twice)}")

@@ -179,11 +179,11 @@ class TextInput(TextSpec):
 
         return save_data(data, file)
 
-    def export_examples(self, learner: Any, precision: str) -> Any:
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
         """What an export of a classifier is made of and checked with."""
         from onecycle.text.exporting import examples
 
-        return examples(learner, precision)
+        return examples(learner, precision, calibrate)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """A stream for language models, batches by length for everything else; without threads."""

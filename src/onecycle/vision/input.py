@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -21,8 +22,9 @@ from onecycle.spec.remarks import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
-from onecycle.vision.plan import Plan, draw_plan, is_plain, one_window
+from onecycle.vision.plan import Plan, draw_plan, one_window
 from onecycle.vision.transform import Transform, flattened
+from onecycle.vision.validation import validation_spec
 from onecycle.vision.warp import exact, exact_plan, warp
 
 _HIDDEN = {"json": False}
@@ -46,6 +48,16 @@ class ImageInput(ImageSpec):
 
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
+
+    @cached_property
+    def shipped(self) -> ImageSpec:
+        """How validation and `predict` prepare a picture: what files hold."""
+        plain = ImageSpec(**{f.name: getattr(self, f.name) for f in fields(ImageSpec)})
+        return validation_spec(plain, self.valid_tfms)
+
+    def to_json(self) -> dict[str, Any]:
+        """That of `shipped`: the training transforms are in no file."""
+        return self.shipped.to_json()
 
     def read(self, source: Any) -> Sample:
         """The picture at its own size."""
@@ -100,21 +112,23 @@ class ImageInput(ImageSpec):
             padding_mode=padding_mode or "reflection",
             train_tfms=train,
             valid_tfms=valid,
+            view=(),
+            window=None,
         )
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
         """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
-        tfms = self.valid_tfms if rng is None else self.train_tfms
-        plain = is_plain(tfms) and (rng is None or not tfms)
+        tfms, spec = (self.valid_tfms, self.shipped) if rng is None else (self.train_tfms, self)
+        plain = not (spec.in_python if rng is None else tfms)
         if isinstance(source, Image):
             pixels = source.pixels
         else:
             pixels = open_pixels(source, None if plain else self._enough(y), Remarks())
         if plain:
-            plan = exact_plan(pixels.shape[:2], self)
-            return Sample(exact(pixels, self), target.move(y, plan), target, plan, source)
+            plan = exact_plan(pixels.shape[:2], spec)
+            return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source)
         rng = rng or np.random.default_rng(0)
         plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
         return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source)
@@ -174,6 +188,12 @@ class ImageInput(ImageSpec):
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ImageError(f"statistics are (mean, std) of 3 channels, std above 0: {stats}")
         return replace(self, mean=mean, std=std)
+
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
+        """What `deploy.export` needs to write a network of pictures."""
+        from onecycle.vision.exporting import examples
+
+        return examples(learner, precision, calibrate)
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads, or beside a CUDA device from processes.

@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import ModelError
+from onecycle.deploy.resampling import resize
 from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.views import fit, seen_part
 from onecycle.vision.geometry import is_pixel_exact, shift, source_matrix
 from onecycle.vision.plan import Plan
 
@@ -115,8 +117,12 @@ def _curve(factor: float, summand: float) -> np.ndarray:
 def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
     """A uint8 (h, w, 3) picture prepared as in the exported file: crop or pad, antialiased resize.
 
-    Every validation picture and every prediction goes this way.
+    Every validation picture and every prediction goes this way, unless validation transforms have
+    no place in a file (`spec.in_python`).
     """
+    if spec.view:
+        part = seen_part(pixels, spec.rectangle(_size(pixels)), spec.padding_mode)
+        return resize(part, spec.fixed or _size(pixels))
     if spec.size is None or spec.resize_method == "none":
         return pixels
     if spec.resize_method == "crop":
@@ -128,6 +134,11 @@ def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
 
 def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
     """Where `exact` puts each pixel, for the masks and points of the picture."""
+    if spec.view:
+        top, left, h, w = spec.rectangle(source)
+        out = spec.fixed or source
+        matrix = shift(left, top) @ source_matrix(np.eye(3), (h, w), out, "squish")
+        return Plan(source, out, matrix, spec.padding_mode)
     if spec.size is None or spec.resize_method == "none":
         return Plan(source, source, np.eye(3))
     if spec.resize_method == "pad":
@@ -141,12 +152,8 @@ def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
     return Plan(source, spec.size, matrix, spec.padding_mode)
 
 
-def fit(shape: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
-    """The largest (h, w) of the proportions of `shape` within `room`."""
-    (h, w), (rows, cols) = shape, room
-    if rows * w <= cols * h:  # whole numbers only, so that an exported file finds the same
-        return rows, min(cols, max(1, (2 * w * rows + h) // (2 * h)))
-    return min(rows, max(1, (2 * h * cols + w) // (2 * w))), cols
+def _size(pixels: np.ndarray) -> tuple[int, int]:
+    return pixels.shape[0], pixels.shape[1]
 
 
 def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -155,15 +162,6 @@ def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     ch, cw = fit(size, (h, w))
     top, left = (h - ch) // 2, (w - cw) // 2
     return pixels[top : top + ch, left : left + cw]
-
-
-def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (h, w, 3) to `size`, antialiased, within a grey level of Pillow's bilinear resize."""
-    if pixels.shape[:2] == size:
-        return pixels
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-    x = F.interpolate(x, size, mode="bilinear", antialias=True)
-    return x[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def _padded(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
