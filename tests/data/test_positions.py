@@ -26,7 +26,7 @@ def items():
 @pytest.mark.parametrize("make", [np.array, list, pd.Series])
 def test_a_mask_of_yes_and_no_is_refused(make):
     mask = make([False, False, True, False, False, True, True, False])
-    with pytest.raises(UsageError, match=r"positions are wanted, not 8 times.*flatnonzero"):
+    with pytest.raises(UsageError, match=r"positions are whole numbers.*flatnonzero"):
         items().split_by_idx(mask)
     assert validating(items().split_by_idx(np.flatnonzero(mask))) == ["2.png", "5.png", "6.png"]
 
