@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from onecycle import models
-from onecycle.core.errors import DataError, EmptyDataError, LabelError, ModelError, UsageError
+from onecycle.core.errors import (
+    DataError,
+    EmptyDataError,
+    LabelError,
+    ModelError,
+    OnecycleWarning,
+    UsageError,
+)
 from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import Category, MultiCategory, Numbers
