@@ -182,6 +182,12 @@ REFUSED = {
     "seed of batches": (lambda s: s.labelled.databunch(bs=2, seed=None), "seed is a whole number"),
     "side": (lambda s: s.data.one_batch("zz"), "one of DatasetType.Train, .*, not 'zz'"),
     "rows": (lambda s: s.data.show_batch(rows=0), "rows is a whole number from 1 on"),
+    "size of a table": (
+        lambda s: (
+            s.texts.split_none().label_from_df("y").databunch(bs=2).show_batch(figsize=(3, 3))
+        ),
+        "leave figsize= out",
+    ),
     "threshold": (
         lambda s: s.split.label_from_func(lambda _: ["a"]).databunch(bs=2).with_threshold(5),
         "thresh is a probability",

@@ -242,6 +242,8 @@ class DataBunch:
             raise UsageError(f"rows is a whole number from 1 on, not {rows!r}")
         items, y = self._shown(ds_type)
         if hasattr(self.task.input, "table"):
+            if figsize is not None:
+                raise UsageError("texts are shown as a table of `rows` rows: leave figsize= out")
             return self.task.input.table(items[:rows], y[:rows], self.task.target)
         count = min(len(items), rows * rows)
         places = grid(count, min(rows, count), figsize, cell=2.4)
