@@ -20,7 +20,12 @@ from onecycle.core.errors import (
     UsageError,
     listing,
 )
-from onecycle.data.doubts import warn_of_alike, warn_of_classes, warn_of_held_out
+from onecycle.data.doubts import (
+    warn_of_alike,
+    warn_of_classes,
+    warn_of_held_out,
+    warn_of_loose_files,
+)
 from onecycle.data.frames import Column, column, listed
 from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.kinds import guessed
@@ -189,6 +194,8 @@ class SplitItems:
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         named = from_function(lambda item: file_of(item).parent.name)
+        if classes is None:
+            warn_of_loose_files(self.train)
         return self.label(named, label_cls or self.train.label_cls or Category, classes, unknown)
 
     def label_from_func(
