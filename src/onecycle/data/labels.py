@@ -174,7 +174,7 @@ class SplitItems:
         label_cls = label_cls or self.train.label_cls
         if label_cls is None and label_delim is None:
             values = [value for value in labeller(self.train) if not is_blank(value)]
-            label_cls = guessed(values, of_table=True)
+            label_cls = guessed(values, of_table=True, stacklevel=3)
         made = self.label(labeller, label_cls, classes, unknown)
         if label_delim and all(len(tags) < 2 for tags in made.train.labels or ()):
             warn(
