@@ -202,6 +202,7 @@ def test_the_widths_may_be_an_array():
         mlp(np.array([4.5, 3]))
 
 
+@pytest.mark.filterwarnings("ignore:the 20 labels are 2 whole numbers stored as real ones")
 @pytest.mark.parametrize(
     ("labels", "kind"),
     [

@@ -117,7 +117,8 @@ def test_arrays_and_series_on_both_sides_are_told():
     x = np.random.default_rng(0).normal(size=(10, 40))
     x[0] = x[4]  # every fifth row validates: 4 and 9
     (message,) = told(lambda: from_arrays(x, list("ab") * 5, bs=2))
-    assert message.startswith("1 items are in training and validation")
+    told_as = "1 items are in training and validation: 'item 0 of training = item 0 of validation'"
+    assert message.startswith(told_as)
     series = SeriesList.from_array(x, list("ababbbabab")).split_by_idx([4]).label_from_df()
     messages = told(lambda: series.transform(None, size=8).databunch(bs=2))
     assert messages[0].startswith("1 items are in training and validation")
@@ -135,6 +136,15 @@ def test_arrays_that_are_the_same_by_chance_are_no_doubt():
     corners = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]] * 5)
     assert told(lambda: from_arrays(corners, list("abba") * 5, bs=2)) == []
     assert told(lambda: from_arrays(np.zeros((10, 50)), list("ab") * 5, bs=2)) == []
+
+
+def test_a_warning_points_to_the_line_of_the_user(folder):
+    names = ["0.png", "1.png", "0.png", "1.png"]
+    with pytest.warns(OnecycleWarning, match="2 items are in") as seen:
+        ImageList.from_paths(names, folder).split_by_idx([2, 3]).label_from_func(
+            lambda path: path.stem
+        ).databunch(bs=1)
+    assert {w.filename for w in seen} == {__file__}
 
 
 # --- how files are compared

@@ -146,6 +146,16 @@ def test_folders_that_validate_or_that_are_all_there_is_or_are_asked_for_are_no_
     assert told(lambda: texts.label_from_df("label")) == []
 
 
+def test_files_without_a_folder_of_their_own_are_told_what_class_they_become(tmp_path):
+    tree(tmp_path / "set", {"cat": 4, "dog": 4, ".": 2})
+    split = ImageList.from_folder(tmp_path / "set").split_by_idx([2, 6])
+    (message,) = [m for m in told(split.label_from_folder) if "classes have no" not in m]
+    assert message.startswith("2 of 8 files lie in ")
+    assert "whose name 'set' becomes their class: '0.png', '1.png'" in message
+    kept = ImageList.from_folder(tmp_path / "set").filter_by_func(lambda p: p.parent.name != "set")
+    assert told(kept.split_by_idx([0, 4]).label_from_folder) == []
+
+
 # --- the factories
 
 
@@ -229,6 +239,14 @@ def test_folders_that_are_not_there_are_named(tmp_path, wrong):
     items = ImageList.from_folder(tmp_path)
     with pytest.warns(OnecycleWarning, match="1 of [12] folders are not in"):
         items.filter_by_folder(exclude=wrong)
+
+
+def test_a_hidden_folder_that_is_asked_for_by_name_is_taken(tmp_path):
+    tree(tmp_path, {"a": 1, ".mine": 2})
+    kept = ImageList.from_folder(tmp_path, include=[".mine"])
+    assert {path.parent.name for path in kept} == {".mine"}
+    with pytest.raises(ValueError, match=r"include= names folders below, which recurse=False"):
+        ImageList.from_folder(tmp_path, include=["a"], recurse=False)
 
 
 def test_a_name_is_one_folder_and_not_its_letters(tmp_path):

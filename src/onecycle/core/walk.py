@@ -99,7 +99,8 @@ def walk(
         raise EmptyDataError(f"{root} is not a folder")
     for folder, below, names in _folders(found):
         first = folder == found.root
-        hidden = [name for name in below if is_hidden(name)]
+        asked = include or () if first else ()
+        hidden = [name for name in below if is_hidden(name) and name not in asked]
         below[:] = [
             name
             for name in below

@@ -35,6 +35,11 @@ class Side:
     items: Sequence[Any]
     labels: Sequence[Any] | None
 
+    def shown(self, i: int) -> str:
+        """An item by its path, its text, or its place."""
+        item = self.items[i]
+        return str(item) if isinstance(item, str | os.PathLike) else f"item {i} of {self.name}"
+
 
 def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int = 3) -> None:
     """Say which items are on several sides, and which have several labels.
@@ -45,7 +50,7 @@ def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int 
     across, torn = defaultdict[str, list[str]](list), list[str]()
     for group in _groups([side.items[i] for side, i in owners], content):
         places = [owners[position] for position in group]
-        names = list(dict.fromkeys(str(side.items[i]) for side, i in places))
+        names = list(dict.fromkeys(side.shown(i) for side, i in places))
         shown = " = ".join(names[:2])
         on = list(dict.fromkeys(side.name for side, _ in places))
         if len(on) > 1:

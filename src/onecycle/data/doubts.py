@@ -42,6 +42,21 @@ def warn_of_held_out(train: ItemList, classes: Iterable[Any] = ()) -> None:
     )
 
 
+def warn_of_loose_files(items: ItemList) -> None:
+    """Say how many files lie in no folder of their own, so that the list's one is their class."""
+    root = Path(items.path)
+    loose = [item for item in items.items if PurePath(item).parent == root]
+    if loose and len(loose) < len(items):
+        warn(
+            f"{len(loose)} of {len(items)} files lie in {root} itself, whose name "
+            f"{root.resolve().name!r} becomes their class: "
+            f"{listing(PurePath(item).name for item in loose)}. To leave them out, "
+            "filter_by_func(lambda path: path.parent != items.path) before the split",
+            OnecycleWarning,
+            stacklevel=3,
+        )
+
+
 def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) -> None:
     """Say which classes have nothing to learn from, or nothing to be measured on."""
     seen, measured = (

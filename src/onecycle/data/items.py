@@ -70,6 +70,8 @@ class ItemList:
             raise UsageError(f"{cls.__name__} has no files of its own: name their extensions=")
         extensions = None if extensions is None else with_dots(extensions)
         include = [include] if isinstance(include, str) else include
+        if include is not None and not recurse:
+            raise UsageError("include= names folders below, which recurse=False leaves out")
         kind = replace(cls.files, suffixes=cls.suffixes)
         found = files_below(root, kind, extensions, recurse, include, "extensions")
         _warn_of_absent(include, (entry.name for entry in root.iterdir() if entry.is_dir()), root)

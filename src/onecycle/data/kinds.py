@@ -47,7 +47,7 @@ def inferred(labels: Sequence[Any]) -> Kind:
 
 def _is_real(label: Any) -> bool:
     if isinstance(label, list | tuple | set | frozenset):
-        return any(isinstance(v, float | np.floating) for v in label)
+        return any(isinstance(v, float | np.floating) and not np.isnan(v) for v in label)
     real = isinstance(label, float | np.floating | np.ndarray) or hasattr(label, "numpy")
     return real and not is_blank(label)
 

@@ -20,7 +20,12 @@ from onecycle.core.errors import (
     UsageError,
     listing,
 )
-from onecycle.data.doubts import warn_of_alike, warn_of_classes, warn_of_held_out
+from onecycle.data.doubts import (
+    warn_of_alike,
+    warn_of_classes,
+    warn_of_held_out,
+    warn_of_loose_files,
+)
 from onecycle.data.frames import Column, column, listed
 from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.kinds import guessed
@@ -169,7 +174,7 @@ class SplitItems:
         label_cls = label_cls or self.train.label_cls
         if label_cls is None and label_delim is None:
             values = [value for value in labeller(self.train) if not is_blank(value)]
-            label_cls = guessed(values, of_table=True)
+            label_cls = guessed(values, of_table=True, stacklevel=3)
         made = self.label(labeller, label_cls, classes, unknown)
         if label_delim and all(len(tags) < 2 for tags in made.train.labels or ()):
             warn(
@@ -189,6 +194,8 @@ class SplitItems:
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         named = from_function(lambda item: file_of(item).parent.name)
+        if classes is None:
+            warn_of_loose_files(self.train)
         return self.label(named, label_cls or self.train.label_cls or Category, classes, unknown)
 
     def label_from_func(

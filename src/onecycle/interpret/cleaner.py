@@ -47,7 +47,15 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
     label). Raises UsageError where the model does not know a label.
     """
     root = Path(root)
-    files: list[Path] = [file for file in files_below(root, FILES) if file.parent != root]
+    found = files_below(root, FILES)
+    files: list[Path] = [file for file in found if file.parent != root]
+    if loose := [file.name for file in found if file.parent == root]:
+        warn(
+            f"{len(loose)} images lie in {root} itself and so in no class: {listing(loose)}. They "
+            "are left out",
+            OnecycleWarning,
+            stacklevel=2,
+        )
     if not files:
         raise EmptyDataError(f"{root}: no folder in it holds pictures")
     labels = tuple(file.parent.name for file in files)
