@@ -47,7 +47,8 @@ class Remarks:
     def warn(self, total: int, stacklevel: int = 1) -> None:
         """One OnecycleWarning for each kind, with the share of `total` images and a few names.
 
-        `stacklevel` 1 is the caller's line. Where some 16-bit images use their range, others are merely dark: that is no remark.
+        `stacklevel` 1 is the caller's line. Where some 16-bit images use their range, others are
+        merely dark: that is no remark.
         """
         for remark, names in self.names.items():
             if remark is Remark.NARROW and self.wide:
