@@ -82,9 +82,7 @@ def test_what_steers_a_printer_becomes_a_blank_and_lines_stay_lines():
 
 
 def test_characters_that_the_font_lacks_are_counted_once_and_shown_as_such():
-    with pytest.warns(
-        OnecycleWarning, match=r"'DejaVu Sans|sans-serif' lacks 2 characters"
-    ) as said:
+    with pytest.warns(OnecycleWarning, match="lacks 2 characters") as said:
         found = drawables(["\u732b", "caf\xe9", "\u72ac \u732b"])
     assert len(said) == 1
     assert "'\u72ac', '\u732b'" in str(said[0].message)
