@@ -91,6 +91,36 @@ def test_beside_a_cuda_device_pictures_come_from_processes_and_else_from_threads
     assert not ways("mps")
 
 
+def test_a_batch_is_minus_the_mean_over_the_deviation_however_it_lies_in_memory():
+    """Of 0-1, per channel, written out in numpy; each channel has statistics of its own."""
+    mean, std = (0.2, 0.5, 0.9), (0.3, 0.11, 0.7)
+    pixels = np.stack([smooth_noise(rng(i), (6, 9)) for i in range(2)])
+    wanted = ((pixels / 255 - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2)
+    given = ImageInput(mean=mean, std=std)
+    last = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # as collate stores it
+    layouts = [last, last.contiguous(), last.transpose(2, 3).contiguous().transpose(2, 3)]
+    assert [x.permute(0, 2, 3, 1).is_contiguous() for x in layouts] == [True, False, False]
+    for x in layouts:
+        before = x.clone()
+        np.testing.assert_allclose(given.prepare(x).numpy(), wanted, rtol=1e-4, atol=1e-5)
+        assert torch.equal(x, before)
+        plain = ImageInput().prepare(x).numpy()
+        np.testing.assert_allclose(plain, pixels.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+    shown = given.as_item(given.prepare(last)[1])
+    assert np.array_equal(shown.pixels, pixels[1])
+
+
+def test_statistics_are_measured_per_channel_on_a_batch():
+    pixels = smooth_noise(rng(), (12, 15))
+    src = ImageList._make([pixels] * 3, ".").split_by_idx([0]).label_const(1.5).transform(None)
+    task = src.databunch(bs=1, num_workers=0).normalize().task.input
+    values = pixels.reshape(-1, 3) / 255
+    assert task.mean == pytest.approx(values.mean(0), rel=1e-4)
+    assert task.std == pytest.approx(values.std(0, ddof=1), rel=1e-4)
+    with pytest.raises(UsageError, match="normalised already"):
+        task.normalized((task.mean, task.std), None)
+
+
 # --- masks and points
 
 

@@ -99,7 +99,7 @@ def _lacking(text: str) -> set[str]:
     from matplotlib import font_manager
 
     families = font_manager.FontProperties().get_family()
-    found = [font_manager.findfont(font_manager.FontProperties(family=f)) for f in families]
+    found = [font_manager.findfont(font_manager.FontProperties(family=[f])) for f in families]
     fonts = [font_manager.get_font(path) for path in found]
     return {c for c in foreign if not any(font.get_char_index(ord(c)) for font in fonts)}
 

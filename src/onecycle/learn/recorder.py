@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from onecycle.core.draw import axes, drawable, grid
+from onecycle.core.draw import NAME, axes, drawable, grid
 from onecycle.core.errors import UsageError
 from onecycle.core.progress import Table, clock
 from onecycle.learn.callback import Callback, Run
@@ -120,7 +120,7 @@ class Recorder(Callback):
             places, self.metric_names, zip(*self.metrics, strict=True), strict=True
         ):
             ax.plot(values, "o-")
-            ax.set(xlabel="epoch", ylabel=drawable(name))
+            ax.set(xlabel="epoch", ylabel=drawable(name, NAME))
         return places[0].figure
 
     def _need(self, values: list[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -56,8 +57,8 @@ class Mask(MaskSpec, Plainly):
             raise LabelError("name the classes of the masks: label_from_func(..., classes=)")
         if len(self.classes) > _MOST:
             raise LabelError(f"{len(self.classes)} classes of masks are more than {_MOST}")
-        if self.div and self.void in (0, 255):
-            raise LabelError(f"with div=True {self.void} is a class: void is another number")
+        if self.div and self.void == 255:
+            raise LabelError("with div=True 255 is a class: void is another number")
         if not isinstance(self.void, str):
             return self
         if self.void not in self.classes:
@@ -82,8 +83,8 @@ class Mask(MaskSpec, Plainly):
 
     @property
     def _void_class(self) -> int | None:
-        is_class = isinstance(self.void, int) and 0 <= self.void < len(self.classes)
-        return self.void if is_class else None
+        is_class = isinstance(self.void, Integral) and 0 <= self.void < len(self.classes)
+        return int(self.void) if is_class else None  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
         """As the model needs it: a `void` that is no class is none of its answers."""
