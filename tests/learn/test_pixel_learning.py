@@ -100,6 +100,16 @@ def test_focal_loss_is_cross_entropy_at_gamma_0_and_forgives_what_is_easy(masks)
     assert ratio[0] < 1e-3 < 0.9 < ratio[1]
 
 
+@pytest.mark.parametrize(("options", "gamma"), [({}, 2), ({"gamma": 1.0}, 1), ({"gamma": 3}, 3)])
+def test_focal_loss_multiplies_the_loss_of_a_pixel_by_one_minus_p_to_the_gamma(
+    masks, options, gamma
+):
+    outputs, y = masks
+    p = outputs.softmax(1).gather(1, y)
+    wanted = (-((1 - p) ** gamma) * p.log()).mean()
+    assert float(FocalLoss(**options)(outputs, y)) == pytest.approx(float(wanted), rel=1e-5)
+
+
 def test_dice_loss_is_0_for_a_perfect_answer_and_1_for_a_wrong_one():
     y = torch.randint(0, 2, (3, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     right = 40.0 * F.one_hot(y[:, 0], 2).movedim(-1, 1)

@@ -52,7 +52,8 @@ def _groups(root: Path) -> Iterator[tuple[str, Path]]:
 def _quota(folder: Path) -> Iterator[float]:
     """What a control group allows: microseconds of processors in a period of so many."""
     old = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
-    for quota, period in (_text(folder / "cpu.max").split() or ("max", ""), old):
+    new = _text(folder / "cpu.max").partition(" ")
+    for quota, period in ((new[0], new[2]), old):
         if quota.isdigit() and period.isdigit() and int(period):  # else "max", -1 or no such file
             yield int(quota) / int(period)
 

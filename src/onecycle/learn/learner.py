@@ -51,8 +51,14 @@ class Learner(Trainer):
         names_of(wanted)  # before any batch is computed
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
         require_labels(batches, "loss and metrics")
-        with closing(loop.predict(self.model, batches, self.engine)) as pairs:
-            return evaluate(pairs, self.loss_func, wanted, self.task.target)
+        counts = hasattr(batches, "restore")  # a training loader's next pass has another order
+        state = batches.state() if counts else None
+        try:
+            with closing(loop.predict(self.model, batches, self.engine)) as pairs:
+                return evaluate(pairs, self.loss_func, wanted, self.task.target)
+        finally:
+            if counts:
+                batches.restore(state)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything the model says about one side, in the side's order."""

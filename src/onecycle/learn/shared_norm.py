@@ -20,14 +20,6 @@ def synchronized(model: nn.Module, device: torch.device) -> nn.Module:
     return _converted(model)
 
 
-def _converted(module: nn.Module) -> nn.Module:
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return SharedNorm.of(module)
-    for name, child in module.named_children():
-        module.add_module(name, _converted(child))
-    return module
-
-
 class _Sum(torch.autograd.Function):
     """The sum over all processes, whose gradient is the sum of all gradients."""
 
@@ -86,3 +78,34 @@ class SharedNorm(nn.modules.batchnorm._BatchNorm):
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
+
+
+class SharedNorm1d(SharedNorm, nn.BatchNorm1d):
+    """Of (n, c) or (n, c, length)."""
+
+
+class SharedNorm2d(SharedNorm, nn.BatchNorm2d):
+    """Of (n, c, h, w)."""
+
+
+class SharedNorm3d(SharedNorm, nn.BatchNorm3d):
+    """Of (n, c, d, h, w)."""
+
+
+_KINDS = {
+    nn.BatchNorm1d: SharedNorm1d,
+    nn.BatchNorm2d: SharedNorm2d,
+    nn.BatchNorm3d: SharedNorm3d,
+}
+
+
+def _converted(module: nn.Module) -> nn.Module:
+    for plain, shared in _KINDS.items():
+        if isinstance(module, plain):
+            how = module.eps, module.momentum, module.affine, module.track_running_stats
+            made = shared(module.num_features, *how).train(module.training)
+            made._parameters, made._buffers = module._parameters, module._buffers
+            return made
+    for name, child in module.named_children():
+        module.add_module(name, _converted(child))
+    return module

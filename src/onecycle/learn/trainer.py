@@ -330,11 +330,16 @@ class Trainer:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Whatever happens inside: weights, modes, optimizer and luck come out as before."""
+        """Whatever happens inside: weights, modes, optimizer and luck come out as before.
+
+        Also what is frozen, the loss scale, the history and the order of the data. The optimizer
+        is put aside, so that one begins afresh inside.
+        """
         weights = {k: v.clone() for k, v in self.model.state_dict().items()}
         order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
         scaler = self.engine.scaler.state_dict()
         trained = [(p, p.requires_grad) for p in self.model.parameters()]
+        self.opt = None
         try:
             with untouched(torch), modes_kept(self.model):
                 yield

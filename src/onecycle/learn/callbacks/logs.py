@@ -106,7 +106,7 @@ class TensorBoardLogger(Callback):
             ) from error
         self.writer = SummaryWriter(self.log_dir)
 
-    def after_step(self, run: Run) -> None:
+    def after_loss(self, run: Run) -> None:
         """The batch's figures."""
         if self.writer is None:
             return
