@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import ImageError
+from onecycle.spec.opened import content_of
 from onecycle.spec.rows import PICTURES, cell
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -110,7 +111,8 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
         except (OSError, ValueError) as error:
             raise ImageError(f"{name}: cannot be read ({error})") from error
     elif hasattr(source, "read"):
-        data, name = source.read(), str(getattr(source, "name", "the given file"))
+        data = content_of(source, ImageError)
+        name = str(getattr(source, "name", "the given file"))
     else:
         raise ImageError(f"a picture is a path, bytes, a file, PIL or an array, not {type(source)}")
     if not data:
