@@ -13,6 +13,7 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
+from onecycle.data.empty_folders import warn_of_empty_folders
 from onecycle.data.frames import Column, column, listed, looks_like_numbers
 from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.labelled import LabelledItems, LabelList
@@ -151,6 +152,8 @@ class SplitItems:
         unknown: str | None = None,
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
+        if classes is None:
+            warn_of_empty_folders([*self.train.items, *self.valid.items])
         named = from_function(lambda item: file_of(item).parent.name)
         unknown = unknown or ("error" if classes is None else "drop")
         return self.label(named, label_cls, classes, unknown)
