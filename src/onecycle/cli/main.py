@@ -68,8 +68,10 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **options: Any) -> None:
+        from onecycle.core.console import print_any_text
         from onecycle.core.errors import OnecycleError
 
+        print_any_text(sys.stdout)
         try:
             command(*args, **options)
         except OnecycleError as error:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from onecycle.core.console import exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
@@ -64,7 +65,8 @@ def predict(
     header, failed = [*taken, *names], list[str]()
     rows = _rows(bar(asked, total, "predicting"), answers, columns, failed)
     if out is None:
-        _write_csv(sys.stdout, header, rows)
+        with exact_text(sys.stdout, "write to a file with --out"):
+            _write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
     elif out.suffix.lower() == ".parquet":
         write_atomically(out, lambda to: _write_parquet(to, header, columns, rows))
     else:
@@ -231,8 +233,10 @@ def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> N
         _write_csv(file, header, rows)
 
 
-def _write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Row]) -> None:
-    writer = csv.writer(file)
+def _write_csv(
+    file: IO[str], header: Sequence[str], rows: Iterable[Row], line_end: str = "\r\n"
+) -> None:
+    writer = csv.writer(file, lineterminator=line_end)
     writer.writerow(header)
     for name, answer, values in rows:
         told = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less

@@ -26,6 +26,7 @@ from onecycle.data.doubts import (
     warn_of_held_out,
     warn_of_loose_files,
 )
+from onecycle.data.empty_folders import warn_of_empty_folders
 from onecycle.data.frames import Column, column, listed
 from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.kinds import guessed
@@ -193,6 +194,8 @@ class SplitItems:
         unknown: str | None = None,
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
+        if classes is None:
+            warn_of_empty_folders([*self.train.items, *self.valid.items])
         named = from_function(lambda item: file_of(item).parent.name)
         if classes is None:
             warn_of_loose_files(self.train)

@@ -44,6 +44,18 @@ from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".onnx": "application/octet-stream",
+}
 _ASKED: dict[str, Any] = {  # by the name of the graph's input
     "image": ("picture", files_of),
     "ids": ("text", texts_of),
@@ -98,7 +110,7 @@ class Service:
         ]
         try:
             site = write_site(self.model, Path(self.folder.name) / "site")
-            routes.append(Mount("/", StaticFiles(directory=site, html=True)))
+            routes.append(Mount("/", _Page(directory=site, html=True)))
         except OnecycleError:  # without the page the rest still serves
             routes.append(Route("/", self.no_page))
         handlers: dict[Any, Any] = {HTTPException: _problem, QueueFullError: _busy}
@@ -197,6 +209,21 @@ class Service:
     async def no_page(self, request: Request) -> Response:
         """Where ONNX Runtime Web is missing."""
         raise HTTPException(404, "the page is not installed here; POST pictures to /api/predict")
+
+
+class _Page(StaticFiles):
+    """The page's files under the kinds that browsers want.
+
+    Windows lets any program say what .js is; a script that comes as text is not run.
+    """
+
+    def file_response(self, full_path: Any, *args: Any, **options: Any) -> Response:
+        """A file, named by its ending."""
+        found = super().file_response(full_path, *args, **options)
+        kind = _KINDS.get(Path(full_path).suffix.lower())
+        if kind is not None and "content-type" in found.headers:
+            found.headers["content-type"] = kind
+        return found
 
 
 class _Outer:

@@ -17,6 +17,7 @@ import numpy as np
 from onecycle.core.errors import DamagedImageError, ImageError, listing
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.spec import jpeg
+from onecycle.spec.opened import content_of
 from onecycle.spec.pixel_values import from_array, from_pil
 from onecycle.spec.remarks import Remark, Remarks
 from onecycle.spec.rows import PICTURES, cell
@@ -174,7 +175,8 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
         except (OSError, ValueError) as error:
             raise ImageError(f"{name}: cannot be read ({error})") from error
     elif hasattr(source, "read"):
-        data, name = source.read(), str(getattr(source, "name", "the given file"))
+        data = content_of(source, ImageError)
+        name = str(getattr(source, "name", "the given file"))
     else:
         raise ImageError(f"a picture is a path, bytes, a file, PIL or an array, not {type(source)}")
     if not data:
