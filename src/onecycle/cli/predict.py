@@ -10,16 +10,18 @@ from dataclasses import dataclass, fields
 from itertools import islice, tee
 from pathlib import Path
 from typing import IO, Any
+from warnings import warn
 
 import numpy as np
 
 from onecycle.core.console import exact_text
-from onecycle.core.errors import DataError, TableError, UsageError, listing
+from onecycle.core.errors import DataError, OnecycleWarning, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
 from onecycle.data.frames import encoding_of
 from onecycle.deploy.feeds import Curves, Feed, Pictures, files_in
 from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.pixels import open_size
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _GROUP = 1024  # rows that are written together
@@ -86,15 +88,31 @@ def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[A
     from onecycle.vision.restore import load_cnn
 
     learn = load_cnn(model)
+    drawn = learn.task.target.kind == "points"
 
     def one_by_one(sources: Iterable[Any]) -> Iterator[Any]:
         for source in sources:
             try:
-                yield learn.predict(source, thresh)
+                answer, data, given = learn.predict(source, thresh)
+                data = _in_pixels(learn, source, np.asarray(data)) if drawn else data
+                yield answer, data, given
             except DataError as error:
                 yield error
 
     return one_by_one, Pictures(ImageSpec()), learn.task.target
+
+
+def _in_pixels(learn: Any, source: Any, points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) of -1 to 1 in the network's input as (y, x) in pixels of the picture.
+
+    An exported file's are that already, and both fill the same columns.
+    """
+    from onecycle.vision.warp import exact_plan
+
+    plan = exact_plan(open_size(source), learn.task.input.shipped)
+    here = ((points + 1) / 2 * plan.out - 0.5)[:, ::-1]
+    moved = np.c_[here, np.ones(len(here))] @ plan.matrix.T
+    return (moved[:, :2] / moved[:, 2:])[:, ::-1]
 
 
 class _Columns:
@@ -102,6 +120,10 @@ class _Columns:
 
     def __init__(self, target: Any, top: int | None) -> None:
         classes = [str(c) for c in getattr(target, "classes", ())]
+        if target.kind == "multicategory" and any(";" in name for name in classes):
+            held = listing([name for name in classes if ";" in name])
+            message = f"answers are joined by ';', which stands in class names too ({held})"
+            warn(f"{message}: read the columns of the classes", OnecycleWarning, stacklevel=2)
         if top is not None and (target.kind == "mask" or not 0 < top <= len(classes)):
             raise UsageError(
                 f"--top is a number of classes, 1 to {len(classes)} for this model, not {top}"

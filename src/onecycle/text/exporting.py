@@ -16,7 +16,7 @@ from onecycle.models.awd_lstm import TextClassifier
 
 _LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 _GATES = (0, 3, 1, 2)  # input, output, forget, cell, as ONNX has them, among torch's
-_ACTIVATIONS = {"softmax": "Softmax <axis = 1>", "sigmoid": "Sigmoid", "none": "Identity"}
+_ACTIVATIONS = {"softmax": "Softmax <axis = 1>", "sigmoid": "Sigmoid", "identity": "Identity"}
 
 
 def examples(learner: Any, precision: str, calibrate: int | None = None) -> Examples:
