@@ -19,6 +19,7 @@ from onecycle.data.items import ItemList
 from onecycle.data.kinds import guessed
 from onecycle.data.loader import Loader
 from onecycle.data.targets import MultiCategory, Target
+from onecycle.spec.curves import refuse_kinds
 from onecycle.spec.series import ArraySpec
 from onecycle.spec.targets import is_blank
 
@@ -64,13 +65,16 @@ class ArrayInput(ArraySpec):
     def normalized(self, stats: Any, data: Any) -> Self:
         """With (mean, std), each a number or one for each place.
 
-        None measures them on the training set.
+        None measures them on the training set, where a place that does not vary is only moved.
         """
-        if stats is None:
+        measured = stats is None
+        if measured:
             x = np.stack([as_row(item, self.shape) for item in data.train_ds.items])
             stats = (x.mean(0), x.std(0))
         mean, std = _statistics(stats, self.shape)
-        std = np.where(std > 0, std, 1)
+        if not measured and not (std > 0).all():
+            raise UsageError(f"standard deviations are above 0, not {float(std.min()):g}")
+        std = np.where(std > 0, std, 1)  # what does not vary is left as it is
         return replace(self, mean=tuple(mean.ravel().tolist()), std=tuple(std.ravel().tolist()))
 
     def load(
@@ -125,9 +129,12 @@ def _no_statistics(stats: Any, shape: tuple[int, ...]) -> UsageError:
 def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.ndarray:
     """What is given as float32 of this shape; DataError where that is impossible, and for gaps."""
     source = source.x if isinstance(source, Row) else source
-    source = source.detach().cpu().float() if isinstance(source, Tensor) else source
+    source = as_array(source) if isinstance(source, Tensor) else source
+    if isinstance(source, np.ndarray):
+        refuse_kinds(source, where)
     try:
-        x = np.asarray(source, np.float32)
+        with np.errstate(over="ignore"):  # what is too large is found below
+            x = np.asarray(source, np.float32)
         x = x if x.ndim else x[None]  # a number is an array of one
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} holds something that is no number: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 
 from torch import Tensor, nn
 
@@ -40,10 +40,12 @@ def mlp(
     nothing there.
     """
     sizes = sizes.tolist() if hasattr(sizes, "tolist") else sizes
-    widths = isinstance(sizes, Sequence) and all(isinstance(n, Integral) for n in sizes)
+    widths = isinstance(sizes, Sequence) and all(
+        isinstance(n, Integral) and not isinstance(n, bool) for n in sizes
+    )
     if not widths or len(sizes) < 2 or min(sizes) < 1:
         raise ModelError(f"sizes are at least two positive widths, input to output: {sizes!r}")
-    if not 0 <= dropout < 1:
+    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise ModelError(f"dropout is a share from 0 to below 1, not {dropout!r}")
     layers: list[nn.Module] = [_Flat(sizes[0])]
     for i, (wide, out) in enumerate(pairwise(sizes)):

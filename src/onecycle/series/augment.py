@@ -43,6 +43,8 @@ def window_warp(share: float = 0.1, stretch: float = 2.0) -> Change:
 
     def change(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         t = x.shape[1]
+        if not share:
+            return x
         width = max(1, round(share * t))
         start = int(rng.integers(0, max(1, t - width)))
         pace = np.ones(t - 1)

@@ -7,17 +7,24 @@ takes numpy's arrays too; NaNs must be gone before, or come back as NaNs.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from onecycle.core.arguments import require_number, require_whole
 from onecycle.core.errors import UsageError
 
 
 def real(x: Any) -> Tensor:
-    """`x` as a tensor of real numbers; one that is stays itself."""
-    x = x if isinstance(x, Tensor) else torch.as_tensor(x)
+    """`x` (..., t) as a tensor of real numbers; one that is stays itself."""
+    try:
+        x = x if isinstance(x, Tensor) else torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"series are numbers (..., t), not {str(x)[:80]!r}: {error}") from error
+    if x.ndim < 1 or x.is_complex():
+        raise UsageError(f"series are real numbers (..., t), not {x.dtype} of shape {[*x.shape]}")
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
@@ -26,8 +33,8 @@ def segments(t: int, size: int, like: Tensor) -> Tensor:
 
     Parts differ by one step where t is no multiple of size. Raises UsageError for size > t.
     """
-    if not 1 <= size <= t:
-        raise UsageError(f"a series of {t} steps makes pictures of 1 to {t} pixels, not {size}")
+    if not isinstance(size, Integral) or not 1 <= size <= t:
+        raise UsageError(f"a series of {t} steps makes pictures of 1 to {t} pixels, not {size!r}")
     bounds = [part * t // size for part in range(size + 1)]
     step = torch.arange(t, device=like.device)
     start, end = (torch.tensor(b, device=like.device)[:, None] for b in (bounds[:-1], bounds[1:]))
@@ -85,8 +92,9 @@ def mtf(x: Tensor, size: int | None = None, bins: int = 5) -> Tensor:
     """
     x = real(x)
     t = x.shape[-1]
-    if t < 2 or bins < 2:
-        raise UsageError(f"transitions need 2 steps and 2 bins, not {t} steps and {bins} bins")
+    require_whole("bins", bins, 2)
+    if t < 2:
+        raise UsageError(f"transitions need 2 steps, not {t} steps")
     inside = (x[..., None] > _quantiles(x, bins)[..., None, :]).sum(-1)
     one_hot = (inside[..., None] == torch.arange(bins, device=x.device)).to(x.dtype)
     counts = one_hot[..., :-1, :].transpose(-1, -2) @ one_hot[..., 1:, :]
@@ -120,8 +128,12 @@ def recurrence(
     With `threshold` 1 where two states are at most that far apart, else 0.
     """
     x = aggregate(x, size)
+    require_whole("dimension", dimension)
+    require_whole("delay", delay)
+    if threshold is not None:
+        require_number("threshold", threshold, 0)
     count = x.shape[-1] - (dimension - 1) * delay
-    if dimension < 1 or delay < 1 or count < 1:
+    if count < 1:
         raise UsageError(
             f"a series of {x.shape[-1]} steps has no states of {dimension} values, {delay} apart"
         )

@@ -26,6 +26,8 @@ def read_series(path: Path) -> tuple[list[np.ndarray], list[str], list[str]]:
     found = _archive(path, rows) if archive else [_row(r, f"{path}, line {i}") for i, r in rows]
     if not found:
         raise EmptyDataError(f"{path}: holds no series")
+    if not archive:
+        _refuse_other_tables(path, found)
     series, labels, places = zip(*found, strict=True)
     return list(series), list(labels), list(places)
 
@@ -48,6 +50,11 @@ def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, 
         *parts, last = map(str.strip, row.split(":"))
         if _says(label, "false"):
             parts, last = [*parts, last], ""
+        elif label is None and "," in last:
+            raise TableError(
+                f"{where}: {last[:40]!r} comes last and looks like values, not like a label: write "
+                "@classLabel false above @data if there are none"
+            )
         x = _values([part.split(",") for part in parts], where, _GAPS[:1])
         if dimensions and dimensions != [str(len(x))]:
             raise TableError(f"{where}: {len(x)} channels, not {dimensions[0]} as its header says")
@@ -83,6 +90,35 @@ def _row(row: str, where: str) -> tuple[np.ndarray, str, str]:
     mark = next((mark for mark in "\t," if mark in row), None)
     label, *values = row.split(mark)
     return _values([values], where, _GAPS), label.strip(), where
+
+
+def _refuse_other_tables(path: Path, found: Sequence[tuple[np.ndarray, str, str]]) -> None:
+    """TableError for a row of names above the series, and for labels at the end of the rows."""
+    (first, label, where), *rest = found
+    counted = [np.arange(first.shape[1]) + begin for begin in (0, 1)]
+    if any(np.array_equal(first[0], row) for row in counted) and label not in {r[1] for r in rest}:
+        raise TableError(f"{where}: this seems to be a row of names: take it out")
+    firsts = [_number(label) for _, label, _ in found]
+    lasts = [float(x[0, -1]) for x, _, _ in found]
+    others = np.concatenate([x[0, :-1] for x, _, _ in found])
+    real, few = not all(map(_is_whole, firsts)), 2 * len(set(lasts)) <= len(lasts)
+    if real and few and all(map(_is_whole, lasts)) and not all(map(_is_whole, others)):
+        raise TableError(
+            f"{path}: lines begin with real numbers ({found[0][1]}) and end with few whole ones "
+            f"({lasts[0]:g}), so that the labels seem to come last: they are wanted first, as in "
+            "UCR's files; or read it with SeriesList.from_csv"
+        )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0  # a name: labels
+
+
+def _is_whole(value: float) -> bool:
+    return float(value).is_integer()
 
 
 def _values(channels: list[list[str]], where: str, gaps: Sequence[str]) -> np.ndarray:

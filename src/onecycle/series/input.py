@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
+from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import DataError, UsageError
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
@@ -62,6 +63,7 @@ class SeriesInput(SeriesSpec):
     """How a series becomes a tensor; `train_changes` are (x, rng) -> x on (channels, length)."""
 
     train_changes: tuple[Change, ...] = field(default=(), metadata=_HIDDEN)
+    measured: bool = field(default=False, metadata=_HIDDEN)  # `length`, which nobody gave
     mean: ClassVar[tuple[float, ...]] = (0.5,) * 3  # of pixels in 0-1: pictures are in [-1, 1]
     std: ClassVar[tuple[float, ...]] = (0.5,) * 3
     shows_samples: ClassVar[bool] = True
@@ -98,6 +100,7 @@ class SeriesInput(SeriesSpec):
         return replace(
             self,
             length=self.length or max(x.shape[1] for x in series),
+            measured=self.measured or self.length is None,
             channels=len(series[0]),
             low=tuple(low.tolist()),
             high=tuple(high.tolist()),
@@ -111,10 +114,23 @@ class SeriesInput(SeriesSpec):
                 f"series of {self.length} steps make pictures of at most {self.length} pixels, "
                 f"not {self.pixels}: use transform(size={self.length}) or less"
             )
+        lengths = list[int]()
         for i, source in enumerate(sources):
-            count = len(as_series(source, i))
-            if count != self.channels:
-                raise DataError(f"series {i} has {count} channels, the others {self.channels}")
+            x = numbers(source, i)
+            if len(x) != self.channels:
+                raise DataError(f"series {i} has {len(x)} channels, the others {self.channels}")
+            lengths.append(x.shape[1])
+        others = [n for n in lengths if n != self.length]
+        if others and self.measured:
+            found = str(min(others)) + f" to {max(others)}" * (min(others) < max(others))
+            warn(
+                f"{len(others)} of {len(lengths)} series have {found} steps "
+                f"and are stretched to the {self.length} of the longest that trains, so that their "
+                "pace changes; length= of the list says to how many instead, and keeps them "
+                "without this warning",
+                OnecycleWarning,
+                stacklevel=3,
+            )
 
     def transformed(
         self,

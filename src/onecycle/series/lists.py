@@ -27,7 +27,7 @@ from onecycle.data.kinds import few_whole_numbers, whole
 from onecycle.data.targets import Category, Numbers
 from onecycle.series.files import labels_are, read_series
 from onecycle.series.input import SeriesInput
-from onecycle.spec.curves import GAPS, as_series
+from onecycle.spec.curves import GAPS, numbers
 
 _OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
 _NO_STEPS = {"index", "level_0", "id", "split", "fold", "valid", "is_valid"}
@@ -57,11 +57,19 @@ class SeriesList(ItemList):
         if not series:
             raise EmptyDataError("there are no series")
         names = range(len(series)) if inner_df is None else inner_df.index
-        counts = [len(as_series(x, name)) for x, name in zip(series, names, strict=True)]
-        for name, count in zip(names, counts, strict=True):
-            if count != counts[0]:
-                raise DataError(f"series {name} has {count} channels, the first has {counts[0]}")
+        counts, gaps = list[int](), dict[Any, int]()
+        for x, name in zip(series, names, strict=True):
+            values = numbers(x, name)
+            counts.append(len(values))
+            if counts[-1] != counts[0]:
+                raise DataError(
+                    f"series {name} has {counts[-1]} channels, the first has {counts[0]}"
+                )
+            if lost := int(np.isnan(values).sum()):
+                gaps[name] = lost
+        _warn_of_gaps(gaps, len(series))
         made = _input(**options)
+        _warn_of_turned(series)
         return cls(series, Path(path), made, inner_df, label_col=label_col, steps=tuple(steps))
 
     @classmethod
@@ -101,6 +109,11 @@ class SeriesList(ItemList):
         if odd:
             kind = frame[odd[0]].dtype
             raise TableError(f"column {odd[0]!r} holds {kind}, no numbers: leave it out of `cols`")
+        if cols is None and (others := _others(names)):
+            raise TableError(
+                f"column {others[0]!r} seems to be no step: the other columns are numbered; name "
+                "the steps in `cols`"
+            )
         try:
             values = _without_gaps(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -129,6 +142,8 @@ class SeriesList(ItemList):
         """
         if not files:
             raise UsageError("name one file or more")
+        if len({Path(file).resolve() for file in files}) < len(files):
+            raise UsageError(f"a file is named twice: {listing(map(str, files))}")
         series, labels, places, side = [], [], [], []
         for number, file in enumerate(files):
             found, named, lines = read_series(Path(file))
@@ -150,6 +165,18 @@ class SeriesList(ItemList):
             raise UsageError("these series come from no files: use from_ts(train, test)")
         numbers = self.inner_df["file"].tolist()
         return self.split_by_idx([i for i, number in enumerate(numbers) if number])
+
+    def split_by_list(self, train: Self, valid: Self) -> Any:
+        """Two lists made elsewhere with the same options: UsageError where these differ."""
+        made = super().split_by_list(train, valid)
+        _require_same_options(train.input, valid.input)
+        return made
+
+    def add(self, other: ItemList) -> Self:
+        if not isinstance(other, SeriesList):
+            raise UsageError(f"a SeriesList takes another one, not a {type(other).__name__}")
+        _require_same_options(self.input, other.input)
+        return super().add(other)
 
     def refuse_inputs(self, cols: Iterable[Column]) -> None:
         names: list[Any] = self.frame.columns.tolist() if self.steps else []
@@ -179,6 +206,42 @@ def _class_names(labels: list[str]) -> list[str]:
     return [str(whole(label)) for label in labels]
 
 
+def _require_same_options(ours: Any, theirs: Any) -> None:
+    """Only those of the first list would count."""
+    differ = [name for name in _OPTIONS if getattr(ours, name) != getattr(theirs, name)]
+    if differ:
+        raise UsageError(
+            f"the two lists of series were made with other options: {differ[0]} is "
+            f"{getattr(ours, differ[0])!r} and {getattr(theirs, differ[0])!r}; give both the same"
+        )
+
+
+def _warn_of_gaps(gaps: dict[Any, int], count: int) -> None:
+    if gaps:
+        warn(
+            f"{sum(gaps.values())} gaps in {len(gaps)} of {count} series ({listing(gaps)}) are "
+            "filled by straight lines between their neighbours: leave such series out, or fill "
+            "them before, if that is not meant",
+            OnecycleWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_turned(series: Sequence[Any]) -> None:
+    """Arrays (steps, channels), as other libraries have them, would be taken for many channels."""
+    shapes = [np.shape(x) for x in series]
+    turned = [shape for shape in shapes if len(shape) == 2 and shape[0] > shape[1]]
+    if turned:
+        channels, steps = turned[0]
+        warn(
+            f"{len(turned)} of {len(series)} series have more channels than steps ({channels} and "
+            f"{steps}): each is an array (channels, steps). If yours are (steps, channels), give "
+            "x.transpose(0, 2, 1), or x.T of each",
+            OnecycleWarning,
+            stacklevel=4,
+        )
+
+
 def _input(**options: Any) -> SeriesInput:
     for name in options:
         if name not in _OPTIONS:
@@ -186,6 +249,14 @@ def _input(**options: Any) -> SeriesInput:
     given = options.get("encodings", SeriesInput.encodings)
     several = isinstance(given, Iterable) and not isinstance(given, str)
     options["encodings"] = tuple(given) if several else (given,)
+    ranks = options["encodings"] == ("mtf",)
+    for name, useless, why in (
+        ("bins", "mtf" not in options["encodings"], "are those of the encoding 'mtf'"),
+        ("scale", ranks, "has no effect on 'mtf', which takes ranks"),
+        ("by", ranks, "has no effect on 'mtf', which takes ranks"),
+    ):
+        if useless and name in options:
+            raise UsageError(f"{name} {why}: leave it out with encodings={options['encodings']}")
     return SeriesInput(**options)
 
 
@@ -205,6 +276,16 @@ def _steps(frame: Any, label_col: Any) -> list[Any]:
     if odd:
         raise TableError(f"column {odd[0]!r} seems to be no step: name the steps in `cols`")
     return names
+
+
+def _others(names: Sequence[Any]) -> list[Any]:
+    """Names without a number among names that are numbered, such as `age` beside `t0`, `t1`, ..."""
+    stems = [re.sub(r"[\d.]+$", "", str(name)) for name in names]
+    usual = max(stems, key=stems.count)
+    numbered = [stem == usual and stem != str(n) for stem, n in zip(stems, names, strict=True)]
+    if 2 * sum(numbered) <= len(names):
+        return []
+    return [name for name, fits in zip(names, numbered, strict=True) if not fits]
 
 
 def _without_gaps(cells: Any) -> Any:

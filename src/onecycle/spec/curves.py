@@ -15,6 +15,7 @@ from onecycle.spec.opened import content_of
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 LARGEST = 1e15  # squares of what lies within are far from float32's end
 _SMALL = 1e-3  # what varies less is brought to about 1 where the unit does not count
+_NO_NUMBERS = "cmM"  # numpy's kinds of complex numbers and of times
 GAPS = ("", "?", "na", "nan", "null")
 
 
@@ -63,10 +64,15 @@ def numbers(source: Any, where: Any = None) -> np.ndarray:
         if isinstance(source, np.ma.MaskedArray):  # what is masked is a gap
             source = np.ma.filled(source.astype(np.float64), np.nan)
         if hasattr(source, "detach"):
-            source = source.detach().cpu().double()
-        x = np.atleast_2d(np.asarray(source, dtype=np.float64))
+            source = source.detach().cpu().resolve_conj()
+            source = source.double() if source.is_floating_point() else source
+        given = np.asarray(source)
+        if given.dtype.kind not in _NO_NUMBERS:
+            given = np.asarray(source, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} holds something that is no number: {error}") from error
+    refuse_kinds(given, name)
+    x = np.atleast_2d(given)
     if x.ndim != 2 or not len(x) or x.shape[1] < 2:
         raise DataError(f"{name} has shape {x.shape}: (t,) or (channels, t), t > 1, is wanted")
     if (np.abs(x) > LARGEST).any():
@@ -78,6 +84,13 @@ def numbers(source: Any, where: Any = None) -> np.ndarray:
     if x.shape[1] < 2:
         raise DataError(f"{name} has one step, and gaps at its end: two steps are wanted")
     return x
+
+
+def refuse_kinds(x: np.ndarray, name: str) -> None:
+    """DataError for complex numbers, whose half would be dropped, and for times."""
+    if x.dtype.kind in _NO_NUMBERS:
+        what = "complex numbers" if x.dtype.kind == "c" else "times"
+        raise DataError(f"{name} holds {what} ({x.dtype}): make real numbers of them")
 
 
 def series_of(source: Any, channels: int, shift: bool = False) -> np.ndarray:

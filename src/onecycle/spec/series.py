@@ -41,7 +41,8 @@ class SeriesSpec(Plain):
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.encodings if name not in ENCODINGS]
-        if wrong or not 1 <= len(self.encodings) <= 3:
+        several = len(set(self.encodings)) == len(self.encodings)
+        if wrong or not several or not 1 <= len(self.encodings) <= 3:
             raise UsageError(f"encodings are 1 to 3 of {', '.join(ENCODINGS)}: {self.encodings}")
         if self.scale not in SCALES or self.by not in ("series", "train"):
             raise UsageError(
