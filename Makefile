@@ -43,7 +43,7 @@ web/node_modules/ready: web/package-lock.json
 web: web/node_modules/ready
 
 faults: .venv/ready web
-	$(BIN)/python scripts/plant_faults.py $(ROOM) $(if $(ROOM),,--write)
+	$(BIN)/python scripts/plant_faults.py $(ROOM) --write
 
 size: .venv/ready
 	$(BIN)/python scripts/size.py

@@ -30,6 +30,7 @@ class Target(Protocol):
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
     """
 
+    kind: ClassVar[str]
     activation: ClassVar[str]  # "softmax", "sigmoid" or "identity"
     drawn_over: ClassVar[bool]
     on_image: ClassVar[bool]
