@@ -6,7 +6,7 @@ import torch
 from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 from torchvision.transforms import v2
 
-from onecycle.core.errors import SizeError, UsageError
+from onecycle.core.errors import ImageError, SizeError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.forked import can_fork
 from onecycle.data.labelled import LabelList
@@ -119,6 +119,11 @@ def test_statistics_are_measured_per_channel_on_a_batch():
     assert task.std == pytest.approx(values.std(0, ddof=1), rel=1e-4)
     with pytest.raises(UsageError, match="normalised already"):
         task.normalized((task.mean, task.std), None)
+    for wrong in (([123.7, 116.3, 103.5], [58.4, 57.1, 57.4]), ([-0.1] * 3, [0.2] * 3)):
+        with pytest.raises(ImageError, match="of values in 0-1"):
+            ImageInput().normalized(wrong, None)
+    with pytest.raises(ImageError, match="std above 0"):
+        ImageInput().normalized(([0.5] * 3, [0.2, float("nan"), 0.2]), None)
 
 
 # --- masks and points

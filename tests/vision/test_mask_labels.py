@@ -216,6 +216,12 @@ def test_following_wrong_advice_is_refused(tmp_path):
         Mask(classes=("a", "b"), div=True).encode(np.array([[0, 1]]))
 
 
+def test_two_classes_of_one_colour_are_refused():
+    for table in (((0, 0, 9), (1, 2, 3), (0, 0, 9)), [[0, 0, 9], [0, 0, 9]]):
+        with pytest.raises(LabelError, match="two classes have one colour"):
+            Mask(classes=("a", "b", "c"), colours=table).fit([])
+
+
 def test_more_classes_than_can_be_warped_are_refused():
     with pytest.raises(LabelError, match="40000 classes"):
         Mask(classes=tuple(map(str, range(40_000)))).fit([])

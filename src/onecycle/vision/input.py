@@ -185,8 +185,12 @@ class ImageInput(ImageSpec):
             x = data.one_batch()[0].transpose(0, 1).flatten(1)
             stats = x.mean(1).tolist(), x.std(1).tolist()
         mean, std = (tuple(float(v) for v in values) for values in stats)
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        if len(mean) != 3 or len(std) != 3 or not all(v > 0 for v in std):
             raise ImageError(f"statistics are (mean, std) of 3 channels, std above 0: {stats}")
+        if not all(0 <= v <= 1 for v in (*mean, *std)):
+            raise ImageError(
+                f"statistics are of values in 0-1, not {stats}: divide those of 0-255 by 255"
+            )
         return replace(self, mean=mean, std=std)
 
     def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:

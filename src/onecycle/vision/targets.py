@@ -57,6 +57,10 @@ class Mask(MaskSpec, Plainly):
             raise LabelError("name the classes of the masks: label_from_func(..., classes=)")
         if len(self.classes) > _MOST:
             raise LabelError(f"{len(self.classes)} classes of masks are more than {_MOST}")
+        if self.colours is not None:
+            table = np.asarray(self.colours).reshape(-1, 3)
+            if len(np.unique(table, axis=0)) < len(table):
+                raise LabelError(f"two classes have one colour in the table {table.tolist()}")
         if self.div and self.void == 255:
             raise LabelError("with div=True 255 is a class: void is another number")
         if not isinstance(self.void, str):
