@@ -44,9 +44,9 @@ def careful(outputs, y, reduction="mean"):
 # A function of the raw outputs and the labels. It is called for each batch and averaged over the
 # items; where that is not the same as over the whole set (F scores, areas under curves), put
 # `@whole_set` before it, and it is called once with everything. `@higher_is_better` (or
-# `@lower_is_better`) says which way it improves, for `EarlyStopping`, `SaveModel` and their kin; functions of
-# scikit-learn, as `partial(f1_score, average="macro")`, and objects of torchmetrics are taken as they
-# are.
+# `@lower_is_better`) says which way it improves, for `EarlyStopping`, `SaveModel` and their kin.
+# Functions of scikit-learn, as `partial(f1_score, average="macro")`, and objects of torchmetrics are
+# taken as they are.
 
 
 # %%
