@@ -6,7 +6,7 @@ import pytest
 import torch
 from learn_helpers import differences, tiny_learner, weights
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, StopFit
 from onecycle.learn.callbacks import (
     CSVLogger,
@@ -134,13 +134,20 @@ def test_everyone_hears_of_the_epoch_after_which_one_stops(multi, tmp_path, caps
         ((5.0, 4.0, 4.5, 3.0, 3.5), {"mode": "min", "patience": 0}, 3),
         ((0.5, 0.6, 0.55, 0.7, 0.8), {"mode": "max"}, 3),
         ((5.0, 4.95, 1.0, 0.5, 0.1), {"mode": "min", "min_delta": 0.1}, 2),
-        ((5.0, 4.0, float("nan"), 1.0, 0.5), {"mode": "min"}, 3),
     ],
 )
 def test_early_stopping_waits_as_long_as_it_is_told(multi, values, options, epochs):
     learn = tiny_learner(multi, metrics=[Scripted(*values)])
     learn.fit(5, 1e-3, callbacks=[EarlyStopping("figure", **options)])
     assert len(learn.history) == epochs
+
+
+def test_a_figure_that_is_no_number_is_no_improvement_and_said(multi):
+    learn = tiny_learner(multi, metrics=[Scripted(5.0, 4.0, float("nan"), 1.0, 0.5)])
+    stop = EarlyStopping("figure", mode="min")
+    with pytest.warns(OnecycleWarning, match="figure is not a number in epoch 2, .*EarlyStopping"):
+        learn.fit(5, 1e-3, callbacks=[stop])
+    assert len(learn.history) == 3
 
 
 def test_watching_what_is_not_there_is_an_error_that_says_what_is(multi):

@@ -11,6 +11,7 @@ from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import (
     CSVLogger,
+    GradientClipping,
     MixUp,
     OneCycle,
     ReduceLROnPlateau,
@@ -87,6 +88,86 @@ def test_a_schedule_of_the_users_beside_one_cycle_is_refused(multi):
     other = OneCycle([1e-3] * 3, (0.95, 0.85), 25, 0.3, 1e5)
     with pytest.raises(UsageError, match="OneCycle is there twice"):
         tiny_learner(multi).fit_one_cycle(1, 1e-3, callbacks=[other])
+
+
+# --- what is no callback, or nothing calls ------------------------------------------------------
+
+
+@pytest.mark.parametrize("fit", [Learner.fit, Learner.fit_one_cycle])
+def test_one_callback_may_be_given_without_a_list(multi, fit):
+    class Counts(Callback):
+        steps = 0
+
+        def after_step(self, run):
+            self.steps += 1
+
+    counts = Counts()
+    fit(tiny_learner(multi), 1, 1e-3, callbacks=counts)
+    assert counts.steps == 3
+
+
+@pytest.mark.parametrize("wrong", [SaveModel, print, "SaveModel", None])
+def test_what_is_no_callback_is_refused_before_training(multi, wrong):
+    learn = tiny_learner(multi)
+    name = wrong.__name__ if isinstance(wrong, type) else repr(wrong)
+    with pytest.raises(UsageError, match=f"subclass of Callback.*not {name}"):
+        learn.fit(1, 1e-3, callbacks=[wrong])
+    assert learn.history == []
+
+
+@pytest.mark.parametrize(
+    "name", ["after_batch", "on_epoch_end", "begin_fit", "before_step", "on_train_begin"]
+)
+def test_a_moment_of_another_library_is_said_to_be_none(multi, name):
+    own = type("Own", (Callback,), {name: lambda self, run: 1 / 0})()
+    learn = tiny_learner(multi)
+    with pytest.warns(OnecycleWarning, match=f"Own has {name}, which nothing calls.*after_step"):
+        learn.fit(1, 1e-3, callbacks=[own])
+
+
+def test_helpers_with_other_names_are_not(multi):
+    class Own(Callback):
+        def online(self):
+            pass
+
+        def afterwards(self):
+            pass
+
+        def on_improvement(self):
+            pass
+
+    tiny_learner(multi).fit(1, 1e-3, callbacks=[Own()])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"moms": 0.9}, "two momenta"),
+        ({"moms": (0.9, 1.0)}, "two momenta"),
+        ({"moms": (0.9, 0.8, 0.7)}, "two momenta"),
+        ({"div_factor": 0}, "div_factor"),
+        ({"final_div": -1}, "final_div"),
+        ({"pct_start": 1.1}, "pct_start"),
+    ],
+)
+def test_a_cycle_that_is_none_is_refused(multi, options, words):
+    with pytest.raises(UsageError, match=words):
+        tiny_learner(multi).fit_one_cycle(1, 1e-3, **options)
+
+
+@pytest.mark.parametrize("clip", [0, -1, float("nan")])
+def test_a_norm_that_leaves_no_gradient_is_refused(clip):
+    with pytest.raises(UsageError, match="clip is a norm above 0"):
+        GradientClipping(clip)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2"])
+def test_a_number_of_batches_that_is_none_is_refused(multi, count):
+    learn = tiny_learner(multi)
+    with pytest.raises(UsageError, match="accumulate is a whole number"):
+        learn.accumulate = count
+    with pytest.raises(UsageError, match="accumulate is a whole number"):
+        tiny_learner(multi, accumulate=count)
 
 
 # --- what a schedule overwrites -----------------------------------------------------------------

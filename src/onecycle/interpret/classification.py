@@ -18,21 +18,25 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions, draw
 
 
+def how_many(k: int | None, count: int, usual: int | None = None, what: str = "items") -> int:
+    """`k` as far as there are so many, with a warning where there are not.
+
+    None stands for `usual`, or for all. UsageError for what is no number from 1 on.
+    """
+    if k is None:
+        return min(count, count if usual is None else usual)
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+        raise UsageError(f"k is a number of {what}, at least one, not {k!r}")
+    if k > count:
+        message = f"there are {count} {what}, fewer than k={k}: all of them are taken"
+        warn(message, OnecycleWarning, stacklevel=3)
+    return min(int(k), count)
+
+
 def extremes(losses: Tensor, k: int | None, largest: bool = True) -> tuple[Tensor, Tensor]:
     """(values, positions) of the `k` largest or smallest of losses (n,), the most extreme first."""
-    wanted = len(losses) if k is None else k
-    if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
-        raise UsageError(f"k is a number of items, at least one, not {k!r}")
-    if wanted > len(losses):
-        message = f"there are {len(losses)} items, fewer than k={k}: all of them are taken"
-        warn(message, OnecycleWarning, stacklevel=3)
-    found = losses.topk(min(int(wanted), len(losses)), largest=largest)
+    found = losses.topk(how_many(k, len(losses)), largest=largest)
     return found.values, found.indices
-
-
-def usual(k: int | None, by_default: int, count: int) -> int:
-    """`k`, or where nothing is said the default, as far as there are items."""
-    return min(by_default, count) if k is None else k
 
 
 class Interpretation:
@@ -70,7 +74,7 @@ class Interpretation:
         cmap: str = "magma",
     ) -> Any:
         """Draw the `k` (9) worst items: said / true / loss; `heatmap`: where the model looked."""
-        losses, positions = self.top_losses(usual(k, 9, len(self.predictions)), largest)
+        losses, positions = self.top_losses(how_many(k, len(self.predictions), 9), largest)
         if self.learn.task.target.drawn_over or hasattr(self.learn.task.input, "table"):
             captions = [f"loss {float(loss):.2f}" for loss in losses]
             return draw(self.predictions, positions.tolist(), 2, figsize, captions)

@@ -12,7 +12,7 @@ from onecycle.core.draw import NAME, axes, drawables
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
-from onecycle.interpret.classification import extremes, usual
+from onecycle.interpret.classification import extremes, how_many
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner
 from onecycle.learn.pixel_metrics import confusion, shares
@@ -85,7 +85,7 @@ class SegmentationInterpretation:
         figsize: tuple[float, float] | None = None,
     ) -> Any:
         """The `k` (5) worst pictures, true beside said; returns the figure."""
-        losses, positions = self.top_losses(usual(k, 5, len(self.losses)), largest)
+        losses, positions = self.top_losses(how_many(k, len(self.losses), 5), largest)
         found: Predictions = of_part(self.learn, self.side, positions.tolist())
         captions = [f"loss {float(loss):.2f}" for loss in losses]
         return draw(found, range(len(found)), 2, figsize, captions)

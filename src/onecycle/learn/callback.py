@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from warnings import warn
 
 from torch import Tensor, nn
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.engine import Engine
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -87,10 +89,30 @@ class Callback:
         """After the last epoch, and also after an error: put back what `before_fit` changed."""
 
 
-def check_claims(callbacks: Sequence[Callback]) -> None:
-    """UsageError where a callback is there twice, or two do what only one may do."""
+MOMENTS = tuple(name for name in vars(Callback) if name.startswith(("before_", "after_")))
+_LIKE_MOMENTS = re.compile(r"(before|after|begin)_\w+|on_\w+_(begin|start|end)")
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """UsageError for what is no callback, is there twice, or does what only one may do.
+
+    Warns of methods that are named like a moment of another library, and would never be called.
+    """
     owners: dict[Any, Callback] = {}
     for callback in callbacks:
+        if not isinstance(callback, Callback):
+            name = callback.__name__ if isinstance(callback, type) else repr(callback)
+            raise UsageError(
+                f"a callback is an object of a subclass of Callback, as EarlyStopping(), not {name}"
+            )
+        unheard = [n for n in dir(callback) if _LIKE_MOMENTS.fullmatch(n) and n not in MOMENTS]
+        if unheard:
+            warn(
+                f"{type(callback).__name__} has {', '.join(unheard)}, which nothing calls: the "
+                f"moments are {', '.join(MOMENTS)}. Rename what is a helper of its own",
+                OnecycleWarning,
+                stacklevel=4,
+            )
         if id(callback) in owners:
             raise UsageError(
                 f"the same {type(callback).__name__} is there twice: in learn.callbacks, or there "

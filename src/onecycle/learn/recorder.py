@@ -99,7 +99,8 @@ class Recorder(Callback):
         ax = axes(ax)
         end = len(self.losses) - skip_end
         ax.plot(range(skip_start, end), self.losses[skip_start:end], label="training")
-        points = [(x, v) for x, v in zip(self.epoch_ends, self.val_losses, strict=True) if v]
+        points = [(x, v) for x, v in zip(self.epoch_ends, self.val_losses, strict=True)]
+        points = [(x, v) for x, v in points if v is not None]
         if points:
             ax.plot(*zip(*points, strict=True), "o-", label="validation")
         ax.set(xlabel="batches", ylabel="loss")

@@ -20,7 +20,7 @@ from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn import loop
-from onecycle.learn.callback import Callback, Run, check_claims
+from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks.frozen_norm import FrozenNorm
 from onecycle.learn.callbacks.guard import FiniteLoss, PlainOutputs
 from onecycle.learn.callbacks.mixup import MixUp
@@ -79,8 +79,6 @@ class Trainer:
         self.metrics = metrics
         self.wd = defaults.wd if wd is None else wd
         self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
-        if accumulate < 1:
-            raise UsageError(f"accumulate at least 1 batch, not {accumulate}")
         self.path, self.model_dir = ListablePath(path or data.path), model_dir
         self.callbacks = list(callbacks)
         self._layers = Layers(self.model, groups)
@@ -141,6 +139,17 @@ class Trainer:
     def loss_func(self, func: Callable[..., Tensor] | None) -> None:
         on_device = isinstance(func, nn.Module)  # its weights go where the outputs are
         self._loss_func = func.to(self.data.device) if on_device else func  # type: ignore[union-attr]
+
+    @property
+    def accumulate(self) -> int:
+        """How many batches a step is made of."""
+        return self._accumulate
+
+    @accumulate.setter
+    def accumulate(self, count: int) -> None:
+        if not isinstance(count, Integral) or count < 1:
+            raise UsageError(f"accumulate is a whole number of batches from 1 on, not {count!r}")
+        self._accumulate: int = int(count)
 
     @property
     def metrics(self) -> list[Any]:
@@ -239,7 +248,8 @@ class Trainer:
         assert self.opt is not None
         self.opt.set_rates(rates)
         self.opt.set_wd(self.wd if wd is None else wd)
-        self.run_fit(epochs, callbacks, validate=self.data.valid_dl is not None)
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        self.run_fit(epochs, given, validate=self.data.valid_dl is not None)
         return self
 
     def fit_one_cycle(
@@ -262,7 +272,8 @@ class Trainer:
         final = final_div or div_factor * 1e4
         max_lr = defaults.lr if max_lr is None else max_lr
         cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
-        return self.fit(cyc_len, max_lr, wd, [*callbacks, cycle])
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        return self.fit(cyc_len, max_lr, wd, [*given, cycle])
 
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
@@ -282,7 +293,7 @@ class Trainer:
             usual += [self.recorder, Printer(names, shown), FiniteLoss(), PlainOutputs()]
             usual += self.callbacks
         everyone = [*usual, *callbacks]
-        check_claims(everyone)
+        check_callbacks(everyone)
         run = Run(
             self.model,
             self.data,

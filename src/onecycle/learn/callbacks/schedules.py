@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 from warnings import warn
 
@@ -31,6 +32,17 @@ class OneCycle(Callback):
     ) -> None:
         if not 0 <= pct_start <= 1:
             raise UsageError(f"pct_start is a share of the steps from 0 to 1, not {pct_start}")
+        if (
+            not isinstance(moms, tuple | list)
+            or len(moms) != 2
+            or not all(0 <= m < 1 for m in moms)
+        ):
+            raise UsageError(f"moms are two momenta from 0 to below 1, (high, low), not {moms!r}")
+        if not (0 < div_factor < inf and 0 < final_div < inf):
+            raise UsageError(
+                f"div_factor and final_div are finite numbers above 0, not {div_factor!r} and "
+                f"{final_div!r}"
+            )
         self.ends = [(rate / div_factor, rate, rate / final_div) for rate in max_rates]
         self.moms, self.pct_start = (*moms, moms[0]), pct_start
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isnan
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,13 @@ class Tracker(Callback):
         value = run.row.get(self.monitor)
         if value is None:
             raise self._not_there([name for name, v in run.row.items() if isinstance(v, float)])
+        if isnan(value):
+            warn(
+                f"{self.monitor} is not a number in epoch {run.epoch}, which "
+                f"{type(self).__name__} takes for no improvement",
+                OnecycleWarning,
+                stacklevel=2,
+            )
         better = self.sign * value > self.best + self.min_delta
         self.best = self.sign * value if better else self.best
         self.waited = 0 if better else self.waited + 1
