@@ -4,7 +4,6 @@ The networks are tiny and untrained, with batch norm whose statistics are far fr
 """
 
 import base64
-import copy
 import io
 from functools import cache
 
@@ -18,7 +17,6 @@ from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from torch import nn
 
-from onecycle.deploy import export as exporting
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.server import application
 from onecycle.learn.learner import Learner
@@ -34,6 +32,7 @@ from onecycle.vision.warp import exact_plan
 SHAPES = [(33, 47), (60, 20), (24, 40), (7, 90), (51, 51), (80, 64)]
 QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(QUICK, max_examples=300)
+pytestmark = pytest.mark.usefixtures("traced_once")
 KINDS = ("category", "multi", "numbers", "points", "mask")
 CLASSES = {"mask": 5, "points": 6, "numbers": 2}
 
@@ -74,24 +73,6 @@ def shaken(model):
                 module.weight.uniform_(0.5, 2)
                 module.bias.uniform_(-1, 1)
     return model
-
-
-@pytest.fixture(scope="module", autouse=True)
-def traced_once():
-    """Tracing takes a second, and these networks take any size: each is traced once."""
-    plain, held = exporting.traced, {}
-
-    def traced(model, x, output="probabilities"):
-        if output != "probabilities":
-            return plain(model, x, output)
-        key = id(model.model), model.target.kind
-        if key not in held:
-            held[key] = plain(model, x, output), model.model  # kept, so that no id is used twice
-        return copy.deepcopy(held[key][0])
-
-    exporting.traced = traced
-    yield
-    exporting.traced = plain
 
 
 def labelled(kind, root):

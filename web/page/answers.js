@@ -66,7 +66,8 @@ export function colour(index) {
   const light = 0.45 + 0.15 * (index % 3);
   const f = (n) => {
     const k = (n + hue / 30) % 12;
-    return Math.round(255 * (light - 0.38 * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+    const share = light - 0.38 * Math.max(-1, Math.min(k - 3, 9 - k, 1));
+    return Math.round(255 * Math.max(0, Math.min(1, share)));
   };
   return [f(0), f(8), f(4)];
 }
