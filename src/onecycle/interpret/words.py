@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from onecycle.core.arguments import require_whole
 from onecycle.core.errors import UsageError
 from onecycle.learn.learner import Learner
 from onecycle.models.modes import modes_kept
 from onecycle.spec.subwords import marks_of
 from onecycle.spec.words import BOS, SPECIAL
+from onecycle.text.sides import warn_of_text
 
 _BATCH = 64
 _FOR, _AGAINST = "0, 150, 90", "220, 50, 50"
@@ -35,6 +37,7 @@ class WordScores:
 
     def top(self, k: int = 10) -> list[tuple[str, float]]:
         """The `k` tokens that mattered most, for or against, the strongest first."""
+        require_whole("k", k)
         order = sorted(range(len(self.tokens)), key=lambda i: -abs(self.scores[i]))
         return [(self.tokens[i], self.scores[i]) for i in order[:k]]
 
@@ -62,7 +65,8 @@ class WordScores:
 def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
     """Leave each word out in turn; about the class that the model says, or `category`.
 
-    A capital or repetition mark goes with its word. Raises UsageError for a model of other inputs.
+    A capital or repetition mark goes with its word. A warning says where the text has no word that
+    is known, or is cut. Raises UsageError for a model of other inputs.
     """
     given: Any = learn.task.input
     classes = list(getattr(learn.task.target, "classes", ()))
@@ -70,7 +74,8 @@ def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
         raise UsageError("words are scored for classifiers of texts")
     if category is not None and category not in classes:
         raise UsageError(f"{category!r} is none of the classes {classes}")
-    ids = given.ids(text)
+    warn_of_text(given, given.text_of(text))
+    ids = given.ids(given.text_of(text))
     ids = ids[::-1].copy() if given.backwards else ids  # in the order of reading
     whole = _probabilities(learn, [torch.as_tensor(ids)])[0]
     column = int(whole.argmax()) if category is None else classes.index(category)
