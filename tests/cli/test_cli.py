@@ -166,3 +166,29 @@ def test_no_epochs_at_all_are_refused_before_training(butterflies, tmp_path):
         done = run("train", "images", butterflies, "--lr", "0.001", *more, *none)
         assert done.exit_code == 2
         assert "at least one epoch" in done.output
+
+
+def test_options_without_effect_and_what_is_changed_are_said(butterflies, tmp_path):
+    how = ("--size", 32, "--lr", 0.001, "--out", tmp_path)
+    scratch = ("--pretrained", "no", "--unfrozen-epochs", 1)
+    told = [
+        run("train", "images", butterflies, *how, *scratch, *more).output
+        for more in (("--bs", 500, "--epochs", 2), ("--bs", 16))
+    ]
+    assert ["--epochs 2 are not used" in text for text in told] == [True, False]
+    assert "--bs 500 is more than there is" in told[0]
+    assert "--bs" not in told[1]
+    assert ["is replaced" in text for text in told] == [False, True]
+    for words in (("--message", "a note"), ("--submit", "a.csv", "--to", "here")):
+        done = run("kaggle", "titanic", *words)
+        assert done.exit_code == 2
+        assert words[-2].removesuffix(".csv") in done.output
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(butterflies, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    small = ("--size", 32, "--lr", 0.001, "--pretrained", "no", "--unfrozen-epochs", 1)
+    done = run("train", "images", butterflies, *small, "--out", tmp_path / "file" / "out")
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+    assert str(tmp_path / "file") in done.output

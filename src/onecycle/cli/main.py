@@ -74,7 +74,7 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
         print_any_text(sys.stdout)
         try:
             command(*args, **options)
-        except OnecycleError as error:
+        except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
             typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
             sys.exit(2)
 
@@ -136,7 +136,9 @@ def train_images(
     pretrained: Weights = "yes",
     size: Size = 128,
     bs: BatchSize = 64,
-    epochs: Annotated[int, typer.Option(help="Epochs with the body frozen.")] = 4,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs with the body frozen (4; from scratch none is).")
+    ] = None,
     unfrozen_epochs: Annotated[int, typer.Option(help="Epochs with everything trained.")] = 4,
     lr: Annotated[float | None, typer.Option(help="Learning rate; found if not given.")] = None,
     flip_vert: FlipVert = False,
@@ -264,8 +266,13 @@ def kaggle(
     message: Annotated[str, typer.Option(help="A note to yourself about the answers.")] = "",
 ) -> None:
     """Fetch and unpack the files of a Kaggle competition, or send your answers to it."""
+    from onecycle.core.errors import UsageError
     from onecycle.data import kaggle as work
 
+    if submit is None and message:
+        raise UsageError("--message goes with answers that are sent: give --submit FILE")
+    if submit is not None and to != Path("data"):
+        raise UsageError("--to is where files are fetched to: leave it out with --submit")
     if submit is not None:
         print(work.submit(competition, submit, message))
     else:

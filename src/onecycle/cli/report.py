@@ -14,15 +14,19 @@ from onecycle.learn.lr_curve import RateCurve
 
 
 def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line per stage with the figures of its last epoch."""
+    """One line per stage with the figures of its last epoch; #na# where there is none."""
     names = [n for n in next(iter(stages.values())) if n not in {"epoch", "seconds"}]
     width = max(map(len, stages))
     head = " " * width + "".join(f"  {name:>17}" for name in names)
     rows = [
-        f"{stage:<{width}}" + "".join(f"  {row[name]:17.4f}" for name in names)
+        f"{stage:<{width}}" + "".join(f"  {_figure(row.get(name)):>17}" for name in names)
         for stage, row in stages.items()
     ]
     return "\n".join(["", head, *rows, ""])
+
+
+def _figure(value: float | None) -> str:
+    return "#na#" if value is None else f"{value:.4f}"
 
 
 def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:

@@ -26,6 +26,8 @@ from onecycle.vision.learner import cnn_learner
 from onecycle.vision.lists import ImageList
 from onecycle.vision.stats import imagenet_stats
 
+_MOST = 3e-2  # a rate beyond it is one of a curve that was read too late
+
 
 @dataclass(frozen=True)
 class Where:
@@ -122,6 +124,8 @@ class How:
         """A learner with the metrics that suit the labels."""
         torch.manual_seed(self.seed)
         wanted: bool | str = {"yes": True, "no": False}.get(self.pretrained, self.pretrained)
+        if self.bs > len(labelled.train):
+            print(f"--bs {self.bs} is more than there is: {len(labelled.train)} train in one batch")
         data = self._data(labelled, imagenet_stats)
         with catch_warnings():
             if wanted is True:  # normalised below as these weights expect
@@ -140,10 +144,19 @@ class How:
 
 
 def train(
-    where: Where, how: How, epochs: int, unfrozen: int, lr: float | None, out: Path
+    where: Where, how: How, epochs: int | None, unfrozen: int, lr: float | None, out: Path
 ) -> Learner:
-    """Find the rate, train the head, then everything; write model and plots into `out`."""
-    frozen = epochs if how.pretrained != "no" else 0
+    """Find the rate, train the head, then everything; write model and plots into `out`.
+
+    The head trains for `epochs` (4); from scratch nothing is frozen, and there are none of these.
+    """
+    scratch = how.pretrained == "no"
+    if scratch and epochs:
+        print(
+            f"--epochs {epochs} are not used: they are those with a frozen body, and from scratch "
+            "nothing is frozen; --unfrozen-epochs are"
+        )
+    frozen = 0 if scratch else 4 if epochs is None else epochs
     if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
         raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
     require_writable(out / "model.safetensors")
@@ -153,8 +166,9 @@ def train(
     curve = None
     if lr is None:
         curve = learn.lr_find()
-        lr = min(curve.suggestion, 3e-2)
-        print(f"learning rate: {lr:.1e}")
+        lr = min(curve.suggestion, _MOST)
+        higher = f" (not the {curve.suggestion:.1e} of the curve)" * (curve.suggestion > _MOST)
+        print(f"learning rate: {lr:.1e}{higher}")
     if frozen:
         learn.fit_one_cycle(frozen, slice(lr))
         stages["frozen"] = learn.history[-1]
@@ -163,6 +177,8 @@ def train(
         learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages else lr)
         stages["unfrozen"] = learn.history[-1]
     print(stage_table(stages))
+    if (out / "model.safetensors").exists():
+        print(f"the model that was in {out} is replaced")
     learn.save((out / "model").absolute(), with_opt=False)
     write_plots(learn, curve, out)
     print(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onecycle.core.arguments import require_whole
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import extremes
 from onecycle.interpret.duplicates import similar_pairs
@@ -55,10 +56,12 @@ class DatasetFormatter:
         cls, learn: Any, n_pairs: int = 100, ds_type: DatasetType = DatasetType.Train
     ) -> tuple[Any, list[int]]:
         """Training items in pairs that look alike, the most alike first."""
+        require_whole("n_pairs", n_pairs)
         pairs = similar_pairs(_side(learn, ds_type).items)[:n_pairs]
         return _side(learn, ds_type), [index for pair in pairs for index in pair[:2]]
 
 
 def _side(learn: Any, ds_type: DatasetType) -> Any:
+    """The items of that side, as they are; UsageError where there is no such side."""
     train = DatasetType(ds_type) in (DatasetType.Train, DatasetType.Fix)
-    return learn.data.train_ds if train else learn.data.valid_ds
+    return learn.data.train_ds if train else learn.data.dl(ds_type).dataset

@@ -17,6 +17,8 @@ from onecycle.interpret.heatmap import grad_cam
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions, draw
 
+_NO_MAP = "heatmap=True is for pictures with one class or several: leave it out"
+
 
 def how_many(k: int | None, count: int, usual: int | None = None, what: str = "items") -> int:
     """`k` as far as there are so many, with a warning where there are not.
@@ -76,6 +78,8 @@ class Interpretation:
         """Draw the `k` (9) worst items: said / true / loss; `heatmap`: where the model looked."""
         losses, positions = self.top_losses(how_many(k, len(self.predictions), 9), largest)
         if self.learn.task.target.drawn_over or hasattr(self.learn.task.input, "table"):
+            if heatmap:
+                raise UsageError(_NO_MAP)
             captions = [f"loss {float(loss):.2f}" for loss in losses]
             return draw(self.predictions, positions.tolist(), 2, figsize, captions)
         places = grid(len(positions), max(1, round(len(positions) ** 0.5)), figsize, cell=3)
@@ -85,7 +89,7 @@ class Interpretation:
             item.show(ax=ax)
             if heatmap:
                 if not hasattr(item, "size"):
-                    raise UsageError("heatmap=True is for pictures: leave it out")
+                    raise UsageError(_NO_MAP)
                 looked = grad_cam(self.learn, self.predictions, index)
                 extent = (-0.5, item.size[1] - 0.5, item.size[0] - 0.5, -0.5)
                 ax.imshow(looked, extent=extent, alpha=alpha, cmap=cmap, interpolation="bilinear")
@@ -104,7 +108,10 @@ class ClassificationInterpretation(Interpretation):
     def __init__(self, learn: Learner, predictions: Predictions) -> None:
         super().__init__(learn, predictions)
         if predictions.targets.ndim != 1 or not self.classes:
-            raise UsageError("for several labels per item use MultiLabelInterpretation")
+            raise UsageError(
+                "this is for one class per item: for several labels use MultiLabelInterpretation, "
+                "for masks SegmentationInterpretation, for numbers and points Interpretation"
+            )
         self.pred_class = predictions.probabilities.argmax(1)
         self.y_true = predictions.targets
 
@@ -134,10 +141,14 @@ class ClassificationInterpretation(Interpretation):
         figsize: tuple[float, float] = (6, 6),
         dpi: int | None = None,
     ) -> Any:
-        """Draw the matrix, with `normalize` as shares of each true class."""
+        """Draw the matrix, with `normalize` as shares of each true class.
+
+        A class without an item has no shares: its row is empty.
+        """
         matrix = self.confusion_matrix().astype(float)
         if normalize:
-            matrix /= matrix.sum(1, keepdims=True).clip(min=1)
+            count = matrix.sum(1, keepdims=True)
+            matrix = np.where(count > 0, matrix / count.clip(min=1), np.nan)
         ax = axes(None, figsize)
         ax.imshow(matrix, cmap=cmap)
         ticks = range(len(self.classes))
@@ -148,7 +159,8 @@ class ClassificationInterpretation(Interpretation):
         if plot_txt:
             for (row, col), value in np.ndenumerate(matrix):
                 text = f"{value:.{norm_dec}f}" if normalize else f"{value:.0f}"
-                colour = "white" if value > matrix.max() / 2 else "black"
+                text = "-" if np.isnan(value) else text
+                colour = "white" if value > np.nanmax(matrix) / 2 else "black"
                 ax.text(col, row, text, ha="center", va="center", color=colour)
         if dpi:
             ax.figure.set_dpi(dpi)

@@ -22,6 +22,7 @@ from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.duplicates import similar_pairs
 from onecycle.spec.pixels import FILES, open_pixels
 
+_MISSING = {"na", "n/a", "nan", "none", "null", "<na>"}  # what pandas takes for no value
 _LARGEST_ANSWER = 50_000_000  # bytes of JSON
 
 
@@ -49,15 +50,16 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
     root = Path(root)
     found = files_below(root, FILES)
     files: list[Path] = [file for file in found if file.parent != root]
-    if loose := [file.name for file in found if file.parent == root]:
+    loose = [file.name for file in found if file.parent == root]
+    if not files:
+        raise EmptyDataError(f"{root}: no folder in it holds pictures")
+    if loose:
         warn(
-            f"{len(loose)} images lie in {root} itself and so in no class: {listing(loose)}. They "
-            "are left out",
+            f"{len(loose)} of {len(loose) + len(files)} pictures lie in no folder below {root}, so "
+            f"that they have no class, and are left out: {listing(loose)}",
             OnecycleWarning,
             stacklevel=2,
         )
-    if not files:
-        raise EmptyDataError(f"{root}: no folder in it holds pictures")
     labels = tuple(file.parent.name for file in files)
     _warn_of_numbers(sorted(set(labels)))
     worst = _worst(files, labels, Predictor(model)) if model else []
@@ -67,15 +69,18 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
 
 
 def _warn_of_numbers(classes: list[str]) -> None:
-    """A table that is read by guessing gives 1.0 for a folder `1`, and 7 for `007`."""
+    """A table read by guessing gives 1.0 for a folder `1`, 7 for `007`, nothing for `NA`."""
+    missing = [name for name in classes if name.strip().lower() in _MISSING]
     try:
         changed = [name for name in classes if str(int(float(name))) != name]
     except (ValueError, OverflowError):  # one is no number: all stay text
-        return
-    if changed:
+        changed = []
+    if changed or missing:
+        what = "missing values" if missing else "numbers"
         warn(
-            f"the classes {listing(classes)} look like numbers in cleaned.csv: read it with "
-            "ImageList.from_csv and label_from_df(label_cls=Category), or in pandas with dtype=str",
+            f"the classes {listing(missing or classes)} look like {what} in cleaned.csv: read it "
+            "with ImageList.from_csv and label_from_df(label_cls=Category), or in pandas with "
+            "dtype=str and keep_default_na=False",
             OnecycleWarning,
             stacklevel=3,
         )
@@ -89,18 +94,22 @@ def _worst(
         raise UsageError("the model has no classes: --model takes one that tells classes apart")
     if unknown := sorted({label for label in labels if label not in number}):
         raise UsageError(f"the model does not know {unknown}; it knows {sorted(number)}")
-    found = [
-        (i, float(-np.log(max(float(told.probabilities[number[label]]), 1e-9))), str(told))
-        for i, (label, told) in enumerate(zip(labels, predictor.stream(files), strict=True))
-    ]
+    found = []
+    for i, (label, told) in enumerate(zip(labels, predictor.stream(files), strict=True)):
+        if np.ndim(told.probabilities) != 1:
+            raise UsageError("the model answers for every pixel: --model takes one for pictures")
+        share = float(told.probabilities[number[label]])
+        found.append((i, float(-np.log(max(share, 1e-9))), str(told)))
     return sorted(found, key=lambda row: -row[1])
 
 
 def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
     """Write the pictures that are kept as `name,label`; returns how many. No picture is touched.
 
-    `answers` maps positions (as text) to a class, or to None for a picture to leave out.
+    `answers` maps positions (as text) to a class, or to None for a picture to leave out. Raises
+    TableError where `to` holds anything but such a table: it would be lost.
     """
+    earlier_answers(found, to)
     known = {str(i) for i in range(len(found.names))}
     for position, label in answers.items():
         if position not in known:
@@ -160,6 +169,7 @@ def application(found: Review, to: Path) -> Any:
     from starlette.routing import Route
 
     answers: dict[str, Any] = dict(earlier_answers(found, to))
+    held = _content(to)  # as it was read, or written last
     key = secrets.token_urlsafe(16)  # other sites open in the browser do not know it
     page = Path(__file__).with_name("cleaner.html").read_text(encoding="utf-8")
 
@@ -186,7 +196,10 @@ def application(found: Review, to: Path) -> Any:
             return JSONResponse({"error": "reload the page"}, 403)
         if int(request.headers.get("content-length") or _LARGEST_ANSWER + 1) > _LARGEST_ANSWER:
             return JSONResponse({"error": "too much"}, 413)
-        nonlocal answers
+        nonlocal answers, held
+        if _content(to) != held:
+            told = f"{to} was changed by another program: move it away, or start the page anew"
+            return JSONResponse({"error": told}, 409)
         try:
             given = await request.json()
             kept = write_cleaned(found, given, to)
@@ -194,7 +207,7 @@ def application(found: Review, to: Path) -> Any:
             return JSONResponse({"error": str(error)}, 400)
         except OSError as error:
             return JSONResponse({"error": f"{to} cannot be written: {error}"}, 500)
-        answers = given
+        answers, held = given, _content(to)
         return JSONResponse({"kept": kept})
 
     routes = [
@@ -205,6 +218,11 @@ def application(found: Review, to: Path) -> Any:
     ]
     known = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(routes=routes, middleware=[known])
+
+
+def _content(file: Path) -> bytes | None:
+    """What is in a file; None where there is none."""
+    return file.read_bytes() if file.exists() else None
 
 
 def _thumbnail(file: Path) -> bytes:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from warnings import warn
 
 import cv2
 import numpy as np
 
+from onecycle.core.arguments import require_number, require_whole
 from onecycle.core.defaults import defaults
+from onecycle.core.errors import EmptyDataError, OnecycleWarning
 from onecycle.spec.pixels import open_pixels
 from onecycle.spec.remarks import Remarks
 
@@ -32,8 +35,13 @@ def similar_pairs(
 ) -> list[tuple[int, int, float]]:
     """(i, j, similarity) of pictures whose fingerprints correlate by `least` or more, best first.
 
-    All pairs are compared in blocks: a million pairs take a few hundredths of a second.
+    All pairs are compared in blocks: a million pairs take a few hundredths of a second. A warning
+    counts those beyond the `most` best.
     """
+    require_number("least", least, 0, 1)
+    require_whole("most", most)
+    if not len(sources):
+        raise EmptyDataError("there are no pictures to compare")
     remarks = Remarks()
     with ThreadPoolExecutor(defaults.cpus) as pool:
         prints = np.stack(list(pool.map(partial(fingerprint, remarks=remarks), sources)))
@@ -44,4 +52,11 @@ def similar_pairs(
         for i, j in np.argwhere(alike >= least):
             if start + i < j:
                 found.append((int(start + i), int(j), float(alike[i, j])))
+    if len(found) > most:
+        warn(
+            f"{len(found):,} pairs are as like as {least}, of which the {most:,} likest are taken: "
+            "raise least=, or most=",
+            OnecycleWarning,
+            stacklevel=2,
+        )
     return sorted(found, key=lambda pair: -pair[2])[:most]

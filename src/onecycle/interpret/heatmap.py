@@ -27,6 +27,11 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
         model.eval()
         with torch.no_grad():
             features = model[0](x).float()
+        if features.ndim != 4:
+            raise UsageError(
+                f"a heat map needs a body that puts out maps (n, channels, h, w), not "
+                f"{[*features.shape]}"
+            )
         features.requires_grad_()
         with torch.enable_grad():
             outputs = model[1:](features)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from onecycle.core.arguments import require_number
 from onecycle.core.draw import NAME, axes, drawables
 from onecycle.core.errors import UsageError
 from onecycle.interpret.classification import Interpretation
@@ -26,7 +27,10 @@ class MultiLabelInterpretation(Interpretation):
     def __init__(self, learn: Learner, predictions: Predictions) -> None:
         super().__init__(learn, predictions)
         if predictions.targets.ndim != 2 or not self.classes:
-            raise UsageError("for one class per item use ClassificationInterpretation")
+            raise UsageError(
+                "this is for several labels per item: for one class use "
+                "ClassificationInterpretation, for numbers and points Interpretation"
+            )
 
     @property
     def thresh(self) -> float:
@@ -38,7 +42,7 @@ class MultiLabelInterpretation(Interpretation):
         import pandas as pd
 
         p, y = self.predictions.probabilities, self.predictions.targets
-        limit = self.thresh if thresh is None else thresh
+        limit = self.thresh if thresh is None else require_number("thresh", thresh, 0, 1)
         how = {"average": "none", "thresh": limit, "sigmoid": False}
         areas = [float(metrics.average_precision(p[:, [i]], y[:, [i]])) for i in range(p.shape[1])]
         columns: dict[str, Any] = {
@@ -92,6 +96,15 @@ def fbeta_curve(probabilities: Tensor, targets: Tensor, beta: float) -> list[flo
 
 
 def best_threshold(probabilities: Tensor, targets: Tensor, beta: float = 2.0) -> float:
-    """The threshold of .01, .02, ... .99 with the best per-item F-beta."""
+    """The threshold of .01, .02, ... .99 with the best per-item F-beta; the lowest of several.
+
+    UsageError where no item has a label: then all are the same.
+    """
+    require_number("beta", beta, 0)
+    if not (targets > 0.5).any():
+        raise UsageError(
+            f"none of the {len(targets)} items has a label, so that no threshold is better than "
+            "another: choose it on items that have some"
+        )
     curve = fbeta_curve(probabilities, targets, beta)
     return (1 + max(range(len(curve)), key=curve.__getitem__)) / 100

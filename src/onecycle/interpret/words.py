@@ -21,6 +21,7 @@ from onecycle.learn.learner import Learner
 from onecycle.models.modes import modes_kept
 from onecycle.spec.subwords import marks_of
 from onecycle.spec.words import BOS, SPECIAL
+from onecycle.text.sides import warn_of_text
 
 _BATCH = 64
 _FOR, _AGAINST = "0, 150, 90", "220, 50, 50"
@@ -69,7 +70,8 @@ class WordScores:
 def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
     """Leave each word out in turn; about the class that the model says, or `category`.
 
-    A capital or repetition mark goes with its word. Raises UsageError for a model of other inputs.
+    A capital or repetition mark goes with its word. A warning says where the text has no word that
+    is known, or is cut. Raises UsageError for a model of other inputs.
     """
     given: Any = learn.task.input
     classes = list(getattr(learn.task.target, "classes", ()))
@@ -77,7 +79,8 @@ def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
         raise UsageError("words are scored for classifiers of texts")
     if category is not None and category not in classes:
         raise UsageError(f"{category!r} is none of the classes {classes}")
-    ids = given.ids(text)
+    warn_of_text(given, given.text_of(text))
+    ids = given.ids(given.text_of(text))
     ids = ids[::-1].copy() if given.backwards else ids  # in the order of reading
     whole = _probabilities(learn, [torch.as_tensor(ids)])[0]
     column = int(whole.argmax()) if category is None else classes.index(category)
