@@ -149,6 +149,25 @@ def test_what_is_no_list_of_points_is_named(label, said, images):
             Points().encode(label)
 
 
+def test_shares_that_were_said_to_be_pixels_are_noticed(images):
+    few = torch.tensor([[0.4, 0.9], [0.2, 0.0]])
+    for label, target in (
+        (ImagePoints(FlowField(SIZE, few)), None),
+        (few, Points(unit="pixels")),
+    ):
+        with pytest.warns(OnecycleWarning, match="all points of 4 images lie within one pixel"):
+            labelled(images, [label] * 4, target)
+    labelled(images, [few, few, few, few + 3], Points(unit="pixels"))  # warnings are errors
+
+
+@pytest.mark.parametrize("pairs", [((0, 2),), ((-1, 0),), ((0, 1), (1, 0)), ((1, 1),)])
+def test_pairs_of_points_that_are_not_there_are_refused(pairs, images):
+    labels = [torch.tensor([[5.0, 6.0], [9.0, 3.0]])] * 4
+    with pytest.raises(LabelError, match="flip_pairs are pairs of indexes of 2 points"):
+        labelled(images, labels, Points(flip_pairs=pairs))
+    assert labelled(images, labels, Points(flip_pairs=((0, 1),))).train.task.target.count == 2
+
+
 def test_the_upright_size_counts(tmp_path):
     exif = Pillow.Exif()
     exif[274] = 6

@@ -114,6 +114,7 @@ def _warn_outside(
         label.data.numpy() if isinstance(label, ImagePoints) else np.zeros((0, 2))
         for label in labels
     ]
+    _warn_of_corner(places, sizes)
     outside = [int((np.abs(place) > 1 + _EDGE).any(1).sum()) for place in places]
     if not any(outside):
         return
@@ -128,6 +129,23 @@ def _warn_outside(
         OnecycleWarning,
         stacklevel=_LEVEL,
     )
+
+
+def _warn_of_corner(places: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]]) -> None:
+    """Say where all points lie on the first pixels, as shares do that were taken for pixels."""
+    pixels = [
+        (place + 1) / 2 * size - 0.5
+        for place, size in zip(places, sizes, strict=True)
+        if place.size and min(size) > 8
+    ]
+    if len(pixels) > 1 and max(float(p.max()) for p in pixels) <= 1 + _EDGE:
+        warn(
+            f"all points of {len(pixels)} images lie within one pixel of the upper left corner: if "
+            'they are shares of the image, from -1 to 1, say Points(unit="shares"), or '
+            "ImagePoints(..., scale=False)",
+            OnecycleWarning,
+            stacklevel=_LEVEL + 1,
+        )
 
 
 def _swapped(places: np.ndarray, size: tuple[int, int]) -> np.ndarray:

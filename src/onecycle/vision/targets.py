@@ -202,7 +202,14 @@ class Points(PointsSpec, Plainly):
 
     def fit(self, labels: Any) -> Self:
         points = next((p for p in map(as_points, labels) if p is not None), ())
-        return self if self.count else replace(self, count=len(points))
+        fitted = self if self.count else replace(self, count=len(points))
+        paired = [index for pair in self.flip_pairs for index in pair]
+        if len(set(paired)) < len(paired) or not set(paired) <= set(range(fitted.count)):
+            raise LabelError(
+                f"flip_pairs are pairs of indexes of {fitted.count} points, from 0, each index in "
+                f"one pair at most: {listing(self.flip_pairs)}"
+            )
+        return fitted
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """Pixels as shares: the size comes from the header of each picture."""
