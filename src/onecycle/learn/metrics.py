@@ -114,16 +114,21 @@ def fbeta(
 
 
 def _counts(
-    outputs: Tensor, y: Tensor, thresh: float, sigmoid: bool, void: int | None
-) -> tuple[Tensor, Tensor]:
-    """(predicted, actual) as booleans (n, classes), for one label or several, pixels in a row."""
+    outputs: Tensor, y: Tensor, axis: int, thresh: float, sigmoid: bool, void: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Right, predicted and actual ones: of each class (axis 0), or of each item's labels (1)."""
     if y.is_floating_point():
         _refuse_one_class(outputs, y)
-        return _above(outputs, thresh, sigmoid), y > 0.5
-    classes, counted = _counted(outputs, y, void)
-    width = outputs.shape[1]
-    predicted = functional.one_hot(outputs.argmax(1)[counted], width).bool()
-    return predicted, functional.one_hot(classes[counted], width).bool()
+        predicted, actual = _above(outputs, thresh, sigmoid), y > 0.5
+        right, said, true = (v.sum(axis) for v in (predicted & actual, predicted, actual))
+    else:
+        classes, counted = _counted(outputs, y, void)
+        chosen, classes = outputs.argmax(1)[counted], classes[counted]
+        right, said, true = (
+            torch.bincount(v, minlength=outputs.shape[1])
+            for v in (classes[chosen == classes], chosen, classes)
+        )
+    return right.double(), said.double(), true.double()
 
 
 def _averaged(
@@ -139,15 +144,14 @@ def _averaged(
     average = average or "none"
     if average not in AVERAGES:
         raise UsageError(f"average is one of {', '.join(AVERAGES)}, not {average!r}")
-    predicted, actual = _counts(outputs, y, thresh, sigmoid, void)
     if average == "samples" and not y.is_floating_point():
         raise UsageError('average="samples" is for several labels per item: use "macro" or "micro"')
-    if average == "binary" and predicted.shape[1] != 2:
+    if average == "binary" and outputs.shape[1] != 2:
         raise UsageError(
-            f'average="binary" is for two classes, not {predicted.shape[1]}: use "macro"'
+            f'average="binary" is for two classes, not {outputs.shape[1]}: use "macro"'
         )
     axis = 1 if average == "samples" else 0
-    right, said, true = (v.sum(axis).double() for v in (predicted & actual, predicted, actual))
+    right, said, true = _counts(outputs, y, axis, thresh, sigmoid, void)
     occurs = (said + true) > 0
     if average == "micro":
         right, said, true = right.sum(), said.sum(), true.sum()

@@ -157,7 +157,6 @@ def distribute(learner: Learner, timeout: float, sync_bn: bool) -> None:
     learner.engine = engine
     if sync_bn and engine.state.num_processes > 1:
         learner.model = synchronized(learner.model, learner.data.device)
-        learner.opt = None  # of the norms that were replaced
     learner.model.to(learner.data.device)
 
 
