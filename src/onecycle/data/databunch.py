@@ -290,8 +290,8 @@ class DataBunch:
         """The same with another decision threshold (`> thresh`) for several labels."""
         if not hasattr(self.task.target, "thresh"):
             raise UsageError(f"{type(self.task.target).__name__} decides by no threshold")
-        if not isinstance(thresh, Real) or not 0 <= float(thresh) < 1:
-            raise UsageError(f"thresh is a probability from 0 on, below 1, not {thresh!r}")
+        if not isinstance(thresh, Real) or not 0 <= float(thresh) <= 1:
+            raise UsageError(f"thresh is a probability, from 0 to 1, not {thresh!r}")
         return self.with_task(Task(self.task.input, replace(self.task.target, thresh=thresh)))
 
     def with_task(self, task: Task) -> Self:

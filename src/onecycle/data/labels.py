@@ -42,7 +42,6 @@ _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "
 
 def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
     """Labels from the list's frame: one column, one column of tags, or several columns."""
-
     if label_delim is not None and not (isinstance(label_delim, str) and label_delim):
         raise UsageError(f"label_delim= is the text between two tags, not {label_delim!r}")
     if label_delim and len(listed(cols)) > 1:
