@@ -8,7 +8,7 @@ from torch import nn
 
 from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeError
 from onecycle.interpret.segmentation import SegmentationInterpretation
-from onecycle.learn.exporting import figure
+from onecycle.learn.exporting import cost
 from onecycle.learn.learner import Learner
 from onecycle.learn.pixel_losses import DiceLoss
 from onecycle.learn.pixel_metrics import foreground_acc, mean_iou
@@ -157,7 +157,8 @@ def test_void_counts_in_no_metric_loss_or_interpretation(tmp_path):
     assert loss == pytest.approx(wanted / count, rel=1e-5)
     found = SegmentationInterpretation.from_learner(learn)
     assert found.matrix.tolist() == [[43, 1], [1, 0]]
-    assert figure(learn, lambda x: torch.as_tensor(logits)[None]) == pytest.approx(43 / 45)
+    same = lambda x: torch.as_tensor(logits)[None].softmax(1)
+    assert cost(learn, same, same).before == pytest.approx(43 / 45)
     y = data.valid_ds.task.target.encode(stored)
     y = torch.from_numpy(y)[None]
     alone = DiceLoss()(torch.as_tensor(logits)[None], y.clamp(min=-1))
