@@ -157,7 +157,10 @@ def test_void_counts_in_no_metric_loss_or_interpretation(tmp_path):
     assert loss == pytest.approx(wanted / count, rel=1e-5)
     found = SegmentationInterpretation.from_learner(learn)
     assert found.matrix.tolist() == [[43, 1], [1, 0]]
-    same = lambda x: torch.as_tensor(logits)[None].softmax(1)
+
+    def same(x):
+        return torch.as_tensor(logits)[None].softmax(1)
+
     assert cost(learn, same, same).before == pytest.approx(43 / 45)
     y = data.valid_ds.task.target.encode(stored)
     y = torch.from_numpy(y)[None]
