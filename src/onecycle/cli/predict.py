@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from itertools import islice, tee
 from pathlib import Path
 from typing import IO, Any
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import DataError, OnecycleWarning, TableError, UsageError, listing
+from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
 from onecycle.deploy.feeds import Curves, Feed, Pictures, files_in
@@ -78,7 +77,7 @@ def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[A
     from onecycle.vision.restore import load_cnn
 
     learn = load_cnn(model)
-    drawn = learn.task.target.kind == "points"
+    drawn = learn.task.target.to_json()["kind"] == "points"
 
     def one_by_one(sources: Iterable[Any]) -> Iterator[Any]:
         for source in sources:
@@ -110,10 +109,6 @@ class _Columns:
 
     def __init__(self, target: Any, top: int | None) -> None:
         classes = [str(c) for c in getattr(target, "classes", ())]
-        if target.kind == "multicategory" and any(";" in name for name in classes):
-            held = listing([name for name in classes if ";" in name])
-            message = f"answers are joined by ';', which stands in class names too ({held})"
-            warn(f"{message}: read the columns of the classes", OnecycleWarning, stacklevel=2)
         if top is not None and (target.kind == "mask" or not 0 < top <= len(classes)):
             raise UsageError(
                 f"--top is a number of classes, 1 to {len(classes)} for this model, not {top}"
@@ -224,7 +219,7 @@ def _write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Row]) -> Non
     writer = csv.writer(file)
     writer.writerow(header)
     for name, answer, values in rows:
-        told = (np.float32(v) if isinstance(v, float) else v for v in values)  # no digit is lost
+        told = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
         writer.writerow([name, answer or "", *told])
 
 
