@@ -120,8 +120,8 @@ sizes = st.one_of(
 statistics = st.one_of(
     st.none(),
     st.tuples(
-        st.lists(st.floats(-1, 2), min_size=3, max_size=3),
-        st.lists(st.floats(0.05, 3), min_size=3, max_size=3),
+        st.lists(st.floats(0, 1), min_size=3, max_size=3),
+        st.lists(st.floats(0.05, 1), min_size=3, max_size=3),
     ),
 )
 options = st.fixed_dictionaries(

@@ -134,6 +134,7 @@ HAND = """([data, how]) => {
     given.items.add(new File(["no picture"], "a.txt", { type: "text/plain" }));
     if (how === "drop") given.items.clear();
     given.items.add(new File([bytes], "x.png", { type: "image/png" }));
+    if (how === "drop") given.items.add(new File([bytes], "y.png", { type: "image/png" }));
     const event = how === "paste"
         ? new ClipboardEvent("paste", { clipboardData: given, bubbles: true })
         : new DragEvent("drop", { dataTransfer: given, bubbles: true, cancelable: true });
@@ -153,6 +154,7 @@ def test_pictures_are_pasted_and_dropped(browser, picture, tmp_path):
             page.wait_for_selector(f"body[data-answered='{times}']", timeout=60_000)
             found = page.evaluate("lastAnswer.probabilities")
             assert found == pytest.approx(wanted, abs=1e-3)
+            assert ("Of 2 pictures" in page.inner_text("#status")) == (how == "drop")
         assert page.faults == []
         page.context.close()
 

@@ -1,6 +1,8 @@
 """The page's modules, one by one in one open page: pure functions against Python's own answers."""
 
+import csv
 import io
+import json
 import re
 from itertools import pairwise
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from test_page import made, opened
 
+from onecycle.cli.predict import _Columns, _write_csv
 from onecycle.deploy.site import write_site
 from onecycle.spec.curves import as_series
 from onecycle.spec.inputs import ImageSpec
@@ -370,3 +373,83 @@ def test_a_first_row_of_names_is_left_out_and_columns_are_channels(page):
     assert page.evaluate(parse, ["up,down\n1,10\n2,20\n3,30", 2]) == [[1, 2, 3], [10, 20, 30]]
     assert page.evaluate(parse, ["1,10\n2,20\n3,30", 3]) == [[1, 10], [2, 20], [3, 30]]
     assert page.evaluate(parse, ["1;2;3", 1]) == [[1, 2, 3]]
+
+
+# --- the whole way of an answer ------------------------------------------------------------
+
+names = st.lists(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6),
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
+
+
+def table_row(target, answer, probabilities):
+    """What `onecycle predict` writes of an answer, read back from its CSV file."""
+    columns, file = _Columns(target, None), io.StringIO(newline="")
+    row = ("x", str(answer), columns.of(answer.data, probabilities))
+    _write_csv(file, ["file", "answer", *columns.names], [row])
+    header, found = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    return header, found[1], np.array(found[2:], np.float32)
+
+
+@MANY
+@given(names, st.data())
+def test_a_category_survives_encoding_decoding_tables_json_and_the_page(page, classes, data):
+    target = CategorySpec().fit(classes)
+    label = data.draw(st.sampled_from(classes))
+    probabilities = np.eye(len(classes), dtype=np.float32)[target.encode(label)]
+    answer = target.decode(probabilities)
+    assert answer == label == json.loads(json.dumps(answer.to_dict()))["answer"]
+    header, written, shares = table_row(target, answer, probabilities)
+    assert written == label
+    assert header[2 + shares.argmax()] in {label, f"{label} (class)"}
+    found = decoded(page, ImageSpec(), target, {"probabilities": probabilities.tolist()})
+    assert answer == found["headline"]
+
+
+@MANY
+@given(names, st.data())
+def test_tags_survive_encoding_decoding_tables_json_and_the_page(page, classes, data):
+    classes = [re.sub('[;"]', ",", name) for name in classes]  # those are quoted
+    target = MultiCategorySpec(tuple(sorted(set(classes))), 0.5)
+    label = data.draw(st.lists(st.sampled_from(target.classes), unique=True))
+    probabilities = target.encode(label)
+    answer = target.decode(probabilities)
+    assert sorted(answer.obj) == sorted(label)
+    assert answer == json.loads(json.dumps(answer.to_dict()))["answer"]
+    _, written, shares = table_row(target, answer, probabilities)
+    assert [name for name in written.split(";") if label] == (answer.obj if label else [])
+    assert shares.tolist() == probabilities.tolist()
+    found = decoded(page, ImageSpec(), target, {"probabilities": probabilities.tolist()})
+    assert answer == found["chips"]
+
+
+@MANY
+@given(st.lists(st.floats(-1e9, 1e9, width=32), min_size=1, max_size=4))
+def test_numbers_survive_encoding_decoding_tables_json_and_the_page(page, values):
+    target = NumbersSpec(tuple(f"y{i}" for i in range(len(values))))
+    encoded = target.encode(values)
+    answer = target.decode(encoded)
+    assert answer == (values if len(values) > 1 else values[0])
+    assert answer == json.loads(json.dumps(answer.to_dict()))["answer"]
+    _, _, written = table_row(target, answer, encoded)
+    assert written.tolist() == values
+    found = decoded(page, ImageSpec(), target, {"probabilities": values})
+    shown_numbers = [float(part.split(" ")[1]) for part in found["headline"].split(", ")]
+    assert shown_numbers == pytest.approx(values, rel=6e-4)
+
+
+@MANY
+@given(st.integers(1, 5), st.integers(0, 2**31))
+def test_points_survive_encoding_decoding_tables_and_json(page, count, seed):
+    rng = np.random.default_rng(seed)
+    label = rng.uniform(-1, 1, (count, 2)).astype(np.float32)
+    target = PointsSpec(count)
+    answer = target.decode(label.ravel())
+    assert answer == label
+    assert answer == json.loads(json.dumps(answer.to_dict()))["answer"]
+    header, _, written = table_row(target, answer, label.ravel())
+    assert header[2:4] == ["y0", "x0"]
+    assert written.tolist() == label.ravel().tolist()

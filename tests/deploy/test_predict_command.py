@@ -275,18 +275,3 @@ def test_points_of_a_checkpoint_are_in_pixels_as_those_of_an_exported_file(pictu
         tables.append(pd.read_csv(tmp_path / "out.csv").iloc[:, 2:].to_numpy())
     assert np.ptp(tables[1]) > 5
     np.testing.assert_allclose(tables[0], tables[1], atol=1e-3)
-
-
-def test_names_that_hold_what_joins_them_are_said(tmp_path, folder):
-    from test_page import NETS
-
-    from onecycle.core.errors import OnecycleWarning
-    from onecycle.spec.targets import MultiCategorySpec
-
-    NETS["joined"] = (MultiCategorySpec(("a;b", "c", "d"), 0.1), NETS["multicategory"][1])
-    try:
-        model = made("joined", tmp_path)
-    finally:
-        del NETS["joined"]
-    with pytest.warns(OnecycleWarning, match=r"joined by ';'.*'a;b'"):
-        run(model, folder, "--out", tmp_path / "out.csv")

@@ -68,8 +68,8 @@ function introduce(about) {
   }
 }
 
-/** Read what `source` shows, ask the model, and show its answer. */
-async function answer(source, live = false) {
+/** Read what `source` shows, ask the model, and show its answer; `more` is said beside it. */
+async function answer(source, live = false, more = "") {
   const began = performance.now();
   const picture = read(source, canvas);
   const found = await state.run(picture);
@@ -79,7 +79,7 @@ async function answer(source, live = false) {
   drawOver(canvas, decoded);
   state.smiley?.show(decoded.headline);
   show(at("answer"), decoded, state.smiley?.node);
-  told(found, decoded, began, picture.shrunk ? " The picture was too large, and made smaller first." : "");
+  told(found, decoded, began, (picture.shrunk ? " The picture was too large, and made smaller first." : "") + more);
 }
 
 /** Ask about a text or a series, and show the answer. */
@@ -107,10 +107,14 @@ function told(found, decoded, began, more = "") {
   window.lastAnswer = { probabilities: Array.from(found.probabilities), ...decoded };
 }
 
-async function choose(blob) {
-  if (!blob || state.busy) return;
+/** Answer the first of some files; the others are not dropped without a word. */
+async function choose(files) {
+  const [blob, ...others] = files;
+  if (!blob) return;
+  if (state.busy) return say("Still looking at the picture before: give this one again.", true);
   if (state.take) return state.take(blob);
   if (!state.run) return say("The model is still loading.", true);
+  const more = others.length ? ` Of ${files.length} pictures this is the first: give them one by one.` : "";
   stopCamera();
   state.busy = true;
   try {
@@ -118,7 +122,7 @@ async function choose(blob) {
     const bitmap = await open(blob);
     clear(at("answer")); // it was about another picture
     reveal();
-    await answer(bitmap);
+    await answer(bitmap, false, more);
     bitmap.close();
   } catch (error) {
     empty();
@@ -185,13 +189,13 @@ function stopCamera() {
 
 for (const id of ["choose", "take"]) {
   at(id).addEventListener("change", (event) => {
-    choose(event.target.files[0]);
+    choose([...event.target.files]);
     event.target.value = "";
   });
 }
 at("reload").addEventListener("click", () => location.reload());
 at("live").addEventListener("click", () => (state.stream ? stopCamera() : startCamera()));
-addEventListener("paste", (event) => choose([...event.clipboardData.files].find((f) => f.type.startsWith("image/"))));
+addEventListener("paste", (event) => choose([...event.clipboardData.files].filter((f) => f.type.startsWith("image/"))));
 for (const kind of ["dragenter", "dragover"]) {
   addEventListener(kind, (event) => {
     event.preventDefault();
@@ -202,7 +206,7 @@ addEventListener("dragleave", () => stage.classList.remove("over"));
 addEventListener("drop", (event) => {
   event.preventDefault();
   stage.classList.remove("over");
-  choose(event.dataTransfer.files[0]);
+  choose([...event.dataTransfer.files]);
 });
 if (!navigator.mediaDevices?.getUserMedia) at("live").hidden = true;
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, fields
 from itertools import islice, tee
 from pathlib import Path
 from typing import IO, Any
-from warnings import warn
 
 import numpy as np
 
 from onecycle.core.console import exact_text
-from onecycle.core.errors import DataError, OnecycleWarning, TableError, UsageError, listing
+from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
 from onecycle.data.frames import encoding_of
@@ -88,7 +87,7 @@ def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[A
     from onecycle.vision.restore import load_cnn
 
     learn = load_cnn(model)
-    drawn = learn.task.target.kind == "points"
+    drawn = learn.task.target.to_json()["kind"] == "points"
 
     def one_by_one(sources: Iterable[Any]) -> Iterator[Any]:
         for source in sources:
@@ -120,10 +119,6 @@ class _Columns:
 
     def __init__(self, target: Any, top: int | None) -> None:
         classes = [str(c) for c in getattr(target, "classes", ())]
-        if target.kind == "multicategory" and any(";" in name for name in classes):
-            held = listing([name for name in classes if ";" in name])
-            message = f"answers are joined by ';', which stands in class names too ({held})"
-            warn(f"{message}: read the columns of the classes", OnecycleWarning, stacklevel=2)
         if top is not None and (target.kind == "mask" or not 0 < top <= len(classes)):
             raise UsageError(
                 f"--top is a number of classes, 1 to {len(classes)} for this model, not {top}"

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from warnings import warn
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.files import write_errors
 from onecycle.deploy.format import read
 from onecycle.deploy.site import ORT, page_folder, runtime_folder, write_site
@@ -144,7 +145,8 @@ def _modules(to: Path) -> None:
         shutil.copytree(package / room, to / room, ignore=skipped)
     try:
         runtime = runtime_folder()
-    except UsageError:  # the server answers without its page
+    except UsageError as error:
+        warn(f"the container answers requests, but has no page: {error}", OnecycleWarning, 4)
         return
     shutil.copytree(page_folder(), to / "deploy" / "page", ignore=shutil.ignore_patterns("ort"))
     (to / "deploy" / "page" / "ort").mkdir()

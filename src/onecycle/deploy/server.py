@@ -94,6 +94,7 @@ class Service:
         waiting = Gauge("onecycle_waiting", "Pictures in the queue.", registry=self.registry)
         waiting.set_function(self.batcher.waiting.qsize)
         self.folder = TemporaryDirectory(prefix="onecycle-page-")
+        self.why = ""  # there is no page
 
     def application(self) -> Starlette:
         """Routes, error replies and headers."""
@@ -111,7 +112,8 @@ class Service:
         try:
             site = write_site(self.model, Path(self.folder.name) / "site")
             routes.append(Mount("/", _Page(directory=site, html=True)))
-        except OnecycleError:  # without the page the rest still serves
+        except OnecycleError as error:  # without the page the rest still serves
+            self.why = str(error)
             routes.append(Route("/", self.no_page))
         handlers: dict[Any, Any] = {HTTPException: _problem, QueueFullError: _busy}
         return Starlette(
@@ -207,8 +209,8 @@ class Service:
         return JSONResponse(describe(self.predictor.about, self.limits.body_bytes))
 
     async def no_page(self, request: Request) -> Response:
-        """Where ONNX Runtime Web is missing."""
-        raise HTTPException(404, "the page is not installed here; POST pictures to /api/predict")
+        """Where ONNX Runtime Web is missing, or the page cannot run this model."""
+        raise HTTPException(404, f"there is no page here, POST to /api/predict: {self.why}")
 
 
 class _Page(StaticFiles):
