@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from onecycle.data.urls import URLs
-from onecycle.text.pretrained import SMALL_FILE
+from onecycle.learn import trainer
+from onecycle.models.awd_lstm import AWD_LSTM
+from onecycle.spec.words import SPECIAL, tokenize
+from onecycle.text.pretrained import write_encoder
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/data"))
@@ -31,9 +34,17 @@ def drawn(tmp_path_factory):
     return script("examples/notebooks/draw_data.py").draw_all(tmp_path_factory.mktemp("home"), 0.1)
 
 
+@pytest.fixture(scope="session")
+def encoder(drawn):
+    """An encoder as large as three layers need, in place of the published one."""
+    texts = [file.read_text("utf-8") for file in sorted((drawn / "data/imdb").rglob("*.txt"))]
+    words = [*SPECIAL, *sorted({t for text in texts for t in tokenize(text)} - {*SPECIAL})]
+    return write_encoder(drawn / "tiny.safetensors", AWD_LSTM(len(words), 12, 16, 3), words)
+
+
 @pytest.fixture
-def home(drawn, monkeypatch):
-    """Drawn data, and a tiny network without published weights in place of the large ones."""
+def home(drawn, encoder, monkeypatch):
+    """Drawn data, tiny networks without published weights, and range tests of a few steps."""
     import timm
 
     from onecycle import defaults
@@ -46,7 +57,10 @@ def home(drawn, monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", tiny)
     monkeypatch.setattr("onecycle.models.weights._require_hub", lambda name: None)
-    monkeypatch.setattr(URLs, "WT103_FWD", str(SMALL_FILE))  # in place of the download
+    find = trainer.find_lr
+    short = lambda learn, first, last, count, *more: find(learn, first, last, 12, *more)  # noqa: E731
+    monkeypatch.setattr(trainer, "find_lr", short)
+    monkeypatch.setattr(URLs, "WT103_FWD", str(encoder))
     monkeypatch.setattr(defaults, "device", "cpu")
     monkeypatch.setattr(defaults, "progress", False)
     return drawn
