@@ -119,10 +119,16 @@ def test_the_looks_are_the_four_corners_and_beta_is_the_share_of_the_plain_one()
 
 
 def test_the_default_is_two_fifths_of_the_plain_look():
+    class Middle(Mean):
+        def forward(self, x):
+            return super().forward(x[..., 12:16, 12:16])
+
     learn = means()
-    learn.model = nn.Sequential(Mean(), nn.ReLU())
+    learn.model = Middle()
     plain, mean, _ = TTA(learn, beta=None)
-    torch.testing.assert_close(TTA(learn)[0], 0.4 * plain + 0.6 * mean)
+    assert float((plain - mean).abs().min()) > 0.01
+    for found in (TTA(learn), learn.TTA()):
+        torch.testing.assert_close(found[0], 0.4 * plain + 0.6 * mean)
 
 
 def test_a_mirrored_look_is_taken_only_where_training_mirrors():
@@ -189,6 +195,20 @@ def test_a_network_that_says_what_it_sees_says_the_same_from_every_look(
     apart = (plain - mean).abs()
     assert float(apart.mean()) < 0.03
     assert float(apart.flatten().kthvalue(int(0.98 * apart.numel())).values) < 0.15
+
+
+def test_the_shares_hold_for_masks_as_well():
+    class Column(Same):
+        def forward(self, x):
+            ramp = torch.linspace(0, 2, x.shape[3]).expand_as(x[:, :1])
+            return torch.cat([ramp, 0 * ramp, 0 * ramp], 1)
+
+    learn = masks((20, 32), [], None)
+    learn.model = Column()
+    plain, mean, _ = learn.TTA(beta=None, scale=2.0)
+    assert float((plain - mean).abs().max()) > 0.05
+    mixed, _ = learn.TTA(beta=0.25, scale=2.0)
+    torch.testing.assert_close(mixed, 0.25 * plain + 0.75 * mean)
 
 
 def test_masks_are_as_good_from_all_looks_as_from_one():
