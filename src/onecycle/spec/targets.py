@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
+from unicodedata import normalize
+from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, UsageError, listing
+from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
 from onecycle.spec.answers import Answer
 from onecycle.spec.plain import Plain
 
@@ -330,7 +332,8 @@ def is_blank(label: Any) -> bool:
 def sorted_classes(labels: Iterable[Any]) -> tuple[Any, ...]:
     """The distinct labels in order; numbers before text where both occur.
 
-    Raises LabelError for what is neither: a date or a path could not be exported.
+    Raises LabelError for what is neither: a date or a path could not be exported. Warns of text
+    that reads the same and is not.
     """
     distinct = {_plain(label) for label in labels}
     for label in distinct:
@@ -339,7 +342,25 @@ def sorted_classes(labels: Iterable[Any]) -> tuple[Any, ...]:
                 f"a class is text or a number, not the {type(label).__name__} {label}: make text "
                 "of it, with label_from_func or in the table"
             )
+    _warn_of_unicode_forms(label for label in distinct if isinstance(label, str))
     return tuple(sorted(distinct, key=lambda c: (isinstance(c, str), c)))
+
+
+def _warn_of_unicode_forms(names: Iterable[str]) -> None:
+    """Say which classes differ in the Unicode form of their letters alone, as file names do."""
+    forms: dict[str, int] = {}
+    for name in names:
+        composed = normalize("NFC", name)
+        forms[composed] = forms.get(composed, 0) + 1
+    if several := sorted(name for name, count in forms.items() if count > 1):
+        warn(
+            f"{len(several)} classes are there in several Unicode forms, which read the same and "
+            f"count as different ones: {listing(several)}. macOS names files in NFD, most else is "
+            "NFC: make them one with unicodedata.normalize('NFC', name), in label_from_func or in "
+            "the table",
+            OnecycleWarning,
+            stacklevel=6,
+        )
 
 
 def _plain(label: Any) -> Any:

@@ -6,7 +6,7 @@ A range is (low, high), a single value is always used. `p` is the chance that th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, log
+from math import inf, isfinite, log
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,7 @@ def get_transforms(
 
 def rotate(degrees: Range = 0.0, p: float = 1.0) -> Transform:
     """Turn counter-clockwise by `degrees`."""
+    _require("degrees", degrees)
     return Geometric("rotate", {"degrees": drawn(degrees)}, p, matrix=geo.rotation)
 
 
@@ -94,6 +95,7 @@ flip_affine = flip_lr
 
 def dihedral(k: int | tuple[int, int] = (0, 7), p: float = 1.0) -> Transform:
     """One of the 8 symmetries of the square."""
+    _require("k", k, range(8))
     return Geometric("dihedral", {"k": drawn(k, Whole)}, p, matrix=geo.dihedral)
 
 
@@ -139,6 +141,8 @@ def tilt(
     direction: int | tuple[int, int] = (0, 3), magnitude: Range = (-0.2, 0.2), p: float = 1.0
 ) -> Transform:
     """Lean the picture to the left, right, forward or backward (direction 0-3)."""
+    _require("direction", direction, range(4))
+    _require("magnitude", magnitude)
     draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
     return Geometric("tilt", draws, p, matrix=_tilt)
 
@@ -147,6 +151,8 @@ def skew(
     direction: int | tuple[int, int] = (0, 7), magnitude: Range = (-0.2, 0.2), p: float = 1.0
 ) -> Transform:
     """Pull one corner along one of its two sides (direction 0-7)."""
+    _require("direction", direction, range(8))
+    _require("magnitude", magnitude)
     draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
     return Geometric("skew", draws, p, matrix=_skew)
 
@@ -236,6 +242,14 @@ def rgb_randomize(
     within("thresh", thresh, 0, 1)
     draws = {"channel": drawn(channel, Whole), "thresh": drawn(thresh)}
     return Pixels("rgb_randomize", draws, p, change=_noise_channel)
+
+
+def _require(name: str, value: Any, allowed: range | None = None) -> None:
+    """UsageError for what is not finite, or not one of the `allowed` whole numbers."""
+    for number in value if isinstance(value, tuple | list) else (value,):
+        if number not in allowed if allowed else not isfinite(number):
+            wanted = f"from {allowed[0]} to {allowed[-1]}" if allowed else "a finite number"
+            raise UsageError(f"{name} is {wanted}, not {number!r}")
 
 
 def _symmetric_warp(h: float, w: float, magnitude: Any) -> geo.Matrix:
