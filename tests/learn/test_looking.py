@@ -338,3 +338,14 @@ def test_what_has_changed_inside_is_put_back(tagged):
             CHANGES[what](tagged)
     found = changed(before, state_of(tagged))
     assert set(found) <= {"recorder"}  # a fit inside is recorded
+
+
+def test_a_fit_inside_leaves_the_optimizer_that_was_there_as_it_was(tagged):
+    """Its averages and rates, not only which object it is."""
+    kept, before = tagged.opt, state_of(tagged)["optimizer"]
+    assert before[1][0]  # it has averages to lose
+    with tagged.restored():
+        tagged.fit(1, 1e-2)
+        assert tagged.opt is not kept
+    assert tagged.opt is kept
+    assert state_of(tagged)["optimizer"] == before
