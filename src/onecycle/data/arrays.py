@@ -130,8 +130,8 @@ def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.
     """What is given as float32 of this shape; DataError where that is impossible, and for gaps."""
     source = source.x if isinstance(source, Row) else source
     source = as_array(source) if isinstance(source, Tensor) else source
-    if isinstance(source, np.ndarray):
-        refuse_kinds(source, where)
+    if isinstance(source, np.ndarray | np.generic):
+        refuse_kinds(np.asarray(source), where)
     try:
         with np.errstate(over="ignore"):  # what is too large is found below
             x = np.asarray(source, np.float32)
