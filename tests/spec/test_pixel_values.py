@@ -151,6 +151,7 @@ def tile(near_infrared):
 
 INFRARED = {
     "one value": np.full((8, 8), 50),
+    "up to white": np.arange(64).reshape(8, 8) * 4 + 3,
     "many": np.arange(64).reshape(8, 8) * 3 + 20,
     "half of it 0": np.where(np.arange(64).reshape(8, 8) % 2, 90, 0) + 1,
     "nothing": np.zeros((8, 8)),

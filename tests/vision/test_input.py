@@ -12,12 +12,14 @@ from onecycle.data.forked import can_fork
 from onecycle.data.labelled import LabelList
 from onecycle.data.targets import Category, NoLabel
 from onecycle.data.task import Task
+from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import Image
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points
+from onecycle.vision.warp import exact
 
 NOTHING = np.zeros((), np.float32)
 
@@ -62,6 +64,15 @@ def test_validation_draws_nothing():
     picture = smooth_noise(rng(), (50, 70))
     once, again = (given.load(picture, NOTHING, NoLabel(), None).x for _ in range(2))
     assert np.array_equal(once, again)
+    assert np.array_equal(once, exact(picture, ImageSpec((32, 32))))
+
+
+def test_validation_has_the_transforms_of_its_own_side_and_training_those_of_its():
+    picture = smooth_noise(rng(), (24, 24))
+    given = ImageInput().transformed(([augment.flip_lr()], [augment.flip_ud()]))
+    held, trained = (given.load(picture, NOTHING, NoLabel(), r).x for r in (None, rng()))
+    assert np.array_equal(held, picture[::-1])
+    assert np.array_equal(trained, picture[:, ::-1])
 
 
 def test_the_labels_of_a_batch_are_stacked_in_order():

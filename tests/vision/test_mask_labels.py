@@ -277,8 +277,8 @@ def test_an_image_and_its_mask_of_any_kind_are_turned_alike(kind, turn, tmp_path
 
 @pytest.mark.parametrize(("image", "mask"), [(3, 1), (1, 2), (4, 2)])
 def test_marks_that_differ_are_counted_each_time_and_each_file_keeps_its_own(image, mask, tmp_path):
+    src = pair(tmp_path, image, mask)
     for _ in range(2):  # a set of which something is to be said is not remembered as good
-        src = pair(tmp_path, image, mask)
         with pytest.warns(OnecycleWarning, match="2 of 2 images and their masks carry different"):
             data = src.databunch(bs=1, num_workers=0)
     assert not agrees(data)
