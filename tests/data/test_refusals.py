@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from onecycle.core.errors import OnecycleError
+from onecycle.core.errors import OnecycleError, OnecycleWarning
 from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.items import ItemList
 from onecycle.data.targets import Category, MultiCategory, Numbers
@@ -173,7 +173,7 @@ REFUSED = {
     "numbers of words": (lambda s: s.tabled.label_from_df("y", Numbers), "is not a number"),
     "points of numbers": (
         lambda s: PointsItemList.from_df(s.rows.frame, s.root).split_by_idx([1]).label_from_df("f"),
-        "Points cannot be made of labels such as '0.5'",
+        r"is no list of points \(y, x\)",
     ),
     "test set": (lambda s: s.labelled.add_test(5), "a list of items is wanted, not 5"),
     "bs": (lambda s: s.labelled.databunch(bs=0), "bs is a whole number from 1 on, not 0"),
@@ -186,7 +186,7 @@ REFUSED = {
         lambda s: (
             s.texts.split_none().label_from_df("y").databunch(bs=2).show_batch(figsize=(3, 3))
         ),
-        "leave figsize= out",
+        "no figsize: leave it out",
     ),
     "threshold": (
         lambda s: s.split.label_from_func(lambda _: ["a"]).databunch(bs=2).with_threshold(5),
@@ -246,11 +246,13 @@ def test_an_error_of_a_users_function_says_at_which_item(root, step, note):
 def test_two_lists_of_texts_make_a_language_model():
     first = TextList.from_df(pd.DataFrame({"t": ["the film was good", "a bad film"] * 9}), cols="t")
     second = TextList.from_df(pd.DataFrame({"t": ["good, bad and long"] * 9}), cols="t")
-    labelled = first.split_by_list(first, second).label_for_lm()
+    with pytest.warns(OnecycleWarning, match="60% of the 45 words of validation are not in"):
+        labelled = first.split_by_list(first, second).label_for_lm()
     assert (len(labelled.train), len(labelled.valid)) == (18, 9)
     data = labelled.databunch(bs=2, num_workers=0)
     frames = [pd.DataFrame({"text": list(side.items)}) for side in (first, second)]
-    wanted = TextLMDataBunch.from_df(".", *frames, text_cols="text", bs=2, num_workers=0)
+    with pytest.warns(OnecycleWarning, match="60% of the 45 words of validation are not in"):
+        wanted = TextLMDataBunch.from_df(".", *frames, text_cols="text", bs=2, num_workers=0)
     assert data.vocab == wanted.vocab
     for (x, y), (u, v) in zip(data.valid_dl, wanted.valid_dl, strict=True):
         assert x.tolist() == u.tolist()

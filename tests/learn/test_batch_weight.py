@@ -55,7 +55,7 @@ def test_the_loss_of_a_set_of_masks_is_that_of_all_at_once(loss):
     outputs, y = masks()
     wanted = float(loss(outputs, y))
     for sizes in ([1] * 5, [2, 3], [4, 1]):
-        (found,) = evaluate(parts(outputs, y, sizes), loss, [], MASK.weight)
+        (found,) = evaluate(parts(outputs, y, sizes), loss, [], MASK)
         assert found == pytest.approx(wanted, abs=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_losses_that_divide_by_the_items_count_by_them():
 def test_a_set_in_which_nothing_counts_has_no_loss():
     outputs, y = masks()
     void = torch.full_like(y, VOID)
-    (found,) = evaluate([(outputs, void)], MASK.loss, [], MASK.weight)
+    (found,) = evaluate([(outputs, void)], MASK.loss, [], MASK)
     assert np.isnan(found)
 
 

@@ -157,7 +157,7 @@ def test_a_cycle_that_is_none_is_refused(multi, options, words):
 
 @pytest.mark.parametrize("clip", [0, -1, float("nan")])
 def test_a_norm_that_leaves_no_gradient_is_refused(clip):
-    with pytest.raises(UsageError, match="clip is a norm above 0"):
+    with pytest.raises(UsageError, match=r"clip is (above 0|a number from 0)"):
         GradientClipping(clip)
 
 

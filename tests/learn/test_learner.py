@@ -168,10 +168,12 @@ def test_get_preds_of_the_test_set_has_no_labels_to_be_wrong_about(multi_src, ma
     names = [multi_src.valid.items[i] for i in (5, 2, 9)]
     learn = tiny_learner(make_bunch(multi_src.add_test(names)))
     learn.fit(1, 1e-2)
-    probabilities, y, losses = learn.get_preds(ds_type=DatasetType.Test, with_loss=True)
+    probabilities, y = learn.get_preds(ds_type=DatasetType.Test)
     valid, _ = learn.get_preds()
     torch.testing.assert_close(probabilities, valid[[5, 2, 9]], rtol=0, atol=1e-6)
-    assert y.tolist() == losses.tolist() == [0, 0, 0]
+    assert y.tolist() == [0, 0, 0]
+    with pytest.raises(UsageError, match="these 3 items have no labels"):
+        learn.get_preds(ds_type=DatasetType.Test, with_loss=True)
 
 
 def test_predictions_can_be_edited(single):

@@ -34,7 +34,7 @@ def test_a_k_of_which_every_class_is_part_is_refused(k):
 @pytest.mark.parametrize("metric", [accuracy_thresh, fbeta, f1, precision, recall])
 def test_a_threshold_of_a_metric_is_a_probability(metric, thresh):
     outputs, y = torch.randn(6, 3), torch.ones(6, 3)
-    with pytest.raises(UsageError, match="probability from 0 to 1"):
+    with pytest.raises(UsageError, match=r"probability,? from 0 to 1"):
         metric(outputs, y, thresh=thresh)
 
 
@@ -55,7 +55,7 @@ def test_a_decision_threshold_is_a_probability(thresh, multi):
         lambda: learn.predict(multi.valid_ds.items[0], thresh=thresh),
         lambda: learn.validate(metrics=[partial(fbeta, thresh=thresh)]),
     ):
-        with pytest.raises(UsageError, match="probability from 0 to 1"):
+        with pytest.raises(UsageError, match=r"probability,? from 0 to 1"):
             decide()
 
 

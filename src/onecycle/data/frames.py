@@ -59,7 +59,10 @@ def read_table(
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a text file in any of the encodings that tables come in."""
     encoding = encoding_of(Path(path))  # raises for a file that cannot be read
-    return Path(path).read_bytes().decode(encoding).splitlines()
+    text = Path(path).read_bytes().decode(encoding)
+    if "\0" in text:
+        raise TableError(f"{path}: cannot be read as text: it holds bytes that no text has")
+    return text.splitlines()
 
 
 def read_pieces(

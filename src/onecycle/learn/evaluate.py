@@ -97,9 +97,9 @@ class _Mean:
 
     def add(self, outputs: Tensor, y: Tensor) -> None:
         """One batch."""
-        weight = self.weight(y)
+        value, weight = as_number(self.func(outputs, y), self.name), self.weight(y)
         if weight:  # of a batch in which nothing counts a mean is no number
-            self.total += as_number(self.func(outputs, y), self.name) * weight
+            self.total += value * weight
         self.count += weight
 
     def results(self) -> list[float]:

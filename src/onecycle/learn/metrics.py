@@ -50,12 +50,12 @@ def _error_rate(total: Tensor, **_: object) -> Tensor:
 
 
 def _in_top(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = None) -> Tensor:
+    classes, counted = _counted(outputs, y, void)
     if not 1 <= k < outputs.shape[1]:
         raise UsageError(
             f"top_k_accuracy with k={k} says nothing of {outputs.shape[1]} classes: give a k from "
             f"1 to {outputs.shape[1] - 1}, partial(top_k_accuracy, k=2), or leave it out"
         )
-    classes, counted = _counted(outputs, y, void)
     best = outputs.topk(k, dim=1).indices
     right = (best == classes.unsqueeze(1)).any(1) & counted
     return torch.stack([right.sum(), counted.sum()]).double()

@@ -20,7 +20,7 @@ from onecycle.data.task import Task
 from onecycle.spec.subwords import pieces_of
 from onecycle.spec.text import FILES
 from onecycle.spec.words import SPECIAL
-from onecycle.text.columns import TEXTS, refuse_other_column, texts_of, warn_of_numbers
+from onecycle.text.columns import TEXTS, NumberCells, refuse_other_column, texts_of
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
 from onecycle.text.input import TextInput, as_texts
 from onecycle.text.sides import warn_of_texts
@@ -63,7 +63,10 @@ class TextList(ItemList):
         frame = as_frame(df)
         refuse_other_column(frame, cols, TEXTS, "cols")
         texts = texts_of(frame, cols)
-        warn_of_numbers(frame, cols)
+        for name in listed(cols):
+            numbers = NumberCells(name)
+            numbers.add(frame)
+            numbers.warn(stacklevel=2)
         made = cls._make(texts, path, inner_df=frame)
         return made.with_vocab(vocab, **options)
 
@@ -90,12 +93,17 @@ class TextList(ItemList):
         import pandas as pd
 
         writer, rest = TextWriter(), list[Any]()
+        numbers = [NumberCells(name) for name in listed(cols)]
         for piece in read_pieces(file, delimiter, header):
             refuse_other_column(piece, cols, TEXTS, "cols")
             writer.add(texts_of(piece, cols))
+            for each in numbers:
+                each.add(piece)
             for c in listed(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
+        for each in numbers:
+            each.warn(stacklevel=2)
         frame = pd.concat(rest)
         return cls._make(writer.stored(), path, inner_df=frame).with_vocab(vocab, **options)
 
