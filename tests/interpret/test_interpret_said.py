@@ -54,7 +54,7 @@ def single(said, true, n=4):
 
 def test_the_confusion_matrix_is_scikit_learns_with_classes_that_do_not_occur():
     luck = np.random.default_rng(0)
-    said, true = luck.choice([0, 1, 3], 50), luck.choice([1, 2, 3], 50, p=[0.7, 0.2, 0.1])
+    said, true = luck.choice([0, 2], 50), luck.choice([1, 2], 50, p=[0.7, 0.3])  # never the last
     found = single(said, true).confusion_matrix()
     np.testing.assert_array_equal(found, sk.confusion_matrix(true, said, labels=range(4)))
     assert found.sum(1).tolist() == np.bincount(true, minlength=4).tolist()
@@ -136,6 +136,18 @@ def test_without_a_label_no_threshold_is_the_best():
 
 
 # --- items ---------------------------------------------------------------------------------------
+
+
+def test_an_item_is_told_with_the_share_of_the_class_that_is_true():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    learn = Learner(from_arrays(x, [*"abc"] * 10, bs=5), mlp([2, 3]), silent=True)
+    interp = ClassificationInterpretation.from_learner(learn)
+    wrong = (interp.pred_class != interp.y_true).nonzero()[:, 0].tolist()
+    assert len(wrong) > 2
+    for i in wrong:
+        share = float(interp.predictions.probabilities[i, interp.y_true[i]])
+        said, true = interp.predictions.said(i), interp.predictions.true(i)
+        assert interp.line(i) == f"said {said}\ntrue {true} ({share:.2f})"
 
 
 @pytest.fixture(scope="module")

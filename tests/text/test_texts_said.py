@@ -220,6 +220,24 @@ def test_texts_of_a_large_table_are_looked_at_as_well(tmp_path, monkeypatch):
         TextList.from_csv(tmp_path, "t.csv")
 
 
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("mark", ["\t", ";", "|"])
+def test_columns_apart_by_another_delimiter_are_not_one_text(tmp_path, monkeypatch, mark, large):
+    from onecycle.text import lists
+
+    monkeypatch.setattr(lists, "_LARGE", 1 if large else 10**9)
+    FRAME.to_csv(tmp_path / "t.csv", index=False, sep=mark)
+    with pytest.raises(TableError, match=r"the table has one column.*is that the delimiter"):
+        TextList.from_csv(tmp_path, "t.csv")
+    assert TextList.from_csv(tmp_path, "t.csv", "text", mark).items[0] == FRAME.text[0]
+    assert TextList.from_csv(tmp_path, "t.csv", delimiter=",").items[0] == mark.join(FRAME.iloc[0])
+    (tmp_path / "t.csv").write_text("body\na; b\nc\td\n")
+    assert list(TextList.from_csv(tmp_path, "t.csv").items) == ["a; b", "c\td"]
+    (tmp_path / "t.csv").write_text("neg\ta b\npos\tc\n")
+    with pytest.raises(TableError, match="is that the delimiter"):
+        TextList.from_csv(tmp_path, "t.csv", header=None)
+
+
 def test_texts_that_are_numbers_are_counted():
     frame = pd.DataFrame({"n": [3, 4.5, 1, 2], "s": ["12", "-3.5", "a12", "b"], "d": [*"wxyz"]})
     for name, count in (("n", 4), ("s", 2)):
@@ -313,6 +331,9 @@ def test_saving_data_never_replaces_another_file(tmp_path):
         with pytest.raises(UsageError, match=r"texts\.csv is there, and no data that was saved"):
             data.save("texts.csv")
         assert (tmp_path / "texts.csv").read_bytes() == content
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="folder is there"):
+        data.save("folder")
     data.save("d")
     assert data.save("d").stat().st_size > 500
 

@@ -45,12 +45,13 @@ def warn_of_held_out(train: ItemList, classes: Iterable[Any] = ()) -> None:
 def warn_of_loose_files(items: ItemList) -> None:
     """Say how many files lie in no folder of their own, so that the list's one is their class."""
     root = Path(items.path)
-    loose = [item for item in items.items if PurePath(item).parent == root]
+    files = [PurePath(item) for item in items.items if isinstance(item, str | os.PathLike)]
+    loose = [file for file in files if file.parent == root]
     if loose and len(loose) < len(items):
         warn(
             f"{len(loose)} of {len(items)} files lie in {root} itself, whose name "
             f"{root.resolve().name!r} becomes their class: "
-            f"{listing(PurePath(item).name for item in loose)}. To leave them out, "
+            f"{listing(file.name for file in loose)}. To leave them out, "
             "filter_by_func(lambda path: path.parent != items.path) before the split",
             OnecycleWarning,
             stacklevel=3,

@@ -36,6 +36,19 @@ def refuse_other_column(
         )
 
 
+def refuse_joined(frame: Any, file: object) -> None:
+    """TableError for a table of one column that seems to be several, apart by another delimiter."""
+    if frame.shape[1] > 1:
+        return
+    name, cells = str(frame.columns[0]), frame.iloc[:, 0]
+    marks = [mark for mark in "\t;|" if mark in name] or ["\t"] * all("\t" in c for c in cells)
+    if marks:
+        raise TableError(
+            f"{file}: the table has one column, {name!r}, which holds {marks[0]!r}: is that the "
+            f"delimiter? Say delimiter={marks[0]!r}, or delimiter=',' if it is not"
+        )
+
+
 def texts_of(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     """The text of each row; of several columns each after `xxfld` and its number."""
     columns = [column(frame, name) for name in listed(cols)]

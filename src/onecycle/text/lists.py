@@ -20,7 +20,13 @@ from onecycle.data.task import Task
 from onecycle.spec.subwords import pieces_of
 from onecycle.spec.text import FILES
 from onecycle.spec.words import SPECIAL
-from onecycle.text.columns import TEXTS, NumberCells, refuse_other_column, texts_of
+from onecycle.text.columns import (
+    TEXTS,
+    NumberCells,
+    refuse_joined,
+    refuse_other_column,
+    texts_of,
+)
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
 from onecycle.text.input import TextInput, as_texts
 from onecycle.text.sides import warn_of_texts
@@ -89,12 +95,16 @@ class TextList(ItemList):
         file = Path(path) / csv_name
         if not file.is_file() or file.stat().st_size < _LARGE:
             frame = read_table(file, delimiter, header)
+            if delimiter is None:
+                refuse_joined(frame, file)
             return cls.from_df(frame, path, cols, vocab=vocab, **options)
         import pandas as pd
 
         writer, rest = TextWriter(), list[Any]()
         numbers = [NumberCells(name) for name in listed(cols)]
         for piece in read_pieces(file, delimiter, header):
+            if delimiter is None and not rest:
+                refuse_joined(piece, file)
             refuse_other_column(piece, cols, TEXTS, "cols")
             writer.add(texts_of(piece, cols))
             for each in numbers:

@@ -151,6 +151,8 @@ def load_data(
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is one that `save_data` wrote, damaged or not."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return b'"onecycle_texts"' in file.read(200)
 
