@@ -276,17 +276,35 @@ def test_two_lists_are_one_data_if_they_are_read_alike():
     assert sides.label_for_lm().databunch(bs=2).task.input.stream
     assert sides.label_from_df(0).classes == ["neg", "pos"]
     assert len(lists[0].add(lists[1]).split_none().label_for_lm().train) == 30
-    for other in ({"backwards": True}, {"min_freq": 5}, {"vocab": [*SPECIAL, "one"]}):
-        held = TextList.from_df(two, cols="text", **({"min_freq": 1} | other))
+    others = ({"min_freq": 1, "backwards": True}, {"min_freq": 5}, {"vocab": [*SPECIAL, "one"]})
+    for options, told in zip(others, ("backwards", "min_freq", "min_freq"), strict=True):
+        held = TextList.from_df(two, cols="text", **options)
         for use in (lambda held=held: one_of(lists, held), lambda held=held: lists[0].add(held)):
-            with pytest.raises(UsageError, match=f"{next(iter(other))} is"):
+            with pytest.raises(UsageError, match=f"{told} is"):
                 use()
+    vocab = TextList.from_df(one, cols="text", vocab=[*SPECIAL, "two"])
+    with pytest.raises(UsageError, match="vocab is"):
+        vocab.split_by_list(vocab, TextList.from_df(two, cols="text", vocab=[*SPECIAL, "one"]))
     with pytest.raises(UsageError):
         lists[0].add(["a text"])
 
 
 def one_of(lists, held):
     return lists[0].split_by_list(lists[0], held)
+
+
+def test_options_that_would_have_no_effect_on_texts_are_refused():
+    told = train_subwords(["one two three"] * 9, 14)
+    for own in ({"vocab": [*SPECIAL, "one"]}, {"tokenizer": told}):
+        for useless in ({"min_freq": 1}, {"max_vocab": 100}):
+            with pytest.raises(UsageError, match=f"{next(iter(useless))}= is for a vocabulary"):
+                TextList.from_df(FRAME, cols="text", **own, **useless)
+    with pytest.raises(UsageError, match="bptt= of texts is for language models"):
+        clas(bptt=20)
+    with pytest.raises(UsageError, match="bptt= of texts is for language models"):
+        TextList.from_df(FRAME, cols="text", bptt=7).split_by_idx([0]).label_from_df(0)
+    with pytest.raises(TypeError):
+        clas().train_ds[0][0].show(heigth=3)
 
 
 def test_texts_have_no_views():
