@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from onecycle.core.errors import OnecycleWarning, TableError, UsageError
+from onecycle.core.errors import CheckpointError, OnecycleWarning, TableError, UsageError
 from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.spec.subwords import train_subwords
 from onecycle.spec.words import SPECIAL
@@ -421,6 +421,34 @@ def test_an_ensemble_averages_probabilities_and_stays_finite_where_all_are_certa
     assert found.losses[~right].tolist() == pytest.approx(
         [(single + 16.1) / 2] * int((~right).sum()), abs=0.2
     )
+
+
+def test_an_encoder_of_other_sizes_says_which(tmp_path):
+    data = clas()
+    write_encoder(tmp_path / "e.safetensors", AWD_LSTM(len(data.vocab), 6, 9, 3), data.vocab)
+    learn = text_classifier_learner(data, config=SIZES, silent=True)
+    told = r"tensors do not fit, the first .* there and .*'n_hid': 9, 'n_layers': 3"
+    with pytest.raises(CheckpointError, match=told):
+        learn.load_encoder((tmp_path / "e").absolute())
+
+
+def test_each_learner_of_an_ensemble_reads_with_its_own_words():
+    learners = [
+        text_classifier_learner(clas(**options), config=SIZES, silent=True)
+        for options in (
+            {},
+            {"vocab": [*SPECIAL, "four", "two", "three", "one", "six", "five", "xxfake"]},
+            {"backwards": True},
+        )
+    ]
+    both, text = Ensemble(*learners), "three six one"
+    alone = torch.stack([learn.predict(text)[2] for learn in learners])
+    assert (alone.std(0) > 1e-4).all()
+    answer, index, shares = both.predict(text)
+    torch.testing.assert_close(shares, alone.mean(0))
+    assert (str(answer), int(index)) == (["neg", "pos"][int(shares.argmax())], int(shares.argmax()))
+    wanted = torch.stack([learn.get_preds()[0] for learn in learners]).mean(0)
+    torch.testing.assert_close(both.get_preds()[0], wanted)
 
 
 def test_learners_of_other_classes_or_labels_are_no_ensemble():
