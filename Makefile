@@ -4,7 +4,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 
-.PHONY: docs demo test web slow faults lint types bench clean help
+.PHONY: docs demo test web slow faults size lint types bench clean help
 
 help:
 	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
@@ -12,6 +12,7 @@ help:
 	@echo "make web    fetch ONNX Runtime Web, which \`onecycle site\` copies (needs npm)"
 	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
 	@echo "make faults plant small faults and see which the tests notice (hours; ROOM=learn: some)"
+	@echo "make size   how large the library is, against its limits"
 	@echo "make lint   ruff; make types: mypy"
 
 $(UV):
@@ -42,7 +43,10 @@ web/node_modules/ready: web/package-lock.json
 web: web/node_modules/ready
 
 faults: .venv/ready web
-	$(BIN)/python scripts/plant_faults.py $(ROOM) $(if $(ROOM),,--write)
+	$(BIN)/python scripts/plant_faults.py $(ROOM) --write
+
+size: .venv/ready
+	$(BIN)/python scripts/size.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -77,7 +77,8 @@ def source_of(root):
 
 def learner_on(data, weights, precision, **options):
     void = list(data.classes).index("Void")
-    metrics = [partial(foreground_acc, void_code=void), partial(mean_iou, void=void)]
+    shared = partial(mean_iou, void=void, only_actual=True)  # as the peer's is computed
+    metrics = [partial(foreground_acc, void_code=void), shared]
     more = {"pretrained": weights, "metrics": metrics, "bottle": True, "train_bn": False}
     learn = unet_learner(data, ARCH, silent=True, **more, **options)
     return learn.to_bf16() if precision == "bf16" else learn.to_fp32()

@@ -30,6 +30,16 @@ tests = "tests"
 green = "comments are not run"
 """
 
+OLD = """| table | planted | seen |
+|---|---|---|
+| other | 7 | 6 |
+| sums | 9 | 9 |
+| **all** | 16 | 15 |
+
+- other: a word. It is only a word.
+- sums: old. Gone.
+"""
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -37,7 +47,7 @@ def project(tmp_path):
         "src/sums.py": "def add(a, b):\n    return a + b  # exact\n",
         "tests/test_sums.py": "from sums import add\ndef test_add():\n    assert add(2, 3) == 5\n",
         "scripts/faults/sums.toml": TABLE,
-        "docs/reliability.md": f"# R\n{plant_faults.BEGIN}\nold\n{plant_faults.END}\nend\n",
+        "docs/reliability.md": f"# R\n{plant_faults.BEGIN}\n{OLD}{plant_faults.END}\nend\n",
     }
     for name, text in files.items():
         path = tmp_path / "project" / name
@@ -56,12 +66,19 @@ def test_a_fault_that_the_tests_notice_is_told_from_one_that_stays_green(project
     results = plant_faults.plant(faults, project, jobs=1)
     assert [result.seen for result in results] == [True, False]
     assert (project / "src/sums.py").read_text().count("a + b") == 1  # only the copy was touched
-    text = plant_faults.report(results)
-    assert "| sums | 2 | 1 |" in text
-    assert "sums: a comment is gone. comments are not run" in text
-    plant_faults.write_page(project / "docs/reliability.md", text)
+    plant_faults.write_page(project / "docs/reliability.md", results)
     page = (project / "docs/reliability.md").read_text()
-    assert text in page
+    assert page.splitlines()[2:9] == [
+        "| table | planted | seen |",
+        "|---|---|---|",
+        "| other | 7 | 6 |",
+        "| sums | 2 | 1 |",
+        "| **all** | 9 | 7 |",
+        "",
+        "Green, with the reason:",
+    ]
+    assert "- sums: a comment is gone. comments are not run" in page
+    assert "- other: a word. It is only a word." in page
     assert "old" not in page
     assert page.endswith("end\n")
 

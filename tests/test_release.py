@@ -1,7 +1,9 @@
 """The wheel holds the library and works where the source tree is not."""
 
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -26,6 +28,7 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     assert {"onecycle/deploy/page/index.html", "onecycle/deploy/page/app.js"} <= names
     code = f"""
 import sys
+import tarfile
 sys.path.insert(0, {str(tmp_path / "installed")!r})
 import onecycle, onecycle.course
 assert onecycle.__file__.startswith({str(tmp_path)!r}), onecycle.__file__
@@ -56,3 +59,31 @@ def command(folder, *given):
     )
     wanted = [sys.executable, "-I", "-c", code, *given]
     return subprocess.run(wanted, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def built(root, kind, out):
+    """What hatchling makes of the tree at `root`, and what it says."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(out)]
+    done = subprocess.run(build, cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return next(out.glob("*.whl" if kind == "wheel" else "*.tar.gz")), done.stdout + done.stderr
+
+
+def test_a_wheel_made_of_the_sdist_has_the_page_and_its_runtime_or_says_that_it_has_not(tmp_path):
+    """As `uv build` and pip do it: the sdist is unpacked, and the wheel is made of that alone."""
+    pytest.importorskip("hatchling")
+    sdist, _ = built(ROOT, "sdist", tmp_path)
+    with tarfile.open(sdist) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (tree,) = (p for p in tmp_path.iterdir() if p.is_dir())
+    wheel, said = built(tree, "wheel", tmp_path)
+    page = ROOT / "web" / "page"
+    here = {f"onecycle/deploy/page/{p.relative_to(page)}" for p in page.rglob("*") if p.is_file()}
+    assert len(here) > 14
+    with zipfile.ZipFile(wheel) as opened:
+        assert {n for n in opened.namelist() if n.startswith("onecycle/deploy/page/")} == here
+    assert ("make web" in said) == (not (page / "ort").is_dir())
+    shutil.rmtree(tree / "web" / "page" / "ort", ignore_errors=True)
+    _, said = built(tree, "wheel", tmp_path / "without")
+    assert "page/ort is missing" in said
+    assert "make web" in said

@@ -8,7 +8,17 @@
 import torch
 from torch.nn import functional as F
 
-from onecycle import Callback, Learner, StopFit, accuracy, from_arrays, mlp, whole_set
+from onecycle import (
+    Callback,
+    EarlyStopping,
+    Learner,
+    StopFit,
+    accuracy,
+    from_arrays,
+    higher_is_better,
+    mlp,
+    whole_set,
+)
 
 torch.manual_seed(0)
 x = torch.rand(1000, 2) * 2 - 1
@@ -33,7 +43,10 @@ def careful(outputs, y, reduction="mean"):
 #
 # A function of the raw outputs and the labels. It is called for each batch and averaged over the
 # items; where that is not the same as over the whole set (F scores, areas under curves), put
-# `@whole_set` before it, and it is called once with everything.
+# `@whole_set` before it, and it is called once with everything. `@higher_is_better` (or
+# `@lower_is_better`) says which way it improves, for `EarlyStopping`, `SaveModel` and their kin.
+# Functions of scikit-learn, as `partial(f1_score, average="macro")`, and objects of torchmetrics are
+# taken as they are.
 
 
 # %%
@@ -42,6 +55,7 @@ def confidence(outputs, y):
 
 
 @whole_set
+@higher_is_better
 def worst_class(outputs, y):
     right = outputs.argmax(1) == y
     return min(right[y == number].float().mean() for number in y.unique())
@@ -71,7 +85,8 @@ class LargestGradient(Callback):
 watch = LargestGradient()
 metrics = [accuracy, confidence, worst_class]
 learn = Learner(data, mlp([2, 32, 32, data.c]), loss_func=careful, metrics=metrics)
-learn.fit_one_cycle(8, 1e-2, callbacks=[watch])
+stop = EarlyStopping(monitor="worst_class", patience=3)
+learn.fit_one_cycle(8, 1e-2, callbacks=[watch, stop])
 print(f"largest gradient {watch.largest:.2f}")
 
 # %% [markdown]

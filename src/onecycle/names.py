@@ -44,6 +44,8 @@ _LEARN = {
         "error_rate",
         "f1",
         "fbeta",
+        "higher_is_better",
+        "lower_is_better",
         "mae",
         "mean_absolute_error",
         "mean_squared_error",

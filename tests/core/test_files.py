@@ -1,10 +1,26 @@
 """A file is whole or not there."""
 
+import errno
 import os
+import pathlib
+import sys
 
+import numpy as np
 import pytest
+from matplotlib import pyplot
+from torch import nn
 
-from onecycle.core.files import write_atomically
+from onecycle.cli.train import How, Where, train
+from onecycle.core.draw import save_figure
+from onecycle.core.errors import DownloadError, OnecycleError, WriteError
+from onecycle.core.files import require_writable, write_atomically, write_errors
+from onecycle.core.table import Table
+from onecycle.data.arrays import from_arrays
+from onecycle.data.download import download
+from onecycle.data.web_images import download_images
+from onecycle.learn.callbacks import CSVLogger
+from onecycle.learn.learner import Learner
+from onecycle.spec.text import Vocab
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
@@ -34,3 +50,126 @@ def test_the_file_is_as_readable_as_any_new_file(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_atomically(tmp_path / "atomic", lambda path: path.write_bytes(b""))
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for a handle's name")
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    """Written, synced, renamed, and then the folder that holds the name synced, in this order."""
+    steps = []
+    sync, replace = os.fsync, pathlib.Path.replace
+
+    def fsync(handle):
+        name = pathlib.Path(f"/proc/self/fd/{handle}").readlink()
+        is_folder = name.is_dir()
+        steps.append(("sync folder", None) if is_folder else ("sync", name.read_bytes()))
+        sync(handle)
+
+    def renamed(self, to):
+        steps.append(("rename", self.read_bytes()))
+        return replace(self, to)
+
+    def write(path):
+        path.write_bytes(b"new")
+        steps.append(("write", b"new"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(pathlib.Path, "replace", renamed)
+    write_atomically(tmp_path / "model.bin", write)
+    assert steps == [("write", b"new"), ("sync", b"new"), ("rename", b"new"), ("sync folder", None)]
+
+
+def test_files_are_written_where_only_what_is_open_for_writing_can_be_synced(tmp_path, monkeypatch):
+    """As on Windows: fsync of a handle that was opened for reading fails with EBADF."""
+    fcntl = pytest.importorskip("fcntl")
+    sync = os.fsync
+
+    def fsync(handle):
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomically(tmp_path / "deep" / "model.bin", lambda path: path.write_bytes(b"new"))
+    assert (tmp_path / "deep" / "model.bin").read_bytes() == b"new"
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["model.bin"]
+
+
+def test_a_model_and_a_vocabulary_are_written_there_too(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    seen = []
+
+    def fsync(handle):
+        seen.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY)
+        if not seen[-1]:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Vocab(["xxunk", "xxpad"]).save(tmp_path / "vocab.json")
+    assert Vocab.load(tmp_path / "vocab.json").itos == ["xxunk", "xxpad"]
+    assert seen[0]
+
+
+def test_a_content_that_does_not_reach_the_disk_is_an_error_and_the_old_file_stays(
+    tmp_path, monkeypatch
+):
+    def fsync(handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "model.bin").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        write_atomically(tmp_path / "model.bin", lambda path: path.write_bytes(b"new"))
+    assert (tmp_path / "model.bin").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.bin"]
+
+
+def nowhere(tmp_path):
+    """A folder that cannot be made, whoever runs the tests: a file is in its place."""
+    (tmp_path / "file").write_text("no folder")
+    return tmp_path / "file" / "sub"
+
+
+def test_what_the_system_refuses_names_the_file_and_what_to_do(tmp_path):
+    place = nowhere(tmp_path) / "model.bin"
+    for write in (
+        lambda: write_atomically(place, lambda path: path.write_bytes(b"")),
+        lambda: require_writable(place),
+    ):
+        with pytest.raises(WriteError, match=r"sub.model\.bin cannot be written \(.*choose a fold"):
+            write()
+
+
+def test_an_error_of_our_own_goes_through_as_it_is(tmp_path):
+    with pytest.raises(DownloadError, match=r"^gone$"), write_errors(tmp_path):
+        raise DownloadError("gone")
+
+
+def test_a_file_that_can_be_written_later_is_not_made_yet(tmp_path):
+    require_writable(tmp_path / "new" / "model.bin")
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]
+    assert not any((tmp_path / "new").iterdir())
+    with pytest.raises(WriteError, match="directory"):
+        require_writable(tmp_path / "new")
+
+
+@pytest.mark.parametrize("way", ["save", "log", "plot", "table", "vocabulary", "fetch", "images"])
+def test_everything_that_writes_says_what_could_not_be_written(tmp_path, way):
+    place = nowhere(tmp_path)
+    data = from_arrays(np.eye(5), [0, 1, 0, 1, 0], bs=2, device="cpu")
+    learn = Learner(data, nn.Linear(5, 2), silent=True, path=place)
+    ways = {
+        "save": lambda: learn.save("m"),
+        "log": lambda: learn.fit(1, 1e-3, callbacks=[CSVLogger(place / "h.csv")]),
+        "plot": lambda: save_figure(pyplot.figure(), place / "p.png"),
+        "table": lambda: Table({"text": ["a"]}).save(place / "t.html"),
+        "vocabulary": lambda: Vocab(["xxunk"]).save(place / "v.json"),
+        "fetch": lambda: download("http://127.0.0.1:9/x", place / "x"),
+        "images": lambda: download_images(["http://127.0.0.1:9/x"], place),
+    }
+    with pytest.raises(OnecycleError, match="cannot be written"):
+        ways[way]()
+
+
+def test_a_training_whose_model_cannot_be_written_does_not_begin(pictures, tmp_path):
+    with pytest.raises(WriteError, match=r"model\.safetensors cannot be written"):
+        train(Where(pictures / "train"), How(size=16), 1, 0, 1e-3, nowhere(tmp_path))

@@ -165,14 +165,38 @@ def test_bombs_are_refused_by_ratio_size_and_count(name, tmp_path):
     assert tree(tmp_path / "out") == {}
 
 
-def test_a_zip_that_lies_about_its_size_is_counted(tmp_path):
+def test_a_zip_that_lies_about_its_size_is_damaged_after_the_bytes_it_promised(tmp_path):
     path = make_zip(tmp_path / "a.zip", {"zeros": bytes(4_000_000)})
     data = bytearray(path.read_bytes())
     true = (4_000_000).to_bytes(4, "little")
+    assert data.count(true) >= 2  # in the member's header and in the directory
     path.write_bytes(data.replace(true, (10).to_bytes(4, "little")))
-    with pytest.raises(ArchiveError):
+    with pytest.raises(ArchiveError, match=r"damaged, or no archive \(Bad CRC-32"):
         extract(path, tmp_path / "out", Limits(bytes=100_000))
     assert tree(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_many_small_members_count_together(name, tmp_path):
+    files = {f"{i:03}": bytes([i]) * 1000 for i in range(150)}
+    archive = MAKERS[name](tmp_path / name, files)
+    with pytest.raises(ArchiveError, match="makes it more than 140000 bytes: a bomb"):
+        extract(archive, tmp_path / "out", Limits(bytes=140_000))
+    assert tree(tmp_path / "out") == {}
+    tar = ".t" in name
+    room = 150 * 1536 + 20_000 if tar else 150_000  # a member of a tar has a header, and is padded
+    assert len(extract(archive, tmp_path / "out", Limits(bytes=room))) == 150
+    with pytest.raises(ArchiveError, match="is number 150: too many files"):
+        extract(archive, tmp_path / "more", Limits(files=149))
+    assert len(extract(archive, tmp_path / "more", Limits(files=150))) == 150
+
+
+def test_copies_of_links_count_too(tmp_path):
+    links = [(f"l{i}", "sub/a", tarfile.SYMTYPE) for i in range(50)]
+    archive = make_tar(tmp_path / "a.tgz", {"sub/a": bytes(3000)}, links)
+    assert len(extract(archive, tmp_path / "whole", Limits(bytes=160_000))) == 51
+    with pytest.raises(ArchiveError, match="makes it more than 120000 bytes"):
+        extract(archive, tmp_path / "out", Limits(bytes=120_000))
 
 
 def test_a_tar_header_of_a_gigabyte_is_not_read(tmp_path):

@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from onecycle import models
-from onecycle.core.errors import DataError, EmptyDataError, LabelError, ModelError, UsageError
+from onecycle.core.errors import (
+    DataError,
+    EmptyDataError,
+    LabelError,
+    ModelError,
+    OnecycleWarning,
+    UsageError,
+)
 from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import Category, MultiCategory, Numbers
@@ -195,12 +202,12 @@ def test_the_widths_may_be_an_array():
         mlp(np.array([4.5, 3]))
 
 
+@pytest.mark.filterwarnings("ignore:the 20 labels are 2 whole numbers stored as real ones")
 @pytest.mark.parametrize(
     ("labels", "kind"),
     [
         ([3, 2.5, 4, 3.5], Numbers),
         ([2.5, 3, 4, 3], Numbers),
-        ([3.0, 4.0, 3.0, 4.0], Numbers),
         ([[1, 2], [1.5, 2], [2, 2], [3, 2]], Numbers),
         ([3, 2, 4, 3], Category),
         (["3", "b", "b", "3"], Category),
@@ -211,6 +218,13 @@ def test_all_labels_say_whether_they_are_numbers(labels, kind):
     assert isinstance(from_arrays(x, labels * 5, bs=2).task.target, kind)
     series = SeriesList.from_array(x, labels * 5).split_none().label_from_df()
     assert isinstance(series.train.task.target, kind)
+
+
+def test_whole_numbers_as_floats_are_numbers_with_a_word_about_both_ways():
+    x = np.arange(40, dtype="float32").reshape(20, 2)
+    with pytest.warns(OnecycleWarning, match="label_cls=Category"):
+        data = from_arrays(x, [3.0, 4.0, 3.0, 4.0] * 5, bs=2)
+    assert isinstance(data.task.target, Numbers)
 
 
 @pytest.mark.parametrize("own", [["a", "b"], [3, 1], [True, False]])

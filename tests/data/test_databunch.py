@@ -151,11 +151,22 @@ def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, pictures
         src.transform(None, size=8).databunch(bs=4).dl(DatasetType.Test)
 
 
-def test_the_training_side_in_its_order_without_augmentation(data):
-    plain = data.ordered(DatasetType.Train)
-    ys = torch.cat([y for _, y in plain])
-    assert ys.tolist() == [0] * 8 + [1] * 8
-    assert torch.equal(next(iter(plain))[0], next(iter(plain))[0])
+def test_the_training_side_in_its_order_without_augmentation(src, data):
+    """As the same files are read on the side that is never augmented, and not as in training."""
+    files = [item for item, _ in zip(src.train.items, src.train.labels, strict=True)]
+    held = src.train.x.split_by_list(src.train.x, src.train.x).label_from_folder()
+    plain = held.transform(None, size=24).databunch(
+        bs=4, num_workers=0, device="cpu", no_check=True
+    )
+    wanted = torch.cat([x for x, _ in plain.valid_dl])
+    found = list(data.ordered(DatasetType.Train))
+    assert len(wanted) == len(files) == 16
+    assert torch.equal(torch.cat([x for x, _ in found]), wanted)
+    assert torch.cat([y for _, y in found]).tolist() == [0] * 8 + [1] * 8
+    order = [files.index(sample.source) for batch in data.train_dl.samples() for sample in batch]
+    augmented = torch.cat([x for x, _ in data.train_dl])
+    assert order != list(range(16))
+    assert not any(torch.equal(a, b) for a in augmented for b in wanted)
 
 
 @pytest.mark.parametrize("ds_type", [DatasetType.Train, DatasetType.Valid])
@@ -188,6 +199,7 @@ def folder(tmp_path):
             (tmp_path / side / colour).mkdir(parents=True)
             for i in range(2):
                 picture = PillowImage.new("RGB", (12, 10), colour)
+                picture.putpixel((i, 0), (0, 0, 255 * (side == "train")))  # no two are the same
                 picture.save(tmp_path / side / colour / f"{i}.png")
     return tmp_path
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from web_helpers import serving
 
-from onecycle.core.errors import DownloadError, ImageError
-from onecycle.data import urls
+from onecycle.core.errors import DownloadError, ImageError, OnecycleWarning, UsageError
+from onecycle.data import urls, web_images
 from onecycle.data.download import Patience, download
 from onecycle.data.urls import Config, URLs, untar_data
 from onecycle.data.web_images import download_images
@@ -221,3 +221,37 @@ def test_download_images_goes_on_after_a_break_and_raises_without_workers(site, 
     site.files["/b.png"] = b"no"
     with pytest.raises(ImageError, match="not a picture"):
         download_images([f"{site.url}/b.png"], tmp_path / "b", max_workers=0)
+
+
+def test_addresses_beyond_the_default_number_are_counted(site, tmp_path, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(web_images, "_fetch", lambda numbered, **_: fetched.append(numbered))
+    many = [f"{site.url}/{i}.png" for i in range(1003)]
+    with pytest.warns(OnecycleWarning, match="3 of 1003 addresses are left out.*1000 are fetched"):
+        download_images(many, tmp_path, max_workers=0)
+    assert [number for number, _ in fetched] == list(range(1000))
+    fetched.clear()
+    download_images(many, tmp_path, max_pics=1003, max_workers=0)
+    download_images(many, tmp_path, max_pics=7, max_workers=0)  # asked for
+    assert len(fetched) == 1010
+    with pytest.raises(UsageError, match="max_pics"):
+        download_images(many, tmp_path, max_pics=0)
+
+
+@pytest.mark.parametrize("there", ["archive", "folder", "mirror"])
+def test_a_digest_is_compared_wherever_the_archive_comes_from(home, tmp_path, monkeypatch, there):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.txt").write_text("a")
+    kept = home / "set.tgz" if there != "mirror" else tmp_path / "mirror" / "set.tgz"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(kept, "w:gz") as packed:
+        packed.add(tmp_path / "set", "set")
+    if there == "mirror":
+        monkeypatch.setenv("ONECYCLE_MIRROR", str(kept.parent))
+    right = hashlib.sha256(kept.read_bytes()).hexdigest()
+    if there == "folder":
+        untar_data("https://example.org/set.tgz", dest=home)
+    with pytest.raises(DownloadError, match=f"the SHA-256 is {right}, expected 0000"):
+        untar_data("https://example.org/set.tgz", dest=home, sha256="0" * 64)
+    path = untar_data("https://example.org/set.tgz", dest=home, sha256=right.upper())
+    assert [p.name for p in path.ls()] == ["a.txt"]

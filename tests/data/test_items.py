@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from onecycle.core.errors import EmptyDataError, TableError, UsageError
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.items import ItemList
 from onecycle.vision.lists import ImageList
@@ -27,12 +27,17 @@ def folder(tmp_path):
     return tmp_path
 
 
+HIDDEN = pytest.mark.filterwarnings("ignore:[12] hidden image files")
+
+
+@HIDDEN
 def test_every_visible_picture_below_a_folder_sorted(folder):
     assert names(ImageList.from_folder(folder)) == [
         "a/deep/y.webp", "a/x.png", "b/10.JPG", "b/2.jpg", "top.jpeg", "unsup/u.jpg"
     ]  # fmt: skip
 
 
+@HIDDEN
 def test_items_are_paths_that_can_be_asked(folder):
     item = ImageList.from_folder(str(folder)).items[3]
     assert (item.name, item.stem, item.parent.name, item.suffix) == ("2.jpg", "2", "b", ".jpg")
@@ -42,6 +47,7 @@ def test_without_recursion_only_the_folder_itself(folder):
     assert names(ImageList.from_folder(folder, recurse=False)) == ["top.jpeg"]
 
 
+@HIDDEN
 def test_some_first_folders_and_some_suffixes_only(folder):
     assert names(ImageList.from_folder(folder, include=["b"])) == [
         "b/10.JPG",
@@ -132,7 +138,8 @@ def test_adding_gives_a_new_list_and_joins_the_frames():
     assert names(both) == ["1.jpg", "2.jpg"]
     assert both.frame["label"].tolist() == ["x", "y"]
     assert len(first) == 1
-    assert first.add(listed("3.jpg")).inner_df is None
+    with pytest.warns(OnecycleWarning, match=r"lists \(1 and 1 items\) has no table"):
+        assert first.add(listed("3.jpg")).inner_df is None
 
 
 def test_a_list_without_a_table_says_so():

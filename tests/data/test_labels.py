@@ -189,7 +189,7 @@ def test_no_labels():
         ({"a"}, MultiCategory),
     ],
 )
-@pytest.mark.filterwarnings("ignore:there is only one class")
+@pytest.mark.filterwarnings("ignore:there is only one class|.*taken as numbers to be met")
 def test_the_kind_of_label_is_inferred_from_its_type(value, kind):
     labelled = sides(["1", "2", "3"], [2]).label_from_func(lambda _: value)
     assert type(target(labelled)) is kind

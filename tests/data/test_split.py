@@ -53,9 +53,14 @@ def test_split_none_trains_on_everything():
     assert sides(numbered(3).split_none()) == ([0, 1, 2], [])
 
 
-def test_split_by_folder_drops_what_is_in_neither():
-    assert sides(listed().split_by_folder()) == ([0, 1], [2, 5])
-    assert sides(listed().split_by_folder(train="valid", valid="other")) == ([2, 5], [3])
+def test_split_by_folder_drops_what_is_in_neither_and_counts_it():
+    message = r"2 of 6 items are in neither 'train' nor 'valid'.*other \(1 .*no folder \(1 items"
+    with pytest.warns(OnecycleWarning, match=message):
+        assert sides(listed().split_by_folder()) == ([0, 1], [2, 5])
+    with pytest.warns(OnecycleWarning, match=r"3 of 6 items.*train \(2 items"):
+        assert sides(listed().split_by_folder(train="valid", valid="other")) == ([2, 5], [3])
+    kept = listed().filter_by_folder(["train", "valid"])
+    assert sides(kept.split_by_folder()) == ([0, 1], [2, 5])  # asked for: no warning
 
 
 def test_split_by_folder_names_the_folders_there_are():

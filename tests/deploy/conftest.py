@@ -1,11 +1,14 @@
 """A browser, and a server of folders, for the tests of the page."""
 
+import copy
 import shutil
+from collections.abc import Mapping
 
 import pytest
 from trained_models import drawn, trained
 
 from onecycle.core.errors import UsageError
+from onecycle.deploy import export
 from onecycle.deploy.site import runtime_folder
 
 FLAGS = [
@@ -50,12 +53,50 @@ def pictures(tmp_path_factory):
     return drawn(tmp_path_factory.mktemp("pictures"))
 
 
+class OnDemand(Mapping):
+    """Something for each task, made when it is first asked for."""
+
+    def __init__(self, make):
+        self.make, self.made = make, {}
+
+    def __getitem__(self, kind):
+        if kind not in TASKS:
+            raise KeyError(kind)
+        if kind not in self.made:
+            self.made[kind] = self.make(kind)
+        return self.made[kind]
+
+    def __iter__(self):
+        return iter(TASKS)
+
+    def __len__(self):
+        return len(TASKS)
+
+
 @pytest.fixture(scope="session")
 def learners(pictures):
-    return {kind: trained(kind, pictures) for kind in TASKS}
+    return OnDemand(lambda kind: trained(kind, pictures))
 
 
 @pytest.fixture(scope="session")
 def exported(learners, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
-    return {kind: learn.export(folder / f"{kind}.onnx") for kind, learn in learners.items()}
+    return OnDemand(lambda kind: learners[kind].export(folder / f"{kind}.onnx"))
+
+
+@pytest.fixture(scope="module")
+def traced_once():
+    """Tracing takes a second: networks that are exported again and again are traced once."""
+    plain, held = export.traced, {}
+
+    def traced(model, x, output="probabilities"):
+        if output != "probabilities":
+            return plain(model, x, output)
+        key = id(model.model), model.target.kind
+        if key not in held:
+            held[key] = plain(model, x, output), model.model  # kept, so that no id is used twice
+        return copy.deepcopy(held[key][0])
+
+    export.traced = traced
+    yield
+    export.traced = plain

@@ -5,12 +5,20 @@ import onnx
 from onecycle.deploy import format as form
 from onecycle.deploy.export import _joined, _sealed
 from onecycle.deploy.prelude import HEADER
-from onecycle.spec.targets import CategorySpec
+from onecycle.spec.series import SeriesSpec
+from onecycle.spec.targets import CategorySpec, NumbersSpec
 from onecycle.spec.task import task_to_json
 from onecycle.spec.text import TextSpec
 from onecycle.spec.words import SPECIAL
 
 WORDS = (*SPECIAL, "good", "bad", "film", "a")
+
+
+def sealed(folder, net, name, spec, target, file):
+    """The net as an exported file with this task."""
+    about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
+    (folder / file).write_bytes(_sealed(_joined(None, net, False, name), about))
+    return folder / file
 
 
 def made_text(folder):
@@ -33,8 +41,36 @@ def made_text(folder):
         total = ReduceSum <keepdims = 1> (added, one)
         probabilities = Div (added, total)
     }}""")
-    whole = _joined(None, net, False, "ids")
-    task = task_to_json(TextSpec(WORDS), CategorySpec(("neg", "pos")))
-    file = folder / "reader.onnx"
-    file.write_bytes(_sealed(whole, {"format": form.FORMAT, "library": "test", "task": task}))
-    return file
+    return sealed(folder, net, "ids", TextSpec(WORDS), CategorySpec(("neg", "pos")), "reader.onnx")
+
+
+def made_order(folder, backwards):
+    """A reader that says which word it reads last: the numbers of the last token and the first."""
+    net = onnx.parser.parse_model(f"""{HEADER}
+        net (int64[n, t] x) => (float[n, 2] probabilities) {{
+        first = Constant <value = int64[1] {{0}}> ()
+        last = Constant <value = int64[1] {{-1}}> ()
+        begin = Gather <axis = 1> (x, first)
+        end = Gather <axis = 1> (x, last)
+        both = Concat <axis = 1> (end, begin)
+        probabilities = Cast <to = 1> (both)
+    }}""")
+    spec = TextSpec(WORDS, backwards=backwards)
+    return sealed(folder, net, "ids", spec, NumbersSpec(("end", "begin")), "order.onnx")
+
+
+def made_curve(folder, by="series", low=(), high=()):
+    """A reader of series of two channels: the last value of each, and how many steps there are."""
+    net = onnx.parser.parse_model(f"""{HEADER}
+        net (float[n, 2, t] x) => (float[n, 3] probabilities) {{
+        last = Constant <value = int64 {{-1}}> ()
+        end = Gather <axis = 2> (x, last)
+        shape = Shape <start = 2> (x)
+        steps = Cast <to = 1> (shape)
+        row = Constant <value = int64[2] {{1, 1}}> ()
+        count = Reshape (steps, row)
+        probabilities = Concat <axis = 1> (end, count)
+    }}""")
+    spec = SeriesSpec(channels=2, length=9, by=by, low=low, high=high)
+    target = NumbersSpec(("first", "second", "steps"))
+    return sealed(folder, net, "series", spec, target, "curve.onnx")

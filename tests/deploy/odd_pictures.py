@@ -65,6 +65,7 @@ def _saved(folder, i, picture):
         picture = Pillow.fromarray(grey)
     elif way in {"RGBA", "LA"}:
         alpha = Pillow.linear_gradient("L").resize(picture.size)
+        alpha = alpha.point(lambda v: min(3 * v, 255))  # a band that is not opaque is warned of
         picture = picture.convert(way[:-1])
         picture.putalpha(alpha)
     else:

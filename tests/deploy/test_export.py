@@ -26,8 +26,7 @@ def test_the_file_answers_as_the_learner_does(kind, learners, exported, pictures
     for file in sorted(pictures[0].iterdir())[:8]:
         answer, data, probabilities = predictor.predict(file)
         wanted, _, ours = learn.predict(file)
-        # a grey level of the resize, on a network with batch norm of a few steps
-        assert probabilities == pytest.approx(ours.numpy(), abs=0.05)
+        assert probabilities == pytest.approx(ours.numpy(), abs=1e-4)
         if kind in {"category", "numbers"}:
             assert answer.text == wanted.text or kind == "numbers"
         if kind == "multi":

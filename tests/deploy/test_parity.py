@@ -45,38 +45,21 @@ def test_on_equal_pixels_a_hundred_answers_are_the_learners(
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_the_learner_sees_the_same_pixels_to_a_grey_level(learners, odd, prepared):
+def test_the_learner_sees_the_same_pixels(learners, odd, prepared):
     learn = learners["category"]
-    grey, means = 1 / 255 / learn.task.input.std[0], []
     for file, x in zip(odd, prepared, strict=True):
         (ours, _) = next(iter(learn.data.single([file])))
-        apart = np.abs(ours[0].numpy() - x)
-        assert apart.max() <= 1.01 * grey, file
-        means.append(apart.mean() / grey)
-        if open_pixels(file).shape[:2] == x.shape[1:]:  # nothing to resize
-            assert apart.max() < 1e-5, file
-    assert max(means) < 0.17
-    assert np.median(means) < 0.01
+        assert np.abs(ours[0].numpy() - x).max() < 1e-5, file
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_the_whole_way_differs_by_single_grey_levels_at_most(kind, learners, exported, odd):
-    """Resizing included: more than half of all answers are equal, the others close."""
+def test_a_hundred_odd_pictures_are_answered_as_by_the_learner(kind, learners, exported, odd):
+    """The whole way, resizing included."""
     learn, predictor = learners[kind], Predictor(exported[kind])
-    pairs = [(predictor.predict(f).probabilities, learn.predict(f)[2].numpy()) for f in odd]
-    apart = np.array([np.abs(a - b.reshape(a.shape)).max() for a, b in pairs])
-    assert np.median(apart) < 1e-5
-    assert apart.max() < 0.01
-
-
-@pytest.mark.parametrize("kind", TASKS)
-def test_pictures_of_the_networks_size_are_answered_equally(kind, learners, exported, odd):
-    learn, predictor = learners[kind], Predictor(exported[kind])
-    fitting = [file for file in odd if open_pixels(file).shape[:2] == (32, 48)]
-    assert len(fitting) > 8
-    for file in fitting:
+    for file in odd:
         wanted = learn.predict(file)[2].numpy()
-        np.testing.assert_allclose(predictor.predict(file).probabilities, wanted, atol=1e-4)
+        found = predictor.predict(file).probabilities
+        np.testing.assert_allclose(found, wanted.reshape(found.shape), atol=1e-4, err_msg=file.name)
 
 
 ASK = """async ([data, type]) => {

@@ -236,3 +236,42 @@ def test_a_stream_reads_no_further_than_it_must(tmp_path, folder):
     assert len(taken) == 4
     with pytest.raises(DataError, match="not a picture"):
         list(Predictor(tmp_path / "category.onnx").stream([folder / "5_broken.jpg"]))
+
+
+def test_no_digit_of_a_number_is_lost_in_a_table(tmp_path, folder):
+    """32 bits are nine digits at most; the answers of numbers and points are not chances."""
+    from test_page import NETS
+
+    from onecycle.spec.targets import NumbersSpec
+
+    last = "big = Constant <value = float {123456.7}> ()\n probabilities = Mul (means, big)"
+    NETS["large"] = (NumbersSpec(("r", "g", "b")), last)
+    try:
+        model = made("large", tmp_path)
+    finally:
+        del NETS["large"]
+    run(model, folder, "--out", tmp_path / "out.csv")
+    for row in rows_of(tmp_path / "out.csv"):
+        if "broken" in row["file"]:
+            continue
+        wanted = Predictor(model).predict(row["file"]).probabilities
+        assert np.array([row[name] for name in "rgb"], np.float32).tolist() == wanted.tolist()
+
+
+def test_points_of_a_checkpoint_are_in_pixels_as_those_of_an_exported_file(pictures, tmp_path):
+    from trained_models import half_stats, trained
+
+    from onecycle.vision.learner import cnn_learner
+
+    data = trained("points", pictures, "pad").data
+    assert data.task.input.mean == tuple(half_stats[0])
+    learn = cnn_learner(data, "small", pretrained=False, silent=True, path=tmp_path)
+    learn.save(tmp_path / "m")
+    learn.export(tmp_path / "m.onnx")
+    files = sorted(pictures[0].iterdir())[:3]
+    tables = []
+    for name in ("m.safetensors", "m.onnx"):
+        assert run(tmp_path / name, *files, "--out", tmp_path / "out.csv").exit_code == 0
+        tables.append(pd.read_csv(tmp_path / "out.csv").iloc[:, 2:].to_numpy())
+    assert np.ptp(tables[1]) > 5
+    np.testing.assert_allclose(tables[0], tables[1], atol=1e-3)

@@ -14,12 +14,14 @@ import httpx
 import pytest
 import yaml
 from PIL import Image as Pillow
+from starlette.testclient import TestClient
 from test_page import made
 from test_server import answering, free_port, png, stopped
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.deploy.predictor import Predictor
 from onecycle.deploy.recipes import CONTAINERS, STATIC, write_recipe
+from onecycle.deploy.server import application
 
 BLOCKED = """import sys
 for gone in ("torch", "torchvision", "timm", "pandas", "cv2", "onnx", "matplotlib", "typer"):
@@ -120,3 +122,20 @@ def test_an_unknown_host_and_a_full_folder_are_refused(model, tmp_path):
     (tmp_path / "full" / "mine").write_text("x")
     with pytest.raises(UsageError, match="holds something"):
         write_recipe(model, "docker", tmp_path / "full")
+
+
+def test_a_container_or_a_server_without_its_page_says_why(model, tmp_path, monkeypatch):
+    def missing():
+        raise UsageError("ONNX Runtime Web is not here: make web")
+
+    for place in ("recipes", "site"):
+        monkeypatch.setattr(f"onecycle.deploy.{place}.runtime_folder", missing)
+    with pytest.warns(OnecycleWarning, match=r"has no page: ONNX Runtime Web .* make web") as said:
+        write_recipe(model, "docker", tmp_path / "app")
+    assert said[0].filename == __file__
+    assert not (tmp_path / "app" / "onecycle" / "deploy" / "page").exists()
+    with TestClient(application(model)) as client:
+        reply = client.get("/")
+        assert reply.status_code == 404
+        assert "make web" in reply.json()["detail"]
+        assert client.post("/api/predict", content=png(1)).status_code == 200

@@ -7,6 +7,7 @@ import torch
 from PIL import Image as Pillow
 from torch import nn
 
+from onecycle.data.targets import Numbers
 from onecycle.vision.image import FlowField, ImagePoints
 from onecycle.vision.learner import cnn_learner
 from onecycle.vision.lists import ImageList, PointsItemList, SegmentationItemList
@@ -56,7 +57,7 @@ def trained(kind, pictures, method="crop"):
     src = {
         "category": lambda: split.label_from_re(r"([a-z]+)_\d+"),
         "multi": lambda: split.label_from_func(lambda f: [f.name.split("_")[0], "square"]),
-        "numbers": lambda: split.label_from_func(lambda f: float(about[f.name][3])),
+        "numbers": lambda: split.label_from_func(lambda f: float(about[f.name][3]), Numbers),
         "points": lambda: split.label_from_func(points),
         "mask": lambda: split.label_from_func(lambda f: about[f.name][4], classes=["no", "yes"]),
     }[kind]()

@@ -66,12 +66,15 @@ def test_answers_about_nothing_are_refused(folder, tmp_path, answers):
     assert not (tmp_path / "cleaned.csv").exists()
 
 
-@pytest.mark.filterwarnings("ignore:1 of 3 pictures lie in no folder")
 def test_pictures_are_found_below_deeper_folders(tmp_path):
     for name in ("train/cat/0.png", "valid/dog/1.png", "valid/.hidden/2.png", "3.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(tmp_path / name)
-    found = review(tmp_path)
+    with (
+        pytest.warns(OnecycleWarning, match=r"1 hidden image files .*valid/\.hidden/2\.png"),
+        pytest.warns(OnecycleWarning, match=r"1 of 3 pictures .*no class.*'3\.png'"),
+    ):
+        found = review(tmp_path)
     assert found.names == ("train/cat/0.png", "valid/dog/1.png")
     assert found.labels == ("cat", "dog")
 

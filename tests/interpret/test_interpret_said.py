@@ -204,12 +204,13 @@ def test_a_body_without_maps_has_no_heat_map(learn):
 def test_the_strongest_words_come_first_for_or_against():
     scores = WordScores(("a", "b", "c", "d"), (0.1, -0.4, 0.3, 0.0), "pos", 0.7)
     assert scores.top(2) == [("b", -0.4), ("c", 0.3)]
-    assert len(scores.top(99)) == 4
+    with pytest.warns(OnecycleWarning, match="4 tokens, fewer than k=99"):
+        assert len(scores.top(99)) == 4
     shown = scores._repr_html_()
     assert 'rgba(220, 50, 50, 1.00);padding:0 .15em;border-radius:.2em" title="-0.400">b' in shown
     assert 'rgba(0, 150, 90, 0.75);padding:0 .15em;border-radius:.2em" title="+0.300">c' in shown
     for wrong in (0, -1, 1.5):
-        with pytest.raises(UsageError, match="k is a whole number"):
+        with pytest.raises(UsageError, match="k is a number of tokens"):
             scores.top(wrong)
 
 
@@ -335,11 +336,11 @@ def test_a_formatter_gives_the_items_that_its_positions_count(learn):
 
 def test_callbacks_of_the_course_pass_on_what_they_are_told(learn):
     save = SaveModelCallback(learn, "val_loss", "max", name="best")
-    assert (save.monitor, save.sign, save.name) == ("valid_loss", 1, "best")
+    assert (save.monitor, save.mode, save.name) == ("valid_loss", "max", "best")
     with pytest.raises(UsageError, match="every=\"improvement\", not 'epoch'"):
         SaveModelCallback(learn, every="epoch")
     stop = EarlyStoppingCallback(learn, "accuracy", "min", 0.25, 7)
-    assert (stop.monitor, stop.sign, stop.min_delta, stop.patience) == ("accuracy", -1, 0.25, 7)
+    assert (stop.monitor, stop.mode, stop.min_delta, stop.patience) == ("accuracy", "min", 0.25, 7)
     rate = ReduceLROnPlateauCallback(learn, "val_loss", "auto", 3, 0.5, 0.125)
     found = (rate.monitor, rate.patience, rate.factor, rate.min_delta)
     assert found == ("valid_loss", 3, 0.5, 0.125)

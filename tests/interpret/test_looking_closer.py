@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn import metrics as sk
 from torch import nn
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.interpret.heatmap import grad_cam
@@ -142,9 +142,26 @@ def test_the_heat_map_lies_over_the_whole_picture(one):
         assert looked.get_array().shape == (8, 8)
 
 
-def test_more_items_than_there_are_is_all_of_them(one, many):
+@pytest.mark.parametrize("draws", [True, False])
+def test_more_items_than_there_are_is_all_of_them_and_said(one, many, draws):
     for interp in (one, many):
-        assert sum(bool(ax.get_title()) for ax in interp.plot_top_losses(99).axes) == 4
+        with pytest.warns(OnecycleWarning, match="4 items, fewer than k=99") as told:
+            found = interp.plot_top_losses(99) if draws else interp.top_losses(99)
+        assert len(told) == 1
+        shown = [ax for ax in found.axes if ax.get_title()] if draws else found[1].tolist()
+        assert len(shown) == 4
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, "3", True])
+def test_a_number_of_items_that_is_none_is_refused(one, k):
+    for top in (one.top_losses, one.plot_top_losses):
+        with pytest.raises(UsageError, match="k is a number of items"):
+            top(k)
+
+
+def test_by_default_a_plot_takes_what_there_is_without_a_word(one, many):
+    for interp in (one, many):
+        assert sum(bool(ax.get_title()) for ax in interp.plot_top_losses().axes) == 4
 
 
 def test_the_other_side_can_be_looked_at(one):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from onecycle.learn.learner import Learner
+from onecycle.learn.metrics import whole_set
 from onecycle.models.groups import layer_groups
 
 HALF = ([0.5] * 3, [0.5] * 3)
@@ -35,6 +36,17 @@ def tiny_learner(data, seed=0, dropout=0.0, **options):
     return Learner(data, net, groups=groups, silent=True, **options)
 
 
+def scripted(*values, name="figure"):
+    """A metric of given values, one for each validation."""
+    rest = iter(values)
+
+    def metric(outputs, y):
+        return next(rest)
+
+    metric.__name__ = name
+    return whole_set(metric)
+
+
 def weights(learn):
     """Parameters and buffers, copied."""
     return {k: v.detach().clone() for k, v in learn.model.state_dict().items()}
@@ -49,28 +61,46 @@ def differences(ours, theirs):
 def order_of(loader):
     """The labels of the next pass, in their order; the loader stays where it is."""
     state = loader.state()
-    labels = torch.cat([y for _, y in loader]).tolist()
+    labels = [row for _, y in loader for row in y.tolist()]
     loader.restore(state)
     return labels
 
 
 def state_of(learn):
     """Everything that looking must not change, as values that compare."""
-    words = np.random.get_state()
+    words, model = np.random.get_state(), learn.model
+    recorder = learn.recorder
     return {
-        "weights": {k: v.tolist() for k, v in learn.model.state_dict().items()},
-        "modes": [module.training for module in learn.model.modules()],
-        "trainable": [p.requires_grad for p in learn.model.parameters()],
-        "gradients": [p.grad is None for p in learn.model.parameters()],
+        "parameters": {k: v.tolist() for k, v in model.named_parameters()},
+        "buffers": {k: v.tolist() for k, v in model.named_buffers()},
+        "layout": [(p.dtype, p.device.type, p.stride()) for p in model.parameters()],
+        "modes": [module.training for module in model.modules()],
+        "trainable": [p.requires_grad for p in model.parameters()],
+        "gradients": [p.grad is None for p in model.parameters()],
+        "hooks": [_hooks(module) for module in model.modules()],
         "history": [dict(row) for row in learn.history],
+        "recorder": [list(recorder.lrs), list(recorder.losses), [*recorder.metrics]],
+        "callbacks": [id(callback) for callback in learn.callbacks],
         "order": order_of(learn.data.train_dl),
+        "epoch": [getattr(loader, "epoch", 0) for loader in _loaders(learn.data)],
         "optimizer": (id(learn.opt), optimizer_state(learn)),
+        "loss scale": learn.engine.scaler.state_dict(),
+        "task": (learn.task.input.to_json(), learn.task.target.to_json()),
         "torch": torch.get_rng_state().tolist(),
         "numpy": (words[1].tolist(), *words[2:]),
         "python": random.getstate(),
         "inference": torch.is_inference_mode_enabled(),
         "gradients on": torch.is_grad_enabled(),
     }
+
+
+def _hooks(module):
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+    return [len(getattr(module, name)) for name in names]
+
+
+def _loaders(data):
+    return [loader for loader in (data.train_dl, data.valid_dl, data.test_dl) if loader is not None]
 
 
 def optimizer_state(learn):

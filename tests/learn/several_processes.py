@@ -12,6 +12,7 @@ from torch import nn
 
 from onecycle import CSVLogger, accuracy, from_arrays
 from onecycle.core.errors import OnecycleError
+from onecycle.learn.callback import Callback, StopFit
 from onecycle.learn.learner import Learner
 from onecycle.vision.lists import ImageList
 
@@ -56,14 +57,66 @@ def main():
         "processes": learn.engine.state.num_processes,
     }
     (out / f"rank{rank}.json").write_text(json.dumps(seen))
-    for name, data in (("odd", arrays()), ("split", arrays(shift=float(rank)))):
+    (out / f"norms{rank}.json").write_text(json.dumps([normed(), normed(sync_bn=True)]))
+    for name, use in (
+        ("odd", lambda: odd(arrays())),
+        ("lonely", lonely),
+        ("split", lambda: learner(arrays(shift=float(rank)))),
+    ):
         try:
-            found = learner(data) if name == "split" else odd(data)
-            text = f"no error: {found}"
+            text = f"no error: {use()}"
         except OnecycleError as error:
             text = str(error)
         (out / f"{name}{rank}.txt").write_text(text)
     pictures(rank)
+
+
+def normed(**options):
+    """A network with batch norm, with or without statistics of all processes; what fit reports.
+
+    Every second row is far from the others, so that the processes see very different items.
+    """
+    luck = np.random.default_rng(5)
+    x = luck.normal(size=(50, 6)).astype(np.float32)
+    x[::2] += 3 * luck.normal(size=6).astype(np.float32)
+    y = x[:, :3].argmax(1)
+    data = from_arrays(x[:40], y[:40], x[40:], y[40:], bs=8, device="cpu")
+    torch.manual_seed(1)
+    first, last = nn.Linear(6, 16, bias=False), nn.Linear(16, 3, bias=False)  # BN takes biases out
+    model = nn.Sequential(first, nn.BatchNorm1d(16), nn.Tanh(), last, nn.BatchNorm1d(3))
+    groups = [[*model[:3].parameters()], [*model[3:].parameters()]]
+    learn = Learner(data, model, groups=groups, metrics=accuracy, path=OWN, silent=True)
+    learn.distributed(60, **options)
+    learn.fit(2, 0.02)
+    name = "synchronized" if options else "normed"
+    learn.save(name)
+    alone = [float(v) for v in learn.validate()]
+    reported = [learn.history[-1][n] for n in ("valid_loss", "accuracy")]
+    learn.fit(1, 0.02, callbacks=[Stop()])
+    return {
+        "reported": reported,
+        "alone": alone,
+        "buffers": [b.tolist() for b in learn.model.buffers()],
+        "weights": [p.tolist() for p in learn.model.parameters()],
+        "saved": str(OWN / f"models/{name}.safetensors"),
+        "norms": [isinstance(learn.model[i], nn.BatchNorm1d) for i in (1, 4)],
+    }
+
+
+class Stop(Callback):
+    """Ends the fit within an epoch, where the processes' statistics differ."""
+
+    def after_step(self, run):
+        if run.step == 2:
+            raise StopFit
+
+
+def lonely():
+    """Two items by two processes: each has one."""
+    model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    data = arrays()
+    data = type(data).of(data.src, data.path, **data.options | {"bs": 2})
+    return Learner(data, model, silent=True).distributed(60).fit(1)
 
 
 def odd(data):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from learn_helpers import differences, tiny_learner, weights
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, StopFit
 from onecycle.learn.callbacks import (
     CSVLogger,
@@ -128,11 +128,12 @@ def test_everyone_hears_of_the_epoch_after_which_one_stops(multi, tmp_path, caps
 @pytest.mark.parametrize(
     ("values", "options", "epochs"),
     [
-        ((5.0, 4.0, 4.5, 4.4, 3.0), {"mode": "min", "patience": 1}, 4),
-        ((5.0, 4.0, 4.5, 3.0, 3.5), {"mode": "min", "patience": 1}, 5),
+        ((5.0, 4.0, 4.5, 4.4, 3.0), {"mode": "min", "patience": 1}, 3),
+        ((5.0, 4.0, 4.5, 4.4, 3.0), {"mode": "min", "patience": 2}, 4),
+        ((5.0, 4.0, 4.5, 3.0, 3.5), {"mode": "min", "patience": 2}, 5),
+        ((5.0, 4.0, 4.5, 3.0, 3.5), {"mode": "min", "patience": 0}, 3),
         ((0.5, 0.6, 0.55, 0.7, 0.8), {"mode": "max"}, 3),
         ((5.0, 4.95, 1.0, 0.5, 0.1), {"mode": "min", "min_delta": 0.1}, 2),
-        ((5.0, 4.0, float("nan"), 1.0, 0.5), {"mode": "min"}, 3),
     ],
 )
 def test_early_stopping_waits_as_long_as_it_is_told(multi, values, options, epochs):
@@ -141,21 +142,12 @@ def test_early_stopping_waits_as_long_as_it_is_told(multi, values, options, epoc
     assert len(learn.history) == epochs
 
 
-@pytest.mark.parametrize(
-    ("name", "grows"),
-    [
-        ("valid_loss", False),
-        ("error_rate", False),
-        ("mean_absolute_error", False),
-        ("dice_loss", False),
-        ("accuracy", True),
-        ("fbeta", True),
-        ("average_precision", True),
-        ("r2", True),
-    ],
-)
-def test_the_direction_follows_from_the_name(name, grows):
-    assert (EarlyStopping(name).sign == 1) is grows
+def test_a_figure_that_is_no_number_is_no_improvement_and_said(multi):
+    learn = tiny_learner(multi, metrics=[Scripted(5.0, 4.0, float("nan"), 1.0, 0.5)])
+    stop = EarlyStopping("figure", mode="min")
+    with pytest.warns(OnecycleWarning, match="figure is not a number in epoch 2, .*EarlyStopping"):
+        learn.fit(5, 1e-3, callbacks=[stop])
+    assert len(learn.history) == 3
 
 
 def test_watching_what_is_not_there_is_an_error_that_says_what_is(multi):
@@ -195,7 +187,7 @@ def test_the_best_weights_come_back(multi, tmp_path, error):
 
 def test_the_rate_is_lowered_on_a_plateau(multi, capsys):
     learn = tiny_learner(multi, metrics=[Scripted(3.0, 2.0, 2.1, 2.2, 2.3, 1.0)])
-    lower = ReduceLROnPlateau("figure", mode="min", patience=1, factor=0.1)
+    lower = ReduceLROnPlateau("figure", mode="min", patience=2, factor=0.1)
     learn.fit(6, slice(1e-4, 1e-2), callbacks=[lower])
     assert learn.recorder.lrs[2::3] == pytest.approx([1e-2] * 4 + [1e-3] * 2)
     assert learn.opt.rates() == pytest.approx([1e-5, 1e-4, 1e-3])

@@ -10,13 +10,15 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from learn_helpers import differences, optimizer_state, tiny_learner, weights
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from onecycle.core.errors import CheckpointError, OnecycleWarning, WeightsError
+from onecycle import Category, Learner, MultiCategory, from_arrays, mlp
+from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, WeightsError
 from onecycle.learn.checkpoint import read
 
 HERE = Path(__file__).parent
@@ -96,8 +98,9 @@ def test_an_optimizer_of_other_frozen_groups_is_left_out_with_a_warning(saved, g
 def test_a_parameter_that_never_had_a_gradient_does_not_cost_the_optimizer(multi, tmp_path):
     def learner():
         learn = tiny_learner(multi, path=tmp_path)
+        last = learn.layer_groups[-1]
         learn.model[1].register_parameter("unused", torch.nn.Parameter(torch.ones(3)))
-        learn.layer_groups[-1].append(learn.model[1].unused)
+        last.append(learn.model[1].unused)
         return learn
 
     learn = learner()
@@ -110,13 +113,16 @@ def test_a_parameter_that_never_had_a_gradient_does_not_cost_the_optimizer(multi
 def test_a_learner_at_another_size_and_batch_size_can_load(saved, multi_src, make_bunch, tmp_path):
     learn, _ = saved
     data = make_bunch(multi_src.transform(None, size=40), bs=5)
-    other = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3).load("stage-1")
+    other = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3)
+    with pytest.warns(OnecycleWarning, match=r"size was \[32, 32\], here it is \[40, 40\]"):
+        other.load("stage-1")
     assert differences(weights(learn), weights(other)) == []
 
 
 def test_another_threshold_is_no_obstacle(saved):
     learn, _ = saved
-    learn.with_threshold(0.2).load("stage-1")
+    with pytest.warns(OnecycleWarning, match=r"thresh was 0\.5, here it is 0\.2"):
+        learn.with_threshold(0.2).load("stage-1")
     assert learn.task.target.thresh == 0.2
 
 
@@ -206,6 +212,85 @@ def test_other_classes_are_refused(saved, items, make_bunch, tmp_path):
     refuses(other, path, "classes", "'x'")
 
 
+@pytest.mark.parametrize("classes", [["lines", "dots", "warm"], ["dots", "lines", "cold"]])
+def test_classes_in_another_order_or_of_other_names_are_refused(
+    saved, items, make_bunch, tmp_path, classes
+):
+    """The weights would fit: every answer would have another's name."""
+    learn, path = saved
+    labels = items.label_from_func(
+        lambda file: [classes[0]], label_cls=MultiCategory(tuple(classes))
+    )
+    other = tiny_learner(make_bunch(labels.transform(None, size=32)), path=tmp_path, dropout=0.3)
+    refuses(other, path, "classes was ['dots', 'lines', 'warm']", str(classes))
+    other.load(path, differences="ignore")
+    assert differences(weights(learn), weights(other)) == []
+
+
+def test_of_one_class_an_item_as_well(single, items, make_bunch, tmp_path):
+    learn = tiny_learner(single, path=tmp_path)
+    path = learn.save("one", return_path=True)
+    order = ("warm", "lines", "dots")
+    labels = items.label_from_df("kind", label_cls=Category(order))
+    other = tiny_learner(make_bunch(labels.transform(None, size=32)), seed=1, path=tmp_path)
+    assert tuple(other.data.classes) == order
+    refuses(other, path, "['dots', 'lines', 'warm']", "['warm', 'lines', 'dots']")
+
+
+def unlike(multi_src, what):
+    """The same items, prepared otherwise, and what a warning should say."""
+    plain = {"bs": 8, "num_workers": 0, "device": "cpu", "no_check": True}
+    half, other = ([0.5] * 3, [0.5] * 3), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    if what == "nothing":
+        return multi_src.databunch(**plain), r"mean was \[0\.5, .*here it is None; std was"
+    if what == "mean":
+        return multi_src.databunch(**plain).normalize(other), r"here it is \[0\.485, "
+    if what == "std":
+        data = multi_src.databunch(**plain).normalize((half[0], other[1]))
+        return data, r"data: std was \[0\.5, 0\.5, 0\.5\], here it is \[0\.229"
+    if what == "size":
+        data = multi_src.transform(None, size=24).databunch(**plain).normalize(half)
+        return data, r"size was \[32, 32\], here it is \[24, 24\]"
+    data = multi_src.transform(None, size=(32, 32)).databunch(**plain).normalize(half)
+    return data, "resize_method was crop, here it is squish"
+
+
+@pytest.mark.parametrize("what", ["nothing", "mean", "std", "size", "resize_method"])
+def test_data_that_is_prepared_otherwise_is_said_with_what_differs(
+    saved, multi_src, tmp_path, what
+):
+    learn, _ = saved
+    data, words = unlike(multi_src, what)
+    with pytest.warns(OnecycleWarning, match=words) as told:
+        other = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3).load("stage-1")
+    assert len(told) == 1
+    assert "differences=" in str(told[0].message)
+    assert differences(weights(learn), weights(other)) == []
+    strict = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3)
+    before = weights(strict)
+    with pytest.raises(CheckpointError, match=words):
+        strict.load("stage-1", differences="error")
+    assert differences(before, weights(strict)) == []
+    strict.load("stage-1", differences="ignore")
+    assert differences(weights(learn), weights(strict)) == []
+
+
+def test_of_arrays_as_well(tmp_path):
+    x = np.random.default_rng(0).normal(2, 3, size=(20, 4))
+    data = from_arrays(x, [0, 1] * 10, bs=4, device="cpu")
+    learn = Learner(data.normalize(), mlp([4, 2]), path=tmp_path, silent=True)
+    learn.save("a")
+    again = Learner(data, mlp([4, 2]), path=tmp_path, silent=True)
+    with pytest.warns(OnecycleWarning, match="mean was .* here it is None"):
+        again.load("a")
+    learn.load("a")
+
+
+def test_the_option_is_one_of_three(saved):
+    with pytest.raises(UsageError, match="'warn', 'error', 'ignore', not 'no'"):
+        saved[0].load("stage-1", differences="no")
+
+
 def test_another_kind_of_answer_is_refused(saved, single, tmp_path):
     refuses(tiny_learner(single, path=tmp_path), saved[1], "kind")
 
@@ -221,7 +306,7 @@ def test_not_strict_takes_what_fits_by_name(saved, multi, tmp_path):
     learn, _ = saved
     other = tiny_learner(multi, seed=4, path=tmp_path, dropout=0.3)
     other.model.add_module("more", torch.nn.Linear(3, 3))
-    other.load("stage-1", strict=False)
+    other.load("stage-1", with_opt=False, strict=False)
     assert differences(weights(learn), {k: weights(other)[k] for k in weights(learn)}) == []
 
 
@@ -309,19 +394,21 @@ while True:
 def test_a_process_killed_while_saving_leaves_the_old_file_or_the_new_one(tmp_path):
     code = SAVE_FOR_EVER.format(here=str(HERE), root=str(tmp_path))
     path = tmp_path / "models" / "model.safetensors"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    for wait in (0.003, 0.011, 0.024, 0.041):
-        time.sleep(wait)
-        os.kill(process.pid, signal.SIGSTOP)  # frozen wherever it is: what lies there now?
-        _, tensors = read(path)
-        assert tensors["model.ballast"].unique().numel() == 1
-        os.kill(process.pid, signal.SIGCONT)
-    time.sleep(0.02)
-    process.kill()
-    done = int(process.stdout.read().split()[-1])
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
+        lines = [process.stdout.readline()]
+        for wait in (0.003, 0.011, 0.024, 0.041):
+            time.sleep(wait)
+            os.kill(process.pid, signal.SIGSTOP)  # frozen wherever it is: what lies there now?
+            _, tensors = read(path)
+            assert tensors["model.ballast"].unique().numel() == 1
+            os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.02)
+        process.kill()
+        lines += process.stdout.readlines()
+    # What was printed was saved before; the last line may have been cut off by the kill.
+    done = int([line for line in lines if line.endswith("\n")][-1])
     _, tensors = read(path)
     (number,) = tensors["model.ballast"].unique().tolist()
     assert number in (done, done + 1)

@@ -1,5 +1,6 @@
 """A plain-torch loop, written out, moves every weight as `fit_one_cycle` does, step by step."""
 
+import copy
 from math import cos, pi
 
 import pytest
@@ -8,7 +9,8 @@ from learn_helpers import tiny_learner, tiny_net
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from onecycle.learn.callback import Callback
+from onecycle.learn.callback import Callback, StopFit
+from onecycle.learn.callbacks import GradientClipping
 from onecycle.learn.engine import lay_channels_last
 from onecycle.learn.learner import Learner
 
@@ -198,6 +200,133 @@ def test_batches_that_are_accumulated_move_the_weights_as_large_ones_do(multi_sr
     assert len(large) == len(small)
     for ours, theirs in zip(large, small, strict=True):
         assert all(torch.allclose(ours[k], theirs[k], atol=1e-5) for k in ours)
+
+
+@pytest.mark.parametrize(("accumulate", "groups"), [(2, [2, 2, 1]), (3, [3, 2]), (4, [4, 1])])
+def test_a_part_group_at_the_end_is_the_mean_of_its_own_batches(
+    multi_src, make_bunch, accumulate, groups
+):
+    """Five batches. Plain SGD, whose steps show the scale of a gradient as Adam's do not."""
+    data = make_bunch(multi_src, bs=5)
+    assert len(data.train_dl) == 5
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, data.c))
+    book, kept = copy.deepcopy(net), Weights()
+    sgd = torch.optim.SGD(book.parameters(), lr=0.1)
+    wanted = []
+    for _ in range(2):
+        batches = iter(list(data.train_dl))
+        for count in groups:
+            parts = [next(batches) for _ in range(count)]
+            losses = [binary_cross_entropy_with_logits(book(x), y) for x, y in parts]
+            sgd.zero_grad()
+            torch.stack(losses).mean().backward()
+            sgd.step()
+            wanted.append({k: v.clone() for k, v in book.state_dict().items()})
+    data.train_dl.restore(0)
+    learn = Learner(data, net, opt_func=torch.optim.SGD, wd=0, silent=True, accumulate=accumulate)
+    learn.fit(2, 0.1, callbacks=[kept])
+    compare(kept.after, wanted)
+
+
+def test_one_cycle_counts_the_steps_of_accumulated_batches(multi):
+    """Three batches by twos are two steps an epoch, four in all: int(.3 * 4) = 1 climbs."""
+    learn = tiny_learner(multi, accumulate=2)
+    learn.fit_one_cycle(2, 1e-2)
+    rates = learn.recorder.lrs
+    assert len(rates) == 4
+    assert rates[:2] == pytest.approx([1e-2 / 25, 1e-2])
+    low = 1e-2 / 25e4
+    assert rates[3] == pytest.approx(low + (1e-2 - low) * (1 + cos(pi * 2 / 3)) / 2)
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 3), (2, 2), (3, 1)])
+def test_losses_are_recorded_smoothed(multi, accumulate, steps):
+    """An average of the steps' with weights .98^age, divided by the sum of the weights."""
+
+    class Raw(Callback):
+        def __init__(self):
+            self.losses, self.batches = [], []
+
+        def after_loss(self, run):
+            self.batches.append(float(run.loss.detach()))
+
+        def after_step(self, run):
+            self.losses.append(sum(self.batches) / len(self.batches))
+            self.batches = []
+
+    raw, learn = Raw(), tiny_learner(multi, accumulate=accumulate)
+    learn.fit(2, 1e-2, callbacks=[raw])
+    assert len(learn.recorder.losses) == 2 * steps
+    for n, smoothed in enumerate(learn.recorder.losses, 1):
+        weights = [0.98 ** (n - 1 - i) for i in range(n)]
+        pairs = zip(weights, raw.losses[:n], strict=True)
+        assert smoothed == pytest.approx(sum(w * v for w, v in pairs) / sum(weights), rel=1e-5)
+    assert learn.recorder.losses[1:] != pytest.approx(raw.losses[1:], rel=1e-4)
+    ends = learn.recorder.losses[steps - 1 :: steps]
+    assert [row["train_loss"] for row in learn.history] == ends
+
+
+# --- the scale of the loss, as with 16 bits; torch's scaler works on a CPU as well ----------------
+
+
+def scaled(learn, scale=1024.0, growth=10**6):
+    """The learner, with a loss scale."""
+    learn.engine.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=growth)
+    return learn
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gradients_are_clipped_as_they_are_and_not_as_they_are_scaled(
+    multi_src, make_bunch, accumulate
+):
+    found = []
+    for prepare in (lambda learn: learn, scaled):
+        learn = tiny_learner(make_bunch(multi_src), opt_func=torch.optim.SGD, wd=0)
+        learn.accumulate = accumulate
+        kept = Weights()
+        prepare(learn).fit(1, 0.5, callbacks=[GradientClipping(0.05), kept])
+        found.append(kept.after)
+    compare(*found)
+    free = Weights()
+    learn = tiny_learner(make_bunch(multi_src), opt_func=torch.optim.SGD, wd=0)
+    learn.accumulate = accumulate
+    learn.fit(1, 0.5, callbacks=[free])
+    with pytest.raises(AssertionError):  # the limit is one that bites
+        compare(free.after, found[0])
+
+
+@pytest.mark.parametrize("moment", ["after_loss", "after_backward"])
+@pytest.mark.parametrize("error", [StopFit(), KeyboardInterrupt(), RuntimeError("broken")])
+def test_a_fit_that_ends_within_a_step_leaves_a_scaler_that_goes_on(multi, moment, error):
+    def stop(run):
+        raise error
+
+    learn, culprit = scaled(tiny_learner(multi)), Callback()
+    setattr(culprit, moment, stop)
+    if isinstance(error, RuntimeError):
+        with pytest.raises(RuntimeError, match="broken"):
+            learn.fit(1, 1e-3, callbacks=[culprit])
+    else:
+        learn.fit(1, 1e-3, callbacks=[culprit])
+    learn.fit(1, 1e-3)
+    assert learn.engine.scaler.get_scale() == 1024
+    assert len(learn.recorder.losses) == 3
+
+
+def test_an_overflow_leaves_its_step_out_and_halves_the_scale(multi):
+    class Overflow(Callback):
+        def before_batch(self, run):
+            if run.step == 1:
+                loss = run.loss_func
+                run.loss_func = lambda outputs, y: loss(outputs, y) * 3e37
+
+    learn, kept = scaled(tiny_learner(multi, wd=0)), Weights()
+    learn.fit(1, 1e-3, callbacks=[Overflow(), kept])
+    assert learn.engine.scaler.get_scale() == 512
+    names = [name for name, _ in learn.model.named_parameters()]
+    assert all(torch.equal(kept.after[0][name], kept.after[1][name]) for name in names)
+    assert any(not torch.equal(kept.after[1][name], kept.after[2][name]) for name in names)
 
 
 def test_weights_laid_channels_last_train_as_before(multi):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from learn_helpers import changed, state_of, tiny_learner
+from learn_helpers import changed, differences, state_of, tiny_learner, weights
 
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.learn.callback import Callback
@@ -74,7 +74,7 @@ def test_training_goes_on_as_if_it_had_not_been_looked(single, single_src, make_
             if looks:
                 learn.lr_find(num_it=7)
             learn.fit_one_cycle(1, 1e-2)
-    assert state_of(ours)["weights"] == state_of(theirs)["weights"]
+    assert differences(weights(ours), weights(theirs)) == []
     assert ours.recorder.losses == theirs.recorder.losses
 
 
@@ -142,6 +142,40 @@ def test_the_method_and_both_functions_measure_the_same(multi):
     learn = tiny_learner(multi)
     assert learn.lr_find(num_it=6) == lr_find(learn, num_it=6) == find_lr(learn, num_it=6)
     assert learn.recorder.curve == learn.lr_find(num_it=6)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 5])
+@pytest.mark.parametrize("num_it", [4, 7])
+def test_accumulated_batches_are_one_point_of_the_curve(multi, accumulate, num_it):
+    """Three batches an epoch: by twos two steps, by threes (or fives) one."""
+    learn = tiny_learner(multi, accumulate=accumulate)
+    seen = []
+    plain = multi.loss_func
+    learn.loss_func = lambda outputs, y: seen.append(plain(outputs, y)) or seen[-1]
+    curve = learn.lr_find(1e-6, 1e-2, num_it=num_it)
+    assert len(curve.losses) == num_it
+    assert curve.rates == pytest.approx([1e-6 * 1e4 ** (i / num_it) for i in range(num_it)])
+    first = min(accumulate, 3)
+    assert curve.losses[0] == pytest.approx(float(sum(seen[:first]).detach() / first), rel=1e-5)
+
+
+def test_the_loss_scale_is_put_back(multi):
+    """A scaler that grows at every good step; torch's works on a CPU as well."""
+    learn = tiny_learner(multi)
+    learn.engine.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1)
+    before = learn.engine.scaler.state_dict()
+    learn.lr_find(num_it=5)
+    assert learn.engine.scaler.state_dict() == before
+    assert learn.engine.scaler.get_scale() == 8
+    learn.fit(1, 1e-3)
+    assert learn.engine.scaler.get_scale() == 64
+
+
+def test_what_a_callback_of_the_test_freezes_is_thawed(multi):
+    learn = tiny_learner(multi)
+    with learn.restored():
+        learn.freeze()
+    assert all(parameter.requires_grad for parameter in learn.model.parameters())
 
 
 def test_the_learners_own_callbacks_are_left_out(multi):

@@ -68,7 +68,6 @@ def test_accuracy_and_its_kin(classes):
     assert whole(ours.error_rate, classes) == pytest.approx(1 - right, **NEAR)
     best = sk.top_k_accuracy_score(y, outputs.numpy(), k=2)
     assert whole(partial(ours.top_k_accuracy, k=2), classes) == pytest.approx(best, **NEAR)
-    assert whole(partial(ours.top_k_accuracy, k=9), classes) == 1.0
 
 
 @pytest.mark.parametrize("thresh", [0.2, 0.5])
@@ -231,8 +230,8 @@ def test_one_function_a_list_or_a_tuple(multi):
 
 
 def test_an_unknown_average_is_refused(tags):
-    with pytest.raises(UsageError, match="'weighted'"):
-        ours.f1(*tags, average="weighted")
+    with pytest.raises(UsageError, match=r"macro, weighted, micro.*'harmonic'"):
+        ours.f1(*tags, average="harmonic")
 
 
 def test_nothing_to_evaluate_is_an_error():

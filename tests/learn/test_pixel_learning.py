@@ -56,12 +56,15 @@ def test_dice_of_two_classes_is_that_of_the_foreground():
     assert float(dice(outputs, y)) == pytest.approx(2 * 1 / (2 + 2))
 
 
-def test_a_class_that_does_not_occur_is_no_part_of_the_mean():
+def test_a_class_that_is_neither_actual_nor_predicted_is_no_part_of_the_mean():
+    """Of four pixels of class 0 one is taken for class 1; class 2 is nowhere."""
     y = torch.zeros(1, 1, 2, 2, dtype=torch.long)
     outputs = torch.zeros(1, 3, 2, 2)
     outputs[:, 0] = 1
     outputs[0, 1, 0, 0] = 2
-    assert float(mean_iou(outputs, y)) == pytest.approx(3 / 4)
+    assert float(mean_iou(outputs, y)) == pytest.approx((3 / 4 + 0) / 2)
+    assert float(mean_iou(outputs, y, only_actual=True)) == pytest.approx(3 / 4)
+    assert float(dice(outputs, y)) == pytest.approx((6 / 7 + 0) / 2)
 
 
 def test_pixels_outside_the_picture_count_nowhere(masks):
@@ -95,6 +98,16 @@ def test_focal_loss_is_cross_entropy_at_gamma_0_and_forgives_what_is_easy(masks)
     hard = -easy
     ratio = [float(FocalLoss(2.0)(o, y) / plain(o, y)) for o in (easy, hard)]
     assert ratio[0] < 1e-3 < 0.9 < ratio[1]
+
+
+@pytest.mark.parametrize(("options", "gamma"), [({}, 2), ({"gamma": 1.0}, 1), ({"gamma": 3}, 3)])
+def test_focal_loss_multiplies_the_loss_of_a_pixel_by_one_minus_p_to_the_gamma(
+    masks, options, gamma
+):
+    outputs, y = masks
+    p = outputs.softmax(1).gather(1, y)
+    wanted = (-((1 - p) ** gamma) * p.log()).mean()
+    assert float(FocalLoss(**options)(outputs, y)) == pytest.approx(float(wanted), rel=1e-5)
 
 
 def test_dice_loss_is_0_for_a_perfect_answer_and_1_for_a_wrong_one():

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
+from torch.nn import functional as F
 
 PROGRAM = Path(__file__).with_name("several_processes.py")
 
@@ -51,6 +54,65 @@ def test_two_processes_train_as_one_does(one, two, what):
     for seen in both:
         for ours, theirs in zip(seen[what], single[what], strict=True):
             np.testing.assert_allclose(ours, theirs, atol=2e-6, rtol=2e-5)
+
+
+def norms(folder, processes):
+    """Of each process, what it saw without and with batch norm of all processes."""
+    return [json.loads((folder / f"norms{rank}.json").read_text()) for rank in range(processes)]
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_what_fit_reports_is_of_the_model_that_every_process_has_and_saves(two, synchronized):
+    """Running statistics differ by process while training: they are averaged before validation."""
+    both = [seen[synchronized] for seen in norms(two[0], 2)]
+    for seen in both:
+        assert seen["alone"] == pytest.approx(seen["reported"], rel=1e-6)
+        assert seen["reported"] == both[0]["reported"]
+    from safetensors.torch import load_file
+
+    kept = load_file(both[0]["saved"])
+    x, y, model = normed_data()
+    model.load_state_dict({k.removeprefix("model."): v for k, v in kept.items() if k[0] == "m"})
+    with torch.no_grad():
+        loss = F.cross_entropy(model.eval()(x), y)
+    assert both[0]["reported"][0] == pytest.approx(float(loss), rel=1e-5)
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_a_fit_that_stops_within_an_epoch_leaves_every_process_the_same_model(two, synchronized):
+    first, second = (seen[synchronized] for seen in norms(two[0], 2))
+    for what in ("buffers", "weights"):
+        for ours, theirs in zip(first[what], second[what], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def normed_data():
+    """The validation set and the network of `several_processes.normed`, made alone."""
+    luck = np.random.default_rng(5)
+    x = luck.normal(size=(50, 6)).astype(np.float32)
+    x[::2] += 3 * luck.normal(size=6).astype(np.float32)
+    torch.manual_seed(1)
+    first, last = nn.Linear(6, 16, bias=False), nn.Linear(16, 3, bias=False)
+    model = nn.Sequential(first, nn.BatchNorm1d(16), nn.Tanh(), last, nn.BatchNorm1d(3))
+    return torch.from_numpy(x[40:]), torch.from_numpy(x[40:, :3].argmax(1)), model
+
+
+@pytest.mark.parametrize("what", ["reported", "weights", "buffers"])
+def test_with_batch_norm_of_all_processes_two_train_as_one_does(one, two, what):
+    (single,), both = norms(one[0], 1), norms(two[0], 2)
+    assert [seen[1]["norms"] for seen in both] == [[True, True]] * 2
+    for seen in both:
+        for ours, theirs in zip(seen[1][what], single[1][what], strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=2e-5, rtol=2e-4)
+    if what == "buffers":  # which is not so where each process looks at its own items
+        apart = [np.abs(np.subtract(a, b)).max() for a, b in
+                 zip(both[0][0]["buffers"], single[0]["buffers"], strict=True)]  # fmt: skip
+        assert max(apart) > 1e-3
+
+
+def test_a_process_with_one_item_of_a_batch_is_told_so(two):
+    told = (two[0] / "lonely0.txt").read_text()
+    assert "one item in each of 2 processes (bs=2)" in told
 
 
 def test_only_the_first_process_writes(two):

@@ -106,6 +106,25 @@ def test_attention_begins_as_the_identity_and_looks_at_all_pixels_once_it_has_a_
     assert (x.grad.abs().sum((0, 1)) > 0).all()
 
 
+def test_what_a_pixel_gets_is_a_mean_of_all_pixels_by_its_own_weights():
+    """Written out for each pixel j: softmax over i of query i . key j, which sums to 1."""
+    attention = SelfAttention(16).eval()
+    attention.share.data.fill_(0.5)
+    x = 3 * torch.randn(2, 16, 3, 4)
+    with torch.no_grad():
+        found = attention(x).flatten(2)
+        flat = x.flatten(2)
+        query, key, value = (f(flat) for f in (attention.query, attention.key, attention.value))
+        wanted = flat.clone()
+        for n in range(2):
+            for j in range(12):
+                weights = torch.tensor([float(query[n, :, i] @ key[n, :, j]) for i in range(12)])
+                weights = weights.exp() / weights.exp().sum()
+                wanted[n, :, j] += 0.5 * sum(weights[i] * value[n, :, i] for i in range(12))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    assert float((wanted - flat).std()) > 0.01  # the weights are not all alike, nor all nothing
+
+
 def test_options_change_the_network_as_they_say():
     plain = count(unet())
     assert count(unet(bottle=True)) < plain

@@ -152,7 +152,7 @@ def test_a_row_of_names_is_no_series(tmp_path, header):
 
 def test_labels_at_the_end_of_the_lines_are_noticed(tmp_path):
     def lines(*order):
-        rows = [[f"{row[0]:.3f}", f"{row[1]:.3f}", f"{i % 3}.0"] for i, row in enumerate(X)]
+        rows = [[f"{row[0]:.3f}", f"{row[1]:.3f}", str(i % 3)] for i, row in enumerate(X)]
         return "".join("\t".join(row[k] for k in order) + "\n" for row in rows)
 
     with pytest.raises(TableError, match="the labels seem to come last"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onecycle.core.errors import ImageError
+from onecycle.core.errors import ImageError, OnecycleWarning
 from onecycle.spec import pixels as spec_pixels
 from onecycle.spec.pixels import open_indexes, open_pixels, open_size, sniff, verify
 
@@ -156,7 +156,8 @@ def test_sixteen_bit_grey_is_scaled_not_clipped():
 
 def test_a_dark_sixteen_bit_picture_stays_dark():
     grey = np.array([[0, 100, 250]], np.uint16)
-    assert open_pixels(as_bytes(Image.fromarray(grey), "TIFF")).max() <= 1
+    with pytest.warns(OnecycleWarning, match="less than a quarter of the range"):
+        assert open_pixels(as_bytes(Image.fromarray(grey), "TIFF")).max() <= 1
 
 
 def test_one_bit():
@@ -175,7 +176,8 @@ def test_float_tiff_between_0_and_1_and_up_to_255():
 def test_of_an_animation_the_first_frame_is_taken():
     frames = [Image.fromarray(p) for p in (lopsided(), lopsided()[::-1], lopsided()[:, ::-1])]
     data = as_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
-    assert np.array_equal(open_pixels(data), lopsided())
+    with pytest.warns(OnecycleWarning, match="several images .*the first"):
+        assert np.array_equal(open_pixels(data), lopsided())
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,10 @@ def test_of_an_animation_the_first_frame_is_taken():
         (np.array([[[0], [128]]], np.uint8), [0, 128]),
         (np.array([[0.0, 0.5]]), [0, 128]),
         (np.array([[False, True]]), [0, 255]),
-        (np.array([[0.0, np.nan]]), [0, 0]),
+        (np.array([[0, 128]]), [0, 128]),
+        (np.array([[2.0, 128.4]]), [2, 128]),
+        (np.array([[0.0, 1.0000001]]), [0, 255]),
+        (np.array([[-1e-7, 0.2]], np.float32), [0, 51]),
     ],
 )
 def test_arrays_of_every_kind(array, wanted):
@@ -268,7 +273,7 @@ def test_a_broken_file_is_an_error_that_names_it_and_the_reason(name, tmp_path):
 def test_a_broken_file_is_seen_before_training(name, tmp_path):
     (tmp_path / name).write_bytes(BROKEN[name][0])
     assert sniff(tmp_path / name) is not None
-    assert name in verify(tmp_path / name)
+    assert name in str(verify(tmp_path / name))
 
 
 def test_a_missing_file_and_a_folder_are_errors(tmp_path):
@@ -276,8 +281,8 @@ def test_a_missing_file_and_a_folder_are_errors(tmp_path):
         open_pixels(tmp_path / "gone.jpg")
     with pytest.raises(ImageError, match="cannot be read"):
         open_pixels(tmp_path)
-    assert sniff(tmp_path / "gone.jpg") == "no such file"
-    assert sniff(tmp_path).startswith("cannot be read")
+    assert str(sniff(tmp_path / "gone.jpg")).endswith("gone.jpg: no such file")
+    assert "cannot be read" in str(sniff(tmp_path))
 
 
 def test_whole_files_pass_the_check_by_their_first_and_last_bytes(tmp_path, monkeypatch):
@@ -309,7 +314,7 @@ def test_a_bomb_is_refused_without_the_memory_it_asks_for(tmp_path):
 
 def test_a_bomb_is_seen_before_training(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bomb(60_000, 60_000))
-    assert "too many pixels" in (sniff(tmp_path / "bomb.png") or "")
+    assert "too many pixels" in str(sniff(tmp_path / "bomb.png"))
     with pytest.raises(ImageError, match=r"bomb.png"):
         open_size(tmp_path / "bomb.png")
 

@@ -240,6 +240,16 @@ def test_large_and_small_tables_are_read_by_the_same_rules(tmp_path, monkeypatch
     with pytest.warns(OnecycleWarning, match="read as Latin-1"):
         items = TextList.from_csv(tmp_path, "t.csv", cols="text")
     assert list(items.items) == ["Das war schön gemacht", "nie wieder"]
+    words = ["NA", "null", "007", "nan", "1.50", "None"]
+    file.write_text("label,text\n" + "\n".join(f"{word},{word}" for word in words))
+    with pytest.warns(OnecycleWarning, match=r"2 of 6 texts .* 007 \(in row\(s\) 2, 4\)"):
+        items = TextList.from_csv(tmp_path, "t.csv", cols="text")
+    assert list(items.items) == items.frame["label"].tolist() == words
+    items = items.take([4, 0, 2])
+    assert list(items.items) == items.frame["label"].tolist() == ["1.50", "NA", "007"]
+    file.write_bytes(told.encode("latin-1"))
+    with pytest.warns(OnecycleWarning, match="read as Latin-1"):
+        items = TextList.from_csv(tmp_path, "t.csv", cols="text")
     file.write_bytes(told.encode("utf-16"))
     assert list(TextList.from_csv(tmp_path, "t.csv", cols="text").items) == list(items.items)
 

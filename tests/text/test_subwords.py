@@ -226,6 +226,12 @@ def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path)
     scored = word_scores(learn, "the film bad")
     assert scored.tokens == ("the", "film", "bad")
     assert scored.top(1)[0][0] == "bad"
+    count = len(scored.tokens)
+    assert len(scored.top()) == min(10, count)
+    with pytest.warns(OnecycleWarning, match=f"{count} tokens, fewer than k=99"):
+        assert len(scored.top(99)) == count
+    with pytest.raises(UsageError, match="number of tokens"):
+        scored.top(-1)
     longer = "the film not bad the film good"  # the first is padded beside it
     rows = [torch.as_tensor(learn.task.input.ids(text)) for text in ("the film bad", longer)]
     together = _probabilities(learn, rows)[0]

@@ -534,7 +534,7 @@ def test_options_of_texts_that_make_no_sense_are_named(frame):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             TextList.from_df(frame, cols="text", **wrong)
     for bs in (0, -1, "4"):
-        with pytest.raises(UsageError, match="bs and val_bs are whole numbers"):
+        with pytest.raises(UsageError, match="bs is a whole number"):
             lm_data(frame, bs=bs)
     labelled = clas_data(frame[:60]).src
     with pytest.raises(UsageError, match="list of items"):

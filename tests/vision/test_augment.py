@@ -114,8 +114,10 @@ def test_vertical_flips_are_the_symmetries_of_the_square():
     assert get_transforms(flip_vert=True)[0][1].p == 1
 
 
-def test_without_flips_there_are_no_vertical_ones_either():
-    assert names(get_transforms(do_flip=False, flip_vert=True)[0])[1] == "symmetric_warp"
+def test_vertical_flips_without_flips_are_refused():
+    assert names(get_transforms(do_flip=False)[0])[1] == "symmetric_warp"
+    with pytest.raises(UsageError, match="flip_vert=True goes with do_flip=True"):
+        get_transforms(do_flip=False, flip_vert=True)
 
 
 def test_magnitudes_of_zero_leave_the_transform_out():

@@ -9,6 +9,9 @@ from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision import geometry as geo
+from onecycle.vision.boxes import Boxes
+from onecycle.vision.input import ImageInput
+from onecycle.vision.mask_checks import IGNORED
 from onecycle.vision.plan import draw_plan
 from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flattened
@@ -117,9 +120,41 @@ def test_a_mask_moves_like_the_picture_of_its_classes(name, source, out, method,
     one_hot = (np.eye(3)[classes] * 255).astype(np.uint8)
     moved = Mask(classes=("a", "b", "c"), void=9).move(classes[None].astype(np.int64), plan)[0]
     picture = warp(one_hot, plan)
-    inside = moved != 9
+    inside = moved != IGNORED
     assume(inside.mean() > 0.2)
     assert (picture.argmax(2)[inside] == moved[inside]).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@law
+@given(source=sizes, out=sizes, method=methods, seed=seeds)
+def test_a_spot_its_point_its_mask_and_its_box_stay_together(name, source, out, method, seed):
+    """As they are loaded: by one input, with one draw, an image and each kind of label."""
+    given_tfms = flattened([FAMILY[name]()])
+    size = None if any(getattr(tfm, "size", None) for tfm in given_tfms) else out
+    load = ImageInput(size, method if size else "none", "zeros", train_tfms=given_tfms).load
+    y, x, sigma = spot(source, drawn([name], source, out, method, seed), seed)
+    image = blob(source, y, x, sigma)
+    rows, cols = np.nonzero(image[:, :, 0] > 100)
+    edges = np.array([[rows.min(), cols.min(), rows.max() + 1, cols.max() + 1]])
+    boxes = Boxes(classes=("spot",), count=1)
+    labels = [
+        (encoded(y, x, source), Points(count=1)),
+        ((image[:, :, 0] > 100).astype(np.int64)[None], Mask(classes=("sky", "spot"))),
+        (boxes.encode((edges / np.tile(source, 2) * 2 - 1, ["spot"])), boxes),
+    ]
+    loaded = [load(image, label, kind, np.random.default_rng(seed)) for label, kind in labels]
+    assert all(np.array_equal(sample.x, loaded[0].x) for sample in loaded)
+    point, mask, box = (sample.y for sample in loaded)
+    stays_under_its_point(loaded[0].x, point, loaded[0].plan, 1.5)
+    there = on_pixels(point, loaded[0].plan.out)
+    seen = np.argwhere(mask[0] == 1)
+    assume(len(seen) > 4)
+    assert np.abs(seen.mean(0) - there).max() <= 1.5
+    low, high = np.split((box[0, :4] + 1) / 2 * np.tile(loaded[0].plan.out, 2) - 0.5, 2)
+    assert (low - 1 <= seen.min(0)).all()
+    assert (seen.max(0) <= high + 1).all()
+    assert np.abs((low + high) / 2 - there).max() <= 3
 
 
 def test_the_eight_symmetries_are_exactly_turns_and_mirrors():

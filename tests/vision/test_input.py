@@ -6,18 +6,20 @@ import torch
 from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 from torchvision.transforms import v2
 
-from onecycle.core.errors import SizeError, UsageError
+from onecycle.core.errors import ImageError, SizeError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.forked import can_fork
 from onecycle.data.labelled import LabelList
 from onecycle.data.targets import Category, NoLabel
 from onecycle.data.task import Task
+from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import Image
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points
+from onecycle.vision.warp import exact
 
 NOTHING = np.zeros((), np.float32)
 
@@ -62,6 +64,15 @@ def test_validation_draws_nothing():
     picture = smooth_noise(rng(), (50, 70))
     once, again = (given.load(picture, NOTHING, NoLabel(), None).x for _ in range(2))
     assert np.array_equal(once, again)
+    assert np.array_equal(once, exact(picture, ImageSpec((32, 32))))
+
+
+def test_validation_has_the_transforms_of_its_own_side_and_training_those_of_its():
+    picture = smooth_noise(rng(), (24, 24))
+    given = ImageInput().transformed(([augment.flip_lr()], [augment.flip_ud()]))
+    held, trained = (given.load(picture, NOTHING, NoLabel(), r).x for r in (None, rng()))
+    assert np.array_equal(held, picture[::-1])
+    assert np.array_equal(trained, picture[:, ::-1])
 
 
 def test_the_labels_of_a_batch_are_stacked_in_order():
@@ -89,6 +100,41 @@ def test_beside_a_cuda_device_pictures_come_from_processes_and_else_from_threads
     assert ways("cuda") is can_fork(torch.device("cuda"))
     assert not ways("cpu")
     assert not ways("mps")
+
+
+def test_a_batch_is_minus_the_mean_over_the_deviation_however_it_lies_in_memory():
+    """Of 0-1, per channel, written out in numpy; each channel has statistics of its own."""
+    mean, std = (0.2, 0.5, 0.9), (0.3, 0.11, 0.7)
+    pixels = np.stack([smooth_noise(rng(i), (6, 9)) for i in range(2)])
+    wanted = ((pixels / 255 - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2)
+    given = ImageInput(mean=mean, std=std)
+    last = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # as collate stores it
+    layouts = [last, last.contiguous(), last.transpose(2, 3).contiguous().transpose(2, 3)]
+    assert [x.permute(0, 2, 3, 1).is_contiguous() for x in layouts] == [True, False, False]
+    for x in layouts:
+        before = x.clone()
+        np.testing.assert_allclose(given.prepare(x).numpy(), wanted, rtol=1e-4, atol=1e-5)
+        assert torch.equal(x, before)
+        plain = ImageInput().prepare(x).numpy()
+        np.testing.assert_allclose(plain, pixels.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+    shown = given.as_item(given.prepare(last)[1])
+    assert np.array_equal(shown.pixels, pixels[1])
+
+
+def test_statistics_are_measured_per_channel_on_a_batch():
+    pixels = smooth_noise(rng(), (12, 15))
+    src = ImageList._make([pixels] * 3, ".").split_by_idx([0]).label_const(1.5).transform(None)
+    task = src.databunch(bs=1, num_workers=0).normalize().task.input
+    values = pixels.reshape(-1, 3) / 255
+    assert task.mean == pytest.approx(values.mean(0), rel=1e-4)
+    assert task.std == pytest.approx(values.std(0, ddof=1), rel=1e-4)
+    with pytest.raises(UsageError, match="normalised already"):
+        task.normalized((task.mean, task.std), None)
+    for wrong in (([123.7, 116.3, 103.5], [58.4, 57.1, 57.4]), ([-0.1] * 3, [0.2] * 3)):
+        with pytest.raises(ImageError, match="of values in 0-1"):
+            ImageInput().normalized(wrong, None)
+    with pytest.raises(ImageError, match="std above 0"):
+        ImageInput().normalized(([0.5] * 3, [0.2, float("nan"), 0.2]), None)
 
 
 # --- masks and points

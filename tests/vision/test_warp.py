@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from pixel_helpers import sampled, smooth_noise
 from torch.nn import functional as F
+from torchvision.transforms.v2 import functional
 
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import augment
@@ -131,6 +134,40 @@ def test_validation_is_pillows_antialiased_resize_within_a_grey_level(source, si
     wanted = PillowImage.fromarray(picture).resize(size[::-1], PillowImage.Resampling.BILINEAR)
     apart = np.abs(exact(picture, ImageSpec(size, "squish")).astype(int) - np.array(wanted))
     assert apart.max() <= 1
+
+
+@settings(deadline=None, derandomize=True, max_examples=60, database=None)
+@given(
+    source=st.tuples(st.integers(8, 90), st.integers(8, 90)),
+    size=st.tuples(st.integers(8, 48), st.integers(8, 48)),
+    method=st.sampled_from(["crop", "squish", "pad"]),
+    mode=st.sampled_from(["reflection", "border", "zeros"]),
+)
+def test_validation_equals_torchvisions_own_steps(source, size, method, mode):
+    """Crop to the shape, resize with antialiasing, pad: by torchvision, within a grey level."""
+    picture = smooth_noise(np.random.default_rng(0), source, 7)
+    x = torch.from_numpy(picture).permute(2, 0, 1)
+    (h, w), (rows, cols) = source, size
+    if method == "crop":
+        cut = (h, round(h * cols / rows)) if h * cols <= w * rows else (round(w * rows / cols), w)
+        cut = tuple(max(1, min(n, m)) for n, m in zip(cut, source, strict=True))
+        top, left = (h - cut[0]) // 2, (w - cut[1]) // 2
+        wanted = functional.resize(functional.crop(x, top, left, *cut), size, antialias=True)
+    elif method == "squish":
+        wanted = functional.resize(x, size, antialias=True)
+    else:
+        inner = (rows, round(rows * w / h)) if rows * w <= cols * h else (round(cols * h / w), cols)
+        inner = tuple(max(1, min(n, m)) for n, m in zip(inner, size, strict=True))
+        assume(2 * inner[0] >= rows and 2 * inner[1] >= cols)  # what is mirrored once
+        top, left = (rows - inner[0]) // 2, (cols - inner[1]) // 2
+        widths = [left, top, cols - inner[1] - left, rows - inner[0] - top]
+        names = {"reflection": "symmetric", "border": "edge", "zeros": "constant"}
+        small = functional.resize(x, inner, antialias=True)
+        wanted = functional.pad(small, widths, padding_mode=names[mode])
+    found = exact(picture, ImageSpec(size, method, mode))
+    halves = [s * o / n % 1 == 0.5 for s in source for o in size for n in (*source, *size)]
+    assume(not any(halves))  # a half is rounded to even there, upwards here
+    assert np.abs(found.astype(int) - wanted.permute(1, 2, 0).numpy()).max() <= 1
 
 
 def test_validation_crops_the_largest_centred_part_of_the_wanted_shape():

@@ -3,7 +3,7 @@
 import { describe, load } from "./model.js";
 import { open, read } from "./pixels.js";
 import { decode } from "./answers.js";
-import { drawOver, show } from "./view.js";
+import { clear, drawOver, show } from "./view.js";
 import { smileys } from "./smiley.js";
 import { writing } from "./writing.js";
 import { curving } from "./curving.js";
@@ -18,6 +18,7 @@ function say(text, error = false) {
 }
 
 async function start() {
+  watch();
   try {
     state.about = await describe();
     introduce(state.about);
@@ -29,25 +30,34 @@ async function start() {
   } catch (error) {
     say(`The model could not be loaded. ${error.message}`, true);
   }
-  if ("serviceWorker" in navigator) {
-    await navigator.serviceWorker.register("sw.js").catch(() => {});
-  }
+  await navigator.serviceWorker?.register("sw.js").catch(() => {}); // without it the page needs a network
+}
+
+/** Say when the worker that keeps the page has a newer one; on the first visit whatever comes is no news. */
+function watch() {
+  const { serviceWorker } = navigator;
+  if (!serviceWorker?.controller) return;
+  serviceWorker.addEventListener("controllerchange", () => {
+    at("newer").hidden = false;
+  });
 }
 
 function introduce(about) {
   document.title = about.title;
   at("title").textContent = about.title;
   const { target, input } = about.task;
-  if (input.kind === "text") writing(answerText);
-  if (input.kind === "series") state.take = curving(input, answerText, say);
+  const forget = () => clear(at("answer"));
+  if (input.kind === "text") writing(answerText, forget);
+  if (input.kind === "series") state.take = curving(input, answerText, say, forget);
   const rows = {
     Answers: target.kind,
     Classes: (target.classes ?? target.names ?? []).join(", "),
     "Decides above": target.thresh ?? "",
-    "Picture size": input.kind === "image" ? input.size?.join(" × ") ?? "any" : "",
+    "Picture size": input.kind === "image" ? (input.size ?? input.window)?.join(" × ") ?? "any" : "",
     Vocabulary: input.vocab ? `${input.vocab.length} tokens` : "",
     Channels: input.channels ?? "",
     Precision: about.made?.precision ?? "",
+    "Answers changed by it": about.made?.changed ? `${(100 * about.made.changed).toPrecision(2)} %` : "",
     "Made with": `onecycle ${about.library}`,
   };
   for (const [name, value] of Object.entries(rows)) {
@@ -58,8 +68,8 @@ function introduce(about) {
   }
 }
 
-/** Read what `source` shows, ask the model, and show its answer. */
-async function answer(source, live = false) {
+/** Read what `source` shows, ask the model, and show its answer; `more` is said beside it. */
+async function answer(source, live = false, more = "") {
   const began = performance.now();
   const picture = read(source, canvas);
   const found = await state.run(picture);
@@ -69,42 +79,53 @@ async function answer(source, live = false) {
   drawOver(canvas, decoded);
   state.smiley?.show(decoded.headline);
   show(at("answer"), decoded, state.smiley?.node);
-  told(found, decoded, began);
+  told(found, decoded, began, (picture.shrunk ? " The picture was too large, and made smaller first." : "") + more);
 }
 
 /** Ask about a text or a series, and show the answer. */
 async function answerText(text) {
   if (!state.run) return say("The model is still loading.", true);
-  const began = performance.now();
-  const found = await state.run(text);
-  const decoded = decode(state.about, found);
-  show(at("answer"), decoded);
-  told(found, decoded, began);
+  try {
+    const began = performance.now();
+    const found = await state.run(text);
+    const decoded = decode(state.about, found);
+    show(at("answer"), decoded);
+    told(found, decoded, began);
+  } catch (error) {
+    clear(at("answer"));
+    say(error.message, true);
+  }
 }
 
-function told(found, decoded, began) {
+function told(found, decoded, began, more = "") {
   const now = performance.now();
   if (!state.stream || now - state.timed > 2000) {
-    say(`Answered in ${Math.round(now - began)} ms, on this device.`);
+    say(`Answered in ${Math.round(now - began)} ms, on this device.${more}`);
     state.timed = now;
   }
   document.body.dataset.answered = String(Number(document.body.dataset.answered ?? 0) + 1);
   window.lastAnswer = { probabilities: Array.from(found.probabilities), ...decoded };
 }
 
-async function choose(blob) {
-  if (!blob || state.busy) return;
+/** Answer the first of some files; the others are not dropped without a word. */
+async function choose(files) {
+  const [blob, ...others] = files;
+  if (!blob) return;
+  if (state.busy) return say("Still looking at the picture before: give this one again.", true);
   if (state.take) return state.take(blob);
   if (!state.run) return say("The model is still loading.", true);
+  const more = others.length ? ` Of ${files.length} pictures this is the first: give them one by one.` : "";
   stopCamera();
   state.busy = true;
   try {
     say("Looking…");
     const bitmap = await open(blob);
+    clear(at("answer")); // it was about another picture
     reveal();
-    await answer(bitmap);
+    await answer(bitmap, false, more);
     bitmap.close();
   } catch (error) {
+    empty();
     say(error.message, true);
   } finally {
     state.busy = false;
@@ -115,6 +136,14 @@ function reveal() {
   stage.classList.add("filled");
   at("empty").hidden = true;
   canvas.hidden = false;
+}
+
+/** Neither a picture nor an answer, so that an error does not stand beside those of an earlier picture. */
+function empty() {
+  clear(at("answer"));
+  stage.classList.remove("filled");
+  at("empty").hidden = false;
+  canvas.hidden = true;
 }
 
 async function startCamera() {
@@ -142,6 +171,7 @@ async function look() {
       if (video.readyState >= 2) await answer(video, true);
     } catch (error) {
       stopCamera();
+      empty();
       return say(error.message, true);
     }
     await new Promise((next) => requestAnimationFrame(next));
@@ -159,12 +189,13 @@ function stopCamera() {
 
 for (const id of ["choose", "take"]) {
   at(id).addEventListener("change", (event) => {
-    choose(event.target.files[0]);
+    choose([...event.target.files]);
     event.target.value = "";
   });
 }
+at("reload").addEventListener("click", () => location.reload());
 at("live").addEventListener("click", () => (state.stream ? stopCamera() : startCamera()));
-addEventListener("paste", (event) => choose([...event.clipboardData.files].find((f) => f.type.startsWith("image/"))));
+addEventListener("paste", (event) => choose([...event.clipboardData.files].filter((f) => f.type.startsWith("image/"))));
 for (const kind of ["dragenter", "dragover"]) {
   addEventListener(kind, (event) => {
     event.preventDefault();
@@ -175,7 +206,7 @@ addEventListener("dragleave", () => stage.classList.remove("over"));
 addEventListener("drop", (event) => {
   event.preventDefault();
   stage.classList.remove("over");
-  choose(event.dataTransfer.files[0]);
+  choose([...event.dataTransfer.files]);
 });
 if (!navigator.mediaDevices?.getUserMedia) at("live").hidden = true;
 

@@ -13,8 +13,8 @@ const FIELD = `
     <button id="clear" class="button" type="button">Clear</button>
   </div>`;
 
-/** Show the field; `answer(rows)` is called with one row of numbers for each channel. Returns what takes a file. */
-export function curving(input, answer, say) {
+/** Show the field; `answer(rows)` is called with one row of numbers for each channel, `forget()` where there is none. Returns what takes a file. */
+export function curving(input, answer, say, forget) {
   for (const id of ["stage", "buttons"]) document.getElementById(id).hidden = true;
   document.getElementById("subtitle").textContent = "Runs on this device. No number leaves it.";
   const section = document.createElement("section");
@@ -25,6 +25,10 @@ export function curving(input, answer, say) {
   channel.hidden = input.channels === 1;
   let strokes = empty(input.channels); // heights from 0 to 1 by column, NaN where nothing is drawn
 
+  const refuse = (message) => {
+    forget();
+    say(message, true);
+  };
   const ask = async (rows, ranges) => {
     try {
       const whole = filled(rows, input.by === "series");
@@ -32,7 +36,7 @@ export function curving(input, answer, say) {
       window.lastSeries = whole.map((row) => Array.from(row));
       await answer(whole);
     } catch (error) {
-      say(error.message, true);
+      refuse(error.message);
     }
   };
   const take = async (file) => {
@@ -40,7 +44,7 @@ export function curving(input, answer, say) {
     try {
       await ask(parse(await file.text(), input.channels));
     } catch (error) {
-      say(error.message, true);
+      refuse(error.message);
     }
   };
   csv.addEventListener("change", () => {
@@ -50,12 +54,13 @@ export function curving(input, answer, say) {
   clear.addEventListener("click", () => {
     strokes = empty(input.channels);
     canvas.getContext("2d").clearRect(0, 0, WIDTH, HEIGHT);
+    forget();
   });
   hand(canvas, () => strokes[Number(channel.value)], () => {
     draw(canvas, strokes, strokes.map(() => [0, 1]));
   }, () => {
     const drawn = cropped(strokes);
-    if (drawn[0].length < 2) return say("Draw a longer curve.", true);
+    if (drawn[0].length < 2) return refuse("Draw a longer curve.");
     const ranges = drawn.map((_, c) => [input.low[c] ?? 0, input.high[c] ?? 1]);
     ask(drawn.map((row, c) => row.map((v) => ranges[c][0] + v * (ranges[c][1] - ranges[c][0]))), ranges);
   });

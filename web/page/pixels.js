@@ -11,7 +11,7 @@ export async function open(blob) {
   }
 }
 
-/** Draw a bitmap or video frame on `canvas`, and read it: {data: Uint8Array RGB, width, height}. */
+/** Draw a bitmap or video frame on `canvas`, and read it: {data: Uint8Array RGB, width, height, shrunk}. */
 export function read(source, canvas) {
   const w = source.videoWidth ?? source.width;
   const h = source.videoHeight ?? source.height;
@@ -23,7 +23,7 @@ export function read(source, canvas) {
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  return { data: withoutAlpha(data), width: canvas.width, height: canvas.height };
+  return { data: withoutAlpha(data), width: canvas.width, height: canvas.height, shrunk: scale < 1 };
 }
 
 /** RGBA bytes as RGB bytes. */

@@ -1,7 +1,11 @@
 // Everything the page needs is kept after the first visit, so that it works without a network.
 
-const CACHE = "onecycle-@VERSION@";
+const VERSION = "@VERSION@";
+const HOME = new URL("./", location.href).href;
+const OURS = `onecycle ${HOME} `; // caches belong to the origin, and other sites may share it
+const CACHE = OURS + VERSION;
 const FILES = @FILES@;
+const OWN = new Set(FILES.map((file) => new URL(file, HOME).href));
 
 self.addEventListener("install", (event) => {
   const fresh = FILES.map((file) => new Request(file, { cache: "reload" })); // past what the host lets browsers keep
@@ -11,15 +15,17 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => {
   const old = async () => {
     for (const name of await caches.keys()) {
-      if (name.startsWith("onecycle-") && name !== CACHE) await caches.delete(name);
+      if (name.startsWith(OURS) && name !== CACHE) await caches.delete(name);
     }
-    await self.clients.claim();
+    await self.clients.claim(); // an open page hears of it, and says that there is a new version
   };
   event.waitUntil(old());
 });
 
 self.addEventListener("fetch", (event) => {
-  if (event.request.method !== "GET" || new URL(event.request.url).origin !== location.origin) return;
-  const reply = async () => (await caches.match(event.request, { ignoreSearch: true })) ?? fetch(event.request);
+  const { origin, pathname } = new URL(event.request.url);
+  if (event.request.method !== "GET" || !OWN.has(origin + pathname)) return;
+  const kept = { cacheName: CACHE, ignoreSearch: true };
+  const reply = async () => (await caches.match(event.request, kept)) ?? fetch(event.request);
   event.respondWith(reply());
 });

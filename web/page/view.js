@@ -55,6 +55,12 @@ export function show(place, answer, smiley) {
   place.replaceChildren(...parts);
 }
 
+/** Take an answer away: what it was about is no longer there. */
+export function clear(place) {
+  place.replaceChildren();
+  delete window.lastAnswer;
+}
+
 /** Draw a mask or points over the picture that is on `canvas`. */
 export function drawOver(canvas, answer) {
   const context = canvas.getContext("2d");

@@ -2,8 +2,8 @@
 
 const PAUSE = 300; // milliseconds after the last key
 
-/** Show the box; `answer(text)` is called at every pause and on request. */
-export function writing(answer) {
+/** Show the box; `answer(text)` is called at every pause and on request, `forget()` where no text is left. */
+export function writing(answer, forget) {
   const [box, button] = ["text", "ask"].map((id) => document.getElementById(id));
   for (const id of ["stage", "buttons"]) document.getElementById(id).hidden = true;
   document.getElementById("writing").hidden = false;
@@ -12,7 +12,11 @@ export function writing(answer) {
   let asked = null;
   const ask = async () => {
     clearTimeout(timer);
-    if (!box.value.trim() || box.value === asked) return;
+    if (!box.value.trim()) {
+      asked = null;
+      return forget();
+    }
+    if (box.value === asked) return;
     asked = box.value;
     await answer(asked);
   };

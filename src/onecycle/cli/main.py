@@ -45,6 +45,10 @@ Pattern = Annotated[
 ValidPct = Annotated[
     float, typer.Option(help="The share that validates, where nothing else says which.")
 ]
+AllFolders = Annotated[
+    bool,
+    typer.Option(help="Folder: train on all, also on folders named like test or validation sets."),
+]
 Arch = Annotated[str, typer.Option(help="Any timm model, or `small`, which comes with onecycle.")]
 Weights = Annotated[
     str,
@@ -64,8 +68,10 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **options: Any) -> None:
+        from onecycle.core.console import print_any_text
         from onecycle.core.errors import OnecycleError
 
+        print_any_text(sys.stdout)
         try:
             command(*args, **options)
         except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
@@ -125,6 +131,7 @@ def train_images(
     valid_col: ValidColumn = None,
     pattern: Pattern = None,
     valid_pct: ValidPct = 0.2,
+    all_folders: AllFolders = False,
     arch: Arch = "small",
     pretrained: Weights = "yes",
     size: Size = 128,
@@ -141,9 +148,8 @@ def train_images(
     """Train on a folder or a CSV of pictures, and write the model, its figures and plots."""
     from onecycle.cli import train as work
 
-    where = work.Where(
-        source, folder, suffix, label_col, label_delim, valid_col, pattern, valid_pct, seed
-    )
+    named = (folder, suffix, label_col, label_delim, valid_col, pattern)
+    where = work.Where(source, *named, valid_pct, seed, all_folders)
     how = work.How(arch, pretrained, size, bs, flip_vert, seed)
     work.train(where, how, epochs, unfrozen_epochs, lr, out)
 
@@ -159,6 +165,7 @@ def lr_find(
     valid_col: ValidColumn = None,
     pattern: Pattern = None,
     valid_pct: ValidPct = 0.2,
+    all_folders: AllFolders = False,
     arch: Arch = "small",
     pretrained: Weights = "yes",
     size: Size = 128,
@@ -170,9 +177,8 @@ def lr_find(
     """Measure the loss over growing learning rates, suggest one, and draw the curve."""
     from onecycle.cli import train as work
 
-    where = work.Where(
-        source, folder, suffix, label_col, label_delim, valid_col, pattern, valid_pct, seed
-    )
+    named = (folder, suffix, label_col, label_delim, valid_col, pattern)
+    where = work.Where(source, *named, valid_pct, seed, all_folders)
     work.find(where, work.How(arch, pretrained, size, bs, flip_vert, seed), out)
 
 

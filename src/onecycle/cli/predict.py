@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice, tee
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from onecycle.core.console import exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.progress import bar
+from onecycle.data.frames import encoding_of
 from onecycle.deploy.feeds import Curves, Feed, Pictures, files_in
 from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.pixels import open_size
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _GROUP = 1024  # rows that are written together
@@ -30,6 +34,12 @@ class Where:
     column: str | None = None
     folder: str = "."
     suffix: str = ""
+
+    def refuse(self, what: str, *names: str) -> None:
+        """UsageError for options that were given and would have no effect."""
+        for field in fields(self):
+            if field.name in names and getattr(self, field.name) != field.default:
+                raise UsageError(f"--{field.name} has no effect on {what}: leave it out")
 
 
 def predict(
@@ -56,7 +66,8 @@ def predict(
     header, failed = [*taken, *names], list[str]()
     rows = _rows(bar(asked, total, "predicting"), answers, columns, failed)
     if out is None:
-        _write_csv(sys.stdout, header, rows)
+        with exact_text(sys.stdout, "write to a file with --out"):
+            _write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
     elif out.suffix.lower() == ".parquet":
         write_atomically(out, lambda to: _write_parquet(to, header, columns, rows))
     else:
@@ -76,15 +87,31 @@ def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[A
     from onecycle.vision.restore import load_cnn
 
     learn = load_cnn(model)
+    drawn = learn.task.target.to_json()["kind"] == "points"
 
     def one_by_one(sources: Iterable[Any]) -> Iterator[Any]:
         for source in sources:
             try:
-                yield learn.predict(source, thresh)
+                answer, data, given = learn.predict(source, thresh)
+                data = _in_pixels(learn, source, np.asarray(data)) if drawn else data
+                yield answer, data, given
             except DataError as error:
                 yield error
 
     return one_by_one, Pictures(ImageSpec()), learn.task.target
+
+
+def _in_pixels(learn: Any, source: Any, points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) of -1 to 1 in the network's input as (y, x) in pixels of the picture.
+
+    An exported file's are that already, and both fill the same columns.
+    """
+    from onecycle.vision.warp import exact_plan
+
+    plan = exact_plan(open_size(source), learn.task.input.shipped)
+    here = ((points + 1) / 2 * plan.out - 0.5)[:, ::-1]
+    moved = np.c_[here, np.ones(len(here))] @ plan.matrix.T
+    return (moved[:, :2] / moved[:, 2:])[:, ::-1]
 
 
 class _Columns:
@@ -121,12 +148,17 @@ def _asked(
     sources: Sequence[Path], feed: Feed, where: Where
 ) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     """The first column's heading, how many rows there will be, and (name, source) of each."""
+    tables = [path for path in sources if path.suffix.lower() in _TABLES]
+    if isinstance(feed, Curves) or not tables:
+        where.refuse("files", "column", "folder", "suffix")
     if isinstance(feed, Curves):
         asked = [pair for path in sources for pair in _series_in(path, feed)]
         return "file", len(asked), iter(asked)
-    if any(path.suffix.lower() in _TABLES for path in sources):
+    if tables:
         if len(sources) > 1:
             raise UsageError("a table of names or texts is given alone")
+        if not isinstance(feed, Pictures):
+            where.refuse("a table of texts", "folder", "suffix")
         return _of_table(sources[0], feed, where)
     files = [f for path in sources for f in (files_in(path, feed) if path.is_dir() else [path])]
     return "file", len(files), ((str(file), file) for file in files)
@@ -147,10 +179,14 @@ def _series_in(path: Path, feed: Feed) -> Iterator[tuple[str, Any]]:
 
 
 def _of_table(table: Path, feed: Feed, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
-    total = sum(1 for _ in _lines(table))
-    first = next(_lines(table), {})
+    encoding = encoding_of(table)
+    total = sum(1 for _ in _lines(table, encoding))
+    first = next(_lines(table, encoding), {})
+    _refuse_header(table, encoding, first)
     columns = feed.columns if where.column is None else (where.column,)
-    fitting = [name for name in columns if name in first] or list(first) * (len(first) == 1)
+    fitting = [name for name in columns if name in first] or (
+        list(first) if len(first) == 1 and where.column is None else []
+    )
     if not fitting:
         raise TableError(f"{table}: say which --column it is, of {listing(first, 12)}")
     heading = fitting[0]
@@ -161,14 +197,30 @@ def _of_table(table: Path, feed: Feed, where: Where) -> tuple[str, int, Iterator
             return name, name
         return name, table.parent / where.folder / f"{name}{where.suffix}"
 
-    return heading, total, map(source, _lines(table))
+    return heading, total, map(source, _lines(table, encoding))
 
 
-def _lines(table: Path) -> Iterator[dict[str, str]]:
+def _refuse_header(table: Path, encoding: str, first: dict[Any, Any]) -> None:
+    """TableError for names that occur twice, for longer rows, and where other marks divide it."""
+    with table.open(encoding=encoding, newline="") as file:
+        names = next(csv.reader(file, delimiter=_TABLES[table.suffix.lower()]), [])
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise TableError(f"{table}: the header names {listing(twice)} twice: rename or drop one")
+    if None in first:  # where csv.DictReader puts the rest of a row
+        raise TableError(f"{table}: the first row has more cells than the header has names")
+    if len(names) == 1 and (mark := next((m for m in ";\t|" if m in names[0]), None)):
+        raise TableError(
+            f"{table}: {mark!r} stands between the names of the header {names[0]!r}: in .csv it is "
+            "a comma, in .tsv a tab"
+        )
+
+
+def _lines(table: Path, encoding: str) -> Iterator[dict[str, str]]:
     """The rows of a CSV file under its header, one at a time."""
     csv.field_size_limit(1 << 30)
     try:
-        with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with table.open(encoding=encoding, newline="") as file:
             yield from csv.DictReader(file, delimiter=_TABLES[table.suffix.lower()])
     except (OSError, csv.Error) as error:
         raise TableError(f"{table}: cannot be read ({error})") from error
@@ -198,11 +250,13 @@ def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> N
         _write_csv(file, header, rows)
 
 
-def _write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Row]) -> None:
-    writer = csv.writer(file)
+def _write_csv(
+    file: IO[str], header: Sequence[str], rows: Iterable[Row], line_end: str = "\r\n"
+) -> None:
+    writer = csv.writer(file, lineterminator=line_end)
     writer.writerow(header)
     for name, answer, values in rows:
-        told = (f"{v:.6g}" if isinstance(v, float) else v for v in values)
+        told = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
         writer.writerow([name, answer or "", *told])
 
 

@@ -50,5 +50,5 @@ def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:
         save_figure(labels.plot_thresholds(), out / "thresholds.png")
         labels.per_label().round(3).to_csv(out / "per_label.csv")
     save_figure(
-        worst.plot_top_losses(9, heatmap=kind in {"category", "multicategory"}), out / "worst.png"
+        worst.plot_top_losses(heatmap=kind in {"category", "multicategory"}), out / "worst.png"
     )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings, simplefilter
+from warnings import catch_warnings, simplefilter, warn
 
 import torch
 
 from onecycle.cli.report import stage_table, write_plots
-from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.draw import save_figure
+from onecycle.core.errors import OnecycleWarning, UsageError, listing
+from onecycle.core.files import require_writable
 from onecycle.data.databunch import DataBunch
+from onecycle.data.doubts import sides_of
 from onecycle.data.labelled import LabelledItems
+from onecycle.data.labels import SplitItems
 from onecycle.learn import metrics
 from onecycle.learn.learner import Learner
 from onecycle.models.body import Body
@@ -38,6 +42,7 @@ class Where:
     pattern: str | None = None
     valid_pct: float = 0.2
     seed: int = 0
+    all_folders: bool = False
 
     def labelled(self) -> LabelledItems:
         """The data block's steps for a CSV file, a pattern, or folders named like the classes."""
@@ -45,14 +50,54 @@ class Where:
             return self._from_csv()
         if not self.source.is_dir():
             raise UsageError(f"{self.source} is neither a folder nor a CSV file")
-        items = ImageList.from_folder(self.source)
-        if (self.source / "train").is_dir() and (self.source / "valid").is_dir():
-            split = items.split_by_folder()
-        else:
-            split = items.split_by_rand_pct(self.valid_pct, self.seed)
+        self._refuse("a folder", "folder", "suffix", "label_col", "label_delim", "valid_col")
+        split = self._split(ImageList.from_folder(self.source))
         return split.label_from_re(self.pattern) if self.pattern else split.label_from_folder()
 
+    def _refuse(self, what: str, *names: str) -> None:
+        """UsageError for options that were given and would have no effect."""
+        for field in fields(self):
+            if field.name in names and getattr(self, field.name) != field.default:
+                option = "--" + field.name.replace("_", "-")
+                raise UsageError(f"{option} has no effect on {what}: leave it out")
+
+    def _split(self, items: ImageList) -> SplitItems:
+        """By folders that are named like the sides of a split, or a random share.
+
+        What is kept for later (`test`) is left out, and so is all beside a folder `train`.
+        """
+        folders = dict.fromkeys(items.first_folder(item) for item in items)
+        sides = sides_of([] if self.all_folders else folders)
+        if sides["train"] and not self.pattern:  # a class of trains holds its images itself
+            deep = {items.first_folder(i) for i in items if items.relative(i).count("/") > 1}
+            sides["train"] = [name for name in sides["train"] if name in deep]
+        train, valid = sides["train"], sides["valid"]
+        if len(train) > 1 or (train and len(valid) > 1):
+            raise UsageError(
+                f"{self.source} has the folders {listing([*train, *valid])}: only one can train "
+                "and one validate; rename the others, or take --all-folders"
+            )
+        if train and valid:
+            self._refuse(f"a folder with {train[0]} and {valid[0]}", "valid_pct")
+            return items.split_by_folder(train[0], valid[0])
+        others = [name for name in folders if name not in train]
+        unused = others if train else [*valid, *sides["test"]]
+        if unused:
+            count = sum(items.first_folder(item) in unused for item in items)
+            warn(
+                f"{count} of {len(items)} images are left out: those in "
+                f"{listing(name or 'no folder' for name in unused)}. --all-folders takes all, and "
+                "folders named train and valid are the sides of a split",
+                OnecycleWarning,
+                stacklevel=2,
+            )
+            items = items.filter_by_func(lambda item: items.first_folder(item) not in unused)
+        return items.split_by_rand_pct(self.valid_pct, self.seed)
+
     def _from_csv(self) -> LabelledItems:
+        self._refuse("a CSV file", "pattern", "all_folders")
+        if self.valid_col:
+            self._refuse("a table with --valid-col", "valid_pct")
         items = ImageList.from_csv(
             self.source.parent, self.source.name, folder=self.folder, suffix=self.suffix
         )
@@ -114,6 +159,7 @@ def train(
     frozen = 0 if scratch else 4 if epochs is None else epochs
     if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
         raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
+    require_writable(out / "model.safetensors")
     learn = how.learner(where.labelled())
     print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
     stages = {}
@@ -143,12 +189,12 @@ def train(
 
 def find(where: Where, how: How, out: Path) -> None:
     """Print the readings of the range test, and draw its curve."""
+    require_writable(out / "lr.png")
     learn = how.learner(where.labelled())
     curve = learn.lr_find()
     for name, rate in curve.suggestions().items():
         print(f"{name:>12}: " + (f"{rate:.2e}" if rate else "-"))
-    out.mkdir(parents=True, exist_ok=True)
-    curve.plot().savefig(out / "lr.png", dpi=90)
+    save_figure(curve.plot(), out / "lr.png")
     print(f"drawn in {out / 'lr.png'}")
 
 

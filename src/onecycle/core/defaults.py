@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from onecycle.core.errors import UsageError
+from onecycle.core.processors import usable_processors
 
 
 @dataclass
 class Defaults:
-    """Assignable settings. `device` None means the first CUDA device, or else the CPU."""
+    """Assignable settings. `device` None means the first CUDA device, or else the CPU.
+
+    `cpus` are the loaders' workers: the processors that this process may use, at most 16.
+    """
 
     device: Any = None
-    cpus: int = field(default_factory=lambda: min(16, os.cpu_count() or 1))
+    cpus: int = field(default_factory=lambda: min(16, usable_processors()))
     lr: slice = field(default_factory=lambda: slice(3e-3))
     wd: float = 1e-2
     progress: bool = True

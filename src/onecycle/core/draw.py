@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
+from warnings import warn
+
+from onecycle.core.errors import OnecycleWarning, listing
+from onecycle.core.files import write_errors
+
+NAME = 40  # characters of a name in a legend or beside an axis
+_UNDRAWN = re.compile("[\x00-\x09\x0b-\x1f\x7f]")  # all that steers, but the line's end
+_SURROGATES = re.compile("[\ud800-\udfff]")  # what stands for bytes that are no text
 
 
 def axes(ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
@@ -31,7 +40,7 @@ def grid(
     size = figsize or (columns * cell, rows * cell)
     figure, places = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     if title:
-        figure.suptitle(title)
+        figure.suptitle(drawable(title))
     flat = list(places.flat)
     for unused in flat[count:]:
         unused.axis("off")
@@ -49,20 +58,73 @@ def picture(
 
 
 def add_title(ax: Any, text: str, **options: Any) -> None:
-    """Put `text` over what the axes already say; `$` stays a dollar sign, not mathematics."""
+    """Put `text` over what the axes already say, letter by letter (see `drawable`)."""
     before = ax.get_title()
-    ax.set_title("\n".join(filter(None, [before, text.replace("$", r"\$")])), **options)
+    ax.set_title("\n".join(filter(None, [before, drawable(text)])), **options)
+
+
+def drawable(text: object, most: int | None = None) -> str:
+    """`text` as matplotlib draws it letter by letter: for one name; see `drawables`."""
+    return drawables([text], most)[0]
+
+
+def drawables(texts: Iterable[object], most: int | None = None) -> list[str]:
+    """Names and other texts for a plot: `$` is a dollar sign, not mathematics.
+
+    Characters that cannot be drawn become blanks (tabs and the like) or U+FFFD, with an
+    OnecycleWarning for those that the font lacks. Beyond `most` characters the middle is left out.
+    """
+    plain = [_UNDRAWN.sub(" ", _SURROGATES.sub("\ufffd", str(text))) for text in texts]
+    lacking = _lacking("".join(plain))
+    if lacking:
+        from matplotlib import rcParams
+
+        warn(
+            f"the font {listing(rcParams['font.family'])} lacks {len(lacking)} characters of the "
+            f"texts in a plot ({listing(sorted(lacking))}): they are shown as \ufffd. Choose one "
+            "that has them: matplotlib.rcParams['font.family'] = [...]",
+            OnecycleWarning,
+            stacklevel=3,
+        )
+        table = str.maketrans(dict.fromkeys(lacking, "\ufffd"))
+        plain = [text.translate(table) for text in plain]
+    return [_cut(text, most).replace("$", r"\$") for text in plain]
+
+
+def _lacking(text: str) -> set[str]:
+    """The characters for which the fonts in force have no glyph."""
+    foreign = {c for c in text if ord(c) > 126 and c != "\ufffd"}
+    if not foreign:
+        return foreign
+    from matplotlib import font_manager
+
+    families = font_manager.FontProperties().get_family()
+    found = [font_manager.findfont(font_manager.FontProperties(family=[f])) for f in families]
+    fonts = [font_manager.get_font(path) for path in found]
+    return {c for c in foreign if not any(font.get_char_index(ord(c)) for font in fonts)}
+
+
+def _cut(text: str, most: int | None) -> str:
+    """A long text without its middle: names often differ at their end."""
+    if most is None or len(text) <= most:
+        return text
+    tail = (most - 1) // 3
+    return f"{text[: most - 1 - tail]}\u2026{text[len(text) - tail :]}"
 
 
 def add_legend(figure: Any, names: Sequence[Any], cmap: str) -> None:
-    """Names and their colours, spread over a colour map, below the figure."""
+    """Names and their colours, spread over a colour map, below the figure, which grows for them."""
     from matplotlib import colormaps
     from matplotlib.patches import Patch
 
-    colours = colormaps[cmap]
+    colours, labels = colormaps[cmap], drawables(names, NAME)
     top = max(len(names) - 1, 1)
-    marks = [Patch(color=colours(i / top), label=str(name)) for i, name in enumerate(names)]
-    columns = max(1, min(len(marks), int(figure.get_figwidth() / 1.2)))
+    marks = [Patch(color=colours(i / top), label=name) for i, name in enumerate(labels)]
+    each = max(1.2, 0.4 + 0.08 * max(map(len, labels), default=0))  # inches
+    columns = max(1, min(len(marks), int(figure.get_figwidth() / each)))
+    height = 0.18 * ceil(len(marks) / columns)
+    if height > figure.get_figheight() / 4:
+        figure.set_figheight(figure.get_figheight() + height)
     figure.legend(handles=marks, loc="outside lower center", ncols=columns, fontsize=8)
 
 
@@ -90,7 +152,8 @@ def save_figure(figure_or_ax: Any, path: str | Path, dpi: int = 90) -> Path:
 
     figure = getattr(figure_or_ax, "figure", None) or figure_or_ax
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=dpi)
     plt.close(figure)
     return path

@@ -30,6 +30,10 @@ class ImageError(DataError):
     """A picture is missing, damaged, too large or of an unknown format."""
 
 
+class DamagedImageError(ImageError):
+    """A file was read whole, and is a broken image or none at all."""
+
+
 class SizeError(DataError):
     """Pictures (or a picture and its mask) differ in size where they must not."""
 
@@ -40,6 +44,16 @@ class ArchiveError(DataError):
 
 class DownloadError(OnecycleError, OSError):
     """A file cannot be fetched whole."""
+
+
+class WriteError(OnecycleError, OSError):
+    """A file or folder cannot be written; `reason` is the system's."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason}): choose a folder that you may write to, with room"
+        )
+        self.reason = reason
 
 
 class UsageError(OnecycleError, ValueError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onecycle.core.errors import UsageError
+from onecycle.core.files import write_errors
 
 _LONGEST = 600  # characters of a cell that are shown
 _WIDTH = 96
@@ -49,7 +50,8 @@ class Table:
     def save(self, path: str | Path) -> Path:
         """Write the table as an HTML page."""
         path = Path(path)
-        path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
+        with write_errors(path):
+            path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
         return path
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from onecycle.core.arguments import require_whole
 from onecycle.data.databunch import DatasetType
+from onecycle.interpret.classification import extremes
 from onecycle.interpret.duplicates import similar_pairs
 
 
@@ -47,9 +48,8 @@ class DatasetFormatter:
         cls, learn: Any, n_imgs: int | None = None, ds_type: DatasetType = DatasetType.Train
     ) -> tuple[Any, list[int]]:
         """Training items in the order of their loss, largest first."""
-        losses = learn.predictions(ds_type).losses
-        order = losses.argsort(descending=True)[:n_imgs].tolist()
-        return _side(learn, ds_type), order
+        _, order = extremes(learn.predictions(ds_type).losses, n_imgs)
+        return _side(learn, ds_type), order.tolist()
 
     @classmethod
     def from_similars(

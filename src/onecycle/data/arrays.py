@@ -16,11 +16,12 @@ from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.given import as_array, label_frame
 from onecycle.data.items import ItemList
-from onecycle.data.labels import inferred
+from onecycle.data.kinds import guessed
 from onecycle.data.loader import Loader
 from onecycle.data.targets import MultiCategory, Target
 from onecycle.spec.curves import refuse_kinds
 from onecycle.spec.series import ArraySpec
+from onecycle.spec.targets import is_blank
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class ArrayInput(ArraySpec):
             as_row(source, self.shape, f"array {i}")
 
     def transformed(self, tfms: Any, size: Any = None, *_: Any, **options: Any) -> Self:
-        if tfms is not None or size is not None or any(options.values()):
+        if tfms or size is not None or any(options.values()):
             raise UsageError("arrays have no transforms and no size")
         return self
 
@@ -196,7 +197,7 @@ def from_arrays(
 
 
 def _kind_of(labels: list[Any]) -> Any:
-    kind = inferred(labels)
+    kind = guessed([label for label in labels if not is_blank(label)])
     if kind is MultiCategory and not any(map(_is_tags, labels)):
         raise UsageError(
             "labels are lists of whole numbers: make them floats to be met as numbers, or give "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from numbers import Integral, Real
 from pathlib import Path as PurePath
 from typing import Any, Self
 
@@ -35,6 +36,14 @@ class DatasetType(Enum):
     Test = "test"
     Single = "single"
     Fix = "fix"
+
+
+def _side(ds_type: Any) -> DatasetType:
+    try:
+        return DatasetType(ds_type)
+    except ValueError as error:
+        names = ", ".join(f"DatasetType.{side.name}" for side in DatasetType)
+        raise UsageError(f"a side of the data is one of {names}, not {ds_type!r}") from error
 
 
 def device_of(device: Any = None) -> torch.device:
@@ -164,23 +173,24 @@ class DataBunch:
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """The loader of one side."""
-        if DatasetType(ds_type) is DatasetType.Fix:
+        side = _side(ds_type)
+        if side is DatasetType.Fix:
             return self._held(replace(self.src.train, augment=False))
         found = {
             DatasetType.Train: self.train_dl,
             DatasetType.Valid: self.valid_dl,
             DatasetType.Test: self.test_dl,
-        }.get(DatasetType(ds_type))
+        }.get(side)
         if found is None:
             raise UsageError(
-                f"there is no {DatasetType(ds_type).value} set"
+                f"there is no {side.value} set"
                 + (": add one with add_test before databunch()" if self.valid_dl else "")
             )
         return found
 
     def ordered(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """A loader of one side in its order, without augmentation, nothing dropped."""
-        train = DatasetType(ds_type) is DatasetType.Train
+        train = _side(ds_type) is DatasetType.Train
         return self.dl(DatasetType.Fix if train else ds_type)
 
     def _held(self, side: LabelList) -> Batches:
@@ -229,6 +239,8 @@ class DataBunch:
         """
         from onecycle.core.draw import grid
 
+        if not isinstance(rows, Integral) or rows < 1:
+            raise UsageError(f"rows is a whole number from 1 on, not {rows!r}")
         items, y = self._shown(ds_type)
         if hasattr(self.task.input, "table"):
             refuse_figsize(figsize)
@@ -278,7 +290,9 @@ class DataBunch:
         """The same with another decision threshold (`> thresh`) for several labels."""
         if not hasattr(self.task.target, "thresh"):
             raise UsageError(f"{type(self.task.target).__name__} decides by no threshold")
-        return self.with_task(Task(self.task.input, replace(self.task.target, thresh=thresh)))  # type: ignore[type-var]
+        if not isinstance(thresh, Real) or not 0 <= float(thresh) <= 1:
+            raise UsageError(f"thresh is a probability, from 0 to 1, not {thresh!r}")
+        return self.with_task(Task(self.task.input, replace(self.task.target, thresh=thresh)))
 
     def with_task(self, task: Task) -> Self:
         """The same items and sizes under another task."""

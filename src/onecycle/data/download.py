@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from onecycle.core.errors import DownloadError
+from onecycle.core.files import require_writable
 from onecycle.core.paths import Path as ListablePath
 from onecycle.version import __version__
 
@@ -49,7 +50,7 @@ def download(
     dest = Path(dest)
     if urlsplit(url).scheme not in {"http", "https"}:
         raise DownloadError(f"{url!r} is no http or https address")
-    dest.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(dest)
     part = _Part(url, dest.with_name(f"{dest.name}.part"))
     _until_whole(part, max_bytes, patience, show)
     if sha256 and (found := _digest(part.file)) != sha256.lower():
@@ -194,6 +195,14 @@ def _shown(
         for chunk in chunks:
             yield chunk
             bar.update(len(chunk))
+
+
+def require_digest(file: Path, sha256: str) -> None:
+    """DownloadError where a file has another SHA-256 (hexadecimal); the file stays."""
+    if (found := _digest(file)) != sha256.lower():
+        raise DownloadError(
+            f"{file}: the SHA-256 is {found}, expected {sha256}; remove it to fetch it again"
+        )
 
 
 def _digest(file: Path) -> str:

@@ -31,7 +31,7 @@ def read_table(
     import pandas as pd
 
     path = Path(path)
-    encoding = _encoding(path)
+    encoding = encoding_of(path)
     text = path.read_bytes().decode(encoding)
     if not text.strip():
         raise EmptyDataError(f"{path}: the file is empty")
@@ -56,6 +56,15 @@ def read_table(
     return _unindexed(path, frame)
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text file in any of the encodings that tables come in."""
+    encoding = encoding_of(Path(path))  # raises for a file that cannot be read
+    text = Path(path).read_bytes().decode(encoding)
+    if "\0" in text:
+        raise TableError(f"{path}: cannot be read as text: it holds bytes that no text has")
+    return text.splitlines()
+
+
 def read_pieces(
     path: str | Path, delimiter: str | None = None, header: int | str | None = "infer"
 ) -> Iterator[pd.DataFrame]:
@@ -63,7 +72,7 @@ def read_pieces(
     import pandas as pd
 
     path = Path(path)
-    encoding = _encoding(path)
+    encoding = encoding_of(path)
     with path.open(encoding=encoding) as file:
         _check_header(path, "".join(islice(file, 50)), delimiter, header)
     try:
@@ -169,7 +178,7 @@ def _columns(frame: pd.DataFrame) -> str:
     return f"the table has {frame.shape[1]} columns: {listing(frame.columns, 12)}"
 
 
-def _encoding(path: Path) -> str:
+def encoding_of(path: Path) -> str:
     """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning; the file is read in pieces."""
     try:
         with path.open("rb") as file:
@@ -189,6 +198,8 @@ def _encoding(path: Path) -> str:
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
     """pandas renames a repeated column in silence; here it is refused."""
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
+        raise TableError(f"delimiter= is one character, such as ';' or a tab, not {delimiter!r}")
     if header is None:
         return
     import csv

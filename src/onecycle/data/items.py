@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path as PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing
+from onecycle.core.errors import (
+    EmptyDataError,
+    OnecycleWarning,
+    TableError,
+    UsageError,
+    listing,
+)
 from onecycle.core.paths import Path
+from onecycle.core.walk import FileKind, files_below, with_dots
 from onecycle.data import split
-from onecycle.data.frames import Column, as_frame, column, read_table
+from onecycle.data.frames import Column, as_frame, column, read_lines, read_table
 from onecycle.data.task import Input
 
 if TYPE_CHECKING:
@@ -36,8 +44,8 @@ class ItemList:
     label_cls: Any = None
     label_col: Any = 1  # of `inner_df`, where `label_from_df` names none
 
-    suffixes: ClassVar[frozenset[str]] = frozenset()
-    what: ClassVar[str] = "item"
+    suffixes: ClassVar[frozenset[str]] = frozenset()  # of the files that `from_folder` takes
+    files: ClassVar[FileKind] = FileKind("item")  # and what else it should not pass by in silence
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
@@ -53,22 +61,30 @@ class ItemList:
     ) -> Self:
         """Every file below `path` with one of `extensions`, sorted; hidden files are left out.
 
-        With `include`, only the first-level folders of those names.
+        With `include`, only the first-level folders of those names. Warns of hidden files, of
+        folders in `include` that there are not, and without `extensions` of files of other
+        endings that seem to hold such items.
         """
         root = Path(path)
-        if not root.is_dir():
-            raise EmptyDataError(f"{root} is not a folder")
-        extensions = [extensions] if isinstance(extensions, str) else extensions
-        wanted = {e.lower() for e in (extensions or cls.suffixes)}
-        found = sorted(_files(root, wanted, recurse, include))
+        if not (cls.suffixes or extensions):
+            raise UsageError(f"{cls.__name__} has no files of its own: name their extensions=")
+        extensions = None if extensions is None else with_dots(extensions)
+        include = [include] if isinstance(include, str) else include
+        if include is not None and not recurse:
+            raise UsageError("include= names folders below, which recurse=False leaves out")
+        kind = replace(cls.files, suffixes=cls.suffixes)
+        found = files_below(root, kind, extensions, recurse, include, "extensions")
+        _warn_of_absent(include, (entry.name for entry in root.iterdir() if entry.is_dir()), root)
         if not found:
-            kinds = "/".join(sorted(wanted))
+            kinds = "/".join(sorted(extensions or cls.suffixes))
             raise EmptyDataError(f"no {kinds} file below {root}")
         return cls._make(found, root)
 
     @classmethod
     def from_paths(cls, paths: Iterable[str | PurePath], path: str | PurePath = ".") -> Self:
         """The given files in the given order; relative names are looked for below `path`."""
+        if isinstance(paths, str | PurePath):
+            raise UsageError(f"a list of paths is wanted, not {str(paths)!r}")
         items = [Path(path) / p for p in paths]
         if not items:
             raise EmptyDataError("no paths were given")
@@ -132,7 +148,7 @@ class ItemList:
 
     def take(self, positions: Iterable[int]) -> Self:
         """The items at `positions`, in that order, with their rows."""
-        index = np.asarray(list(positions), dtype=np.int64)
+        index = split.positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
         return replace(self, items=tuple(self.items[i] for i in index), inner_df=rows)
 
@@ -149,27 +165,45 @@ class ItemList:
 
     def filter_by_func(self, keep: Callable[[Any], bool]) -> Self:
         """The items for which `keep(item)` is true."""
-        return self._kept([i for i, item in enumerate(self.items) if keep(item)])
+        wanted = split.asked(keep, "filtering")
+        return self._kept([i for i, item in enumerate(self.items) if wanted(item)])
 
     def filter_by_folder(
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
     ) -> Self:
         """The items whose first folder below `path` is in `include` and not in `exclude`."""
-        return self.filter_by_func(
-            lambda item: (
-                (include is None or self.first_folder(item) in include)
-                and self.first_folder(item) not in (exclude or ())
-            )
+        folders = [self.first_folder(item) for item in self.items]
+        include, exclude = (
+            [names] if isinstance(names, str) else names for names in (include, exclude)
+        )
+        for names in (include, exclude):
+            _warn_of_absent(names, folders, self.path)
+        return self._kept(
+            [
+                i
+                for i, name in enumerate(folders)
+                if (include is None or name in include) and name not in (exclude or ())
+            ]
         )
 
     def filter_by_rand(self, p: float, seed: int | None = None) -> Self:
         """Each item with probability `p`; without `seed`, numpy's global generator draws."""
-        uniform = np.random.rand if seed is None else np.random.RandomState(seed).rand
+        if not isinstance(p, Real) or not 0 < float(p) <= 1:
+            raise UsageError(f"p is a probability above 0, at most 1, not {p!r}")
+        uniform = np.random.rand if seed is None else split.legacy(seed).rand
         return self._kept(np.flatnonzero(uniform(len(self)) < p))
 
     def add(self, other: ItemList) -> Self:
         """These items and then the others; the frames are joined where both have one."""
+        _refuse_another_kind(self, other)
         frame = None
+        if (self.inner_df is None) != (other.inner_df is None):
+            warn(
+                f"one of the two lists ({len(self)} and {len(other)} items) has no table, so that "
+                "together they have none: labels cannot come from columns",
+                OnecycleWarning,
+                stacklevel=2,
+            )
         if self.inner_df is not None and other.inner_df is not None:
             import pandas as pd
 
@@ -184,17 +218,20 @@ class ItemList:
 
     def split(self, splitter: split.Splitter) -> SplitItems:
         """Divide into training and validation items by any function of this list."""
+        sides = split.require_function(splitter, "a splitter")(self)
+        train, valid = split.checked(sides, len(self))
+        refuse_empty(len(train), len(valid), f"the split of {len(self)} items")
+        return self._sides(self.take(train), self.take(valid))
+
+    def _sides(self, train: Self, valid: Self) -> SplitItems:
+        """Two sides of this kind of list."""
         from onecycle.data.labels import SplitItems
 
-        train, valid = splitter(self)
-        refuse_empty(len(train), len(valid), f"the split of {len(self)} items")
-        return SplitItems(self.take(train), self.take(valid))
+        return SplitItems(train, valid)
 
     def split_none(self) -> SplitItems:
         """Everything trains, nothing validates."""
-        from onecycle.data.labels import SplitItems
-
-        return SplitItems(self, self.take([]))
+        return self._sides(self, self.take([]))
 
     def split_by_rand_pct(self, valid_pct: float = 0.2, seed: int | None = None) -> SplitItems:
         """A random share validates; seeds as in `np.random.seed(seed)`."""
@@ -227,18 +264,13 @@ class ItemList:
     ) -> SplitItems:
         """The items named in the lines of a text file (relative to `path`) validate."""
         file = Path(path or self.path) / fname
-        try:
-            names = file.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise TableError(f"{file}: cannot be read ({error.strerror})") from error
-        return self.split(split.by_names(names, str(file)))
+        return self.split(split.by_names(read_lines(file), str(file)))
 
     def split_by_list(self, train: Self, valid: Self) -> SplitItems:
         """Two lists made elsewhere."""
-        from onecycle.data.labels import SplitItems
-
+        _refuse_another_kind(train, valid)
         refuse_empty(len(train), len(valid), "the split")
-        return SplitItems(train, valid)
+        return train._sides(train, valid)
 
     def split_from_df(self, col: Column = 2) -> SplitItems:
         """The rows with a true value in column `col` validate."""
@@ -257,6 +289,14 @@ def file_of(item: Any) -> PurePath:
         ) from error
 
 
+def _refuse_another_kind(first: Any, second: Any) -> None:
+    """Two lists of one kind are wanted."""
+    lists = isinstance(first, ItemList) and isinstance(second, ItemList)
+    if not lists or not (isinstance(second, type(first)) or isinstance(first, type(second))):
+        kinds = f"{type(first).__name__} and {type(second).__name__}"
+        raise UsageError(f"two lists of items of one kind are wanted, not {kinds}")
+
+
 def refuse_empty(n_train: int, n_valid: int, step: str) -> None:
     """Raise where `step` leaves nothing to train on or nothing to validate on."""
     if not n_train:
@@ -272,13 +312,13 @@ def _name(value: Any) -> str:
     return text.strip()
 
 
-def _files(
-    root: Path, wanted: set[str], recurse: bool, include: Sequence[str] | None
-) -> Iterator[Path]:
-    for folder, below, names in os.walk(root):
-        below[:] = [d for d in below if not d.startswith(".") and recurse]
-        if include is not None and PurePath(folder) == PurePath(root):
-            below[:] = [d for d in below if d in include]
-        for name in names:
-            if not name.startswith(".") and PurePath(name).suffix.lower() in wanted:
-                yield Path(folder) / name
+def _warn_of_absent(wanted: Sequence[str] | None, found: Iterable[str], where: object) -> None:
+    """Names of folders that there are not: nothing is taken from them, or left out."""
+    there = set(found) if wanted else set()
+    if absent := [name for name in wanted or () if name not in there]:
+        warn(
+            f"{len(absent)} of {len(wanted or ())} folders are not in {where}: {listing(absent)}; "
+            f"there are {listing(sorted(there), 10)}",
+            OnecycleWarning,
+            stacklevel=4,
+        )

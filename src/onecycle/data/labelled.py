@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.data.copies import Side, warn_of_copies
 from onecycle.data.items import ItemList
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Task
@@ -133,7 +134,7 @@ class LabelledItems:
 
     def add_test(self, items: ItemList | Iterable[Any]) -> Self:
         """The same with an unlabelled test set: an item list, or sources."""
-        if isinstance(items, str | PurePath):
+        if isinstance(items, str | PurePath) or not isinstance(items, Iterable):
             raise UsageError(f"a list of items is wanted, not {items!r}; or use add_test_folder()")
         listed = (
             items
@@ -154,14 +155,20 @@ class LabelledItems:
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
         """The same with (train, valid) transforms; this value stays as it is.
 
         `size` is an int or an array (h, w), which crop, or a tuple (h, w), which squishes, unless
         `resize_method` ("crop", "pad", "squish", "none") says otherwise; `padding_mode` is
-        "reflection", "border" or "zeros"; with `tfm_y` masks and points move with the picture.
+        "reflection", "border" or "zeros". Masks, points and boxes move with their picture: `tfm_y`
+        may say so, and False, which would leave them behind, raises UsageError.
         """
+        if tfm_y is False and self.train.task.target.on_image:
+            raise UsageError(
+                f"tfm_y=False would leave the {self.train.task.target.to_json()['kind']} where it "
+                "was while its picture moves: leave tfm_y out, or say tfm_y=True"
+            )
         options = {
             "size": size,
             "resize_method": resize_method,
@@ -190,21 +197,36 @@ class LabelledItems:
         device: Any = None,
         seed: int = 0,
         no_check: bool = False,
+        find_copies: bool = True,
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
         The order of the training batches and every random transform depend on `seed` and the
-        number of the epoch alone, whatever `num_workers` (threads; None means one per core) is.
+        number of the epoch alone, whatever `num_workers` (of pictures: threads, beside CUDA
+        processes; None means one per core) is. All files are looked at first, unless `no_check`:
+        those that cannot be read are an error, and with `find_copies` a warning counts what is on
+        several sides or under several labels (`copies` says what that costs).
         """
         from onecycle.data.databunch import DataBunch
 
-        for size in (bs, val_bs or bs):
-            if not isinstance(size, Integral) or size < 1:
-                raise UsageError(f"bs and val_bs are whole numbers from 1 on, not {size!r}")
+        for name, size in (("bs", bs), ("val_bs", bs if val_bs is None else val_bs)):
+            _require_whole(name, size, 1)
+        _require_whole("num_workers", 0 if num_workers is None else num_workers, 0)
+        _require_whole("seed", seed)
         if not no_check:
             sides = [side for side in (self.train, self.valid, self.test) if side is not None]
             self.train.task.input.check(item for side in sides for item in side.items)
-            for side in sides:
-                if side.labels is not None:
-                    side.target.inspect(side.items, side.labels)
+            names = ("training", "validation", "test")
+            pairs = zip(names, (self.train, self.valid, self.test), strict=True)
+            given = [Side(n, side.items, side.labels) for n, side in pairs if side is not None]
+            labelled = [side for side in given if side.labels is not None]
+            sources = [item for side in labelled for item in side.items]
+            self.train.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
+            warn_of_copies(given, find_copies, stacklevel=3)
         return DataBunch.of(self, path or self.path, bs, val_bs or bs, num_workers, device, seed)
+
+
+def _require_whole(name: str, value: Any, least: int | None = None) -> None:
+    if not isinstance(value, Integral) or (least is not None and value < least):
+        wanted = "a whole number" if least is None else f"a whole number from {least} on"
+        raise UsageError(f"{name} is {wanted}, not {value!r}")

@@ -6,16 +6,32 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, OnecycleWarning, UsageError, listing
-from onecycle.data.frames import Column, column, listed, looks_like_numbers
+from onecycle.core.errors import (
+    LabelError,
+    OnecycleError,
+    OnecycleWarning,
+    UsageError,
+    listing,
+)
+from onecycle.data.doubts import (
+    warn_of_alike,
+    warn_of_classes,
+    warn_of_held_out,
+    warn_of_loose_files,
+)
+from onecycle.data.empty_folders import warn_of_empty_folders
+from onecycle.data.frames import Column, column, listed
 from onecycle.data.items import ItemList, file_of, refuse_empty
+from onecycle.data.kinds import guessed
 from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.split import asked, require_function
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
 from onecycle.spec.targets import is_blank
@@ -26,36 +42,48 @@ _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "
 
 def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
     """Labels from the list's frame: one column, one column of tags, or several columns."""
+    if label_delim is not None and not (isinstance(label_delim, str) and label_delim):
+        raise UsageError(f"label_delim= is the text between two tags, not {label_delim!r}")
+    if label_delim and len(listed(cols)) > 1:
+        raise UsageError("label_delim= is for one column of tags: leave it out, or name one column")
 
     def label(items: ItemList) -> Sequence[Any]:
         items.refuse_inputs(listed(cols))
         columns = [column(items.frame, c) for c in listed(cols)]
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
-        (values,) = columns
-        return [_tags(v, label_delim) for v in values] if label_delim else values
+        return _split(items, columns[0], label_delim) if label_delim else columns[0]
 
     return label
+
+
+def _split(items: ItemList, cells: Sequence[Any], delimiter: str) -> Sequence[Any]:
+    """Cells as lists of tags, without blanks around them; blank cells stay as they are."""
+    odd = [i for i, c in enumerate(cells) if not (isinstance(c, str | Integral) or is_blank(c))]
+    if odd:
+        raise LabelError(
+            f"label_delim={delimiter!r} divides text, and {len(odd)} of {len(cells)} cells are "
+            f"none: {listing([cells[i] for i in odd])}, at {_where(items, odd)}. Leave it out for "
+            "cells that are lists already, or make text of them"
+        )
+    return [
+        cell if is_blank(cell) else [t.strip() for t in str(cell).split(delimiter) if t.strip()]
+        for cell in cells
+    ]
 
 
 def from_function(func: Callable[[Any], Any]) -> Labeller:
     """Labels from a function of the item."""
 
-    def label_one(item: Any) -> Any:
-        try:
-            return func(item)
-        except Exception as error:  # whatever the user's function raises, with its item
-            error.add_note(f"while labelling {item}")
-            raise
-
-    return lambda items: [label_one(item) for item in items.items]
+    named = asked(func, "labelling")
+    return lambda items: [named(item) for item in items.items]
 
 
 def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
     """Labels from group 1 of a regular expression on the item's path, with forward slashes."""
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, TypeError) as error:
         raise UsageError(f"{pattern!r} is no regular expression: {error}") from error
     if compiled.groups < 1:
         raise UsageError(f"the pattern {pattern!r} needs a group: the label in round brackets")
@@ -104,19 +132,21 @@ class SplitItems:
         unknown = unknown or ("error" if classes is None else "drop")
         if unknown not in {"error", "drop"}:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
-        sides = [(items, list(labeller(items))) for items in (self.train, self.valid)]
+        sides = [(items, _labelled(labeller, items)) for items in (self.train, self.valid)]
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
-        sides = [(items, list(target.located(items.items, labels))) for items, labels in sides]
         for items, labels in sides:
             _refuse_blank(items, labels, target)
+        sides = _located(sides, target)
         if classes is not None:
             sides[0] = _known(*sides[0], target, unknown)
             refuse_empty(len(sides[0][1]), 1, f"leaving out what is not in {listing(classes)}")
-        target = target.fit(sides[0][1])
+        target = _fitted(target, *sides[0])
         sides = [_known(items, labels, target, unknown) for items, labels in sides]
         if len(self.valid):
             refuse_empty(1, len(sides[1][1]), "leaving out unknown labels")
-        _warn_if_one_class(target, sides[0][1])
+        warn_of_held_out(sides[0][0], () if classes is None else classes)
+        warn_of_classes(target, sides[0][1], sides[1][1])
+        warn_of_alike(target)
         task = Task(self.train.input.fit(self.train.items), target)
         lists = [LabelList(items, tuple(labels), task) for items, labels in sides]
         return LabelledItems(replace(lists[0], augment=True), lists[1], None)
@@ -137,12 +167,24 @@ class SplitItems:
         """
         cols = self.train.label_col if cols is None else cols
         labeller = from_columns(cols, label_delim)
-        if len(listed(cols)) > 1 and label_cls is None:
+        if label_cls is None and len(listed(cols)) > 1:
+            if classes is not None:
+                raise UsageError("several columns are named by themselves: leave classes= out")
             labeller, label_cls, classes = _several(self.train, listed(cols), labeller)
-        elif label_cls is None and label_delim is None:
-            values = list(labeller(self.train))
-            label_cls = Numbers if looks_like_numbers(values) else self.train.label_cls
-        return self.label(labeller, label_cls, classes, unknown)
+        label_cls = label_cls or self.train.label_cls
+        if label_cls is None and label_delim is None:
+            values = [value for value in labeller(self.train) if not is_blank(value)]
+            label_cls = guessed(values, of_table=True, stacklevel=3)
+        made = self.label(labeller, label_cls, classes, unknown)
+        if label_delim and all(len(tags) < 2 for tags in made.train.labels or ()):
+            warn(
+                f"label_delim={label_delim!r} divides none of the {len(made.train)} cells of "
+                f"column {listed(cols)[0]!r}: each is taken as one tag, such as "
+                f"{listing(made.train.labels or (), 2)}. Is it the right delimiter?",
+                OnecycleWarning,
+                stacklevel=2,
+            )
+        return made
 
     def label_from_folder(
         self,
@@ -151,9 +193,12 @@ class SplitItems:
         unknown: str | None = None,
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
+        if classes is None:
+            warn_of_empty_folders([*self.train.items, *self.valid.items])
         named = from_function(lambda item: file_of(item).parent.name)
-        unknown = unknown or ("error" if classes is None else "drop")
-        return self.label(named, label_cls, classes, unknown)
+        if classes is None:
+            warn_of_loose_files(self.train)
+        return self.label(named, label_cls or self.train.label_cls or Category, classes, unknown)
 
     def label_from_func(
         self,
@@ -185,16 +230,20 @@ class SplitItems:
         return self.label(from_function(lambda _: 0), NoLabel)
 
 
-def _tags(value: Any, delimiter: str) -> Any:
-    """A cell as a list of tags; a blank cell stays as it is, to be refused with its row."""
-    if is_blank(value):
-        return value
-    return [tag.strip() for tag in str(value).split(delimiter) if tag.strip()]
+def _located(
+    sides: Sequence[tuple[ItemList, list[Any]]], target: Target
+) -> list[tuple[ItemList, list[Any]]]:
+    """Places as shares of their picture; which unit they are in is decided for both sides."""
+    sources = [item for items, _ in sides for item in items.items]
+    found = list(target.located(sources, [label for _, labels in sides for label in labels]))
+    first = len(sides[0][1])
+    return [(sides[0][0], found[:first]), (sides[1][0], found[first:])]
 
 
 def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:
     """Columns of zeros and ones as tags; other columns as numbers."""
-    names = tuple(train.frame.columns[c] if isinstance(c, int) else c for c in cols)
+    found, known = labeller(train), train.frame.columns
+    names = tuple(known[c] if isinstance(c, int) and c not in known else c for c in cols)
 
     def tags(items: ItemList) -> Sequence[Any]:
         rows = labeller(items)
@@ -204,36 +253,64 @@ def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tup
             raise LabelError(f"columns {listing(names)} hold more than 0 and 1: {where}")
         return [[n for n, v in zip(names, row, strict=True) if _SWITCHES[str(v)]] for row in rows]
 
-    if all(str(v) in _SWITCHES for row in labeller(train) for v in row):
+    if all(str(v) in _SWITCHES for row in found for v in row):
         return tags, MultiCategory, names
     return labeller, Numbers(names=tuple(map(str, names))), None
 
 
+def _labelled(labeller: Labeller, items: ItemList) -> list[Any]:
+    """What a labeller says of each item; UsageError unless it is one label for each."""
+    given = require_function(labeller, "a labeller")(items)
+    labels = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
+    if labels is None or len(labels) != len(items):
+        found = "no list of labels" if labels is None else f"{len(labels)} labels"
+        raise UsageError(f"the labeller gives {found} for {len(items)} items: one each is wanted")
+    return labels
+
+
 def _target(label_cls: Any, labels: Sequence[Any], classes: Sequence[Any] | None) -> Target:
-    kind = label_cls if label_cls is not None else inferred(labels)
+    """The kind that is said, or else guessed, with the `classes` where it has any."""
+    kind = label_cls or guessed([v for v in labels if not is_blank(v)], stacklevel=5)
+    if not callable(getattr(kind, "loss", None)):
+        raise UsageError(f"label_cls= is a kind of label, such as Category, not {kind!r}")
     if classes is None:
         return kind() if isinstance(kind, type) else kind
-    given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
+    if "classes" not in getattr(kind, "__dataclass_fields__", ()):
+        name = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+        raise UsageError(
+            f"classes= is for labels that name classes, and these are {name}: leave it out, or say "
+            "label_cls=Category"
+        )
+    several = isinstance(classes, Iterable) and not isinstance(classes, str)
+    given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes) if several else ()
+    if not given or not all(isinstance(name, str | int | float) for name in given):
+        raise UsageError(f"classes= is a list of names, one or more, not {classes!r}")
     return kind(classes=given) if isinstance(kind, type) else replace(kind, classes=given)
 
 
-def inferred(labels: Sequence[Any]) -> type[Category] | type[MultiCategory] | type[Numbers]:
-    """Numbers if any label is a float, an array or holds a float; lists of tags MultiCategory."""
-    if any(map(_is_real, labels)):
-        return Numbers
-    first = next((label for label in labels if not is_blank(label)), None)
-    return MultiCategory if isinstance(first, list | tuple | set | frozenset) else Category
+def _fitted(target: Target, items: ItemList, labels: Sequence[Any]) -> Target:
+    """The target, fitted; LabelError where labels are nothing that it could be made of."""
+    try:
+        return target.fit(labels)
+    except OnecycleError:
+        raise
+    except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        raise LabelError(
+            f"{type(target).__name__} cannot be made of labels such as {listing(labels, 2)} "
+            f"({error}), at {_where(items, range(min(2, len(labels))))}"
+        ) from error
 
 
-def _is_real(label: Any) -> bool:
-    if isinstance(label, list | tuple | set | frozenset):
-        return any(isinstance(v, float | np.floating) for v in label)
-    real = isinstance(label, float | np.floating | np.ndarray) or hasattr(label, "numpy")
-    return real and not is_blank(label)
+def _fault(target: Target, label: Any) -> str | None:
+    """Why a label cannot be used, or None; also where looking at it fails."""
+    try:
+        return target.check(label)
+    except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        return f"is no label of a {type(target).__name__} ({error})"
 
 
 def _refuse_blank(items: ItemList, labels: Sequence[Any], target: Target) -> None:
-    rows = [i for i, label in enumerate(labels) if is_blank(label)]
+    rows = [i for i, label in enumerate(labels) if target.is_blank(label)]
     if rows:
         raise LabelError(
             f"{len(rows)} of {len(labels)} labels are blank: {_where(items, rows)}. "
@@ -245,7 +322,7 @@ def _known(
     items: ItemList, labels: list[Any], target: Target, unknown: str
 ) -> tuple[ItemList, list[Any]]:
     """Items whose label the target can encode; the others are an error or dropped."""
-    faults = {i: fault for i, label in enumerate(labels) if (fault := target.check(label))}
+    faults = {i: fault for i, label in enumerate(labels) if (fault := _fault(target, label))}
     if not faults:
         return items, labels
     values = Counter(str(labels[i]) for i in faults).most_common()
@@ -255,7 +332,8 @@ def _known(
     if unknown == "error":
         raise LabelError(
             f"{message}, at {_where(items, list(faults))}. Correct them, put such items into the "
-            'training set, or pass unknown="drop"'
+            "training set (a random split may put all items of a small class on one side: take "
+            'another seed, or split_by_idx), or pass unknown="drop"'
         )
     warn(f"{message}: left out", OnecycleWarning, stacklevel=4)
     kept = [i for i in range(len(labels)) if i not in faults]
@@ -267,13 +345,3 @@ def _where(items: ItemList, rows: Iterable[int]) -> str:
     if items.inner_df is not None:
         return "row(s) " + listing([items.inner_df.index[i] for i in rows])
     return listing([items.items[i] for i in rows])
-
-
-def _warn_if_one_class(target: Target, labels: Sequence[Any]) -> None:
-    classes = getattr(target, "classes", None)
-    if classes is not None and len(classes) == 1 and len(labels) > 1:
-        warn(
-            f"there is only one class, {classes[0]!r}: there is nothing to tell apart",
-            OnecycleWarning,
-            stacklevel=4,
-        )

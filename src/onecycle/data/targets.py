@@ -18,6 +18,7 @@ from onecycle.spec.targets import (
     NoLabelSpec,
     NumbersSpec,
     TargetSpec,
+    is_blank,
 )
 
 
@@ -25,10 +26,15 @@ class Target(Protocol):
     """How a label becomes a tensor and a tensor an answer; see `spec.targets` for the numpy half.
 
     Batches: outputs (n, n_outputs, ...) as the model gives them, y (n, ...) as encoded.
-    Answers that are `drawn_over` their picture want a picture each for true and said.
+    Answers that are `drawn_over` their picture want a picture each for true and said. Those that
+    lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
     """
 
+    kind: ClassVar[str]
+    activation: ClassVar[str]  # "softmax", "sigmoid" or "identity"
     drawn_over: ClassVar[bool]
+    on_image: ClassVar[bool]
+    fitting_losses: ClassVar[str]  # what to use in place of a loss that does not fit
 
     @property
     def n_outputs(self) -> int: ...
@@ -42,8 +48,21 @@ class Target(Protocol):
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
 
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """Raise ModelError for outputs of a network that is made for other answers."""
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Outputs as probabilities or values, float32."""
+
+    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(predicted, actual) as classes or values, as scikit-learn takes them: void left out."""
+
+    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(probabilities or values, actual) in the same way."""
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """Options that metrics take from the target where they are not given."""
 
     def weight(self, y: Tensor) -> int:
         """How much the means of a batch count beside those of others: by its items."""
@@ -60,17 +79,74 @@ class Target(Protocol):
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """Raise, before training, for labels that do not fit their items."""
 
+    def is_blank(self, label: Any) -> bool:
+        """Whether a raw label says nothing, in whole or in part."""
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """The classes that a raw label names; none, where labels name no classes."""
+
+    def named_classes(self) -> Sequence[Any]:
+        """The classes that labels of items name; none, where they name none."""
+
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """The raw labels, where these are said in pixels of their picture as shares of it."""
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label of a picture of `size` (h, w) for torchvision's transforms, or None."""
 
+    def require_mergeable(self) -> None:
+        """Raise where the answers of several looks at one image cannot be merged."""
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Any) -> tuple[Tensor, Tensor]:
+        """What an augmented look says of one item, in the plain one's place; and what it covers.
+
+        `look` and `plain` are activated outputs of the item, `back` is the plan from the look's
+        output to the plain one's. Gives values like `plain` and a mask that broadcasts to them.
+        """
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """Outputs that `activate` would turn into these: what a loss takes."""
+
 
 class Plainly(TargetSpec):
-    """What most answers do: nothing to look into before training, no legend."""
+    """What most answers do: nothing to look into before training, no legend; y are values."""
 
     drawn_over: ClassVar[bool] = False
+    on_image: ClassVar[bool] = False
+
+    def require_mergeable(self) -> None:
+        """Means can be taken."""
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Any) -> tuple[Tensor, Tensor]:
+        """As it is, and all of it: the answer has no place on the image."""
+        return look, torch.ones_like(look, dtype=torch.bool)
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """The values themselves, where `activate` does nothing."""
+        return probabilities
+
+    fitting_losses: ClassVar[str] = "leave loss_func out"
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """The outputs themselves."""
+        return outputs.float()
+
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """Anything goes."""
+
+    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (n,) where there is one an item, else (n, k)."""
+        return self.scores(outputs, y)
+
+    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (n,) where there is one an item, else (n, k)."""
+        pair = self.activate(outputs).reshape(len(y), -1), y.reshape(len(y), -1)
+        return pair if pair[1].shape[1] > 1 else (pair[0].squeeze(1), pair[1].squeeze(1))
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """None."""
+        return {}
 
     def weight(self, y: Tensor) -> int:
         """Its items."""
@@ -81,6 +157,18 @@ class Plainly(TargetSpec):
 
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """`check` has seen the labels already."""
+
+    def is_blank(self, label: Any) -> bool:
+        """None, NaN, or text of blanks only."""
+        return is_blank(label)
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """None."""
+        return ()
+
+    def named_classes(self) -> Sequence[Any]:
+        """None."""
+        return ()
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """As they are."""
@@ -105,12 +193,20 @@ class _Still(Plainly):
         return None
 
 
-def _require_width(outputs: Tensor, shape: tuple[int, ...], what: str) -> None:
-    """ModelError for outputs of another width than the labels, which broadcasting would hide."""
+def require_shape(outputs: Any, shape: tuple[int, ...], count: int, what: str) -> None:
+    """ModelError for outputs of another shape than `count` labels want.
+
+    Broadcasting would hide it, or torch raise an error of its own.
+    """
+    if not isinstance(outputs, Tensor):
+        raise ModelError(
+            f"the network gives a {type(outputs).__name__}, not a tensor of shape {shape}: let its "
+            "forward return one tensor, or give a loss_func of your own that takes what it gives"
+        )
     if tuple(outputs.shape) != shape:
         raise ModelError(
-            f"the network gives {tuple(outputs.shape)} for labels of {shape[-1]} {what}: its last "
-            f"layer needs {shape[-1]} outputs (data.c)"
+            f"the network gives {tuple(outputs.shape)} for labels of {count} {what}, not {shape}: "
+            f"its last layer needs {count} outputs (data.c)"
         )
 
 
@@ -122,40 +218,102 @@ def per_item(losses: Tensor, reduction: str) -> Tensor:
 class Category(CategorySpec, _Still):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
+    fitting_losses: ClassVar[str] = (
+        "for one class per item there are nn.CrossEntropyLoss(weight=...) and "
+        "LabelSmoothingCrossEntropy(), or leave loss_func out"
+    )
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """The label itself."""
+        return (label,)
+
+    def named_classes(self) -> Sequence[Any]:
+        """All."""
+        return self.classes
+
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy of the logits."""
-        _require_width(outputs, (len(y), len(self.classes)), "classes")
+        self.check_outputs(outputs, y)
         return F.cross_entropy(outputs, y, reduction=reduction)
+
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """One output per class."""
+        count = len(self.classes)
+        require_shape(outputs, (len(y), count), count, "classes")
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes."""
         return outputs.float().softmax(1)
 
+    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The numbers of the classes, (n,) and (n,)."""
+        return outputs.argmax(1), y
+
+    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (n, classes) and numbers of classes (n,)."""
+        return self.activate(outputs), y
+
 
 class MultiCategory(MultiCategorySpec, _Still):
     """Several classes per item: binary cross-entropy, sigmoid. y is float32 (n, classes)."""
 
+    fitting_losses: ClassVar[str] = (
+        "for several labels per item there is nn.BCEWithLogitsLoss(pos_weight=...), or leave "
+        "loss_func out"
+    )
+
+    def is_blank(self, label: Any) -> bool:
+        """Also where one of the tags is."""
+        several = isinstance(label, list | tuple | set | frozenset)
+        return any(map(is_blank, label)) if several else is_blank(label)
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """The tags, each once."""
+        return tuple(set(label))
+
+    def named_classes(self) -> Sequence[Any]:
+        """All."""
+        return self.classes
+
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Binary cross-entropy of the logits, mean over the classes."""
+        self.check_outputs(outputs, y)
         each = F.binary_cross_entropy_with_logits(outputs, y, reduction="none")
         return per_item(each, reduction)
+
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """One output per class."""
+        require_shape(outputs, tuple(y.shape), len(self.classes), "classes")
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Sigmoid of each class."""
         return outputs.float().sigmoid()
 
+    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Zeros and ones (n, classes), by the threshold."""
+        return (self.activate(outputs) > self.thresh).long(), y.long()
+
+    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities, and zeros and ones, both (n, classes)."""
+        return self.activate(outputs), y.long()
+
 
 class Numbers(NumbersSpec, _Still):
     """One or more numbers: mean squared error. y and outputs are float32 (n, k)."""
 
+    fitting_losses: ClassVar[str] = (
+        "for numbers there are nn.MSELoss(), nn.L1Loss() and nn.HuberLoss(), of outputs as wide "
+        "as the labels, or leave loss_func out"
+    )
+
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Squared error, mean over the numbers."""
-        _require_width(outputs, tuple(y.shape), "numbers")
+        self.check_outputs(outputs, y)
         return per_item((outputs - y) ** 2, reduction)
 
-    def activate(self, outputs: Tensor) -> Tensor:
-        """The outputs themselves."""
-        return outputs.float()
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """One output per number."""
+        require_shape(outputs, tuple(y.shape), y.shape[1], "numbers")
 
 
 class NoLabel(NoLabelSpec, _Still):
@@ -165,7 +323,3 @@ class NoLabel(NoLabelSpec, _Still):
         """Zero: there is nothing to compare with."""
         zeros = torch.zeros(len(outputs), device=outputs.device)
         return zeros.mean() if reduction == "mean" else zeros
-
-    def activate(self, outputs: Tensor) -> Tensor:
-        """The outputs themselves."""
-        return outputs.float()

@@ -48,7 +48,7 @@ class Input(Protocol):
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Any:
         """The same input with other transforms, size and ways of resizing."""
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from onecycle.core.errors import DownloadError
 from onecycle.core.paths import Path
 from onecycle.data.archives import SUFFIXES, unpacked
-from onecycle.data.download import download
+from onecycle.data.download import download, require_digest
 
 _BUCKETS = "https://s3.amazonaws.com/fast-ai-"
 _EXAMPLES = "https://files.fast.ai/data/examples/"
@@ -95,16 +95,21 @@ def untar_data(
     `Config.data_path()`, or with `data=False` its `models`. `$ONECYCLE_MIRROR`, a folder or an
     address, is where archives come from instead of `url`. An interrupted call is continued by the
     next one, and a folder is there only once it is whole. Raises DownloadError for an archive of
-    the course whose size or beginning are not the published ones, and for a wrong `sha256`.
+    the course whose size or beginning are not the published ones, and for a wrong `sha256`, also
+    of an archive that was there before or came from a mirror.
     """
     url = url if url.lower().endswith(SUFFIXES) else f"{url}.tgz"
     name = PurePath(urlsplit(url).path).name
     base = Path(dest) if dest else Config.data_path() / ("" if data else "models")
     folder, archive = base / _stem(name), Path(fname) if fname else base / name
     if folder.is_dir() and not force_download:
+        if sha256 and archive.is_file():
+            require_digest(archive, sha256)
         return folder
     if force_download or not archive.is_file():
         _bring(url, name, archive, sha256)
+    if sha256:
+        require_digest(archive, sha256)
     if _is_of_the_course(url):
         _verify(archive, *KNOWN[name])
     with unpacked(archive, folder) as fresh:

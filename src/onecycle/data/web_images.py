@@ -9,20 +9,29 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path as PurePath
 from urllib.parse import urlsplit
+from warnings import warn
 
-from onecycle.core.errors import DownloadError, ImageError, TableError
+from onecycle.core.errors import (
+    DownloadError,
+    ImageError,
+    OnecycleWarning,
+    UsageError,
+)
+from onecycle.core.files import require_writable
 from onecycle.core.paths import Path
 from onecycle.core.progress import bar
 from onecycle.data.download import Patience, download
+from onecycle.data.frames import read_lines
 from onecycle.spec.pixels import SUFFIXES, verify
 
 _LARGEST = 50_000_000  # bytes of one picture
+_MOST = 1000  # pictures
 
 
 def download_images(
     urls: str | PurePath | Iterable[str],
     dest: str | PurePath,
-    max_pics: int = 1000,
+    max_pics: int = _MOST,
     max_workers: int = 8,
     timeout: float = 4,
 ) -> list[Path]:
@@ -32,9 +41,19 @@ def download_images(
     there already are kept. What cannot be had, or is no picture, is left out and counted by
     reason; with `max_workers=0` it is raised instead. Returns the pictures.
     """
-    listed = _addresses(urls)[:max_pics]
+    listed = _addresses(urls)
+    if max_pics < 1:
+        raise UsageError(f"max_pics is a whole number from 1 on, not {max_pics}")
+    if len(listed) > max_pics == _MOST:  # which nobody may have asked for
+        warn(
+            f"{len(listed) - max_pics} of {len(listed)} addresses are left out: unless max_pics= "
+            f"says otherwise, {_MOST} are fetched",
+            OnecycleWarning,
+            stacklevel=2,
+        )
+    listed = listed[:max_pics]
     folder = Path(dest)
-    folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder / "00000000.jpg")
     fetch = partial(_fetch, folder=folder, timeout=timeout)
     if max_workers < 1:
         return [fetch(pair) for pair in enumerate(listed)]
@@ -51,11 +70,7 @@ def download_images(
 def _addresses(urls: str | PurePath | Iterable[str]) -> list[str]:
     if not isinstance(urls, str | PurePath):
         return list(urls)
-    try:
-        text = PurePath(urls).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TableError(f"{urls}: cannot be read ({error.strerror})") from error
-    rows = [row[0].strip() for row in csv.reader(text.splitlines()) if row]
+    rows = [row[0].strip() for row in csv.reader(read_lines(urls)) if row]
     return [row for number, row in enumerate(rows) if row and (number or "://" in row)]
 
 

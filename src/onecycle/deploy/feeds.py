@@ -12,8 +12,12 @@ import numpy as np
 
 from onecycle.core.encodings import encoding_by_mark
 from onecycle.core.errors import DataError, ModelError
+from onecycle.core.walk import FileKind, files_below, with_dots
+from onecycle.spec import pixels, text
 from onecycle.spec.curves import series_of
-from onecycle.spec.pixels import SUFFIXES, open_pixels
+from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.pixels import open_pixels
+from onecycle.spec.remarks import Remarks
 from onecycle.spec.rows import PICTURES, TEXTS, cell
 from onecycle.spec.series import SeriesSpec
 from onecycle.spec.text import TextSpec
@@ -25,10 +29,14 @@ class Feed(Protocol):
     name: ClassVar[str]  # of the graph's input
     dtype: ClassVar[str]
     shape: ClassVar[tuple[Any, ...]]
-    suffixes: ClassVar[frozenset[str]]  # of its files in a folder
+    files: ClassVar[FileKind]  # that it reads in a folder
     columns: ClassVar[tuple[str, ...]]  # where a table's row holds it
 
-    def read(self, source: Any) -> np.ndarray: ...
+    @property
+    def whole(self) -> tuple[int, int] | None:
+        """The (h, w) of the network's input, where it is a picture of one size."""
+
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray: ...
     def alike(self, item: np.ndarray) -> Any: ...
     def stack(self, items: Sequence[np.ndarray]) -> np.ndarray: ...
 
@@ -37,16 +45,21 @@ class Feed(Protocol):
 class Pictures:
     """Paths, bytes, files, PIL pictures and arrays as uint8 (n, h, w, 3); those of one size."""
 
-    spec: Any
+    spec: ImageSpec
     name: ClassVar[str] = "image"
     dtype: ClassVar[str] = "uint8"
     shape: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
-    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    files: ClassVar[FileKind] = pixels.FILES
     columns: ClassVar[tuple[str, ...]] = PICTURES
 
-    def read(self, source: Any) -> np.ndarray:
-        """uint8 (h, w, 3)."""
-        return open_pixels(source)
+    @property
+    def whole(self) -> tuple[int, int] | None:
+        """That of the task."""
+        return self.spec.fixed
+
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
+        """uint8 (h, w, 3); what it hides is a warning, or an entry in `remarks`."""
+        return open_pixels(source, remarks=remarks)
 
     def alike(self, item: np.ndarray) -> Any:
         """Pictures of one size."""
@@ -65,10 +78,11 @@ class Texts:
     name: ClassVar[str] = "ids"
     dtype: ClassVar[str] = "int64"
     shape: ClassVar[tuple[Any, ...]] = ("n", "t")
-    suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
+    files: ClassVar[FileKind] = text.FILES
     columns: ClassVar[tuple[str, ...]] = TEXTS
+    whole: ClassVar[None] = None
 
-    def read(self, source: Any) -> np.ndarray:
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """int64 (t,)."""
         return self.spec.ids(text_of(source))
 
@@ -85,8 +99,8 @@ class Texts:
 
 
 def files_in(folder: str | os.PathLike[str], feed: Feed) -> list[Path]:
-    """What a feed reads in a folder and below, sorted."""
-    return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in feed.suffixes)
+    """What a feed reads in a folder and below, sorted; a warning counts what is left out."""
+    return [*files_below(folder, feed.files)]
 
 
 def text_of(source: Any) -> str:
@@ -118,10 +132,13 @@ class Curves:
     name: ClassVar[str] = "series"
     dtype: ClassVar[str] = "float32"
     shape: ClassVar[tuple[Any, ...]] = ("n", "channels", "t")
-    suffixes: ClassVar[frozenset[str]] = frozenset({".csv"})
+    files: ClassVar[FileKind] = FileKind(
+        "series", with_dots(["csv", "ts", "tsv"]), with_dots(["txt", "arff", "npy", "parquet"])
+    )
     columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
+    whole: ClassVar[None] = None
 
-    def read(self, source: Any) -> np.ndarray:
+    def read(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """float32 (channels, t)."""
         return series_of(source, self.spec.channels, self.spec.by == "series")
 

@@ -18,21 +18,21 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "description": "What is wrong, as RFC 9457",
         "content": {"application/problem+json": {"schema": _PROBLEM}},
     }
-    faults = {str(code): problem for code in (400, 408, 413, 422, 503)}
+    faults = {str(code): problem for code in (400, 408, 413, 415, 422, 503)}
     kinds = {"file": {"contentType": ", ".join(_PICTURES)}}
     bodies = {
         "multipart/form-data": {"schema": form, "encoding": kinds},
         **{kind: {"schema": picture} for kind in _PICTURES},
     }
+    alone: dict[str, Any] = {"multipart/form-data": {"schema": single, "encoding": kinds}}
     kind = about["task"]["input"]["kind"]
     if kind == "text":
         text: dict[str, Any] = {"type": "string", "maxLength": max_bytes // 4}
         several = {"type": "array", "items": text, "minItems": 1, "maxItems": 16}
         one_of = [_object(text=text) | _CLOSED, _object(texts=several) | _CLOSED]
-        bodies = {
-            "application/json": {"schema": {"oneOf": one_of}},
-            "text/plain": {"schema": {**text, "minLength": 1}},
-        }
+        plain = {"text/plain": {"schema": {**text, "minLength": 1}}}
+        bodies = {"application/json": {"schema": {"oneOf": one_of}}, **plain}
+        alone = {"application/json": {"schema": one_of[0]}, **plain}
     elif kind == "series":
         count = about["task"]["input"]["channels"]
         number = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
@@ -41,11 +41,11 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         channels = {"type": "array", "items": flat, "minItems": count, "maxItems": count}
         several = {"type": "array", "items": channels, "minItems": 1, "maxItems": 16}
         one = [flat, channels, several] if count == 1 else [channels, several]
-        shapes = _object(series={"anyOf": one}) | _CLOSED
-        bodies = {
-            "application/json": {"schema": shapes},
-            "text/csv": {"schema": {"type": "string", "minLength": 3, "maxLength": max_bytes}},
-        }
+        csv = {"schema": {"type": "string", "minLength": 3, "maxLength": max_bytes}}
+        bodies, alone = (
+            {"application/json": {"schema": _object(series=series) | _CLOSED}, "text/csv": csv}
+            for series in ({"anyOf": one}, {"anyOf": one[:-1]})
+        )
     thresh = {
         "name": "thresh",
         "in": "query",
@@ -64,9 +64,7 @@ def describe(about: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         "summary": "One source, one answer as text",
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": {"schema": single, "encoding": kinds}}
-            if kind == "image"
-            else bodies,
+            "content": alone,
         },
         "responses": {"200": _json("The answer", result), **faults},
     }

@@ -13,6 +13,7 @@ from onecycle.core.errors import DataError, ModelError, UsageError
 from onecycle.deploy.feeds import feed_for
 from onecycle.deploy.format import read
 from onecycle.spec.answers import Answer
+from onecycle.spec.remarks import Remarks
 from onecycle.spec.task import task_from_json
 
 _HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten times as much
@@ -23,7 +24,8 @@ class Prediction:
     """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
 
     Unpacks as (answer, its encoded form, probabilities). A mask's and points' data refer to the
-    whole picture: a uint8 mask (1, h, w) of its size, points (n, 2) as (y, x) in its pixels.
+    whole picture: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points (n, 2)
+    as (y, x) in its pixels.
     """
 
     answer: Answer
@@ -83,7 +85,10 @@ class Predictor:
         self, sources: Sequence[Any], thresh: float | None = None
     ) -> list[Prediction]:
         """The answers for several sources, in their order; alike ones run together."""
-        return self.answers([self.feed.read(source) for source in sources], thresh)
+        remarks = Remarks()
+        items = [self.feed.read(source, remarks) for source in sources]
+        remarks.warn(len(items), stacklevel=3)
+        return self.answers(items, thresh)
 
     def answers(self, items: Sequence[np.ndarray], thresh: float | None = None) -> list[Prediction]:
         """As `predict_batch`, for items that `feed.read` gave."""
@@ -115,15 +120,20 @@ class Predictor:
 
         At most `batch` items, or 16 MB of them and one more, are in memory at a time.
         """
-        for chunk in chunks(map(self._read, sources), batch):
-            good = [item for item in chunk if not isinstance(item, DataError)]
-            found = iter(self.answers(good, thresh))
-            for item in chunk:
-                yield item if isinstance(item, DataError) else next(found)
-
-    def _read(self, source: Any) -> np.ndarray | DataError:
+        remarks, count = Remarks(), 0
         try:
-            return self.feed.read(source)
+            for chunk in chunks((self._read(source, remarks) for source in sources), batch):
+                good = [item for item in chunk if not isinstance(item, DataError)]
+                count += len(good)
+                found = iter(self.answers(good, thresh))
+                for item in chunk:
+                    yield item if isinstance(item, DataError) else next(found)
+        finally:
+            remarks.warn(count, stacklevel=3)
+
+    def _read(self, source: Any, remarks: Remarks) -> np.ndarray | DataError:
+        try:
+            return self.feed.read(source, remarks)
         except DataError as error:
             return error
 
@@ -141,14 +151,8 @@ class Predictor:
     def _answer(
         self, target: Any, values: dict[str, np.ndarray], row: int, size: tuple[int, ...]
     ) -> Prediction:
-        probabilities = values["probabilities"][row]
-        if target.kind == "mask":
-            answer = target.answer(_placed(values["mask"][row], values["box"], size, target.void))
-        elif target.kind == "points":
-            answer = target.answer(_in_pixels(probabilities, values, self.task[0].size))
-        else:
-            answer = target.decode(probabilities)
-        return Prediction(answer, probabilities, self.classes)
+        answer = target.placed(values, row, size, self.feed.whole)
+        return Prediction(answer, values["probabilities"][row], self.classes)
 
 
 def _bytes_of(item: Any) -> int:
@@ -168,23 +172,3 @@ def chunks(
             chunk, held = [], 0
     if chunk:
         yield chunk
-
-
-def _placed(
-    mask: np.ndarray, box: np.ndarray, size: tuple[int, ...], void: int | None
-) -> np.ndarray:
-    """The mask in a picture of `size`; what was cut off is void, or 255."""
-    whole = np.full((1, *size), 255 if void is None else void, np.uint8)
-    top, left, h, w = box
-    whole[0, top : top + h, left : left + w] = mask
-    return whole
-
-
-def _in_pixels(
-    points: np.ndarray, values: dict[str, np.ndarray], size: tuple[int, int] | None
-) -> np.ndarray:
-    """Points of -1 to 1 in the network's input as (y, x) in pixels of the picture."""
-    box, inner = (values[name].astype(np.float32) for name in ("box", "inner"))
-    given = np.array(size or inner[2:], np.float32)
-    shown = ((points.reshape(-1, 2) + 1) / 2 * given - inner[:2]) / inner[2:]
-    return shown * box[2:] + box[:2] - 0.5

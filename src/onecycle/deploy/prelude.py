@@ -1,19 +1,25 @@
 """What comes before the network, as ONNX: raw pixels of any size become its input.
 
-The same steps as `vision.warp.exact`: cut or pad, resize with antialiasing, round, normalise.
+The same steps as `vision.warp.exact`: look at a part, cut or pad, resize with antialiasing on
+bytes, normalise.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from onecycle.core.errors import ExportError
 from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.views import View
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 18
 HEADER = f'<ir_version: 9, opset_import: ["" : {OPSET}]>'
+# on bytes, where memory is a quarter of that of floats; `resampling` runs the same operator
+RESIZE = """Resize <mode = "linear", antialias = 1, exclude_outside = 1,
+        coordinate_transformation_mode = "half_pixel">"""
 _MEASURE = """
     shape = Shape (image)
     h = Gather (shape, i1)
@@ -55,14 +61,16 @@ _CUT = """
 _PLANES = """
     planes = Transpose <perm = [0, 3, 1, 2]> ({pixels})
 """
-# on bytes, where the runtime's whole-number weights are nearly torch's, and memory is a quarter
-_RESIZE = """
+_RESIZE = (
+    """
     nc = Slice (shape, i0, i1)
     three = Constant <value = int64[1] {{3}}> ()
     sizes = Concat <axis = 0> (nc, three, {height}, {width})
-    whole = Resize <mode = "linear", antialias = 1, exclude_outside = 1,
-        coordinate_transformation_mode = "half_pixel"> (planes, , , sizes)
+    whole = """
+    + RESIZE
+    + """ (planes, , , sizes)
 """
+)
 # rows (or columns) of the padded picture, as rows of the picture inside it
 _PAD = {
     "reflection": """
@@ -86,23 +94,81 @@ _PAD["zeros"] = (
     {a}_keep = Cast <to = 1> ({a}_same)
 """
 )
+# planes [n, 3, h, w], black where a row or a column lies outside
+_KEPT = """
+    i_last = Constant <value = int64[1] {{-1}}> ()
+    y_column = Unsqueeze (y_keep, i_last)
+    both = Mul (y_column, x_keep)
+    shown = Cast <to = 2> (both)
+    {kept} = Mul ({given}, shown)
+"""
 _AXIS = """
     {a}_total = Constant <value = int64 {{{total}}}> ()
     {a}_range = Range (s0, {a}_total, s1)
     {a}_i = Sub ({a}_range, {start})
+"""
+# the smallest (by, bx) of the proportions of (H, W) around (h, w), as `spec.views.cover`
+_COVER = """
+    h_W = Mul (h, W)
+    w_H = Mul (w, H)
+    upright = LessOrEqual (w_H, h_W)
+    two_H = Mul (two, H)
+    two_W = Mul (two, W)
+    wide_1 = Mul (two, h_W)
+    wide_2 = Add (wide_1, H)
+    wide_3 = Div (wide_2, two_H)
+    high_1 = Mul (two, w_H)
+    high_2 = Add (high_1, W)
+    high_3 = Div (high_2, two_W)
+    by = Where (upright, h, high_3)
+    bx = Where (upright, wide_3, w)
+"""
+# one axis of `View.rectangle`, in its order: {a}_len pixels from {a}_from on, as indexes {a}_i
+_INTERVAL = """
+    {a}_base = Cast <to = 11> (b{a})
+    {a}_source = Cast <to = 11> ({n})
+    {a}_share = Constant <value = double[1] {{{share}}}> ()
+    {a}_place = Constant <value = double[1] {{{place}}}> ()
+    {a}_off = Constant <value = double[1] {{{off}}}> ()
+    {a}_shared = Mul ({a}_share, {a}_base)
+    {a}_above = Add ({a}_shared, half)
+    {a}_floor = Floor ({a}_above)
+    {a}_length = Cast <to = 7> ({a}_floor)
+    {a}_len = Max ({a}_length, one)
+    {a}_room = Sub ({a}_source, {a}_base)
+    {a}_placed = Mul ({a}_place, {a}_room)
+    {a}_inside = Mul ({a}_off, {a}_base)
+    {a}_middle = Add ({a}_placed, {a}_inside)
+    {a}_long = Cast <to = 11> ({a}_len)
+    {a}_arm = Mul ({a}_long, half)
+    {a}_edge = Sub ({a}_middle, {a}_arm)
+    {a}_below = Sub ({a}_edge, half)
+    {a}_ceil = Ceil ({a}_below)
+    {a}_from = Cast <to = 7> ({a}_ceil)
+    {a}_count = Squeeze ({a}_len)
+    {a}_range = Range (s0, {a}_count, s1)
+    {a}_i = Add ({a}_range, {a}_from)
 """
 
 
 def image_prelude(spec: ImageSpec) -> ModelProto:
     """uint8 `image` [n, h, w, 3] to float32 `x` [n, 3, H, W], and where what lies.
 
-    `box` [top, left, h, w] is the part of the picture that `x` shows, `inner` the same part in `x`.
+    `box` [top, left, h, w] is the part of the picture that `x` shows, `inner` the same part in `x`;
+    the box of a `view` may reach beyond the picture. ExportError for a spec with transforms that
+    only Python knows.
     """
     import onnx
 
-    method = "none" if spec.size is None else spec.resize_method
+    if spec.in_python:
+        raise ExportError(
+            f"an exported file cannot hold the validation transforms {'; '.join(spec.in_python)}: "
+            "it knows crops, zooms, squishes and pads without chance. Leave them out of the second "
+            "list of transform((train, valid), ...), or do them to the files beforehand"
+        )
+    method = "view" if spec.view else "none" if spec.size is None else spec.resize_method
     body = _constants(spec) + _MEASURE + _STEPS[method](spec) + _normalise(spec, method)
-    size = spec.size if method != "none" and spec.size else ("H", "W")
+    size = spec.fixed or ("H", "W")
     signature = f"""prelude (uint8[n, h, w, 3] image)
         => (float[n, 3, {size[0]}, {size[1]}] x, int64[4] box, int64[4] inner)"""
     model = onnx.parser.parse_model(f"{HEADER}\n{signature} {{{body}}}")
@@ -112,13 +178,13 @@ def image_prelude(spec: ImageSpec) -> ModelProto:
     return model
 
 
-def mask_postlude() -> ModelProto:
-    """`probabilities` [n, c, H, W] also as `mask` uint8 [n, h, w], at the size of the box."""
+def mask_postlude(dtype: str = "uint8") -> ModelProto:
+    """`probabilities` [n, c, H, W] also as `mask` of `dtype` [n, h, w], at the size of the box."""
     import onnx
 
     return onnx.parser.parse_model(f"""{HEADER}
         postlude (float[n, c, H, W] probabilities, int64[4] box, int64[4] inner)
-            => (uint8[n, y, x] mask) {{
+            => ({dtype}[n, y, x] mask) {{
         i0 = Constant <value = int64[1] {{0}}> ()
         i2 = Constant <value = int64[1] {{2}}> ()
         i4 = Constant <value = int64[1] {{4}}> ()
@@ -134,12 +200,12 @@ def mask_postlude() -> ModelProto:
         large = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel">
             (shown, , , sizes)
         index = ArgMax <axis = 1, keepdims = 0> (large)
-        mask = Cast <to = 2> (index)
+        mask = Cast <to = {onnx.TensorProto.DataType.Value(dtype.upper())}> (index)
     }}""")
 
 
 def _constants(spec: ImageSpec) -> str:
-    rows, cols = spec.size or (1, 1)
+    rows, cols = spec.fixed or (1, 1)
     whole = {
         "i0": 0,
         "i1": 1,
@@ -154,6 +220,7 @@ def _constants(spec: ImageSpec) -> str:
     lines = [f"{name} = Constant <value = int64[1] {{{v}}}> ()" for name, v in whole.items()]
     lines += [f"{name} = Constant <value = int64 {{{v}}}> ()" for name, v in (("s0", 0), ("s1", 1))]
     lines.append("i12 = Constant <value = int64[2] {1, 2}> ()")
+    lines.append("half = Constant <value = double[1] {0.5}> ()")
     return "\n" + "\n".join(lines)
 
 
@@ -185,16 +252,7 @@ def _pad(spec: ImageSpec) -> str:
     text += _where(box="zero, zero, h, w", inner="top, left, fh, fw")
     if spec.padding_mode != "zeros":
         return text
-    return (
-        text
-        + """
-    last = Constant <value = int64[1] {-1}> ()
-    y_column = Unsqueeze (y_keep, last)
-    inside = Mul (y_column, x_keep)
-    shown = Cast <to = 2> (inside)
-    laid = Mul (padded, shown)
-"""
-    )
+    return text + _KEPT.format(given="padded", kept="laid")
 
 
 def _squish(spec: ImageSpec) -> str:
@@ -205,6 +263,28 @@ def _squish(spec: ImageSpec) -> str:
 def _none(spec: ImageSpec) -> str:
     planes = _PLANES.format(pixels="image")
     return planes + _where(box="zero, zero, h, w", inner="zero, zero, h, w")
+
+
+def _view(spec: ImageSpec) -> str:
+    """A part of the picture, and of what lies around it, as one more square cut and resize."""
+    view = View(*spec.view)
+    text = _base(spec)
+    axes = (("y", "h", view.row, view.high, view.down), ("x", "w", view.col, view.wide, view.right))
+    for a, n, place, share, off in axes:
+        numbers = {"place": place, "share": share, "off": 0.5 + off}
+        text += _INTERVAL.format(a=a, n=n, **{k: repr(float(v)) for k, v in numbers.items()})
+        text += _PAD[spec.padding_mode].format(a=a, n=n)
+    dark = spec.padding_mode == "zeros"
+    text += f"""
+    tall_part = Gather <axis = 1> (image, y_at)
+    part = Gather <axis = 2> (tall_part, x_at)
+    {"bright" if dark else "planes"} = Transpose <perm = [0, 3, 1, 2]> (part)
+"""
+    text += _KEPT.format(given="bright", kept="planes") if dark else ""
+    rows, cols = ("H", "W") if spec.fixed else ("h", "w")
+    text += _RESIZE.format(height=rows, width=cols)
+    inner = f"zero, zero, {rows}, {cols}"
+    return text + _where(box="y_from, x_from, y_len, x_len", inner=inner)
 
 
 def _where(**places: str) -> str:
@@ -227,4 +307,14 @@ def _normalise(spec: ImageSpec, method: str) -> str:
 """
 
 
-_STEPS = {"crop": _crop, "pad": _pad, "squish": _squish, "none": _none}
+def _base(spec: ImageSpec) -> str:
+    """The size (by, bx) of a view's window in pixels of the picture, as `ImageSpec._base`."""
+    if spec.size is not None and spec.resize_method in {"crop", "pad"}:
+        if spec.resize_method == "pad":
+            return _COVER
+        return _named(_FIT, sh="H", sw="W", rh="h", rw="w") + _named("", by="fh", bx="fw")
+    whole = spec.fixed is None or (spec.size is not None and spec.resize_method == "squish")
+    return _named("", by="h", bx="w") if whole else _named("", by="H", bx="W")
+
+
+_STEPS = {"crop": _crop, "pad": _pad, "squish": _squish, "none": _none, "view": _view}

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from warnings import warn
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.files import write_errors
 from onecycle.deploy.format import read
 from onecycle.deploy.site import ORT, page_folder, runtime_folder, write_site
 
@@ -23,7 +25,14 @@ PACKAGES = (
     "simplejpeg",
     "starlette",
 )
-_TRAINING = ("export.py", "quantize.py", "prelude.py", "loaded.py", "recipes.py")
+_TRAINING = (
+    "export.py",
+    "quantize.py",
+    "prelude.py",
+    "resampling.py",
+    "loaded.py",
+    "recipes.py",
+)
 _COMMANDS = {
     "vercel": "npx vercel deploy --prod {out}",
     "netlify": "npx netlify deploy --prod --dir {out}",
@@ -79,10 +88,11 @@ def write_recipe(model: str | Path, to: str, out: str | Path) -> str:
     if to not in STATIC + CONTAINERS:
         raise UsageError(f"--to is one of {', '.join(STATIC + CONTAINERS)}, not {to!r}")
     model, out = Path(model), Path(out)
-    if to in STATIC:
-        write_site(model, out)
-    else:
-        _container(model, to, out)
+    with write_errors(out):
+        if to in STATIC:
+            write_site(model, out)
+        else:
+            _container(model, to, out)
     return _COMMANDS[to].format(out=out)
 
 
@@ -135,7 +145,8 @@ def _modules(to: Path) -> None:
         shutil.copytree(package / room, to / room, ignore=skipped)
     try:
         runtime = runtime_folder()
-    except UsageError:  # the server answers without its page
+    except UsageError as error:
+        warn(f"the container answers requests, but has no page: {error}", OnecycleWarning, 4)
         return
     shutil.copytree(page_folder(), to / "deploy" / "page", ignore=shutil.ignore_patterns("ort"))
     (to / "deploy" / "page" / "ort").mkdir()

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from onecycle.core.errors import DataError, ImageError
+from onecycle.deploy.feeds import text_of
 from onecycle.spec.pixels import open_pixels, open_size
 
 _NUMBERS = (int, float)
@@ -127,14 +129,15 @@ async def files_of(request: Request, limits: Limits, take: Callable[[int], None]
 async def texts_of(request: Request, limits: Limits, take: Callable[[int], None]) -> list[str]:
     """The texts of a JSON body, {"text": "..."} or {"texts": [...]}, or of the files of a form.
 
-    Any other body is one text.
+    Any other body is one text, in the `charset` of its type or, as files are, in UTF-8, or UTF-16
+    with a mark.
     """
     if _kind(request) == _FORM:
         files = await files_of(request, limits, take)
-        return _short([file.decode("utf-8", "replace") for file in files], limits)
+        return _short([text_of(file) for file in files], limits)
     body, told = await _json_of(request, limits, take)
     if told is None:
-        return _short([body.decode("utf-8", "replace")] if body else [], limits)
+        return _short([_decoded(body, request)] if body else [], limits)
     keys = set(told)
     found = told["texts"] if keys == {"texts"} else [told["text"]] if keys == {"text"} else None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
@@ -187,6 +190,18 @@ async def _json_of(
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is no JSON ({error})") from None
     return body, told if isinstance(told, dict) else {}
+
+
+def _decoded(body: bytes, request: Request) -> str:
+    """A body as text; 415 for a charset that Python does not know."""
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    charset = options.get(b"charset", b"").decode("latin-1")
+    if not charset or charset.lower() in {"utf-8", "utf8"}:
+        return text_of(body)
+    try:
+        return body.decode(charset, "replace")
+    except LookupError:
+        raise HTTPException(415, f"the charset {charset[:40]!r} is not known: send UTF-8") from None
 
 
 def _kind(request: Request) -> str:

@@ -44,6 +44,18 @@ from onecycle.deploy.site import HEADERS, write_site
 
 MODEL_VARIABLE = "ONECYCLE_MODEL"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".onnx": "application/octet-stream",
+}
 _ASKED: dict[str, Any] = {  # by the name of the graph's input
     "image": ("picture", files_of),
     "ids": ("text", texts_of),
@@ -82,6 +94,7 @@ class Service:
         waiting = Gauge("onecycle_waiting", "Pictures in the queue.", registry=self.registry)
         waiting.set_function(self.batcher.waiting.qsize)
         self.folder = TemporaryDirectory(prefix="onecycle-page-")
+        self.why = ""  # there is no page
 
     def application(self) -> Starlette:
         """Routes, error replies and headers."""
@@ -98,8 +111,9 @@ class Service:
         ]
         try:
             site = write_site(self.model, Path(self.folder.name) / "site")
-            routes.append(Mount("/", StaticFiles(directory=site, html=True)))
-        except OnecycleError:  # without the page the rest still serves
+            routes.append(Mount("/", _Page(directory=site, html=True)))
+        except OnecycleError as error:  # without the page the rest still serves
+            self.why = str(error)
             routes.append(Route("/", self.no_page))
         handlers: dict[Any, Any] = {HTTPException: _problem, QueueFullError: _busy}
         return Starlette(
@@ -136,7 +150,7 @@ class Service:
         except HTTPException as error:
             return error, thresh
 
-    async def _ask(self, request: Request) -> list[Prediction]:
+    async def _ask(self, request: Request, single: bool = False) -> list[Prediction]:
         start = perf_counter()
         thresh = number(request.query_params.get("thresh"), "thresh")
         if thresh is not None and self.predictor.thresh is None:
@@ -145,6 +159,9 @@ class Service:
             given = await self.asked(request, self.limits, take)
             if not given:
                 raise HTTPException(400, f"there is no {self.what} in the request")
+            if single and len(given) > 1:
+                detail = f"{len(given)} in one request, one is wanted: /api/predict takes several"
+                raise HTTPException(400, detail)
             found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
@@ -159,15 +176,14 @@ class Service:
 
     async def analyze(self, request: Request) -> Response:
         """The course's starter app: one picture in the field `file`, a text or a series."""
-        return JSONResponse({"result": str((await self._ask(request))[0])})
+        found = await self._ask(request, single=True)
+        return JSONResponse({"result": str(found[0])})
 
     def _told(self, found: Prediction) -> Json:
-        answer: Any = found.answer.obj
         kind = self.predictor.target.kind
-        if kind == "mask":
+        if self.predictor.target.mask_dtype:
             return {"kind": kind, "mask": _png(found.answer.data[0]), "text": str(found)}
-        told: Json = {"kind": kind, "text": str(found)}
-        told["answer"] = answer.tolist() if isinstance(answer, np.ndarray) else answer
+        told: Json = {"kind": kind, **found.answer.to_dict()}
         if found.classes:
             shares = map(float, found.probabilities)
             names = map(str, found.classes)
@@ -193,8 +209,23 @@ class Service:
         return JSONResponse(describe(self.predictor.about, self.limits.body_bytes))
 
     async def no_page(self, request: Request) -> Response:
-        """Where ONNX Runtime Web is missing."""
-        raise HTTPException(404, "the page is not installed here; POST pictures to /api/predict")
+        """Where ONNX Runtime Web is missing, or the page cannot run this model."""
+        raise HTTPException(404, f"there is no page here, POST to /api/predict: {self.why}")
+
+
+class _Page(StaticFiles):
+    """The page's files under the kinds that browsers want.
+
+    Windows lets any program say what .js is; a script that comes as text is not run.
+    """
+
+    def file_response(self, full_path: Any, *args: Any, **options: Any) -> Response:
+        """A file, named by its ending."""
+        found = super().file_response(full_path, *args, **options)
+        kind = _KINDS.get(Path(full_path).suffix.lower())
+        if kind is not None and "content-type" in found.headers:
+            found.headers["content-type"] = kind
+        return found
 
 
 class _Outer:
@@ -234,7 +265,7 @@ def _only(method: str, path: str, endpoint: Any) -> list[Route]:
 
 
 def _png(mask: np.ndarray) -> str:
-    """A mask (h, w) as an index PNG in base64."""
+    """A mask (h, w) of uint8 or uint16 as a PNG of its numbers, in base64."""
     from PIL import Image
 
     buffer = io.BytesIO()

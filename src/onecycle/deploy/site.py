@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.files import write_errors
 from onecycle.deploy.format import read
 from onecycle.deploy.theme import check_theme
 
@@ -21,6 +22,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "X-Frame-Options": "DENY",
 }
+_WRITTEN = ("manifest.webmanifest", "model.json")
 _LASTING = "public, max-age=31536000, immutable"
 
 
@@ -65,21 +67,28 @@ def write_site(
             "`onecycle serve`, or train it on words"
         )
     runtime, out = runtime_folder(), Path(out)
+    title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
+    told = {**about, "bytes": len(data), "title": title, "theme": smileys}
+    with write_errors(out):
+        _fill(out, runtime, data, told)
+    return out
+
+
+def _fill(out: Path, runtime: Path, data: bytes, told: dict[str, Any]) -> None:
+    """Runtime, page, model and what the page is told of it."""
     _make_room(out)
     for name in ORT:
         shutil.copyfile(runtime / name, out / "ort" / name)
-    for file in page_folder().iterdir():
-        if file.is_file() and file.name != "sw.js":
-            shutil.copyfile(file, out / file.name)
+    sources = [f for f in page_folder().iterdir() if f.is_file() and f.name != "sw.js"]
+    for file in sources:
+        shutil.copyfile(file, out / file.name)
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
-    title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    told = {**about, "file": name, "bytes": len(data), "title": title, "theme": smileys}
-    _json(out / "model.json", told)
-    _json(out / "manifest.webmanifest", _manifest(title))
-    _service_worker(out)
+    _json(out / "model.json", {**told, "file": name})
+    _json(out / "manifest.webmanifest", _manifest(told["title"]))
+    own = [*(file.name for file in sources), *(f"ort/{n}" for n in ORT), name, *_WRITTEN]
+    _service_worker(out, sorted(own))
     _hosts(out)
-    return out
 
 
 def _make_room(out: Path) -> None:
@@ -113,11 +122,12 @@ def _manifest(title: str) -> dict[str, Any]:
     }
 
 
-def _service_worker(out: Path) -> None:
-    """Lists every file, and is another one whenever any of them is."""
-    own = [*out.glob("*"), *(out / "ort").glob("*")]  # nothing that a host or git put beside it
-    kept = (p for p in own if p.is_file() and not p.name.startswith(".") and p.name != "sw.js")
-    files = sorted(p.relative_to(out).as_posix() for p in kept)
+def _service_worker(out: Path, files: Sequence[str]) -> None:
+    """Lists the page's own files, and is another one whenever any of them is.
+
+    Nothing that a host, git or an older site put beside them is listed: a listed file that a host
+    does not give away would keep the page from working without a network.
+    """
     whole = hashlib.sha256()
     for file in files:
         whole.update((out / file).read_bytes())

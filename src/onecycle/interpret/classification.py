@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Self
+from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.draw import add_title, axes, folded, grid
-from onecycle.core.errors import UsageError
+from onecycle.core.draw import NAME, add_title, axes, drawable, drawables, folded, grid
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.heatmap import grad_cam
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions, draw
 
 _NO_MAP = "heatmap=True is for pictures with one class or several: leave it out"
+
+
+def how_many(k: int | None, count: int, usual: int | None = None, what: str = "items") -> int:
+    """`k` as far as there are so many, with a warning where there are not.
+
+    None stands for `usual`, or for all. UsageError for what is no number from 1 on.
+    """
+    if k is None:
+        return min(count, count if usual is None else usual)
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+        raise UsageError(f"k is a number of {what}, at least one, not {k!r}")
+    if k > count:
+        message = f"there are {count} {what}, fewer than k={k}: all of them are taken"
+        warn(message, OnecycleWarning, stacklevel=3)
+    return min(int(k), count)
+
+
+def extremes(losses: Tensor, k: int | None, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """(values, positions) of the `k` largest or smallest of losses (n,), the most extreme first."""
+    found = losses.topk(how_many(k, len(losses)), largest=largest)
+    return found.values, found.indices
 
 
 class Interpretation:
@@ -27,7 +50,9 @@ class Interpretation:
     @classmethod
     def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
         """Run the model over one side."""
-        return cls(learn, learn.predictions(ds_type))
+        found = learn.predictions(ds_type)
+        found.require_labels("mistakes")
+        return cls(learn, found)
 
     @property
     def classes(self) -> list[Any]:
@@ -35,21 +60,23 @@ class Interpretation:
         return self.predictions.classes
 
     def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
-        """(losses, positions) of the `k` items with the largest loss, worst first."""
-        found = self.predictions.losses.topk(k or len(self.predictions), largest=largest)
-        return found.values, found.indices
+        """(losses, positions) of the `k` items (all) with the largest loss, worst first.
+
+        Where there are fewer than `k` all of them, with a warning.
+        """
+        return extremes(self.predictions.losses, k, largest)
 
     def plot_top_losses(
         self,
-        k: int = 9,
+        k: int | None = None,
         largest: bool = True,
         figsize: tuple[float, float] | None = None,
         heatmap: bool = False,
         alpha: float = 0.5,
         cmap: str = "magma",
     ) -> Any:
-        """Draw the worst items: said / true / loss, with `heatmap` where the model looked."""
-        losses, positions = self.top_losses(min(k, len(self.predictions)), largest)
+        """Draw the `k` (9) worst items: said / true / loss; `heatmap`: where the model looked."""
+        losses, positions = self.top_losses(how_many(k, len(self.predictions), 9), largest)
         if self.learn.task.target.drawn_over or hasattr(self.learn.task.input, "table"):
             if heatmap:
                 raise UsageError(_NO_MAP)
@@ -125,9 +152,10 @@ class ClassificationInterpretation(Interpretation):
         ax = axes(None, figsize)
         ax.imshow(matrix, cmap=cmap)
         ticks = range(len(self.classes))
-        ax.set_xticks(ticks, self.classes, rotation=90)
-        ax.set_yticks(ticks, self.classes)
-        ax.set(xlabel="said", ylabel="true", title=title)
+        names = drawables(self.classes, max(8, min(NAME, int(6 * min(figsize)))))
+        ax.set_xticks(ticks, names, rotation=90)
+        ax.set_yticks(ticks, names)
+        ax.set(xlabel="said", ylabel="true", title=drawable(title))
         if plot_txt:
             for (row, col), value in np.ndenumerate(matrix):
                 text = f"{value:.{norm_dec}f}" if normalize else f"{value:.0f}"

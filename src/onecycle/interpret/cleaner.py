@@ -6,6 +6,7 @@ import csv
 import io
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import numpy as np
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.core.ports import require_free_port
+from onecycle.core.walk import files_below
 from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.duplicates import similar_pairs
-from onecycle.spec.pixels import SUFFIXES, open_pixels
+from onecycle.spec.pixels import FILES, open_pixels
 
 _MISSING = {"na", "n/a", "nan", "none", "null", "<na>"}  # what pandas takes for no value
 _LARGEST_ANSWER = 50_000_000  # bytes of JSON
@@ -46,10 +48,9 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
     label). Raises UsageError where the model does not know a label.
     """
     root = Path(root)
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
-    files = [p for p in files if not _hidden(p.relative_to(root))]
-    loose = [p.name for p in files if p.parent == root]
-    files = [p for p in files if p.parent != root]
+    found = files_below(root, FILES)
+    files: list[Path] = [file for file in found if file.parent != root]
+    loose = [file.name for file in found if file.parent == root]
     if not files:
         raise EmptyDataError(f"{root}: no folder in it holds pictures")
     if loose:
@@ -65,10 +66,6 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
     names = tuple(file.relative_to(root).as_posix() for file in files)
     pairs = tuple(similar_pairs(files, least))
     return Review(root, names, labels, tuple(sorted(set(labels))), tuple(worst), pairs)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _warn_of_numbers(classes: list[str]) -> None:
@@ -256,7 +253,8 @@ def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
 
     async def until_stopped() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, server.stop)
+            with suppress(NotImplementedError):  # Windows: Ctrl-C ends the loop by itself
+                asyncio.get_running_loop().add_signal_handler(number, server.stop)
         await server.serve()
 
     asyncio.run(until_stopped())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from warnings import warn
 
@@ -14,14 +15,16 @@ from onecycle.core.arguments import require_number, require_whole
 from onecycle.core.defaults import defaults
 from onecycle.core.errors import EmptyDataError, OnecycleWarning
 from onecycle.spec.pixels import open_pixels
+from onecycle.spec.remarks import Remarks
 
 _SIDE = 8
 _BLOCK = 2048  # rows compared at once
 
 
-def fingerprint(source: Any) -> np.ndarray:
+def fingerprint(source: Any, remarks: Remarks | None = None) -> np.ndarray:
     """A picture as (64 * 3,) float32: 8 x 8 cells, centred, of length 1."""
-    pixels = cv2.resize(open_pixels(source), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    whole = open_pixels(source, remarks=remarks)
+    pixels = cv2.resize(whole, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     flat = pixels.astype(np.float32).ravel()
     centred = flat - flat.mean()
     return centred / max(float(np.linalg.norm(centred)), 1e-6)
@@ -39,8 +42,10 @@ def similar_pairs(
     require_whole("most", most)
     if not len(sources):
         raise EmptyDataError("there are no pictures to compare")
+    remarks = Remarks()
     with ThreadPoolExecutor(defaults.cpus) as pool:
-        prints = np.stack(list(pool.map(fingerprint, sources)))
+        prints = np.stack(list(pool.map(partial(fingerprint, remarks=remarks), sources)))
+    remarks.warn(len(sources), stacklevel=3)
     found: list[tuple[int, int, float]] = []
     for start in range(0, len(prints), _BLOCK):
         alike = prints[start : start + _BLOCK] @ prints.T

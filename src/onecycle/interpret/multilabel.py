@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.arguments import require_number
-from onecycle.core.draw import axes
+from onecycle.core.draw import NAME, axes, drawables
 from onecycle.core.errors import UsageError
 from onecycle.interpret.classification import Interpretation
 from onecycle.learn import metrics
@@ -61,7 +61,8 @@ class MultiLabelInterpretation(Interpretation):
         table = self.per_label(thresh).sort_values("true")
         ax = axes(ax, (7, 1 + 0.4 * len(table)))
         table[["precision", "recall"]].plot.barh(ax=ax, width=0.8)
-        ax.set_yticklabels([f"{n} ({c})" for n, c in zip(table.index, table["true"], strict=True)])
+        names = drawables(table.index, NAME)
+        ax.set_yticklabels([f"{n} ({c})" for n, c in zip(names, table["true"], strict=True)])
         ax.set(xlim=(0, 1), xlabel="share")
         ax.figure.tight_layout()
         return ax.figure

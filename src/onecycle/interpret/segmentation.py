@@ -8,10 +8,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from onecycle.core.draw import axes
+from onecycle.core.draw import NAME, axes, drawables
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
+from onecycle.interpret.classification import extremes, how_many
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner
 from onecycle.learn.pixel_metrics import confusion, shares
@@ -46,9 +47,10 @@ class SegmentationInterpretation:
         import pandas as pd
 
         right, said, true = self.matrix.diagonal(), self.matrix.sum(0), self.matrix.sum(1)
+        shared = shares(self.matrix, self.learn.task.target.metric_options.get("void"))
         columns = {
-            "IoU": shares(self.matrix),
-            "precision": right / said,
+            "IoU": shared,
+            "precision": torch.where(shared.isnan(), torch.nan, right / said),
             "recall": right / true,
             "share": true / true.sum(),
         }
@@ -61,7 +63,8 @@ class SegmentationInterpretation:
         """IoU of each class as bars; returns the figure."""
         frame = self.per_class()["IoU"].sort_values()
         ax = axes(None, (6, 0.35 * len(frame) + 1))
-        ax.barh(frame.index.astype(str), frame.values, color="#3b7dd8")
+        ax.barh(range(len(frame)), frame.values, color="#3b7dd8")
+        ax.set_yticks(range(len(frame)), drawables(frame.index, NAME))
         ax.set(xlim=(0, 1), xlabel="intersection over union")
         for row, value in enumerate(frame.values):
             ax.text(value + 0.01, row, f"{value:.2f}", va="center", fontsize=8)
@@ -69,15 +72,20 @@ class SegmentationInterpretation:
         return ax.figure
 
     def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
-        """(losses, positions) of the `k` pictures with the largest loss, worst first."""
-        found = self.losses.topk(min(k or len(self.losses), len(self.losses)), largest=largest)
-        return found.values, found.indices
+        """(losses, positions) of the `k` pictures (all) with the largest loss, worst first.
+
+        Where there are fewer than `k` all of them, with a warning.
+        """
+        return extremes(self.losses, k, largest)
 
     def plot_top_losses(
-        self, k: int = 5, largest: bool = True, figsize: tuple[float, float] | None = None
+        self,
+        k: int | None = None,
+        largest: bool = True,
+        figsize: tuple[float, float] | None = None,
     ) -> Any:
-        """The worst pictures, true beside said; returns the figure."""
-        losses, positions = self.top_losses(k, largest)
+        """The `k` (5) worst pictures, true beside said; returns the figure."""
+        losses, positions = self.top_losses(how_many(k, len(self.losses), 5), largest)
         found: Predictions = of_part(self.learn, self.side, positions.tolist())
         captions = [f"loss {float(loss):.2f}" for loss in losses]
         return draw(found, range(len(found)), 2, figsize, captions)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from onecycle.core.arguments import require_whole
 from onecycle.core.errors import UsageError
+from onecycle.core.files import write_errors
+from onecycle.interpret.classification import how_many
 from onecycle.learn.learner import Learner
 from onecycle.models.modes import modes_kept
 from onecycle.spec.subwords import marks_of
@@ -35,11 +36,14 @@ class WordScores:
     category: str
     probability: float
 
-    def top(self, k: int = 10) -> list[tuple[str, float]]:
-        """The `k` tokens that mattered most, for or against, the strongest first."""
-        require_whole("k", k)
+    def top(self, k: int | None = None) -> list[tuple[str, float]]:
+        """The `k` (10) tokens that mattered most, for or against, the strongest first.
+
+        Where there are fewer than `k` all of them, with a warning.
+        """
         order = sorted(range(len(self.tokens)), key=lambda i: -abs(self.scores[i]))
-        return [(self.tokens[i], self.scores[i]) for i in order[:k]]
+        count = how_many(k, len(order), 10, "tokens")
+        return [(self.tokens[i], self.scores[i]) for i in order[:count]]
 
     def _repr_html_(self) -> str:
         """The text with words for the class in green, and those against it in red."""
@@ -58,7 +62,8 @@ class WordScores:
     def save(self, path: str | Path) -> Path:
         """Write the coloured text as an HTML page."""
         path = Path(path)
-        path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
+        with write_errors(path):
+            path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
         return path
 
 

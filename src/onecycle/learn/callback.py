@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from warnings import warn
 
 from torch import Tensor, nn
 
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.engine import Engine
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -18,7 +21,9 @@ class Run:
     """The state of one call to `fit`: what callbacks read, and may write.
 
     `x`, `y`, `loss_func`, `outputs` and `loss` belong to the batch at hand; `row` to the epoch.
-    The weights move after every `accumulate` batches, whose gradients are averaged.
+    The weights move after every `accumulate` batches, whose gradients are averaged by what counts.
+    `directions` are the columns that the row will have: True where more is better, False where
+    less is, None where nobody has said. `callbacks` are all that take part.
     """
 
     model: nn.Module
@@ -38,12 +43,23 @@ class Run:
     loss_value: float = float("nan")
     row: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    directions: Mapping[str, bool | None] = field(default_factory=dict)
+    callbacks: Sequence[Callback] = ()
 
 
 class Callback:
-    """Subclass it, and override the moments you care about; `order` sorts (small ones first)."""
+    """Subclass it, and override the moments you care about; `order` sorts (small ones first).
+
+    `schedules` is True for one that sets rates and momentum before every batch, so that what
+    others set does not last.
+    """
 
     order: int = 0
+    schedules: bool = False
+
+    def claims(self) -> tuple[str, ...]:
+        """What only one callback of a fit may do, as what both would do: "mix the items"."""
+        return ()
 
     def before_fit(self, run: Run) -> None:
         """Before the first epoch."""
@@ -71,6 +87,47 @@ class Callback:
 
     def after_fit(self, run: Run) -> None:
         """After the last epoch, and also after an error: put back what `before_fit` changed."""
+
+
+MOMENTS = tuple(name for name in vars(Callback) if name.startswith(("before_", "after_")))
+_LIKE_MOMENTS = re.compile(r"(before|after|begin)_\w+|on_\w+_(begin|start|end)")
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """UsageError for what is no callback, is there twice, or does what only one may do.
+
+    Warns of methods that are named like a moment of another library, and would never be called.
+    """
+    owners: dict[Any, Callback] = {}
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            name = callback.__name__ if isinstance(callback, type) else repr(callback)
+            raise UsageError(
+                f"a callback is an object of a subclass of Callback, as EarlyStopping(), not {name}"
+            )
+        unheard = [n for n in dir(callback) if _LIKE_MOMENTS.fullmatch(n) and n not in MOMENTS]
+        if unheard:
+            warn(
+                f"{type(callback).__name__} has {', '.join(unheard)}, which nothing calls: the "
+                f"moments are {', '.join(MOMENTS)}. Rename what is a helper of its own",
+                OnecycleWarning,
+                stacklevel=4,
+            )
+        if id(callback) in owners:
+            raise UsageError(
+                f"the same {type(callback).__name__} is there twice: in learn.callbacks, or there "
+                "and in callbacks=. Leave one out: learn.callbacks.remove(...)"
+            )
+        owners[id(callback)] = callback
+        for claim in callback.claims():
+            other = owners.setdefault(claim, callback)
+            if other is not callback:
+                names = " and ".join(dict.fromkeys(type(c).__name__ for c in (other, callback)))
+                both = "both" if " and " in names else "is there twice, and both"
+                raise UsageError(
+                    f"{names} {both} {claim}: leave one out. Those that stay with the learner are "
+                    f"in learn.callbacks; learn.callbacks.clear() takes them out"
+                )
 
 
 class StopFit(Exception):  # noqa: N818 - a signal, as StopIteration is, and not an error

@@ -16,8 +16,9 @@ from warnings import warn
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import CheckpointError, OnecycleWarning, listing
+from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
 from onecycle.core.files import write_atomically
+from onecycle.learn.swap import different
 from onecycle.spec.task import task_to_json
 from onecycle.version import __version__
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
 
 FORMAT = 1
+DIFFERENCES = ("warn", "error", "ignore")
 _MODEL, _OPT = "model.", "opt."
+_READING = ("vocab", "tokenizer", "backwards")  # what the numbers of a text mean
 
 
 def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
@@ -51,7 +54,7 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
     try:
         write_atomically(path, lambda to: save_file(tensors, to, metadata))
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "reason", error)
         raise CheckpointError(
             f"{path} cannot be written ({reason}); an older file there is as it was. Set "
             "learn.path or learn.model_dir to a folder with room that you may write to"
@@ -59,11 +62,18 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
     return path
 
 
-def load(learner: Learner, file: str | Path, with_opt: bool, strict: bool) -> None:
+def load(
+    learner: Learner, file: str | Path, with_opt: bool, strict: bool, differences: str
+) -> None:
     """Read a state written by `save` into the learner."""
+    if differences not in DIFFERENCES:
+        known = ", ".join(map(repr, DIFFERENCES))
+        raise UsageError(f"differences is one of {known}, not {differences!r}")
     path = checkpoint_path(learner, file)
     about, tensors = read(path)
-    _check_task(learner, about, path)
+    if differences != "ignore":
+        _check_task(learner, about, path)
+        _compare_inputs(learner, about, path, differences)
     weights = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
     _check_weights(learner, weights, path, strict)
     learner.model.load_state_dict(weights, strict=strict)
@@ -97,6 +107,32 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if metadata.get("sha256") != digest(tensors, metadata["onecycle"]):
         raise CheckpointError(f"{path}: damaged: its content does not match its digest")
     return about, tensors
+
+
+def stored_row(learner: Learner, path: Path) -> tuple[dict[str, Any], str | None]:
+    """The last row of the history in a file, and why the file is none of this learner.
+
+    ({}, None) where there is no file. Reads the header alone.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        return {}, None
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["onecycle"])
+            names = [name for name in file.keys() if name.startswith(_MODEL)]  # noqa: SIM118
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+        _check_task(learner, about, path)
+        history = about["history"]
+    except CheckpointError:
+        return {}, "of a model with other answers"
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, "damaged or no checkpoint"
+    ours = learner.model.state_dict()
+    if shapes != {_MODEL + name: tuple(value.shape) for name, value in ours.items()}:
+        return {}, "of another model"
+    return (history[-1] if history else {}), None
 
 
 def checkpoint_path(learner: Learner, file: str | Path) -> Path:
@@ -160,6 +196,12 @@ def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
             f"{plain[differ[0]]}"
         )
     words, own = about["task"]["input"].get("vocab"), getattr(learner.task.input, "vocab", None)
+    ways = different(about["task"]["input"], learner.task.input.to_json(), only=_READING[1:])
+    if ways:
+        raise CheckpointError(
+            f"{path}: its texts are read otherwise than these: {'; '.join(ways)}. Make the data "
+            "with the same tokenizer and direction"
+        )
     if words is not None and own is not None and tuple(words) != tuple(own):
         at = next((i for i, (a, b) in enumerate(zip(words, own, strict=False)) if a != b), -1)
         where = f"number {at} was {words[at]!r}, here it is {own[at]!r}" if at >= 0 else "shorter"
@@ -168,6 +210,24 @@ def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
             "Make the data with the same one (vocab=), or pass on only the encoder, which is read "
             "by token: save_encoder, load_encoder"
         )
+
+
+def _compare_inputs(
+    learner: Learner, about: Mapping[str, Any], path: Path, differences: str
+) -> None:
+    """Say where items are prepared, or decided about, otherwise than those of the saved model."""
+    saved, ours = about["task"], task_to_json(learner.task.input, learner.task.target)  # type: ignore[arg-type]
+    found = different(saved["input"], ours["input"], without=_READING)
+    found += different(saved["target"], ours["target"], only=("thresh",))
+    if not found:
+        return
+    message = (
+        f"{path}: the model was saved with other data: {'; '.join(found)}. Make the data in the "
+        'same way, or, where that is meant, say learn.load(..., differences="ignore")'
+    )
+    if differences == "error":
+        raise CheckpointError(message)
+    warn(message, OnecycleWarning, stacklevel=4)
 
 
 def _check_weights(

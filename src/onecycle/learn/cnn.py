@@ -9,7 +9,7 @@ from warnings import warn
 
 from torch import nn
 
-from onecycle.core.errors import ModelError, OnecycleWarning
+from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.learner import Learner
 from onecycle.models.architectures import find
@@ -34,6 +34,15 @@ def create_cnn_model(
     size: tuple[int, int] | None = None,
 ) -> nn.Sequential:
     """Body and head as one model, pictures (n, 3, h, w) to outputs (n, n_outputs)."""
+    if custom_head is not None and (lin_ftrs, ps, bn_final, concat_pool) != (
+        None,
+        0.5,
+        False,
+        True,
+    ):
+        raise UsageError(
+            "lin_ftrs, ps, bn_final and concat_pool build a head: with a custom_head leave them out"
+        )
     body = create_body(arch, pretrained, cut, size)
     if custom_head is None:
         head = create_head(body.channels, n_outputs, lin_ftrs, ps, concat_pool, bn_final)

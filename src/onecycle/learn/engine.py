@@ -25,6 +25,8 @@ class Engine:
     """
 
     main = True
+    one_item = "one item"  # what a process has of a batch that is too small
+    processes = 1  # that train together
 
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
@@ -44,15 +46,26 @@ class Engine:
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Before each fit, when it is known which weights are frozen."""
+        if self.scaler.is_enabled():  # a fit that was stopped in a step has left half of one in it
+            state = self.scaler.state_dict()
+            self.scaler = torch.amp.GradScaler(self.device.type)
+            self.scaler.load_state_dict(state)
         if self.device.type == "cuda":
             lay_channels_last(model, optimizer)
 
     def end(self) -> None:
         """After each fit."""
 
+    def synchronize(self, model: nn.Module) -> None:
+        """Give the model the same buffers in every process."""
+
     def mean(self, loss: Tensor) -> float:
         """The loss of a whole batch."""
         return float(loss.detach())
+
+    def total(self, weight: float) -> float:
+        """The weight of a whole batch, of that of the share of it which this process computes."""
+        return weight
 
     def share(self, batches: Any) -> Any:
         """What of each batch this process computes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,95 +13,140 @@ from torch import Tensor
 
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
-from onecycle.deploy.export import Examples
+from onecycle.data.labelled import LabelList
+from onecycle.deploy.export import Cost, Examples, Run
 from onecycle.deploy.export import export as write
-from onecycle.deploy.prelude import image_prelude
 from onecycle.models.modes import modes_kept
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
 
-_SIZES = ((61, 83), (128, 96), (33, 240))  # besides the items' own: odd, upright, long
-_CALIBRATE = 8  # batches
+CALIBRATE = 512  # training items that int8 is calibrated on
+_OWN = 8  # items of the user's that a file is checked with
+Pair = tuple[np.ndarray, Tensor]
 
 
-def export(learner: Learner, file: str | Path, precision: str) -> Path:
-    """Check the file with items of the validation set and with pictures of other sizes."""
+def export(
+    learner: Learner, file: str | Path, precision: str, calibrate: int | None = None
+) -> Path:
+    """Check the file with items of the validation set and with items of other sizes."""
     path = Path(learner.path) / file
     given: Any = learner.task.input
-    make = getattr(given, "export_examples", None)  # of texts and series; pictures: below
-    if make is None and given.kind != "image":
+    make = getattr(given, "export_examples", None)
+    if make is None:
         raise UsageError(f"{type(given).__name__} cannot be exported")
+    if calibrate is not None and (precision != "int8" or calibrate < 1):
+        raise UsageError(
+            f'calibrate= is a number of training items for precision="int8", not {calibrate!r} '
+            f"for {precision!r}"
+        )
     device = next(learner.model.parameters()).device
     try:
         with modes_kept(learner.model), torch.no_grad():
-            examples = (make or image_examples)(learner, precision)
+            examples = make(learner, precision, calibrate)
             write(learner.model, learner.task, path, examples, precision)
     finally:
         learner.model.to(device)
     return path
 
 
-def image_examples(learner: Learner, precision: str) -> Examples:
-    """Three items and noise of three sizes; for int8 training batches and the validation figure."""
-    luck = np.random.default_rng(0)
-    noise = [luck.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
-    raw = noise
-    if learner.data.valid_dl is not None:
-        side = learner.data.ordered(DatasetType.Valid).dataset
-        raw = [*noise, *(_pixels(side.x.items[i]) for i in range(min(3, len(side))))]
-    return pictured(learner, precision, raw, image_prelude(learner.task.input))  # type: ignore[arg-type]
-
-
-def pictured(learner: Learner, precision: str, raw: Sequence[np.ndarray], prelude: Any) -> Examples:
-    """Raw items of any kind, and what the network itself takes: pictures."""
-    given: Any = learner.task.input
-    size = getattr(given, "size", None) or (64, 64)
-    prepared = [torch.zeros(1, getattr(given, "planes", 3), *size)]
+def pictured(
+    learner: Learner,
+    precision: str,
+    pairs: Sequence[Pair],
+    prelude: Any,
+    calibrate: int | None = None,
+) -> Examples:
+    """Items of any kind, and what the network itself takes: pictures."""
+    prepared: Sequence[Tensor] = [pairs[-1][1]]
     if precision == "int8":
         if learner.data.valid_dl is None:
             raise UsageError("int8 needs the data: export it from the learner that was trained")
-        batches = learner.data.ordered(DatasetType.Train)
-        prepared = [x.cpu() for x, _ in islice(_closing(batches), _CALIBRATE)]
-    score = None if learner.data.valid_dl is None else lambda run: figure(learner, run)
-    return Examples(raw, prepared, score, prelude)
+        prepared = calibration(learner, calibrate or CALIBRATE)
+    return Examples(pairs, prepared, cost_on(learner), prelude)
 
 
-def _pixels(source: object) -> np.ndarray:
-    from onecycle.spec.pixels import open_pixels
-
-    return source.pixels if hasattr(source, "pixels") else open_pixels(source)
-
-
-def _closing(batches: object) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from batches  # type: ignore[misc]
+def sources_of(side: LabelList, most: int = _OWN) -> list[Any]:
+    """Up to `most` items of a side, evenly spread over it: sorted sets begin with one class."""
+    at = np.unique(np.linspace(0, len(side) - 1, min(most, len(side))).round().astype(int))
+    return [side.x.items[i] for i in at]
 
 
-def figure(learner: Learner, run: Callable[[Tensor], Tensor]) -> float:
-    """The share of right decisions of `run` (prepared inputs to probabilities) on validation.
+def own_side(learner: Learner) -> LabelList | None:
+    """The validation set, or without one the training set; None where there is no data."""
+    data = learner.data
+    if data.train_dl is None:
+        return None
+    held = data.valid_dl is not None
+    return data.ordered(DatasetType.Valid if held else DatasetType.Train).dataset
 
-    For numbers and points: minus the loss, relative to what the mean label would give.
+
+def paired(
+    learner: Learner, sources: Sequence[Any], read: Callable[[Any], np.ndarray]
+) -> list[Pair]:
+    """Each source as an exported file is fed with it (by `read`), and as `predict` prepares it."""
+    found = []
+    for source in sources:
+        (x, _) = next(iter(learner.data.single([source])))
+        found.append((read(source), x.cpu()))
+    return found
+
+
+def calibration(learner: Learner, count: int) -> list[Tensor]:
+    """Batches of `count` training items, evenly spread over the set, without augmentation."""
+    side = learner.data.ordered(DatasetType.Train).dataset
+    count = min(count, len(side))
+    at = np.linspace(0, len(side) - 1, count).round().astype(int).tolist()
+    labels = None if side.labels is None else tuple(side.labels[i] for i in at)
+    part = replace(side, x=side.x.take(at), labels=labels)
+    options = {k: learner.data.options[k] for k in ("num_workers", "device", "seed")}
+    make = learner.task.input.loader
+    batches = make(part, batch_size=learner.data.options["val_bs"], **options)
+    return [x.cpu() for x, _ in batches]
+
+
+def cost_on(learner: Learner) -> Callable[[Run, Run], Cost] | None:
+    """What `deploy.export` asks for the cost of a precision; None without validation data."""
+    if learner.data.valid_dl is None:
+        return None
+    return lambda before, after: cost(learner, before, after)
+
+
+def cost(learner: Learner, before: Run, after: Run) -> Cost:
+    """Two ways of answering (prepared inputs to probabilities) compared on the validation set.
+
+    The figure is the share of right decisions. Of numbers and points it is 1 - e, where e is the
+    squared error relative to that of the mean label; 1 / e - 1 where it is larger than that.
     """
-    target = learner.task.target
-    right = count = 0.0
-    errors, spread = [], []
-    for x, y in learner.data.ordered(DatasetType.Valid):
-        said, y = run(x.cpu()), y.cpu()
-        if said.shape == y.shape or said.numel() == y.numel():
-            thresh = getattr(target, "thresh", None)
-            if thresh is not None:
-                right += float(((said > thresh) == (y > 0.5)).sum())
-                count += y.numel()
-                continue
-            errors.append((said.reshape(y.shape) - y).flatten(1))
-            spread.append(y.flatten(1))
-            continue
-        true = y[:, 0] if y.ndim == said.ndim else y
-        void = getattr(target, "void", None)
-        counted = true != (-1 if void is None else void)
-        right += float(((said.argmax(1) == true) & counted).sum())
-        count += int(counted.sum())
-    if count:
-        return right / count
-    wanted = torch.cat(spread)
-    return 1 - float(torch.cat(errors).square().mean() / wanted.var(0).mean().clamp(min=1e-12))
+    target: Any = learner.task.target
+    rows = [
+        (before(x).numpy(), after(x).numpy(), y)
+        for x, y in _on_the_cpu(learner.data.ordered(DatasetType.Valid))
+    ]
+    decided = [(target.decided(a), target.decided(b), y) for a, b, y in rows]
+    items = sum(len(y) for *_, y in rows)
+    if decided[0][0] is None:
+        return _cost_of_numbers(rows, items)
+    first, last = (
+        float(np.concatenate([target.right(row[way], row[2]) for row in decided]).mean())
+        for way in (0, 1)
+    )
+    changed = np.concatenate([target.changed(a, b) for a, b, _ in decided])
+    return Cost(first, last, items, first - last, float(changed.mean()))
+
+
+def _on_the_cpu(batches: Any) -> Iterator[tuple[Tensor, np.ndarray]]:
+    for x, y in batches:
+        yield x.cpu(), y.cpu().numpy()
+
+
+def _cost_of_numbers(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], items: int) -> Cost:
+    before, after, y = (
+        np.concatenate([row[way].reshape(len(row[2]), -1) for row in rows]) for way in (0, 1, 2)
+    )
+    spread = max(float(y.var(0, ddof=min(1, items - 1)).mean()), 1e-12)
+    first, last = (float(np.square(found - y).mean()) / spread for found in (before, after))
+    moved = float(np.square(before - after).mean() / spread) ** 0.5
+    figures = [1 - e if e <= 1 else 1 / e - 1 for e in (first, last)]
+    worse = (last - first) / max(1.0, first)
+    return Cost(figures[0], figures[1], items, worse, moved=moved)

@@ -13,6 +13,8 @@ from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
+from onecycle.learn.metric import names_of
+from onecycle.learn.predictions import require_labels
 from onecycle.learn.trainer import Trainer
 from onecycle.models.groups import layer_groups
 
@@ -46,9 +48,17 @@ class Learner(Trainer):
         """[loss, *metrics] on the validation set, or on another loader."""
         wanted = self.metrics if metrics is None else metrics
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+        names_of(wanted)  # before any batch is computed
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
-        with closing(loop.predict(self.model, batches, self.engine)) as pairs:
-            return evaluate(pairs, self.loss_func, wanted, self.task.target.weight)
+        require_labels(batches, "loss and metrics")
+        counts = hasattr(batches, "restore")  # a training loader's next pass has another order
+        state = batches.state() if counts else None
+        try:
+            with closing(loop.predict(self.model, batches, self.engine)) as pairs:
+                return evaluate(pairs, self.loss_func, wanted, self.task.target)
+        finally:
+            if counts:
+                batches.restore(state)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything the model says about one side, in the side's order."""
@@ -65,6 +75,8 @@ class Learner(Trainer):
         The course asked for the order of texts by `ordered`; here there is no other.
         """
         found = self.predictions(ds_type)
+        if with_loss:
+            found.require_labels("losses")
         pair = [found.probabilities, found.targets]
         return [*pair, found.losses] if with_loss else pair
 
@@ -87,16 +99,18 @@ class Learner(Trainer):
 
         return summary(self)
 
-    def distributed(self, timeout: float = 600.0) -> Self:
+    def distributed(self, timeout: float = 600.0, sync_bn: bool = False) -> Self:
         """Train with all the processes that `accelerate launch` or `torchrun` has started.
 
         Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
-        `lr_find` and `save` are called in all of them, files are written by the first. Needs
-        Accelerate (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
+        `lr_find` and `save` are called in all of them, files are written by the first. Batch norm
+        normalises by each process's own items, with `sync_bn` by those of all, as one process
+        would; its running statistics are averaged before every validation. Needs Accelerate
+        (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
         """
         from onecycle.learn.processes import distribute
 
-        distribute(self, timeout)
+        distribute(self, timeout, sync_bn)
         return self
 
     # --- keeping ----------------------------------------------------------------------------
@@ -105,30 +119,48 @@ class Learner(Trainer):
         """Write weights, optimizer and task to `path/model_dir/file.safetensors`."""
         from onecycle.learn.checkpoint import checkpoint_path, save
 
+        self.engine.synchronize(self.model)
         if self.engine.main:
             save(self, file, with_opt)
         self.engine.wait()
         return checkpoint_path(self, file) if return_path else None
 
-    def load(self, file: str | Path, with_opt: bool = True, strict: bool = True) -> Self:
-        """Read what `save` wrote; returns the learner."""
+    def load(
+        self,
+        file: str | Path,
+        with_opt: bool = True,
+        strict: bool = True,
+        differences: str = "warn",
+    ) -> Self:
+        """Read what `save` wrote; returns the learner.
+
+        Other classes, or another vocabulary, are a CheckpointError; other statistics, sizes or
+        thresholds than those of the saved model are a warning that names them, or with
+        `differences="error"` an error. With "ignore" only the weights have to fit.
+        """
         from onecycle.learn.checkpoint import load
 
-        load(self, file, with_opt, strict)
+        load(self, file, with_opt, strict, differences)
         return self
 
     def export(
-        self, file: str | Path = "export.onnx", precision: str = "fp32", destroy: bool = False
+        self,
+        file: str | Path = "export.onnx",
+        precision: str = "fp32",
+        destroy: bool = False,
+        calibrate: int | None = None,
     ) -> Path:
         """Write one ONNX file that answers from raw pictures without torch; returns its path.
 
         The file lies in `self.path`, unless it is absolute, and holds preprocessing, activation,
         classes and threshold. `precision` is "fp32", "fp16" (half the size) or "int8" (a quarter,
-        faster; refused where it costs more than a point on the validation set).
+        faster; refused where it costs more than a point on the validation set). A warning, and
+        `Predictor(file).about["made"]`, say how many answers the precision changes; with
+        `calibrate` training items in place of 512 int8 may change fewer.
         """
         from onecycle.learn.exporting import export
 
-        path = export(self, file, precision)
+        path = export(self, file, precision, calibrate)
         if destroy:
             self.destroy()
         return path

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import TrainingError
 from onecycle.core.progress import bar
+from onecycle.learn.accumulation import Accumulation
+from onecycle.learn.batch_weight import weight_of
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.engine import Engine
+from onecycle.learn.losses import loss_of
 from onecycle.models.modes import modes_kept
 
 Notify = Callable[[str], None]
@@ -49,12 +52,13 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
             run.epoch = epoch
             run.row = {"epoch": run.epoch}
             train_epoch(run, notify, show)
+            run.engine.synchronize(run.model)
             notify("before_validate")
             run.row |= validate(run)
             run.history.append(run.row)
             notify("after_epoch")
     except StopFit:
-        pass
+        run.engine.synchronize(run.model)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"out of memory with batches of {run.data.batch_size}: use "
@@ -75,26 +79,43 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     notify("before_epoch")
     loader = run.engine.share(run.data.train_dl)
     total = len(loader)
+    weight = weight_of(run.loss_func, run.data.task.target.weight)
+    steps = Accumulation(run.engine, weight, run.accumulate, total)
     for i, (x, y) in enumerate(bar(loader, total, f"epoch {run.epoch}", show)):
         run.x, run.y = x, y
         loss_func = run.loss_func
         notify("before_batch")
-        run.outputs = run.engine.forward(run.model, run.x)
-        run.loss = run.loss_func(run.outputs, run.y)
+        run.outputs = _forward(run)
+        run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
         run.loss_value = run.engine.mean(run.loss)
         notify("after_loss")
-        first = i - i % run.accumulate
-        run.engine.backward(run.loss / (min(first + run.accumulate, total) - first))
+        run.engine.backward(steps.part(run.loss, run.y, i))
         run.loss_func = loss_func
-        if i + 1 < total and (i + 1) % run.accumulate:
+        if not steps.ends(i):
             continue
         run.engine.unscale(run.optimizer.inner)
+        steps.level(run.optimizer)
         notify("after_backward")
-        run.optimizer.decay()
         run.engine.step(run.optimizer.inner)
         run.optimizer.zero_grad()
         notify("after_step")
         run.step += 1
+
+
+def _forward(run: Run) -> Any:
+    """The outputs of a training batch; TrainingError where batch norm has too little to look at."""
+    try:
+        return run.engine.forward(run.model, run.x)
+    except ValueError as error:
+        if "more than 1 value per channel when training" not in str(error):
+            raise
+        raise TrainingError(
+            f"batch norm cannot learn from a batch of {run.engine.one_item} "
+            f"(bs={run.data.batch_size}): it needs the spread of several. Use databunch(bs=...) of "
+            "2 or more for each process; accumulate= does not help, since each batch is normalised "
+            "by itself. Where memory is short: smaller items, to_fp16() or to_bf16(), or a model "
+            "without batch norm"
+        ) from error
 
 
 def _forget(model: nn.Module) -> None:

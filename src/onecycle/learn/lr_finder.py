@@ -27,24 +27,29 @@ class _RangeTest(Callback):
         self.start, self.end, self.n_steps, self.stop_div = start, end, n_steps, stop_div
         self.rates: list[float] = []
         self.losses: list[float] = []
-        self.smooth = Smooth()
+        self.smooth, self.rate = Smooth(), 0.0
+        self.batches: list[float] = []  # the losses of the batches that one step is made of
 
     def before_batch(self, run: Run) -> None:
         count = run.optimizer.n_groups
         ends = zip(rates_by_group(self.start, count), rates_by_group(self.end, count), strict=True)
         rates = [exponential(a, b, run.step / self.n_steps) for a, b in ends]
         run.optimizer.set_rates(rates)
-        self.rates.append(rates[-1])
+        self.rate = rates[-1]
 
     def after_loss(self, run: Run) -> None:
-        """Judge before the gradients are used, so that a broken loss moves nothing."""
-        loss = self.smooth.add(run.loss_value)
-        if isfinite(loss):
-            self.losses.append(loss)
-        else:
-            self.rates.pop()
-        wild = not isfinite(loss) or loss > 4 * min(self.losses)
-        if (self.stop_div and wild) or not isfinite(loss) or run.step + 1 >= self.n_steps:
+        """A loss that is no number ends the test, and is not on the curve."""
+        if not isfinite(run.loss_value):
+            raise StopFit
+        self.batches.append(run.loss_value)
+
+    def after_step(self, run: Run) -> None:
+        """A point for every step, of all the batches that it was accumulated from."""
+        self.rates.append(self.rate)
+        self.losses.append(self.smooth.add(sum(self.batches) / len(self.batches)))
+        self.batches.clear()
+        wild = self.losses[-1] > 4 * min(self.losses)
+        if (self.stop_div and wild) or run.step + 1 >= self.n_steps:
             raise StopFit
 
 

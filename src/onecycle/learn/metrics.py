@@ -1,102 +1,72 @@
 """Metrics: plain functions of (outputs, y), as the model gives them and as they are encoded.
 
 A plain function is averaged over the items; one marked by `whole_set` sees all of them at once.
-Several labels and other kinds pass through the activation that the docstring names.
+Several labels and other kinds pass through the activation that the docstring names. Over a whole
+set each equals scikit-learn's; classes that are neither actual nor predicted are in no mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from numbers import Integral
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from onecycle.core.errors import UsageError
+from onecycle.learn.metric import (
+    Summed,
+    WholeSet,
+    higher_is_better,
+    lower_is_better,
+    name_of,
+    names_of,
+    needs_whole_set,
+    summed,
+    whole_set,
+)
 
-Metric = Callable[[Tensor, Tensor], Any]
-
-
-@dataclass(frozen=True)
-class WholeSet:
-    """A metric that is not a mean over items: it is called once, with the whole set."""
-
-    func: Metric
-
-    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
-        return self.func(outputs, y, **options)
-
-    @property
-    def __name__(self) -> str:
-        return name_of(self.func)
-
-
-def whole_set(func: Metric) -> WholeSet:
-    """Mark a function of (outputs, y) as one that needs the whole set."""
-    return WholeSet(func)
+__all__ = ["Summed", "WholeSet", "name_of", "names_of", "needs_whole_set", "summed", "whole_set"]
+AVERAGES = ("macro", "weighted", "micro", "binary", "samples", "none")
+_of_classes = partial(whole_set, takes=("void",))
 
 
-@dataclass(frozen=True)
-class Summed:
-    """A metric of counts that add up over the batches: `value` of the sum of all `counts`."""
-
-    name: str
-    counts: Metric
-    value: Callable[[Tensor], Tensor]
-
-    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
-        return self.value(self.counts(outputs, y, **options))
-
-    @property
-    def __name__(self) -> str:
-        return self.name
+def _right(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
+    """[right ones, all] of the items or pixels that count."""
+    classes, counted = _counted(outputs, y, void)
+    right = (outputs.argmax(1) == classes) & counted
+    return torch.stack([right.sum(), counted.sum()]).double()
 
 
-def summed(name: str, counts: Metric, value: Callable[[Tensor], Tensor]) -> Summed:
-    """A metric for sets too large to be held: `counts(outputs, y)` are added up, then valued."""
-    return Summed(name, counts, value)
+def _accuracy(total: Tensor, **_: object) -> Tensor:
+    """The share of items (or pixels, but void ones) whose largest output is the class `y`."""
+    return total[0] / total[1]
 
 
-def name_of(metric: Any) -> str:
-    """The column's name: the function's own, also inside a partial."""
-    if isinstance(metric, partial):
-        return name_of(metric.func)
-    if not callable(metric) and not hasattr(metric, "compute"):
-        raise UsageError(f"a metric is a function of (outputs, y), not {metric!r}")
-    return str(getattr(metric, "__name__", None) or type(metric).__name__).lower()
-
-
-def names_of(metrics: Sequence[Any]) -> list[str]:
-    """One column name for each metric; a name that is taken is numbered."""
-    names: list[str] = []
-    for name in map(name_of, metrics):
-        taken = sum(other.partition(" ")[0] == name for other in names)
-        names.append(f"{name} {taken + 1}" if taken else name)
-    return names
-
-
-def needs_whole_set(metric: Any) -> bool:
-    """Whether a metric, or the function inside a partial, is marked by `whole_set`."""
-    return isinstance(metric.func if isinstance(metric, partial) else metric, WholeSet)
-
-
-def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
-    """The share of items (or pixels) whose largest output is the class `y`."""
-    return (outputs.argmax(1) == _classes(outputs, y)).float().mean()
-
-
-def error_rate(outputs: Tensor, y: Tensor) -> Tensor:
+def _error_rate(total: Tensor, **_: object) -> Tensor:
     """1 - accuracy."""
-    return 1 - accuracy(outputs, y)
+    return 1 - total[0] / total[1]
 
 
-def top_k_accuracy(outputs: Tensor, y: Tensor, k: int = 5) -> Tensor:
-    """The share of items whose class is among the `k` largest outputs."""
-    best = outputs.topk(min(k, outputs.shape[1]), dim=1).indices
-    return (best == _classes(outputs, y)[:, None]).any(1).float().mean()
+def _in_top(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = None) -> Tensor:
+    classes, counted = _counted(outputs, y, void)
+    if not 1 <= k < outputs.shape[1]:
+        raise UsageError(
+            f"top_k_accuracy with k={k} says nothing of {outputs.shape[1]} classes: give a k from "
+            f"1 to {outputs.shape[1] - 1}, partial(top_k_accuracy, k=2), or leave it out"
+        )
+    best = outputs.topk(k, dim=1).indices
+    right = (best == classes.unsqueeze(1)).any(1) & counted
+    return torch.stack([right.sum(), counted.sum()]).double()
+
+
+def _top_k_accuracy(total: Tensor, **_: object) -> Tensor:
+    """The share of items whose class is among the `k` (5) largest outputs.
+
+    UsageError unless `k` is below the number of classes, since all `k` of them are always right.
+    """
+    return total[0] / total[1]
 
 
 def _token_losses(outputs: Tensor, y: Tensor) -> Tensor:
@@ -104,18 +74,27 @@ def _token_losses(outputs: Tensor, y: Tensor) -> Tensor:
     return torch.stack([loss.double(), loss.new_tensor(y.numel(), dtype=torch.float64)])
 
 
-perplexity = summed("perplexity", _token_losses, lambda total: (total[0] / total[1]).exp())
-"""e to the mean cross-entropy of all tokens: logits (n, vocab, t) and y int64 (n, t)."""
+def _perplexity(total: Tensor) -> Tensor:
+    """e to the mean cross-entropy of all tokens: logits (n, vocab, t) and y int64 (n, t)."""
+    return (total[0] / total[1]).exp()
 
 
+accuracy = summed("accuracy", _right, _accuracy, True, ("void",))
+error_rate = summed("error_rate", _right, _error_rate, False, ("void",))
+top_k_accuracy = summed("top_k_accuracy", _in_top, _top_k_accuracy, True, ("void",))
+perplexity = summed("perplexity", _token_losses, _perplexity, False)
+
+
+@higher_is_better
 def accuracy_thresh(
     y_pred: Tensor, y_true: Tensor, thresh: float = 0.5, sigmoid: bool = True
 ) -> Tensor:
     """The share of right yes-or-no decisions, `> thresh` after a sigmoid."""
     _refuse_one_class(y_pred, y_true)
-    return (_probabilities(y_pred, sigmoid) > thresh).eq(y_true > 0.5).float().mean()
+    return _above(y_pred, thresh, sigmoid).eq(y_true > 0.5).float().mean()
 
 
+@higher_is_better
 def fbeta(
     y_pred: Tensor,
     y_true: Tensor,
@@ -126,7 +105,7 @@ def fbeta(
 ) -> Tensor:
     """F-beta of each item's labels (n, classes), then the mean over items (Planet's F2)."""
     _refuse_one_class(y_pred, y_true)
-    said = (_probabilities(y_pred, sigmoid) > thresh).float()
+    said = _above(y_pred, thresh, sigmoid).float()
     true = (y_true > 0.5).float()
     right = (said * true).sum(1)
     precision, recall = right / (said.sum(1) + eps), right / (true.sum(1) + eps)
@@ -134,54 +113,109 @@ def fbeta(
     return ((1 + weight) * precision * recall / (precision * weight + recall + eps)).mean()
 
 
-def _counts(outputs: Tensor, y: Tensor, thresh: float, sigmoid: bool) -> tuple[Tensor, ...]:
-    """True positives, predicted and real ones of each class, for one label or several."""
+def _counts(
+    outputs: Tensor, y: Tensor, axis: int, thresh: float, sigmoid: bool, void: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Right, predicted and actual ones: of each class (axis 0), or of each item's labels (1)."""
     if y.is_floating_point():
-        said, true = _probabilities(outputs, sigmoid) > thresh, y > 0.5
+        _refuse_one_class(outputs, y)
+        predicted, actual = _above(outputs, thresh, sigmoid), y > 0.5
+        right, said, true = (v.sum(axis) for v in (predicted & actual, predicted, actual))
     else:
-        said = torch.nn.functional.one_hot(outputs.argmax(1), outputs.shape[1]).bool()
-        true = torch.nn.functional.one_hot(_classes(outputs, y), outputs.shape[1]).bool()
-    return (said & true).sum(0).double(), said.sum(0).double(), true.sum(0).double()
+        classes, counted = _counted(outputs, y, void)
+        chosen, classes = outputs.argmax(1)[counted], classes[counted]
+        right, said, true = (
+            torch.bincount(v, minlength=outputs.shape[1])
+            for v in (classes[chosen == classes], chosen, classes)
+        )
+    return right.double(), said.double(), true.double()
 
 
-def _averaged(top: Tensor, bottom: Tensor, average: str) -> Tensor:
-    """micro: of the sums over classes; macro: mean over classes; none: per class. 0/0 is 0."""
+def _averaged(
+    outputs: Tensor,
+    y: Tensor,
+    weights: tuple[float, float],
+    average: str | None,
+    thresh: float,
+    sigmoid: bool,
+    void: int | None,
+) -> Tensor:
+    """right / (weights[0] * predicted + weights[1] * actual) in one of the ways of `AVERAGES`."""
+    average = average or "none"
+    if average not in AVERAGES:
+        raise UsageError(f"average is one of {', '.join(AVERAGES)}, not {average!r}")
+    if average == "samples" and not y.is_floating_point():
+        raise UsageError('average="samples" is for several labels per item: use "macro" or "micro"')
+    if average == "binary" and outputs.shape[1] != 2:
+        raise UsageError(
+            f'average="binary" is for two classes, not {outputs.shape[1]}: use "macro"'
+        )
+    axis = 1 if average == "samples" else 0
+    right, said, true = _counts(outputs, y, axis, thresh, sigmoid, void)
+    occurs = (said + true) > 0
     if average == "micro":
-        top, bottom = top.sum(), bottom.sum()
-    elif average not in {"macro", "none"}:
-        raise UsageError(f'average is "micro", "macro" or "none", not {average!r}')
-    share = torch.where(bottom > 0, top / bottom.clamp(min=1e-12), torch.zeros_like(top))
-    return share.mean() if average == "macro" else share
+        right, said, true = right.sum(), said.sum(), true.sum()
+    bottom = weights[0] * said + weights[1] * true
+    share = torch.where(bottom > 0, right / bottom.clamp(min=1e-12), torch.zeros_like(right))
+    if average == "binary":
+        return share[1]
+    if average == "weighted":
+        return (share * true).sum() / true.sum().clamp(min=1)
+    if average == "macro":
+        return share[occurs].sum() / occurs.sum().clamp(min=1)
+    return torch.where(occurs, share, torch.nan) if average == "none" else share.mean()
 
 
-@whole_set
+@_of_classes
+@higher_is_better
 def precision(
-    outputs: Tensor, y: Tensor, average: str = "macro", thresh: float = 0.5, sigmoid: bool = True
+    outputs: Tensor,
+    y: Tensor,
+    average: str | None = "macro",
+    thresh: float = 0.5,
+    sigmoid: bool = True,
+    void: int | None = None,
 ) -> Tensor:
-    """Of what was said, the share that is true; over the whole set."""
-    right, said, _ = _counts(outputs, y, thresh, sigmoid)
-    return _averaged(right, said, average)
+    """Of what is predicted, the share that is true; over the whole set.
+
+    `average`: "macro" (the mean over the classes that are actual or predicted), "weighted" (by how
+    often each is actual), "micro" (of the counts of all), "binary" (of two classes the second),
+    "samples" (the mean over items with several labels), "none" (one for each class). Where nothing
+    is predicted it is 0; with "none" it is NaN for a class that is neither actual nor predicted.
+    """
+    return _averaged(outputs, y, (1, 0), average, thresh, sigmoid, void)
 
 
-@whole_set
+@_of_classes
+@higher_is_better
 def recall(
-    outputs: Tensor, y: Tensor, average: str = "macro", thresh: float = 0.5, sigmoid: bool = True
+    outputs: Tensor,
+    y: Tensor,
+    average: str | None = "macro",
+    thresh: float = 0.5,
+    sigmoid: bool = True,
+    void: int | None = None,
 ) -> Tensor:
-    """Of what is true, the share that was said; over the whole set."""
-    right, _, true = _counts(outputs, y, thresh, sigmoid)
-    return _averaged(right, true, average)
+    """Of what is true, the share that is predicted; over the whole set. `average` as above."""
+    return _averaged(outputs, y, (0, 1), average, thresh, sigmoid, void)
 
 
-@whole_set
+@_of_classes
+@higher_is_better
 def f1(
-    outputs: Tensor, y: Tensor, average: str = "macro", thresh: float = 0.5, sigmoid: bool = True
+    outputs: Tensor,
+    y: Tensor,
+    average: str | None = "macro",
+    thresh: float = 0.5,
+    sigmoid: bool = True,
+    void: int | None = None,
 ) -> Tensor:
-    """The harmonic mean of precision and recall; over the whole set."""
-    right, said, true = _counts(outputs, y, thresh, sigmoid)
-    return _averaged(2 * right, said + true, average)
+    """The harmonic mean of precision and recall; over the whole set. `average` as above."""
+    return _averaged(outputs, y, (0.5, 0.5), average, thresh, sigmoid, void)
 
 
 @whole_set
+@higher_is_better
 def auroc(outputs: Tensor, y: Tensor) -> Tensor:
     """Area under the ROC curve, mean over the classes that have both kinds of items.
 
@@ -200,6 +234,7 @@ def auroc(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 @whole_set
+@higher_is_better
 def average_precision(outputs: Tensor, y: Tensor) -> Tensor:
     """Mean average precision: the area under precision over recall, mean over the classes."""
     areas = []
@@ -214,39 +249,59 @@ def average_precision(outputs: Tensor, y: Tensor) -> Tensor:
     return torch.stack(areas).mean() if areas else torch.tensor(float("nan"))
 
 
+@lower_is_better
 def mse(outputs: Tensor, y: Tensor) -> Tensor:
     """Mean squared error."""
     return ((outputs.reshape(y.shape) - y) ** 2).mean()
 
 
+@lower_is_better
 def mae(outputs: Tensor, y: Tensor) -> Tensor:
     """Mean absolute error."""
     return (outputs.reshape(y.shape) - y).abs().mean()
 
 
 @whole_set
+@lower_is_better
 def rmse(outputs: Tensor, y: Tensor) -> Tensor:
     """The root of the mean squared error of the whole set."""
-    return mse(outputs, y).sqrt()
+    return mse(outputs.double(), y.double()).sqrt()
 
 
 @whole_set
+@higher_is_better
 def r2(outputs: Tensor, y: Tensor) -> Tensor:
-    """1 - squared error / variance, mean over the numbers (coefficient of determination)."""
+    """1 - squared error / variance, mean over the numbers (coefficient of determination).
+
+    Where the labels are all the same: 1 for perfect answers, else 0; of one item alone NaN.
+    """
     wanted, given = y.double().flatten(1), outputs.double().reshape(len(y), -1)
+    if len(wanted) < 2:
+        return torch.tensor(torch.nan)
     error = ((given - wanted) ** 2).sum(0)
     spread = ((wanted - wanted.mean(0)) ** 2).sum(0)
-    return (1 - error / spread.clamp(min=1e-12)).mean()
+    constant = (error == 0).double()
+    return torch.where(spread > 0, 1 - error / spread.clamp(min=1e-300), constant).mean()
 
 
-def _classes(outputs: Tensor, y: Tensor) -> Tensor:
-    """y without a channel axis that outputs (n, c, h, w) do not have."""
+def _counted(outputs: Tensor, y: Tensor, void: int | None) -> tuple[Tensor, Tensor]:
+    """Classes without a channel axis that outputs (n, c, h, w) do not have, and which count."""
     if y.is_floating_point():
         raise UsageError(
             "this metric is for one class per item; for several labels there are accuracy_thresh, "
             "fbeta, f1 and average_precision, for numbers rmse and r2"
         )
-    return y[:, 0] if y.ndim == outputs.ndim else y
+    classes = y[:, 0] if y.ndim == outputs.ndim else y
+    return classes, is_counted(classes, void)
+
+
+def is_counted(classes: Tensor, void: int | None) -> Tensor:
+    """Which are neither outside (negative) nor `void`, the number of a class."""
+    if void is None:
+        return classes >= 0
+    if isinstance(void, bool) or not isinstance(void, Integral):
+        raise UsageError(f"void is the number of a class, not {void!r}")
+    return (classes >= 0) & (classes != void)
 
 
 def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
@@ -257,8 +312,11 @@ def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
         )
 
 
-def _probabilities(outputs: Tensor, sigmoid: bool) -> Tensor:
-    return outputs.sigmoid() if sigmoid else outputs
+def _above(outputs: Tensor, thresh: float, sigmoid: bool) -> Tensor:
+    """Yes or no; UsageError for a threshold that no probability, or every one, exceeds."""
+    if sigmoid and not 0 <= thresh <= 1:
+        raise UsageError(f"thresh is a probability from 0 to 1, not {thresh!r}")
+    return (outputs.sigmoid() if sigmoid else outputs) > thresh
 
 
 def _per_class(outputs: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from onecycle.core.errors import TrainingError
+from onecycle.core.errors import TrainingError, UsageError
 from onecycle.models.groups import Groups, norm_parameters
 
 AdamW = partial(torch.optim.Adam, betas=(0.9, 0.99))
@@ -34,6 +35,7 @@ class GroupedOptimizer:
         true_wd: bool = True,
         bn_wd: bool = True,
     ) -> None:
+        self.made_of = opt_func, true_wd, bn_wd
         spared = set() if bn_wd else norm_parameters(model)
         self.n_groups, self.true_wd = len(groups), true_wd
         parts: list[dict[str, Any]] = []
@@ -48,7 +50,15 @@ class GroupedOptimizer:
         ours = any(opt_func is known for known in (AdamW, SGD))
         fused = ours and all(p.is_cuda for part in parts for p in part["params"])
         self.inner = opt_func(parts, fused=True) if fused else opt_func(parts)
+        _refuse_own_settings(self.inner)
         self.set_wd(wd)
+        self.inner.register_step_pre_hook(lambda *_: self.decay())  # so it rests with the step
+
+    def serves(self, groups: Groups, *made_of: Any) -> bool:
+        """Whether it moves what is trainable in these groups, and no more, and was made so."""
+        wanted = {id(p): i for i, group in enumerate(groups) for p in group if p.requires_grad}
+        held = {id(p): part["group"] for part in self.param_groups for p in part["params"]}
+        return held == wanted and self.made_of == made_of
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -90,11 +100,28 @@ class GroupedOptimizer:
         """Shrink the weights that have a gradient by their group's lr * wd."""
         if not self.true_wd:
             return
+        # A fused optimizer is stepped in any case, and told that the loss scaler found an overflow.
+        found = getattr(self.inner, "found_inf", None)
+        rests = 0.0 if found is None else found
         for part in self.param_groups:
             moved = [p for p in part["params"] if p.grad is not None]
             if moved and part["wd"]:
-                torch._foreach_mul_(moved, 1 - part["lr"] * part["wd"])
+                torch._foreach_mul_(moved, 1 - part["lr"] * part["wd"] * (1 - rests))
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
         self.inner.zero_grad()
+
+
+def _refuse_own_settings(optimizer: Optimizer) -> None:
+    """UsageError for a rate or a decay given with the optimizer, which the learner sets anew."""
+    instead = {"weight_decay": "the learner's wd=", "lr": "fit(epochs, lr) and fit_one_cycle"}
+    usual = signature(type(optimizer)).parameters
+    for name, place in instead.items():
+        default = usual[name].default if name in usual else Parameter.empty
+        given = optimizer.defaults.get(name, default)
+        if default is not Parameter.empty and given != default:
+            raise UsageError(
+                f"{name}={given} of {type(optimizer).__name__} would have no effect: it is set by "
+                f"{place}, so leave it out of opt_func"
+            )

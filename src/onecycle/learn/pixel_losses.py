@@ -37,6 +37,10 @@ class PixelLoss(nn.Module):
         shares = counted.float() if weight is None else weight.to(y.device)[known] * counted
         return known, shares
 
+    def batch_weight(self, y: Tensor) -> float:
+        """How much the mean of a batch counts beside those of others: by its items."""
+        return len(y)
+
 
 class PerPixelLoss(PixelLoss, ABC):
     """Base of losses that are a mean over pixels: `each` is the loss of one."""
@@ -51,7 +55,14 @@ class PerPixelLoss(PixelLoss, ABC):
         losses = self.each(outputs, known) * shares
         if reduction == "mean":
             return losses.sum() / shares.sum().clamp(min=1e-8)
-        return losses.flatten(1).sum(1) / shares.flatten(1).sum(1).clamp(min=1e-8)
+        losses, shares = losses.reshape(len(y), -1), shares.reshape(len(y), -1)
+        return losses.sum(1) / shares.sum(1).clamp(min=1e-8)
+
+    def batch_weight(self, y: Tensor) -> float:
+        """By its pixels that count, or their weights."""
+        counted = y[(y != self.ignore_index) & (y >= 0)]
+        weight: Any = self.weight
+        return counted.numel() if weight is None else float(weight.to(y.device)[counted].sum())
 
 
 class CrossEntropyFlat(PerPixelLoss):

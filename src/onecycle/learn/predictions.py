@@ -16,7 +16,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop
-from onecycle.learn.losses import per_item_loss
+from onecycle.learn.losses import loss_of, per_item_loss
 from onecycle.spec.answers import Answer
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class Predictions:
         """The names of the classes."""
         return list(getattr(self.task.target, "classes", ()))
 
+    def require_labels(self, what: str) -> None:
+        """UsageError where the items have none: then there is nothing to compare with."""
+        _require(self.items, what)
+
     def said(self, index: int) -> Answer:
         """The model's answer for one item."""
         return self.task.target.decode(self.probabilities[index].numpy())
@@ -51,6 +55,21 @@ class Predictions:
     def true(self, index: int) -> Answer:
         """The item's label."""
         return self.items.target.answer(self.targets[index].numpy())
+
+
+def require_labels(batches: Any, what: str) -> None:
+    """The same of a loader; one of the user's own may be anything."""
+    if isinstance(getattr(batches, "dataset", None), LabelList):
+        _require(batches.dataset, what)
+
+
+def _require(items: LabelList, what: str) -> None:
+    if items.labels is None:
+        raise UsageError(
+            f"these {len(items)} items have no labels, so there are no {what} of them: a test set "
+            "is for get_preds(DatasetType.Test). To measure on other labelled items, make data "
+            "whose validation set they are, and learn.validate(data.valid_dl)"
+        )
 
 
 def of_set(learner: Learner, batches: Batches) -> Predictions:
@@ -74,11 +93,12 @@ def of_set(learner: Learner, batches: Batches) -> Predictions:
 
 def item_losses(learner: Learner, outputs: Tensor, y: Tensor) -> Tensor:
     """The learner's own loss of each item (n,); one that knows no `reduction` sees them singly."""
+    func, target = learner.loss_func, learner.task.target
     try:
-        return per_item_loss(learner.loss_func, outputs, y)
+        return per_item_loss(func, outputs, y, target)
     except UsageError:
         pairs = zip(outputs.split(1), y.split(1), strict=True)
-        return torch.stack([learner.loss_func(*pair) for pair in pairs])
+        return torch.stack([loss_of(func, *pair, target).reshape(()) for pair in pairs])
 
 
 def of_item(learner: Learner, item: Any, thresh: float | None, return_x: bool) -> Any:

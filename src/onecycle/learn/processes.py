@@ -11,10 +11,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.learn.engine import Engine, Pairs
+from onecycle.learn.shared_norm import synchronized
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -68,6 +70,7 @@ class Processes(Engine):
         limit = timedelta(seconds=timeout)
         self.state = PartialState(cpu=device.type == "cpu", timeout=limit)
         self.timeout, self.main = timeout, self.state.is_main_process
+        self.processes = self.state.num_processes
         self._parallel: nn.Module | None = None
 
     def at(self, precision: str) -> Self:
@@ -93,6 +96,12 @@ class Processes(Engine):
 
         return float(reduce(loss.detach().float().reshape(1), "mean"))
 
+    def total(self, weight: float) -> float:
+        from accelerate.utils import reduce
+
+        given = torch.tensor([weight], dtype=torch.float32, device=self.state.device)
+        return float(reduce(given, "sum"))
+
     def share(self, batches: Any) -> Any:
         if batches.train and batches.batch_size % self.state.num_processes:
             raise UsageError(
@@ -116,12 +125,38 @@ class Processes(Engine):
     def wait(self) -> None:
         self.state.wait_for_everyone()
 
+    @property
+    def one_item(self) -> str:  # type: ignore[override]
+        """What a process has of a batch that is too small."""
+        return f"one item in each of {self.state.num_processes} processes"
 
-def distribute(learner: Learner, timeout: float) -> None:
+    @torch.no_grad()
+    def synchronize(self, model: nn.Module) -> None:
+        """Averages the running statistics of batch norm; other buffers are the first process's."""
+        if self.state.num_processes < 2:
+            return
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        averaged = {
+            id(value)
+            for norm in norms
+            for value in (norm.running_mean, norm.running_var)
+            if value is not None
+        }
+        for buffer in model.buffers():
+            if id(buffer) in averaged:
+                dist.all_reduce(buffer)
+                buffer /= self.state.num_processes
+            else:
+                dist.broadcast(buffer, 0)
+
+
+def distribute(learner: Learner, timeout: float, sync_bn: bool) -> None:
     """Give the learner an engine for several processes, and check that all have the same data."""
     engine = Processes(learner.data.device, learner.engine.precision, timeout)
     _same_everywhere(learner)
     learner.engine = engine
+    if sync_bn and engine.state.num_processes > 1:
+        learner.model = synchronized(learner.model, learner.data.device)
     learner.model.to(learner.data.device)
 
 

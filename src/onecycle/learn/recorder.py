@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from onecycle.core.draw import axes, grid
+from onecycle.core.draw import NAME, axes, drawable, grid
 from onecycle.core.errors import UsageError
 from onecycle.core.progress import Table, clock
 from onecycle.learn.callback import Callback, Run
@@ -28,7 +28,7 @@ class Smooth:
 class Recorder(Callback):
     """Rates, momenta, losses and metrics of the last fit, and the curve of the last `lr_find`.
 
-    `lrs` are the last group's; `losses` the smoothed training losses, one per batch;
+    `lrs` are the last group's; `losses` the smoothed training losses, one per step;
     `val_losses` and `metrics` one per epoch.
     """
 
@@ -47,17 +47,23 @@ class Recorder(Callback):
         self.metrics: list[list[float]] = []
         self.epoch_ends: list[int] = []
         self._smooth = Smooth()
+        self._batches: list[float] = []  # the losses of the batches of one step
 
     def before_fit(self, run: Run) -> None:
         """Forget the fit before."""
         self._reset()
         self.curve = None
 
+    def after_loss(self, run: Run) -> None:
+        """Note the batch."""
+        self._batches.append(run.loss_value)
+
     def after_step(self, run: Run) -> None:
-        """Note the step that was taken."""
+        """Note the step that was taken, with the mean of the batches it was accumulated from."""
         self.lrs.append(run.optimizer.rates()[-1])
         self.moms.append(run.optimizer.momentum)
-        self.losses.append(self._smooth.add(run.loss_value))
+        self.losses.append(self._smooth.add(sum(self._batches) / len(self._batches)))
+        self._batches.clear()
 
     def before_validate(self, run: Run) -> None:
         """The smoothed training loss goes into the row."""
@@ -93,7 +99,8 @@ class Recorder(Callback):
         ax = axes(ax)
         end = len(self.losses) - skip_end
         ax.plot(range(skip_start, end), self.losses[skip_start:end], label="training")
-        points = [(x, v) for x, v in zip(self.epoch_ends, self.val_losses, strict=True) if v]
+        points = [(x, v) for x, v in zip(self.epoch_ends, self.val_losses, strict=True)]
+        points = [(x, v) for x, v in points if v is not None]
         if points:
             ax.plot(*zip(*points, strict=True), "o-", label="validation")
         ax.set(xlabel="batches", ylabel="loss")
@@ -120,7 +127,7 @@ class Recorder(Callback):
             places, self.metric_names, zip(*self.metrics, strict=True), strict=True
         ):
             ax.plot(values, "o-")
-            ax.set(xlabel="epoch", ylabel=name)
+            ax.set(xlabel="epoch", ylabel=drawable(name, NAME))
         return places[0].figure
 
     def _need(self, values: list[Any]) -> None:

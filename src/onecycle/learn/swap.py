@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
 from warnings import warn
 
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.task import Task
+
+_LONG = 60  # characters of a value in a message
 
 
 def check_swap(ours: Task, theirs: Task) -> None:
@@ -17,11 +22,37 @@ def check_swap(ours: Task, theirs: Task) -> None:
             f"the other data has other answers: {differ[0]} is {new.get(differ[0])}, this "
             f"learner was made for {old[differ[0]]}"
         )
-    before, after = (getattr(task.input, "mean", None) for task in (ours, theirs))
-    if before != after:
+    # Another size is what data is swapped for.
+    found = different(ours.input.to_json(), theirs.input.to_json(), without=("size", "vocab"))
+    if found:
         warn(
-            f"the other data is normalised by the mean {after}, this learner's was by {before}: "
-            "call normalize() on it with the same statistics",
+            f"the other data is normalised or resized otherwise than this learner's: "
+            f"{'; '.join(found)}. Make it in the same way: normalize() with the same statistics, "
+            "transform() with the same ways of resizing",
             OnecycleWarning,
             stacklevel=3,
         )
+
+
+def different(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    without: Collection[str] = (),
+    only: Collection[str] | None = None,
+) -> list[str]:
+    """What differs between two specs as JSON, in words; fields that one does not know are none."""
+    new = json.loads(json.dumps(new, default=str))
+    old = json.loads(json.dumps(old, default=str))
+    return [
+        f"{name} was {_short(old[name])}, here it is {_short(new[name])}"
+        for name in old
+        if name in new
+        and name not in without
+        and (only is None or name in only)
+        and old[name] != new[name]
+    ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."

@@ -20,21 +20,22 @@ from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn import loop
-from onecycle.learn.callback import Callback, Run
+from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks.frozen_norm import FrozenNorm
-from onecycle.learn.callbacks.guard import FiniteLoss
+from onecycle.learn.callbacks.guard import FiniteLoss, PlainOutputs
 from onecycle.learn.callbacks.mixup import MixUp
 from onecycle.learn.callbacks.schedules import OneCycle
 from onecycle.learn.engine import Engine
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.lr_curve import RateCurve
 from onecycle.learn.lr_finder import find_lr
-from onecycle.learn.metrics import names_of
+from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
 from onecycle.learn.swap import check_swap
-from onecycle.models.groups import Groups, layer_groups, norm_parameters
+from onecycle.learn.upkeep import Layers, on_device, warn_of_seen
+from onecycle.models.groups import Groups, norm_parameters
 from onecycle.models.modes import modes_kept
 
 Rate = float | slice | Sequence[float]
@@ -72,17 +73,15 @@ class Trainer:
     ) -> None:
         if callback_fns:
             raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
-        self._data, self.model = data, model.to(data.device)
-        self.opt_func, self._loss_func = opt_func, loss_func
-        found = metrics if isinstance(metrics, list | tuple) else [metrics]
-        self.metrics = [metric for metric in found if metric is not None]
+        self._data, self._model = data, model.to(data.device)
+        self.recorder = Recorder([])
+        self.opt_func, self.loss_func = opt_func, loss_func
+        self.metrics = metrics
         self.wd = defaults.wd if wd is None else wd
         self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
-        if accumulate < 1:
-            raise UsageError(f"accumulate at least 1 batch, not {accumulate}")
         self.path, self.model_dir = ListablePath(path or data.path), model_dir
         self.callbacks = list(callbacks)
-        self.layer_groups = groups or layer_groups(self.model)
+        self._layers = Layers(self.model, groups)
         self.silent, self.accumulate = silent, accumulate
         self.engine = Engine(data.device)
         if data.device.type == "cpu":
@@ -90,12 +89,30 @@ class Trainer:
         self.opt: GroupedOptimizer | None = None
         self.history: list[dict[str, Any]] = []
         self.recipe: dict[str, Any] | None = None
-        self.recorder = Recorder(names_of(self.metrics))
 
     def __getattr__(self, name: str) -> Any:
         if not self.__dict__ and not name.startswith("__"):
             raise UsageError("this Learner was destroyed: make a new one")
         raise AttributeError(f"a Learner has no attribute {name!r}")
+
+    @property
+    def model(self) -> nn.Module:
+        """The network; another one may be assigned, which begins with layer groups of its own."""
+        return self._model
+
+    @model.setter
+    def model(self, other: nn.Module) -> None:
+        self._model = other.to(self.data.device)
+        self._layers, self.opt, self.recipe = Layers(self._model, None), None, None
+
+    @property
+    def layer_groups(self) -> Groups:
+        """The parameters in the groups that are frozen together and have a rate of their own."""
+        return self._layers.of(self.model)
+
+    @layer_groups.setter
+    def layer_groups(self, groups: Groups) -> None:
+        self._layers, self.opt = Layers(self.model, groups), None
 
     @property
     def data(self) -> DataBunch:
@@ -105,6 +122,7 @@ class Trainer:
     @data.setter
     def data(self, other: DataBunch) -> None:
         check_swap(self.task, other.task)
+        warn_of_seen(self._data, other)
         self._data = other
 
     @property
@@ -115,11 +133,35 @@ class Trainer:
     @property
     def loss_func(self) -> Callable[..., Tensor]:
         """The loss: the one given, or the target's."""
-        return self._loss_func or self.task.target.loss
+        return on_device(self._loss_func, self.data.device) or self.task.target.loss
 
     @loss_func.setter
     def loss_func(self, func: Callable[..., Tensor] | None) -> None:
-        self._loss_func = func
+        on_device = isinstance(func, nn.Module)  # its weights go where the outputs are
+        self._loss_func = func.to(self.data.device) if on_device else func  # type: ignore[union-attr]
+
+    @property
+    def accumulate(self) -> int:
+        """How many batches a step is made of."""
+        return self._accumulate
+
+    @accumulate.setter
+    def accumulate(self, count: int) -> None:
+        if not isinstance(count, Integral) or count < 1:
+            raise UsageError(f"accumulate is a whole number of batches from 1 on, not {count!r}")
+        self._accumulate: int = int(count)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, as a list; one or several may be assigned."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, given: Any) -> None:
+        found = given if isinstance(given, list | tuple) else [given]
+        found = [metric for metric in found if metric is not None]
+        self.recorder.metric_names = names_of(found)
+        self._metrics = found
 
     def with_threshold(self, thresh: float) -> Self:
         """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
@@ -159,8 +201,12 @@ class Trainer:
         return self._to("fp32")
 
     def mixup(self, alpha: float = 0.4) -> Self:
-        """Train on blends of two items from now on; see `MixUp`."""
-        self.callbacks.append(MixUp(alpha))
+        """Train on blends of two items from now on; see `MixUp`. With 0 no longer.
+
+        Called again, the new `alpha` takes the place of the old one.
+        """
+        others = [c for c in self.callbacks if not isinstance(c, MixUp)]
+        self.callbacks = [*others, MixUp(alpha)] if alpha else others
         return self
 
     def _to(self, precision: str) -> Self:
@@ -196,12 +242,14 @@ class Trainer:
             raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
         lr = defaults.lr if lr is None else lr
         rates = self.lr_range(lr)
-        if self.opt is None:
+        made = self.opt_func, self.true_wd, self.bn_wd
+        if self.opt is None or not self.opt.serves(self.layer_groups, *made):
             self.create_opt(lr, wd)
         assert self.opt is not None
         self.opt.set_rates(rates)
         self.opt.set_wd(self.wd if wd is None else wd)
-        self.run_fit(epochs, callbacks, validate=self.data.valid_dl is not None)
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        self.run_fit(epochs, given, validate=self.data.valid_dl is not None)
         return self
 
     def fit_one_cycle(
@@ -224,7 +272,8 @@ class Trainer:
         final = final_div or div_factor * 1e4
         max_lr = defaults.lr if max_lr is None else max_lr
         cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
-        return self.fit(cyc_len, max_lr, wd, [*callbacks, cycle])
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        return self.fit(cyc_len, max_lr, wd, [*given, cycle])
 
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
@@ -234,6 +283,17 @@ class Trainer:
         Ctrl-C ends it after the current step, with the weights kept.
         """
         assert self.opt is not None
+        shown = defaults.progress and not self.silent and self.engine.main
+        columns: dict[str, bool | None] = {"train_loss": False}
+        if validate:
+            columns |= {"valid_loss": False} | directions_of(self.metrics)
+        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
+        if not bare:
+            self.recorder.metric_names = names = names_of(self.metrics)
+            usual += [self.recorder, Printer(names, shown), FiniteLoss(), PlainOutputs()]
+            usual += self.callbacks
+        everyone = [*usual, *callbacks]
+        check_callbacks(everyone)
         run = Run(
             self.model,
             self.data,
@@ -244,15 +304,12 @@ class Trainer:
             epochs * ceil(len(self.data.train_dl) / self.accumulate),
             self.accumulate,
             history=self.history,
+            directions=columns,
+            callbacks=everyone,
         )
-        shown = defaults.progress and not self.silent and self.engine.main
-        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
-        if not bare:
-            names = self.recorder.metric_names
-            usual += [self.recorder, Printer(names, shown), FiniteLoss(), *self.callbacks]
         check = self._validation if validate else (lambda run: {})
         try:
-            loop.fit(run, [*usual, *callbacks], check, shown)
+            loop.fit(run, everyone, check, shown)
         except KeyboardInterrupt:
             if bare:
                 raise
@@ -263,7 +320,7 @@ class Trainer:
         share = self.engine.share(self.data.valid_dl)
         with closing(loop.predict(self.model, share, self.engine)) as pairs:
             whole = self.engine.whole(pairs, share)
-            values = evaluate(whole, self.loss_func, self.metrics, self.task.target.weight)
+            values = evaluate(whole, self.loss_func, self.metrics, self.task.target)
         names = ["valid_loss", *self.recorder.metric_names]
         return dict(zip(names, values, strict=True))
 
@@ -284,17 +341,24 @@ class Trainer:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Whatever happens inside: weights, modes, optimizer and luck come out as before."""
+        """Whatever happens inside: weights, modes, optimizer and luck come out as before.
+
+        Also what is frozen, the loss scale, the history and the order of the data. The optimizer
+        is put aside, so that one begins afresh inside.
+        """
         weights = {k: v.clone() for k, v in self.model.state_dict().items()}
         order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
         scaler = self.engine.scaler.state_dict()
+        trained = [(p, p.requires_grad) for p in self.model.parameters()]
+        self.opt = None
         try:
             with untouched(torch), modes_kept(self.model):
                 yield
         finally:
             self.model.load_state_dict(weights)
-            for parameter in self.model.parameters():
+            for parameter, learns in trained:
                 parameter.grad = None
+                parameter.requires_grad_(learns)
             self.data.train_dl.restore(order)
             self.opt, self.history[:] = opt, history
             self.engine.scaler.load_state_dict(scaler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from os import PathLike
 from typing import Any
 
 import torch
@@ -97,10 +98,15 @@ def create_body(
 ) -> Body:
     """The body of an architecture: a name, a constructor, a partial of one, or a module.
 
-    `pretrained` is True (the published weights), False, "small" or the path of a file.
+    `pretrained` is True (the published weights; of a module, those it has), False, "small" or the
+    path of a file.
     """
     if isinstance(arch, nn.Module):
-        net = arch
+        net = arch  # with its own weights, unless a file is named
+        if pretrained == "small":
+            raise ModelError('pretrained="small" are the weights of models.small, not of a module')
+        if isinstance(pretrained, str | PathLike):
+            load_weights(net, pretrained)
     else:
         architecture = find(arch)
         own = architecture.source == "onecycle"

@@ -135,6 +135,14 @@ class UNet(nn.Module):
         super().__init__()
         if norm not in NORMS:
             raise UsageError(f"the norm is one of {NORMS}, not {norm!r}")
+        if bottle and not last_cross:
+            raise UsageError(
+                "bottle=True narrows the last block, which last_cross=False leaves out"
+            )
+        if self_attention and len(encoder.channels) < 4:
+            raise UsageError(
+                f"self_attention goes into the third-last of {len(encoder.channels) - 1} blocks"
+            )
         self.encoder, self.y_range, self.checkpoint = encoder, y_range, checkpoint
         *skips, n = encoder.channels
         self.middle = nn.Sequential(

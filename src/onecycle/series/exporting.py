@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError
-from onecycle.data.databunch import DatasetType
 from onecycle.deploy.export import Examples, session, traced
 from onecycle.deploy.prelude import OPSET
-from onecycle.learn.exporting import pictured
-from onecycle.series.input import SeriesInput
-from onecycle.spec.curves import as_series
+from onecycle.learn.exporting import own_side, paired, pictured, sources_of
+from onecycle.series.input import Series, SeriesInput
+from onecycle.spec.curves import series_of
 
 _TOLERANCE = 1e-4  # of pixels in [-1, 1]
 
@@ -31,24 +30,27 @@ class Encoding(nn.Module):
         return self.given.prepare(x)
 
 
-def examples(learner: Any, precision: str) -> Examples:
+def examples(learner: Any, precision: str, calibrate: int | None = None) -> Examples:
     """Walks of several lengths and series of the validation set; the pictures are compared."""
     given: SeriesInput = learner.task.input
     assert given.length is not None
     luck = np.random.default_rng(0)
     centre, spread = (np.array(v, np.float32)[:, None] for v in (given.centre, given.spread))
-    raw = []
+    sources: list[Any] = []
     for t in (2, given.length, given.length + 1, 3 * given.length + 2):
         walk = luck.normal(size=(given.channels, t)).cumsum(1) / t**0.5
-        raw.append((centre + spread * walk).astype(np.float32))
-    if learner.data.valid_dl is not None:
-        side = learner.data.ordered(DatasetType.Valid).dataset
-        raw += [
-            as_series(side.x.items[i], shift=given.by == "series") for i in range(min(3, len(side)))
-        ]
+        sources.append((centre + spread * walk).astype(np.float32))
+    side = own_side(learner)
+    sources += sources_of(side) if side is not None else []
+
+    def read(source: Any) -> np.ndarray:
+        source = source.data if isinstance(source, Series) else source
+        return series_of(source, given.channels, given.by == "series")
+
+    pairs = paired(learner, sources, read)
     prelude = series_prelude(given)
     run = session(prelude.SerializeToString())
-    for x in raw:
+    for x, _ in pairs:
         (found,) = run.run(["x"], {"series": x[None]})
         wanted = given.prepare(torch.from_numpy(given.stretched(x))[None]).numpy()
         apart = float(np.abs(found - wanted).max())
@@ -57,7 +59,7 @@ def examples(learner: Any, precision: str) -> Examples:
                 f"the exported encoding differs from the learner's by {apart:.2g} on a series of "
                 f"{x.shape[1]} steps; nothing was written"
             )
-    return pictured(learner, precision, raw, prelude)
+    return pictured(learner, precision, pairs, prelude, calibrate)
 
 
 def series_prelude(given: SeriesInput) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,7 @@ def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, 
     start = next((n for n, (_, row) in enumerate(rows) if row.lower() == "@data"), None)
     if start is None:
         raise TableError(f"{path}: has no line @data, which a .ts file needs")
-    told = [row.replace(",", " ").split() or [""] for _, row in rows[:start]]
-    header = {name.lower(): values for name, *values in told}
+    header = _header(row for _, row in rows[:start])
     if _says(header.get("@timestamps"), "true"):
         raise TableError(f"{path}: series with time stamps are not read: write values alone")
     label = header.get("@classlabel", header.get("@targetlabel"))
@@ -63,6 +62,23 @@ def _archive(path: Path, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, 
             raise TableError(f"{where}: the label {last!r} is none of the header's: {names}")
         found.append((x, last, where))
     return found
+
+
+def _header(rows: Iterable[str]) -> dict[str, list[str]]:
+    told = [row.replace(",", " ").split() or [""] for row in rows]
+    return {name.lower(): values for name, *values in told}
+
+
+def labels_are(path: Path) -> str:
+    """What a file says of its labels: "class" or "target" (a number); "" where it says nothing."""
+    if path.suffix.lower() != ".ts":
+        return ""
+    header = _header(
+        row for row in path.read_text(encoding="utf-8-sig").splitlines() if row.startswith("@")
+    )
+    if _says(header.get("@targetlabel"), "true"):
+        return "target"
+    return "class" if _says(header.get("@classlabel"), "true") else ""
 
 
 def _says(told: Sequence[str] | None, word: str) -> bool:

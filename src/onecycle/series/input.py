@@ -138,11 +138,11 @@ class SeriesInput(SeriesSpec):
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
         """With (train, valid) changes and pictures of `size` pixels for every channel."""
-        if resize_method or padding_mode:
-            raise UsageError("series know no resize_method and no padding_mode")
+        if resize_method or padding_mode or tfm_y:
+            raise UsageError("series know no resize_method, no padding_mode and no tfm_y")
         if size is not None and (not isinstance(size, Integral) or size < 1):
             raise UsageError(f"the size of a series' picture is a positive int, not {size!r}")
         pair = ((), ()) if tfms is None else tuple(tfms)
@@ -245,11 +245,11 @@ class SeriesInput(SeriesSpec):
         """Without threads: what they would do holds Python's lock."""
         return Loader(dataset, **{**options, "num_workers": 0})
 
-    def export_examples(self, learner: Any, precision: str) -> Any:
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
         """What `deploy.export` needs to write a network of series."""
         from onecycle.series.exporting import examples
 
-        return examples(learner, precision)
+        return examples(learner, precision, calibrate)
 
 
 def _room_in_float32(sources: Sequence[Any]) -> None:

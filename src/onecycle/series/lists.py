@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as PurePath
 from typing import Any, Self
 from warnings import warn
@@ -20,10 +20,12 @@ from onecycle.core.errors import (
     listing,
 )
 from onecycle.core.paths import Path
-from onecycle.data.frames import Column, as_frame, listed, read_table
+from onecycle.data.frames import Column, as_frame, listed, looks_like_numbers, read_table
 from onecycle.data.given import label_frame
 from onecycle.data.items import ItemList
-from onecycle.series.files import read_series
+from onecycle.data.kinds import few_whole_numbers, whole
+from onecycle.data.targets import Category, Numbers
+from onecycle.series.files import labels_are, read_series
 from onecycle.series.input import SeriesInput
 from onecycle.spec.curves import GAPS, numbers
 
@@ -134,7 +136,9 @@ class SeriesList(ItemList):
     def from_ts(cls, *files: str | PurePath, **options: Any) -> Self:
         """UEA `.ts` files, or UCR's (`.tsv`, `.txt`, `.csv`: the label, then the values).
 
-        Several come one after the other; see `split_by_file`.
+        Several come one after the other; see `split_by_file`. The header of a `.ts` file says
+        whether its labels are classes or numbers; few whole numbers in another, as UCR writes
+        classes (`1.0000000e+00`), become classes (`1`), with a warning.
         """
         if not files:
             raise UsageError("name one file or more")
@@ -147,9 +151,13 @@ class SeriesList(ItemList):
             labels += named
             places += lines
             side += [number] * len(found)
+        said = {labels_are(Path(file)) for file in files}
+        labels = labels if said - {""} else _class_names(labels)
         frame = label_frame(labels, len(series)).set_index([places])
         frame["file"] = side
-        return cls._make(series, Path(files[0]).parent, frame, **options)
+        made = cls._make(series, Path(files[0]).parent, frame, **options)
+        kind = {"class": Category, "target": Numbers}.get(said.pop() if len(said) == 1 else "")
+        return replace(made, label_cls=kind)
 
     def split_by_file(self) -> Any:
         """The series of the first file train, those of the others validate."""
@@ -181,6 +189,21 @@ class SeriesList(ItemList):
                     f"column {name!r} is a step of these series, and no label or split as well: "
                     "give from_df the columns of the steps alone, cols=[...]"
                 )
+
+
+def _class_names(labels: list[str]) -> list[str]:
+    """Classes that are written as real numbers as the whole numbers they are; others as given."""
+    numbers = few_whole_numbers(labels) if looks_like_numbers(labels) else []
+    if not numbers:
+        return labels
+    warn(
+        f"the {len(labels)} labels are written as real numbers ({labels[0]!r}, ...), and are taken "
+        f"as the classes {listing(map(str, numbers))}. If they are numbers to be met, say "
+        "label_from_df(label_cls=Numbers)",
+        OnecycleWarning,
+        stacklevel=3,
+    )
+    return [str(whole(label)) for label in labels]
 
 
 def _require_same_options(ours: Any, theirs: Any) -> None:

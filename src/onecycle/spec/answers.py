@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """`obj` is the answer itself (a name, names, numbers), `data` its encoded form, `text` both."""
+    """`obj` is the answer itself (a name, names, numbers), `data` its encoded form, `text` both.
+
+    Answers are equal where their values are: names and numbers by themselves, so that
+    `answer == "cat"`, `answer in classes` and a dict by answers do what they seem to; masks, points
+    and boxes (whose `data` have rows) by all their numbers.
+    """
 
     obj: Any
     data: Any
@@ -20,8 +27,47 @@ class Answer:
     def __repr__(self) -> str:
         return self.text
 
+    @property
+    def _rows(self) -> np.ndarray | None:
+        """The numbers of an answer that lies over its item; None where `obj` says it all."""
+        if self.obj is None or np.ndim(self.data) > 1:
+            return np.asarray(self.data)
+        return None
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Answer) and self.text == other.text
+        if not isinstance(other, Answer):
+            return _alike(self.obj, other)
+        mine, theirs = self._rows, other._rows
+        if mine is None or theirs is None:
+            return mine is theirs and _alike(self.obj, other.obj)
+        return np.array_equal(mine, theirs) and _alike(self.obj, other.obj)
 
     def __hash__(self) -> int:
-        return hash(self.text)
+        rows = self._rows
+        if rows is None:
+            return hash(tuple(self.obj) if isinstance(self.obj, list) else self.obj)
+        return hash((rows.shape, tuple(rows.ravel()[:64].tolist())))
+
+    def to_dict(self) -> dict[str, Any]:
+        """`answer` (names, numbers, or lists of them) and `text`, as JSON can hold them."""
+        return {"answer": _plain(self.obj), "text": self.text}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Equal values, also of lists and arrays of any depth; a text is no list of letters."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    one, other = _plain(one), _plain(other)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    same = one == other
+    return isinstance(same, bool) and same
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tensors and tuples as lists, numpy's scalars as Python's."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import DataError
+from onecycle.spec.opened import content_of
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 LARGEST = 1e15  # squares of what lies within are far from float32's end
@@ -100,7 +101,7 @@ def series_of(source: Any, channels: int, shift: bool = False) -> np.ndarray:
         except (OSError, ValueError) as error:
             raise DataError(f"{str(source)[:200]}: cannot be read ({error})") from error
     if hasattr(source, "read"):
-        source = source.read()
+        source = content_of(source)
     if isinstance(source, bytes | bytearray | memoryview):
         source = from_csv(bytes(source).decode("utf-8", "replace"), channels)
     x = as_series(source, shift=shift)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from onecycle.core.errors import UsageError
-from onecycle.spec.plain import Plain
+from onecycle.spec.plain import OPTIONAL, Plain
+from onecycle.spec.views import View, cover, fit
 
 RESIZE_METHODS = ("crop", "pad", "squish", "none")
 PADDING_MODES = ("reflection", "border", "zeros")
@@ -18,6 +19,10 @@ class ImageSpec(Plain):
 
     crop: the largest centred part of the wanted shape; pad: the whole picture and `padding_mode`
     beside it; squish: the whole picture, stretched; none (or no size): as it is.
+
+    `view` are the numbers of a `View` where validation looks at another part than the middle, and
+    `window` (h, w) is its size where there is no `size`: cut out at the image's own scale.
+    `in_python` names validation transforms that only the learner knows: no file holds them.
     """
 
     size: tuple[int, int] | None = None
@@ -25,6 +30,9 @@ class ImageSpec(Plain):
     padding_mode: str = "reflection"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    view: tuple[float, ...] = field(default=(), metadata=OPTIONAL)
+    window: tuple[int, int] | None = field(default=None, metadata=OPTIONAL)
+    in_python: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     kind: ClassVar[str] = "image"
 
     def __post_init__(self) -> None:
@@ -34,6 +42,28 @@ class ImageSpec(Plain):
         ):
             if value not in allowed:
                 raise UsageError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+
+    @property
+    def fixed(self) -> tuple[int, int] | None:
+        """The (h, w) of every input, or None where it is that of the image."""
+        if self.view:
+            return self.size or self.window
+        return None if self.resize_method == "none" else self.size
+
+    def rectangle(self, source: tuple[int, int]) -> tuple[int, int, int, int]:
+        """What a `view` looks at of an image of size `source`: (top, left, h, w), whole pixels."""
+        return View(*self.view).rectangle(source, self._base(source))
+
+    def _base(self, source: tuple[int, int]) -> tuple[int, int]:
+        """The size of the window in pixels of the image."""
+        if self.size is None:
+            return self.window or source
+        method = self.resize_method
+        if method == "none":
+            return self.size
+        if method == "squish":
+            return source
+        return fit(self.size, source) if method == "crop" else cover(self.size, source)
 
 
 def parse_size(size: Any) -> tuple[tuple[int, int] | None, str]:

@@ -1,7 +1,8 @@
-"""Picture files of every common kind become 8-bit RGB arrays, the right way up, or a clear error.
+"""Image files of every common kind become 8-bit RGB arrays, the right way up, or a clear error.
 
-JPEG goes through libjpeg-turbo (simplejpeg), everything else and every doubtful case through
-Pillow with a list of allowed formats.
+JPEG goes through libjpeg-turbo (`jpeg`), everything else through Pillow with a list of allowed
+formats; `pixel_values` makes bytes of what they hold. Each file, image or mask, is turned by its
+own EXIF mark.
 """
 
 from __future__ import annotations
@@ -13,71 +14,131 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import ImageError
+from onecycle.core.errors import DamagedImageError, ImageError, listing
+from onecycle.core.walk import FileKind, with_dots
+from onecycle.spec import jpeg
+from onecycle.spec.opened import content_of
+from onecycle.spec.pixel_values import from_array, from_pil
+from onecycle.spec.remarks import Remark, Remarks
 from onecycle.spec.rows import PICTURES, cell
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-MAX_PIXELS = 150_000_000
-_BACKGROUND = 255  # transparent pictures are laid on white
-_HINTS = (
-    (b"ftyphei", "HEIC: save it as JPEG or PNG"),
-    (b"ftypmif", "HEIC: save it as JPEG or PNG"),
-    (b"ftypavif", "AVIF: save it as JPEG or PNG"),
-    (b"<svg", "SVG is a drawing, not pixels: render it to PNG"),
-    (b"<html", "this is a web page: the download went wrong"),
-    (b"<!doctype html", "this is a web page: the download went wrong"),
-    (b"%PDF", "this is a PDF document"),
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_TAKEN = "jpg jpeg jpe jfif pjpeg pjp png apng webp gif bmp dib tif tiff avif"
+_FAMILY = (  # images that are not taken: they need more than Pillow has by itself
+    "heic heif hif avifs jxl jp2 j2k jpf jpx jxr svg svgz psd psb xcf tga pcx ppm pgm pbm pnm pam "
+    "qoi exr hdr dds sgi eps dcm dicom nii mha fits raw dng cr2 cr3 nef arw orf rw2 raf pef srw mpo"
 )
+SUFFIXES = with_dots(_TAKEN.split())
+MAX_PIXELS = 150_000_000
+_HEIC = (
+    "HEIC: save it as JPEG or PNG, or install pillow-heif and call "
+    "pillow_heif.register_heif_opener() first"
+)
+_BEGINS = (  # JPEG, PNG, GIF, TIFF, PSD, JPEG 2000, JPEG XL, OpenEXR, DDS
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"8BPS"),
+    *(b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a", b"v/1\x01", b"DDS "),
+)
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_ORIENTATION = 274  # EXIF's tag
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OTHERS = (  # (where, mark, what to do): sound files of another kind
+    (4, b"ftyphei", _HEIC),
+    (4, b"ftypmif", _HEIC),
+    (4, b"ftypavif", "AVIF, which this Pillow was built without: save it as JPEG or PNG"),
+    (4, b"ftyp", "a film, or an image in a film's container: save it as JPEG or PNG"),
+    (4, b"jP  ", "JPEG 2000: save it as JPEG or PNG"),
+    (4, b"JXL ", "JPEG XL: save it as JPEG or PNG"),
+    (0, b"\xff\x0a", "JPEG XL: save it as JPEG or PNG"),
+    (0, b"8BPS", "a Photoshop file: save it as JPEG or PNG"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR: save it as 8 or 16 bits, PNG or TIFF"),
+    (128, b"DICM", "DICOM: save its pixels as PNG or TIFF"),
+    (0, b"%!PS", "PostScript is a drawing, not pixels: render it to PNG"),
+    (0, b"%PDF", "this is a PDF document"),
+)
+_WORDS = (  # (mark anywhere in the beginning, what to do, whether the file is of use)
+    (b"<svg", "SVG is a drawing, not pixels: render it to PNG", True),
+    (b"<html", "this is a web page: the download went wrong", False),
+    (b"<!doctype html", "this is a web page: the download went wrong", False),
+)
+_ENDS = ((jpeg.MARK, b"\xff\xd9"), (b"\x89PNG\r\n", b"IEND"))  # begin and end of a file
 
-_MARKS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n", b"IEND"))  # begin and end of a file
 
-
-def open_pixels(source: Any, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """The picture as a uint8 array (h, w, 3).
+def open_pixels(
+    source: Any, at_least: tuple[int, int] | None = None, remarks: Remarks | None = None
+) -> np.ndarray:
+    """The image as a uint8 array (h, w, 3).
 
     `source` is a path, bytes, a binary file, a PIL image, or an array (h, w), (h, w, 1|3|4) of
-    uint8 or of floats in 0-1; or a row of a frame with one of these in a cell `file`, `name`,
-    `image`, ... EXIF rotation is applied, 16-bit values are scaled, transparency is laid on
-    white, of an animation the first frame is taken. With `at_least` (h, w) a JPEG may
-    be decoded at a half, a quarter or an eighth of its size, as long as it stays that large.
+    uint8, uint16, bool, or floats in 0-1 or 0-255; or a row of a frame with one of these in a cell
+    `file`, `name`, `image`, ... EXIF rotation is applied, 16-bit values are scaled, transparency
+    is laid on white, of several frames the first is taken. With `at_least` (h, w) a JPEG may be
+    decoded at a half, a quarter or an eighth of its size, as long as it stays that large.
 
-    Raises ImageError, with the name of the file, for whatever is not such a picture.
+    What is left out or reinterpreted is an OnecycleWarning, or an entry in `remarks` if given.
+    Raises ImageError, with the name of the file, for whatever is not such an image, and the
+    DamagedImageError among them for what was read and is broken.
     """
-    source = cell(source, PICTURES)
+    found = Remarks() if remarks is None else remarks
+    pixels = _opened(cell(source, PICTURES), at_least, found)
+    if remarks is None:
+        found.warn(1, stacklevel=2)
+    return pixels
+
+
+def _opened(source: Any, at_least: tuple[int, int] | None, remarks: Remarks) -> np.ndarray:
     if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if hasattr(source, "convert") and hasattr(source, "mode"):
-        return _from_pil(source, "the given picture")
+        return from_array(source, "the given array", remarks)
+    if _is_pil(source):
+        return from_pil(source, "the given picture", remarks)
     data, name = read_bytes(source)
     try:
-        if data[:3] == b"\xff\xd8\xff":
-            fast = _fast_jpeg(data, at_least)
+        if data.startswith(jpeg.MARK):
+            fast = jpeg.decoded(data, name, at_least, MAX_PIXELS)
             if fast is not None:
                 return fast
-        return _slow(data, name, at_least)
+        image, bits = _pillow(data, name, remarks)
+        return from_pil(image, name, remarks, bits)
     except MemoryError as error:
         raise ImageError(f"{name}: too large for the memory of this machine") from error
 
 
 def open_indexes(source: Any, colours: Any = None) -> np.ndarray:
-    """A mask file as its stored numbers, an array (h, w) of uint8 or int32; palettes are kept.
+    """A mask's stored numbers, upright, an array (h, w) of whole numbers; palettes are kept.
 
-    With `colours`, a table (n, 3) of uint8, each pixel is the row of its colour.
+    `source` is a path, bytes, a file, a PIL image, or an array (h, w) of whole numbers. With
+    `colours`, a table (n, 3) of uint8, each pixel is the row of its colour.
     """
     if colours is not None:
         return _rows_of_colours(open_pixels(source), np.asarray(colours), source)
     if isinstance(source, np.ndarray):
-        return source
-    data, name = read_bytes(source)
-    picture = _pillow(data, name)
-    if picture.mode not in {"L", "P", "1", "I", "I;16", "I;16B", "I;16L"}:
+        return _whole(source)
+    image, name = source, "the given mask"
+    if not _is_pil(source):
+        data, name = read_bytes(source)
+        if data.startswith(jpeg.MARK):  # Pillow's decoder passes over damage
+            jpeg.decoded(data, name, None, MAX_PIXELS)
+        image, _ = _pillow(data, name, None)
+    if image.mode not in {"L", "P", "1", "I", "I;16", "I;16B", "I;16L"}:
         raise ImageError(
-            f"{name}: a mask holds one number per pixel, this file holds {picture.mode} colours; "
+            f"{name}: a mask holds one number per pixel, this file holds {image.mode} colours; "
             "give the table of its colours (`colours=`), or save it as an index PNG"
         )
-    stored = np.array(picture)
+    from PIL import ImageOps
+
+    stored = np.array(ImageOps.exif_transpose(image))
     return stored if stored.dtype == np.uint8 else stored.astype(np.int32)
+
+
+def _whole(mask: np.ndarray) -> np.ndarray:
+    """An array (h, w), or (h, w, 1), of whole numbers, whatever their type."""
+    mask = mask[:, :, 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
+    if mask.ndim != 2:
+        raise ImageError(f"a mask is an array (h, w) with one number per pixel, not {mask.shape}")
+    if mask.dtype == bool:
+        return mask.astype(np.uint8)
+    if mask.dtype.kind not in "iuf" or (mask.dtype.kind == "f" and (mask != np.rint(mask)).any()):
+        raise ImageError(f"a mask holds whole numbers, one class per pixel; this is {mask.dtype}")
+    return mask if mask.dtype.kind != "f" else mask.astype(np.int64)
 
 
 def _rows_of_colours(pixels: np.ndarray, colours: np.ndarray, source: Any) -> np.ndarray:
@@ -96,6 +157,10 @@ def _rows_of_colours(pixels: np.ndarray, colours: np.ndarray, source: Any) -> np
     return rows.astype(np.int32)
 
 
+def _is_pil(source: Any) -> bool:
+    return hasattr(source, "convert") and hasattr(source, "mode")
+
+
 def read_bytes(source: Any) -> tuple[bytes, str]:
     """The content of a path, bytes or a binary file, and the name to use in messages."""
     if isinstance(source, bytes | bytearray | memoryview):
@@ -103,31 +168,50 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
     elif isinstance(source, str | os.PathLike):
         name = str(source)
         try:
-            with open(source, "rb") as file:  # noqa: PTH123 - twice as fast as Path, per picture
+            with open(source, "rb") as file:  # noqa: PTH123 - twice as fast as Path, per image
                 data = file.read()
         except FileNotFoundError:
             raise ImageError(f"{name}: no such file") from None
         except (OSError, ValueError) as error:
             raise ImageError(f"{name}: cannot be read ({error})") from error
     elif hasattr(source, "read"):
-        data, name = source.read(), str(getattr(source, "name", "the given file"))
+        data = content_of(source, ImageError)
+        name = str(getattr(source, "name", "the given file"))
     else:
         raise ImageError(f"a picture is a path, bytes, a file, PIL or an array, not {type(source)}")
     if not data:
-        raise ImageError(f"{name}: the file is empty (0 bytes)")
+        raise DamagedImageError(f"{name}: the file is empty (0 bytes)")
     return data, name
 
 
-def verify(path: Path) -> str | None:
-    """What is wrong with a picture file, or None; the whole picture is decoded."""
+def begins_like_image(begin: bytes) -> bool:
+    """Whether a file that begins with these bytes (32 are enough) is an image of a common kind."""
+    webp = begin[:4] == b"RIFF" and begin[8:12] == b"WEBP"
+    bmp = begin[:2] == b"BM" and begin[6:10] == bytes(4)
+    boxed = begin[4:8] == b"ftyp" and begin[8:12] in _BRANDS
+    return begin.startswith(_BEGINS) or webp or bmp or boxed
+
+
+FILES = FileKind("image", SUFFIXES, with_dots(_FAMILY.split()), begins_like_image)
+
+
+def formats() -> tuple[str, ...]:
+    """Those that files may have: HEIF too, once pillow-heif has told Pillow how to read it."""
+    from PIL import Image
+
+    return (*FORMATS, "HEIF") if "HEIF" in Image.OPEN else FORMATS
+
+
+def verify(path: Any) -> ImageError | None:
+    """What is wrong with an image file, or None; the whole image is decoded."""
     try:
-        open_pixels(path)
+        open_pixels(path, remarks=Remarks())
     except ImageError as error:
-        return str(error)
+        return error
     return None
 
 
-def sniff(path: Any) -> str | None:
+def sniff(path: Any) -> ImageError | None:
     """What is wrong with a file by its first and last bytes, or None; odd ones are decoded."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
@@ -136,13 +220,23 @@ def sniff(path: Any) -> str | None:
             file.seek(max(0, length - 64))
             tail = file.read()
     except FileNotFoundError:
-        return "no such file"
+        return ImageError(f"{path}: no such file")
     except (OSError, ValueError) as error:
-        return f"cannot be read ({error})"
-    if not head:
-        return "the file is empty (0 bytes)"
-    whole = any(head.startswith(m) and end in tail for m, end in _MARKS)
+        return ImageError(f"{path}: cannot be read ({error})")
+    whole = any(head.startswith(m) and end in tail for m, end in _ENDS)
     return None if whole and _png_area(head) <= MAX_PIXELS else verify(Path(path))
+
+
+def is_plain(path: Any) -> bool:
+    """Whether the header shows a JPEG, or a PNG of 8 bits without transparency: no surprises."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            head = file.read(32)
+    except (OSError, ValueError):
+        return True  # another check says so
+    return head.startswith(jpeg.MARK) or (
+        head.startswith(b"\x89PNG") and head[24] <= 8 and head[25] in {0, 2}
+    )
 
 
 def _png_area(head: bytes) -> int:
@@ -152,141 +246,114 @@ def _png_area(head: bytes) -> int:
     return int.from_bytes(head[16:20]) * int.from_bytes(head[20:24])
 
 
-def open_size(path: Any) -> tuple[int, int]:
-    """The (h, w) of an upright picture, from its header."""
+def open_size(source: Any) -> tuple[int, int]:
+    """The (h, w) of an upright image: of a file from its header."""
+    if isinstance(source, np.ndarray):
+        return source.shape[0], source.shape[1]
+    if _is_pil(source):
+        return _upright_size(source)
     from PIL import Image
 
+    given = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            turned = picture.getexif().get(274, 1) in {5, 6, 7, 8} and picture.format != "TIFF"
-            return picture.size if turned else picture.size[::-1]  # Pillow turns TIFF by itself
+        with Image.open(given, formats=formats()) as image:
+            return _upright_size(image)
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
-        raise ImageError(f"{path}: its size cannot be read ({error})") from error
+        name = "the given bytes" if isinstance(source, bytes) else source
+        raise ImageError(f"{name}: its size cannot be read ({error})") from error
 
 
-def _fast_jpeg(data: bytes, at_least: tuple[int, int] | None) -> np.ndarray | None:
-    """Decode with libjpeg-turbo; None where Pillow should have a look instead."""
-    import simplejpeg
-
-    turn = _exif_orientation(data)
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours in {"CMYK", "YCCK"} or height * width > MAX_PIXELS:
-            return None
-        scale = _shrink(height, width, at_least, turn)
-        small = {} if scale == 1 else {"min_height": height // scale, "min_width": width // scale}
-        pixels = simplejpeg.decode_jpeg(data, "RGB", **small)
-    except ValueError:
-        return None
-    return pixels if turn == 1 else _turned(pixels, turn).copy()  # also of 1 x 1: no turned strides
+def _upright_size(image: Any) -> tuple[int, int]:
+    turned = _turn(image) >= 5 and image.format != "TIFF"  # Pillow turns TIFF by itself
+    return image.size if turned else image.size[::-1]
 
 
-def _shrink(height: int, width: int, at_least: tuple[int, int] | None, turn: int) -> int:
-    """The largest of 8, 4, 2, 1 by which a picture can be divided and still be large enough."""
-    if at_least is None:
-        return 1
-    wanted_h, wanted_w = at_least if turn < 5 else at_least[::-1]
-    room = min(height / wanted_h, width / wanted_w)
-    return next(factor for factor in (8, 4, 2, 1) if factor <= room or factor == 1)
+def _turn(image: Any) -> int:
+    return jpeg.valid_turn(image.getexif().get(_ORIENTATION))
 
 
-def _exif_orientation(data: bytes) -> int:
-    """EXIF's 1-8; 1 where the file says nothing. Pillow reads it only if there is EXIF at all."""
-    if data.find(b"Exif\x00\x00", 0, 65536) < 0:
+def open_turn(source: Any) -> int:
+    """EXIF's orientation (1-8) of a file, 1 where it has none or is no file."""
+    if not isinstance(source, str | os.PathLike | bytes):
         return 1
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            turn = int(picture.getexif().get(274, 1))
-    except (OSError, SyntaxError, ValueError, TypeError):
+        given = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(given, formats=FORMATS) as image:
+            return _turn(image)
+    except Exception:  # of any kind: what reads the pixels says what is wrong
         return 1
-    return turn if turn in range(1, 9) else 1
 
 
-def _turned(pixels: np.ndarray, turn: int) -> np.ndarray:
-    """EXIF orientation 1-8 applied: 5-8 swap the axes, then rows and columns are reversed."""
-    if turn >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    flip_rows = turn in {3, 4, 7, 8}
-    flip_columns = turn in {2, 3, 6, 7}
-    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-
-
-def _pillow(data: bytes, name: str) -> Any:
-    """Open and decode with Pillow; every failure becomes an ImageError."""
+def _pillow(data: bytes, name: str, remarks: Remarks | None) -> tuple[Any, int]:
+    """Open and decode with Pillow, and the bits of a value; every failure is an ImageError."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
-            size = f"{picture.width} x {picture.height}"
+        image = Image.open(io.BytesIO(data), formats=formats())
+        if image.width * image.height > MAX_PIXELS:
+            size = f"{image.width} x {image.height}"
             raise Image.DecompressionBombError(f"{size} is more than the limit of {MAX_PIXELS:,}")
-        picture.load()
+        several = image.format not in {"JPEG", "MPO"} and getattr(image, "is_animated", False)
+        image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: too many pixels ({error})") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: {_what_instead(data)}") from None
+        raise _what_instead(data, name) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise ImageError(f"{name}: damaged or cut off ({error})") from error
-    return picture
+        raise _undecoded(data, name, error) from error
+    if several and remarks is None:
+        raise ImageError(f"{name}: a mask is one image, this file holds several: save one of them")
+    if several and remarks is not None:
+        remarks.add(Remark.FRAMES, name)
+    return image, _bits(data, image)
 
 
-def _what_instead(data: bytes) -> str:
+def _bits(data: bytes, image: Any) -> int:
+    """The depth that a file stores, of which Pillow keeps 8 bits where there are colours."""
+    if image.format == "PNG":
+        return data[24]
+    stored = image.tag_v2.get(258, 8) if image.format == "TIFF" else 8
+    return int(max(stored)) if isinstance(stored, tuple) else int(stored)
+
+
+def _undecoded(data: bytes, name: str, error: Exception) -> ImageError:
+    """Cut off and damaged files; of a TIFF it may be that only Pillow does not know its kind."""
+    if data.startswith(_TIFFS) and "truncated" not in str(error):
+        return ImageError(f"{name}: damaged, or a kind of TIFF that is not known here ({error})")
+    return DamagedImageError(f"{name}: damaged or cut off ({error})")
+
+
+def _what_instead(data: bytes, name: str) -> ImageError:
+    """Why a file is no image that can be read: another kind, or none at all."""
+    if data.startswith(_TIFFS):
+        return ImageError(
+            f"{name}: a TIFF with {_tiff_layout(data)}, which is not read (it need not "
+            "be damaged): save it with 8 or 16 bits of grey, or as three bands of 8 bits"
+        )
+    for at, mark, hint in _OTHERS:
+        if data.startswith(mark, at):
+            return ImageError(f"{name}: not a picture onecycle reads. {hint}")
     head = data[:512].lower()
-    for mark, hint in _HINTS:
-        if mark.lower() in head:
-            return f"not a picture onecycle reads. {hint}"
-    return (
-        f"not a picture: it begins with {data[:12]!r}; known are {', '.join(FORMATS)}. "
-        "`verify_images` finds and removes such files"
+    for mark, hint, useful in _WORDS:
+        if mark in head:
+            kind = ImageError if useful else DamagedImageError
+            return kind(f"{name}: not a picture onecycle reads. {hint}")
+    return DamagedImageError(
+        f"{name}: not a picture: it begins with {data[:12]!r}; known are {', '.join(formats())}"
     )
 
 
-def _slow(data: bytes, name: str, at_least: tuple[int, int] | None) -> np.ndarray:
-    return _from_pil(_pillow(data, name), name)
-
-
-def _from_pil(picture: Any, name: str) -> np.ndarray:
-    """Any PIL mode to uint8 (h, w, 3), upright."""
-    from PIL import Image, ImageOps
+def _tiff_layout(data: bytes) -> str:
+    """Bands and bits of a TIFF that Pillow refuses."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     try:
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith(("I", "F")):
-            return _from_array(_scaled(np.asarray(picture)))
-        if picture.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            ground = Image.new("RGBA", picture.size, (_BACKGROUND,) * 3 + (255,))
-            picture = Image.alpha_composite(ground, picture)
-        return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
-    except (OSError, ValueError, TypeError, SyntaxError) as error:
-        raise ImageError(f"{name}: damaged or cut off ({error})") from error
-
-
-def _scaled(values: np.ndarray) -> np.ndarray:
-    """16-bit or float grey values to floats in 0-1."""
-    if values.dtype.kind == "f":
-        top = 1.0 if values.size == 0 or np.nanmax(values) <= 1 else 255.0
-    else:
-        top = 65535.0 if values.dtype.itemsize == 2 or values.max(initial=0) > 255 else 255.0
-    return np.nan_to_num(values.astype(np.float32) / top).clip(0, 1)
-
-
-def _from_array(values: np.ndarray) -> np.ndarray:
-    """uint8, uint16 or floats in 0-1, grey, RGB or RGBA, to uint8 (h, w, 3)."""
-    if values.ndim not in {2, 3} or (values.ndim == 3 and values.shape[2] not in {1, 3, 4}):
-        raise ImageError(
-            f"an array picture has shape (h, w), (h, w, 3) or (h, w, 4), not {values.shape}"
-        )
-    if values.dtype == bool:
-        values = values * np.uint8(255)
-    elif values.dtype != np.uint8:
-        values = np.rint(_scaled(values) * 255).astype(np.uint8)
-    if values.ndim == 2:
-        values = values[:, :, None]
-    if values.shape[2] == 4:
-        alpha = values[:, :, 3:].astype(np.float32) / 255
-        laid = values[:, :, :3] * alpha + _BACKGROUND * (1 - alpha)
-        values = np.rint(laid).astype(np.uint8)
-    return np.array(np.broadcast_to(values, (*values.shape[:2], 3)))  # a copy, free to be changed
+        tags, file = ImageFileDirectory_v2(data[:8]), io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        bits = sorted({*tags.get(258, (1,))})
+        return f"{tags.get(277, 1)} bands of {listing(bits)} bits"
+    except Exception:  # of any kind: a damaged header
+        return "a header that is not understood"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from onecycle.core.errors import CheckpointError
+
+OPTIONAL: Final = {"optional": True}  # metadata of fields that JSON leaves out at their default
 
 
 def frozen(value: Any) -> Any:
@@ -21,8 +23,12 @@ class Plain:
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the spec (not a torch adapter's own ones) and its kind."""
-        stored = [f.name for f in fields(self) if f.metadata.get("json", True)]
-        return {"kind": self.kind, **{name: getattr(self, name) for name in stored}}
+        stored = [f for f in fields(self) if f.metadata.get("json", True)]
+        values = {f.name: getattr(self, f.name) for f in stored}
+        rest = [
+            f.name for f in stored if f.metadata.get("optional") and values[f.name] == f.default
+        ]
+        return {"kind": self.kind, **{k: v for k, v in values.items() if k not in rest}}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

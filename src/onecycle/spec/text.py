@@ -14,9 +14,13 @@ import numpy as np
 
 from onecycle.core.errors import DataError
 from onecycle.core.files import write_atomically
+from onecycle.core.walk import FileKind, with_dots
 from onecycle.spec.plain import Plain
 from onecycle.spec.subwords import encoded, padding_of, tokenizer_of, unknown_of
 from onecycle.spec.words import PAD, SPECIAL, UNK, detokenize, tokenize
+
+_FAMILY = "text md markdown rst html htm xml tex rtf doc docx odt pdf epub eml"
+FILES = FileKind("text", frozenset({".txt"}), with_dots(["", *_FAMILY.split()]))
 
 
 class Vocab(tuple[str, ...]):

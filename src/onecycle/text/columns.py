@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 from warnings import warn
@@ -11,6 +12,7 @@ from onecycle.core.errors import OnecycleWarning, TableError, listing
 from onecycle.data.frames import Column, column, listed
 from onecycle.spec.targets import is_blank
 
+_MOST_ROWS = 5  # that a warning names
 TEXTS, LABELS = ("text", "texts"), ("label", "labels")
 
 
@@ -69,19 +71,35 @@ def texts_of(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     ]
 
 
-def warn_of_numbers(frame: Any, cols: Column | Sequence[Column]) -> None:
-    """Count the cells that are no text but numbers: a column of them is hardly one of texts."""
-    for name in listed(cols):
-        cells = column(frame, name)
+@dataclass
+class NumberCells:
+    """Cells of a column of texts that are no text but numbers, piece by piece of a table."""
+
+    name: Column
+    cells: int = 0
+    odd: int = 0
+    first: Any = None
+    rows: list[Any] = field(default_factory=list)
+
+    def add(self, frame: Any) -> None:
+        """Count those of another piece."""
+        cells = column(frame, self.name)
         odd = [i for i, cell in enumerate(cells) if _is_number(cell)]
-        if odd:
-            rows = listing([frame.index[i] for i in odd])
+        if odd and not self.odd:
+            self.first = cells[odd[0]]
+        self.rows += [frame.index[i] for i in odd[: _MOST_ROWS - len(self.rows)]]
+        self.cells, self.odd = self.cells + len(cells), self.odd + len(odd)
+
+    def warn(self, stacklevel: int) -> None:
+        """A column of numbers is hardly one of texts."""
+        if self.odd:
+            more = f" and {self.odd - len(self.rows)} more" if self.odd > len(self.rows) else ""
             warn(
-                f"{len(odd)} of {len(cells)} texts in column {name!r} are numbers, such as "
-                f"{cells[odd[0]]} (in row(s) {rows}), and are read as they are written: is it the "
-                "right column? It is named by cols= (text_cols=)",
+                f"{self.odd} of {self.cells} texts in column {self.name!r} are numbers, such as "
+                f"{self.first} (in row(s) {listing(self.rows)}{more}), and are read as they are "
+                "written: is it the right column? It is named by cols= (text_cols=)",
                 OnecycleWarning,
-                stacklevel=4,
+                stacklevel=stacklevel + 1,
             )
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from onecycle.core.errors import UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
+from onecycle.data.doubts import require_folders
 from onecycle.data.frames import Column
 from onecycle.data.labelled import LabelledItems
 from onecycle.text.columns import LABELS, refuse_other_column
@@ -122,7 +123,9 @@ class TextDataBunch(DataBunch):
     ) -> DataBunch:
         """Text files below `path/train` and `path/valid`; a file's folder is its label."""
         numbering, rest = numbering_of(options)
-        items = TextList.from_folder(path).with_vocab(vocab, **numbering)
+        require_folders(path, train, valid)
+        found = TextList.from_folder(path, include=[train, valid])
+        items = found.filter_by_folder([train, valid]).with_vocab(vocab, **numbering)
         held = None if test is None else TextList.from_folder(Path(path) / test)
         return cls._finished(items.split_by_folder(train, valid), held, rest, classes=classes)
 

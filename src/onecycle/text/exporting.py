@@ -9,34 +9,36 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError, UsageError
-from onecycle.data.databunch import DatasetType
 from onecycle.deploy.export import Answering, Examples
 from onecycle.deploy.prelude import OPSET
-from onecycle.learn.exporting import figure
+from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
 from onecycle.models.awd_lstm import TextClassifier
 
 _LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 _GATES = (0, 3, 1, 2)  # input, output, forget, cell, as ONNX has them, among torch's
-_ACTIVATIONS = {"softmax": "Softmax <axis = 1>", "sigmoid": "Sigmoid", "none": "Identity"}
+_ACTIVATIONS = {"softmax": "Softmax <axis = 1>", "sigmoid": "Sigmoid", "identity": "Identity"}
 
 
-def examples(learner: Any, precision: str) -> Examples:
+def examples(learner: Any, precision: str, calibrate: int | None = None) -> Examples:
     """Random ids of several lengths and texts of the validation set."""
     if not isinstance(learner.model, TextClassifier):
         raise UsageError(
             "an AWD-LSTM classifier is exported; a language model only gives its encoder, and a "
             "Hugging Face model stays in Python (learn.save)"
         )
-    luck = np.random.default_rng(0)
-    raw = [luck.integers(0, len(learner.vocab), n) for n in _LENGTHS]
-    if learner.data.valid_dl is not None:
-        side = learner.data.ordered(DatasetType.Valid).dataset
-        raw += [learner.task.input.ids(str(side.x[i])) for i in range(min(3, len(side)))]
-    elif precision == "int8":
+    if calibrate is not None:
+        raise UsageError("calibrate= is for images and series: texts are scaled as they come")
+    if precision == "int8" and learner.data.valid_dl is None:
         raise UsageError("int8 needs the data: export it from the learner that was trained")
-    prepared = torch.as_tensor(raw[1])[None]
-    score = None if learner.data.valid_dl is None else lambda run: figure(learner, run)
-    return Examples(raw, [prepared], score, None, graph)
+    rng = np.random.default_rng(0)
+    raw = [rng.integers(0, len(learner.vocab), n) for n in _LENGTHS]
+    pairs = [(ids, torch.as_tensor(ids)[None]) for ids in raw]
+    side = own_side(learner)
+    if side is not None:
+        given = learner.task.input
+        texts = [given.text_of(source) for source in sources_of(side)]
+        pairs += paired(learner, texts, given.ids)
+    return Examples(pairs, [pairs[1][1]], cost_on(learner), None, graph)
 
 
 def graph(answering: Answering, x: Tensor) -> Any:

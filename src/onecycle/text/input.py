@@ -37,11 +37,11 @@ class Text:
         """Write the beginning of the text into axes."""
         import textwrap
 
-        from onecycle.core.draw import axes
+        from onecycle.core.draw import axes, drawable
 
         ax = axes(ax, figsize)
-        shown = "\n".join(textwrap.wrap(self.text.replace("$", r"\$"), 40)[:9])
-        ax.text(0, 1, shown, va="top", fontsize=7, wrap=True, transform=ax.transAxes)
+        shown = "\n".join(textwrap.wrap(self.text, 40)[:9])
+        ax.text(0, 1, drawable(shown), va="top", fontsize=7, wrap=True, transform=ax.transAxes)
         ax.axis("off")
         return ax
 
@@ -179,11 +179,11 @@ class TextInput(TextSpec):
 
         return save_data(data, file)
 
-    def export_examples(self, learner: Any, precision: str) -> Any:
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
         """What an export of a classifier is made of and checked with."""
         from onecycle.text.exporting import examples
 
-        return examples(learner, precision)
+        return examples(learner, precision, calibrate)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """A stream for language models, batches by length for everything else; without threads."""

@@ -8,23 +8,24 @@ from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
+from onecycle.core.walk import FileKind
 from onecycle.data.frames import Column, as_frame, listed, read_pieces, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.labels import Labeller, SplitItems
+from onecycle.data.split import positions as checked_positions
 from onecycle.data.task import Task
 from onecycle.spec.subwords import pieces_of
+from onecycle.spec.text import FILES
 from onecycle.spec.words import SPECIAL
 from onecycle.text.columns import (
     TEXTS,
+    NumberCells,
     refuse_joined,
     refuse_other_column,
     texts_of,
-    warn_of_numbers,
 )
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
 from onecycle.text.input import TextInput, as_texts
@@ -38,7 +39,8 @@ NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")
 class TextList(ItemList):
     """Texts: cells of a table, or files."""
 
-    suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
+    suffixes: ClassVar[frozenset[str]] = FILES.suffixes
+    files: ClassVar[FileKind] = FILES
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
@@ -46,7 +48,7 @@ class TextList(ItemList):
         return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
-        index = np.asarray(list(positions), np.int64)
+        index = checked_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
         return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
 
@@ -67,7 +69,10 @@ class TextList(ItemList):
         frame = as_frame(df)
         refuse_other_column(frame, cols, TEXTS, "cols")
         texts = texts_of(frame, cols)
-        warn_of_numbers(frame, cols)
+        for name in listed(cols):
+            numbers = NumberCells(name)
+            numbers.add(frame)
+            numbers.warn(stacklevel=2)
         made = cls._make(texts, path, inner_df=frame)
         return made.with_vocab(vocab, **options)
 
@@ -96,14 +101,19 @@ class TextList(ItemList):
         import pandas as pd
 
         writer, rest = TextWriter(), list[Any]()
+        numbers = [NumberCells(name) for name in listed(cols)]
         for piece in read_pieces(file, delimiter, header):
             if delimiter is None and not rest:
                 refuse_joined(piece, file)
             refuse_other_column(piece, cols, TEXTS, "cols")
             writer.add(texts_of(piece, cols))
+            for each in numbers:
+                each.add(piece)
             for c in listed(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
+        for each in numbers:
+            each.warn(stacklevel=2)
         frame = pd.concat(rest)
         return cls._make(writer.stored(), path, inner_df=frame).with_vocab(vocab, **options)
 
@@ -136,12 +146,8 @@ class TextList(ItemList):
             options["vocab"] = checked_vocab(vocab, tokenizer)
         return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
 
-    def split(self, splitter: Any) -> TextSplitItems:
-        made = super().split(splitter)
-        return TextSplitItems(made.train, made.valid)
-
-    def split_none(self) -> TextSplitItems:
-        return TextSplitItems(self, self.take([]))
+    def _sides(self, train: Self, valid: Self) -> TextSplitItems:
+        return TextSplitItems(train, valid)
 
     def split_by_list(self, train: Self, valid: Self) -> TextSplitItems:
         """Two lists made elsewhere, whose texts are read alike: UsageError where they are not."""

@@ -6,7 +6,7 @@ A range is (low, high), a single value is always used. `p` is the chance that th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from math import inf, isfinite, log
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from onecycle.vision.transform import (
     Uniform,
     Whole,
     drawn,
+    within,
 )
 
 Range = float | tuple[float, float]
@@ -49,6 +50,12 @@ def get_transforms(
     zero leaves the transform out; `max_lighting` 0.2 shifts brightness by up to logit(0.6) and
     scales contrast by 0.8 to 1.25; `xtra_tfms` come after, torchvision's v2 transforms too.
     """
+    if flip_vert and not do_flip:
+        raise UsageError(
+            "flip_vert=True goes with do_flip=True; flip_ud() alone mirrors top-bottom"
+        )
+    if max_zoom < 1 and max_zoom != 0:
+        raise UsageError(f"max_zoom enlarges: it is 1 or more (1 and 0: none), not {max_zoom}")
     tfms: list[Any] = [rand_crop()]
     if do_flip:
         tfms.append(dihedral_affine() if flip_vert else flip_lr(p=0.5))
@@ -69,6 +76,7 @@ def get_transforms(
 
 def rotate(degrees: Range = 0.0, p: float = 1.0) -> Transform:
     """Turn counter-clockwise by `degrees`."""
+    _require("degrees", degrees)
     return Geometric("rotate", {"degrees": drawn(degrees)}, p, matrix=geo.rotation)
 
 
@@ -87,6 +95,7 @@ flip_affine = flip_lr
 
 def dihedral(k: int | tuple[int, int] = (0, 7), p: float = 1.0) -> Transform:
     """One of the 8 symmetries of the square."""
+    _require("k", k, range(8))
     return Geometric("dihedral", {"k": drawn(k, Whole)}, p, matrix=geo.dihedral)
 
 
@@ -97,6 +106,7 @@ def zoom(
     scale: Range = 1.0, row_pct: Range = 0.5, col_pct: Range = 0.5, p: float = 1.0
 ) -> Transform:
     """Enlarge `scale` times towards the focus at (row_pct, col_pct)."""
+    within("the scale of a zoom", scale, 0, inf, ends=False)
     draws = {"scale": drawn(scale), "row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
     return Geometric("zoom", draws, p, matrix=geo.zooming)
 
@@ -110,6 +120,7 @@ def squish(
     scale: Range = 1.0, row_pct: Range = 0.5, col_pct: Range = 0.5, p: float = 1.0
 ) -> Transform:
     """Stretch one axis: the width for a scale below 1, the height above."""
+    within("the scale of a squish", scale, 0, inf, ends=False)
     draws = {"scale": drawn(scale), "row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
     return Geometric("squish", draws, p, matrix=geo.squishing)
 
@@ -130,6 +141,8 @@ def tilt(
     direction: int | tuple[int, int] = (0, 3), magnitude: Range = (-0.2, 0.2), p: float = 1.0
 ) -> Transform:
     """Lean the picture to the left, right, forward or backward (direction 0-3)."""
+    _require("direction", direction, range(4))
+    _require("magnitude", magnitude)
     draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
     return Geometric("tilt", draws, p, matrix=_tilt)
 
@@ -138,17 +151,21 @@ def skew(
     direction: int | tuple[int, int] = (0, 7), magnitude: Range = (-0.2, 0.2), p: float = 1.0
 ) -> Transform:
     """Pull one corner along one of its two sides (direction 0-7)."""
+    _require("direction", direction, range(8))
+    _require("magnitude", magnitude)
     draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
     return Geometric("skew", draws, p, matrix=_skew)
 
 
 def brightness(change: Range = 0.5, p: float = 1.0) -> Transform:
     """A grey of one half becomes `change` (0-1)."""
+    within("the change of brightness", change, 0, 1, ends=False)
     return Lighting("brightness", {"change": drawn(change)}, p, logits=_brightness)
 
 
 def contrast(scale: Range = 1.0, p: float = 1.0) -> Transform:
     """Logits times `scale`, drawn on a logarithmic scale; below 1 is flatter."""
+    within("the scale of contrast", scale, 0, inf, ends=False)
     return Lighting("contrast", {"scale": drawn(scale, LogUniform)}, p, logits=_contrast)
 
 
@@ -191,6 +208,8 @@ def rand_resize_crop(
     size: Any = None, max_scale: float = 2.0, ratios: tuple[float, float] = (0.75, 1.33)
 ) -> list[Transform]:
     """A part of the picture of random place, scale (up to `max_scale`) and shape."""
+    within("max_scale", max_scale, 1, inf)
+    within("ratios", ratios, 0, inf, ends=False)
     draws: dict[str, Draw] = {
         "scale": Uniform(1.0, max_scale),
         "ratio": LogUniform(*ratios),
@@ -204,6 +223,8 @@ def cutout(
     n_holes: int | tuple[int, int] = 1, length: int | tuple[int, int] = 40, p: float = 1.0
 ) -> Transform:
     """Black squares with sides of `length` pixels. Source: DeVries & Taylor 2017."""
+    within("the number of holes", n_holes, 0, inf)
+    within("the length of a hole", length, 1, inf)
     draws = {"n_holes": drawn(n_holes, Whole), "length": drawn(length, Whole)}
     return Pixels("cutout", draws, p, change=_cutout)
 
@@ -217,8 +238,18 @@ def rgb_randomize(
     channel: int | tuple[int, int] = (0, 2), thresh: Range = 0.3, p: float = 1.0
 ) -> Transform:
     """One colour channel becomes noise between 0 and `thresh`."""
+    within("the channel", channel, 0, 2)
+    within("thresh", thresh, 0, 1)
     draws = {"channel": drawn(channel, Whole), "thresh": drawn(thresh)}
     return Pixels("rgb_randomize", draws, p, change=_noise_channel)
+
+
+def _require(name: str, value: Any, allowed: range | None = None) -> None:
+    """UsageError for what is not finite, or not one of the `allowed` whole numbers."""
+    for number in value if isinstance(value, tuple | list) else (value,):
+        if number not in allowed if allowed else not isfinite(number):
+            wanted = f"from {allowed[0]} to {allowed[-1]}" if allowed else "a finite number"
+            raise UsageError(f"{name} is {wanted}, not {number!r}")
 
 
 def _symmetric_warp(h: float, w: float, magnitude: Any) -> geo.Matrix:

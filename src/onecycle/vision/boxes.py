@@ -13,9 +13,9 @@ from torch import Tensor
 from onecycle.core.errors import LabelError, UsageError, listing
 from onecycle.data.targets import Plainly
 from onecycle.spec.answers import Answer
-from onecycle.spec.pixels import open_size
 from onecycle.spec.targets import sorted_classes
 from onecycle.vision.plan import Plan
+from onecycle.vision.point_labels import located_boxes
 from onecycle.vision.targets import Points
 
 CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)  # (y, x) of the four corners in (top, left, bottom, right)
@@ -34,6 +34,7 @@ class Boxes(Plainly):
     count: int = 0
     kind: ClassVar[str] = "boxes"
     drawn_over: ClassVar[bool] = True
+    on_image: ClassVar[bool] = True
 
     @property
     def n_outputs(self) -> int:
@@ -42,10 +43,7 @@ class Boxes(Plainly):
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """Pixels as [-1, 1]: the size comes from the header of each picture."""
-        return [
-            (as_edges(label) / np.tile(open_size(source), 2) * 2 - 1, list(label[1]))
-            for source, label in zip(sources, labels, strict=True)
-        ]
+        return located_boxes(sources, [(as_edges(label), list(label[1])) for label in labels])
 
     def fit(self, labels: Sequence[Any]) -> Self:
         """Classes and the largest number of boxes of a picture."""
@@ -95,6 +93,13 @@ class Boxes(Plainly):
         """Transforms of torchvision are not applied to boxes."""
         raise UsageError("boxes move with onecycle's own transforms only: get_transforms(...)")
 
+    def require_mergeable(self) -> None:
+        """Boxes of several looks have no order in which they could be averaged."""
+        raise UsageError(
+            "several looks at boxes cannot be merged: which box of one look is which of another is "
+            "not known. Predict without TTA"
+        )
+
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """There is none."""
         raise LabelError("boxes are loaded, moved and shown; give a detector its own loss_func")
@@ -107,12 +112,14 @@ class Boxes(Plainly):
         """Frames over the picture, with names."""
         from matplotlib.patches import Rectangle
 
+        from onecycle.core.draw import NAME, drawable
+
         h, w = ax.images[0].get_array().shape[:2]
         edges = (answer.data[:, :4] + 1) / 2 * np.array([h, w, h, w]) - 0.5
         for (top, left, bottom, right), name in zip(edges, answer.obj, strict=True):
             box = Rectangle((left, top), right - left, bottom - top, fill=False, ec="w", lw=1.5)
             ax.add_patch(box)
-            ax.text(left, top, str(name), color="w", fontsize=7, va="top")
+            ax.text(left, top, drawable(name, NAME), color="w", fontsize=7, va="top")
 
 
 def as_edges(label: Any) -> np.ndarray:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import UsageError
-from onecycle.spec.pixels import open_indexes, open_pixels
+from onecycle.core.errors import LabelError, UsageError, listing
+from onecycle.spec.pixels import open_indexes, open_pixels, open_size
+
+_HALF = 0.5 / 255  # half a grey level: what rounding takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,13 @@ class Image:
 
     @property
     def pixels(self) -> np.ndarray:
-        """uint8 (h, w, 3)."""
+        """uint8 (h, w, 3). UsageError for data that is not in 0-1, which would be cut off."""
+        low, high = float(self.data.min()), float(self.data.max())
+        if not -_HALF <= low <= high <= 1 + _HALF:
+            raise UsageError(
+                f"an Image is in 0-1, this data goes from {low:.3g} to {high:.3g}: divide it by "
+                "255 (open_image does so unless div=False), or undo its normalisation"
+            )
         return (self.data * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
     def show(
@@ -52,10 +61,17 @@ class Image:
         y: Any = None,
         **options: Any,
     ) -> Any:
-        """Draw on `ax` or a new figure; `y` (a mask, points, or an answer) is drawn over it."""
+        """Draw on `ax` or a new figure; `y` (a mask, points, or an answer) is drawn over it.
+
+        With `cmap` the mean of the channels is drawn in its colours. `options` are those of
+        `y.show`; UsageError where there is none.
+        """
         from onecycle.core.draw import add_title, picture
 
-        ax = picture(self.pixels, ax, figsize, cmap=cmap)
+        if options and not hasattr(y, "show"):
+            raise UsageError(f"show() knows no {listing(options)} without a y that can be drawn")
+        shown = self.pixels if cmap is None else self.pixels.mean(2)
+        ax = picture(shown, ax, figsize, **({} if cmap is None else {"cmap": cmap}))
         if not hide_axis:
             ax.axis("on")
         if hasattr(y, "show"):
@@ -177,6 +193,11 @@ class ImagePoints:
         return f"{type(self).__name__} {tuple(self.data.shape)}"
 
 
+def size_of(source: Any) -> tuple[int, int]:
+    """The (h, w) of an image that is opened already, or upright of a file, array or PIL image."""
+    return source.size if isinstance(source, Image) else open_size(source)
+
+
 def open_image(fn: Any, div: bool = True, convert_mode: str = "RGB") -> Image:
     """Open a path, bytes, file, PIL image or array as a picture; `convert_mode` "L" makes it grey.
 
@@ -195,6 +216,21 @@ def open_mask(fn: Any, div: bool = False, colours: Any = None) -> ImageSegment:
     """Open an index mask; with `div` a mask of 0 and 255 becomes one of 0 and 1.
 
     `colours`, a table (classes, 3) of 0-255, turns a coloured mask into rows of the table.
+    LabelError for a mask that holds other numbers than 0 and 255, where `div` is asked for.
     """
-    stored = torch.from_numpy(np.ascontiguousarray(open_indexes(fn, colours))).long()[None]
-    return ImageSegment(stored // 255 if div else stored)
+    stored = open_indexes(fn, colours).astype(np.int64)
+    name = fn if isinstance(fn, str | PathLike) else "the mask"
+    return ImageSegment(torch.from_numpy(halves(stored, str(name)) if div else stored)[None])
+
+
+def halves(stored: np.ndarray, name: str) -> np.ndarray:
+    """A mask of 0 and 255 as one of 0 and 1; LabelError for every other number."""
+    strange, counts = np.unique(stored[(stored != 0) & (stored != 255)], return_counts=True)
+    if len(strange):
+        held = [f"{v} ({n} pixels)" for v, n in zip(strange[:5], counts, strict=False)]
+        raise LabelError(
+            f"{name} holds {', '.join(held)}: div=True is for masks of 0 and 255 alone. Where 255 "
+            "means 'do not count', give Mask(void=255) instead; where the file is a JPEG, save "
+            "(values > 127) as PNG"
+        )
+    return stored // 255

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -17,11 +18,13 @@ from onecycle.data.loader import Loader
 from onecycle.data.targets import NoLabel, Target
 from onecycle.spec.inputs import ImageSpec, parse_size
 from onecycle.spec.pixels import open_pixels
-from onecycle.vision.checks import check_files
+from onecycle.spec.remarks import Remarks
+from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.foreign import run_foreign
 from onecycle.vision.image import Image
-from onecycle.vision.plan import Plan, draw_plan, is_plain
+from onecycle.vision.plan import Plan, draw_plan, one_window
 from onecycle.vision.transform import Transform, flattened
+from onecycle.vision.validation import validation_spec
 from onecycle.vision.warp import exact, exact_plan, warp
 
 _HIDDEN = {"json": False}
@@ -46,6 +49,16 @@ class ImageInput(ImageSpec):
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
 
+    @cached_property
+    def shipped(self) -> ImageSpec:
+        """How validation and `predict` prepare a picture: what files hold."""
+        plain = ImageSpec(**{f.name: getattr(self, f.name) for f in fields(ImageSpec)})
+        return validation_spec(plain, self.valid_tfms)
+
+    def to_json(self) -> dict[str, Any]:
+        """That of `shipped`: the training transforms are in no file."""
+        return self.shipped.to_json()
+
     def read(self, source: Any) -> Sample:
         """The picture at its own size."""
         pixels = source.pixels if isinstance(source, Image) else open_pixels(source)
@@ -56,8 +69,16 @@ class ImageInput(ImageSpec):
         return self
 
     def check(self, sources: Iterable[Any]) -> None:
-        """Raise for missing, empty and unreadable files, and for sizes that cannot be batched."""
-        check_files([s for s in sources if isinstance(s, str | os.PathLike)], self._fixed_size())
+        """Raise for missing, empty and unreadable files, and for sizes that cannot be batched.
+
+        Warns of images that are not what they seem (see `spec.remarks`).
+        """
+        files: list[Any] = []
+        others: list[Any] = []
+        for source in sources:
+            (files if isinstance(source, str | os.PathLike) else others).append(source)
+        check_files(files, self._fixed_size())
+        warn_of_surprises([s for s in others if not isinstance(s, Image)])
 
     def _fixed_size(self) -> bool:
         sizes = [getattr(tfm, "size", None) for tfm in (*self.train_tfms, *self.valid_tfms)]
@@ -69,42 +90,52 @@ class ImageInput(ImageSpec):
         size: Any = None,
         resize_method: str | None = None,
         padding_mode: str | None = None,
-        tfm_y: bool = False,
+        tfm_y: bool | None = None,
     ) -> Self:
-        """With (train, valid) transforms; masks and points move in any case, `tfm_y` or not."""
+        """With (train, valid) transforms; masks, points and boxes move with their picture."""
         pair = ([], []) if tfms is None else tfms
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError("transforms come as a pair (train, valid), as get_transforms() gives")
         wanted, method = parse_size(size)
+        if resize_method is not None and (wanted is None) != (resize_method == "none"):
+            raise UsageError(
+                f"size={size} and resize_method={resize_method!r}: a way of resizing goes with a "
+                'size, and "none" with none'
+            )
+        train, valid = flattened(pair[0]), flattened(pair[1])
+        for tfms in (train, valid):
+            one_window(tfms, wanted)
         return replace(
             self,
             size=wanted,
             resize_method=resize_method or method,
             padding_mode=padding_mode or "reflection",
-            train_tfms=flattened(pair[0]),
-            valid_tfms=flattened(pair[1]),
+            train_tfms=train,
+            valid_tfms=valid,
+            view=(),
+            window=None,
         )
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
         """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
-        tfms = self.valid_tfms if rng is None else self.train_tfms
-        plain = is_plain(tfms) and (rng is None or not tfms)
+        tfms, spec = (self.valid_tfms, self.shipped) if rng is None else (self.train_tfms, self)
+        plain = not (spec.in_python if rng is None else tfms)
         if isinstance(source, Image):
             pixels = source.pixels
         else:
-            pixels = open_pixels(source, None if plain else self._enough(y))
+            pixels = open_pixels(source, None if plain else self._enough(y), Remarks())
         if plain:
-            plan = exact_plan(pixels.shape[:2], self)
-            return Sample(exact(pixels, self), target.move(y, plan), target, source=source)
+            plan = exact_plan(pixels.shape[:2], spec)
+            return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source)
         rng = rng or np.random.default_rng(0)
         plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
         return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source)
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the picture and its label."""
-        return run_foreign(sample)
+        return run_foreign(sample, self.size if self.resize_method != "none" else None)
 
     def load_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> Sample:
         """An array as an unlabelled training sample."""
@@ -144,7 +175,7 @@ class ImageInput(ImageSpec):
                 mean, std = torch.tensor(self.mean), torch.tensor(self.std)
                 x = x.cpu() * std[:, None, None] + mean[:, None, None]
             return Image(x.float().cpu().clamp(0, 1))
-        return Image.of_pixels(run_foreign(x).x)
+        return Image.of_pixels(self.finish(x).x)
 
     def normalized(self, stats: Any, data: Any) -> Self:
         """With (mean, std) per channel; None measures them on one training batch of `data`."""
@@ -154,12 +185,27 @@ class ImageInput(ImageSpec):
             x = data.one_batch()[0].transpose(0, 1).flatten(1)
             stats = x.mean(1).tolist(), x.std(1).tolist()
         mean, std = (tuple(float(v) for v in values) for values in stats)
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        if len(mean) != 3 or len(std) != 3 or not all(v > 0 for v in std):
             raise ImageError(f"statistics are (mean, std) of 3 channels, std above 0: {stats}")
+        if not all(0 <= v <= 1 for v in (*mean, *std)):
+            raise ImageError(
+                f"statistics are of values in 0-1, not {stats}: divide those of 0-255 by 255"
+            )
         return replace(self, mean=mean, std=std)
 
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
+        """What `deploy.export` needs to write a network of pictures."""
+        from onecycle.vision.exporting import examples
+
+        return examples(learner, precision, calibrate)
+
     def loader(self, dataset: Any, **options: Any) -> Loader:
-        """Batches from threads, or beside a CUDA device from processes."""
+        """Batches from threads, or beside a CUDA device from processes.
+
+        Sets were checked by `databunch()`; a single item to be predicted is looked at here.
+        """
+        if len(dataset) == 1 and dataset.labels is None:
+            warn_of_surprises([s for s in dataset.items if not isinstance(s, Image)], stacklevel=6)
         return Loader(dataset, processes=can_fork(options["device"]), **options)
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
+from warnings import warn
 
-from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.core.paths import Path
+from onecycle.core.walk import FileKind
 from onecycle.data.databunch import DataBunch
+from onecycle.data.doubts import require_folders
 from onecycle.data.frames import Column, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems
 from onecycle.data.labels import from_columns
-from onecycle.spec.pixels import SUFFIXES
+from onecycle.spec.pixels import FILES, SUFFIXES
 from onecycle.vision.boxes import Boxes
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Mask, Points
@@ -23,6 +26,7 @@ class ImageList(ItemList):
     """Pictures: files, or anything `open_image` takes."""
 
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    files: ClassVar[FileKind] = FILES
     default_target: ClassVar[Any] = None
 
     @classmethod
@@ -68,13 +72,22 @@ class ImageDataBunch(DataBunch):
         classes: Sequence[str] | None = None,
         **options: Any,
     ) -> DataBunch:
-        """Labels from folder names; validation from folder `valid`, or a share `valid_pct`."""
-        items = ImageList.from_folder(path, include=None if valid_pct else [train, valid])
-        split = (
-            items.split_by_folder(train, valid)
-            if valid_pct is None
-            else _only_below(items, path, train).split_by_rand_pct(valid_pct, seed)
-        )
+        """Labels from folder names; validation from folder `valid`, or a share `valid_pct`.
+
+        With `valid_pct` everything below `train` but the folder `test` is divided ("." is `path`);
+        `seed` goes with it, and a folder `valid` does not: UsageError otherwise.
+        """
+        if valid_pct is None and seed is not None:
+            raise UsageError("seed is for a random share: give valid_pct, or leave seed out")
+        if valid_pct is not None and valid != "valid":
+            raise UsageError(f"valid={valid!r} and valid_pct={valid_pct}: give one of the two")
+        if valid_pct is None:
+            require_folders(path, train, valid)
+            items = ImageList.from_folder(path, include=[train, valid])
+            split = items.filter_by_folder([train, valid]).split_by_folder(train, valid)
+        else:
+            items = _apart(ImageList.from_folder(path), path, test, asked=True)
+            split = _only_below(items, path, train, valid).split_by_rand_pct(valid_pct, seed)
         labelled = split.label_from_folder(classes=classes)
         return _finished(labelled.add_test_folder(test) if test else labelled, **options)
 
@@ -102,7 +115,7 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """File names and labels from two columns of a frame."""
         items = ImageList.from_df(df, path, fn_col, folder, suffix)
-        split = items.split_by_rand_pct(valid_pct, seed)
+        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
         return _finished(split.label_from_df(label_col, label_delim=label_delim), **options)
 
     @classmethod
@@ -137,7 +150,7 @@ class ImageDataBunch(DataBunch):
             raise UsageError(f"there are {len(fnames)} files and {len(labels)} labels")
         frame = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
         items = ImageList._make([Path(name) for name in fnames], path, inner_df=frame)
-        split = items.split_by_rand_pct(valid_pct, seed)
+        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
         return _finished(split.label(from_columns("label")), **options)
 
     @classmethod
@@ -152,7 +165,7 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """Labels from a function of the file's path."""
         items = ImageList._make([Path(name) for name in fnames], path)
-        split = items.split_by_rand_pct(valid_pct, seed)
+        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
         return _finished(split.label_from_func(label_func), **options)
 
     @classmethod
@@ -167,16 +180,49 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """Labels from group 1 of a regular expression on the file's path."""
         items = ImageList._make([Path(name) for name in fnames], path)
-        return _finished(items.split_by_rand_pct(valid_pct, seed).label_from_re(pat), **options)
+        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        return _finished(split.label_from_re(pat), **options)
 
 
-def _only_below(items: ImageList, path: str | PurePath, train: str) -> ImageList:
+def _only_below(items: ImageList, path: str | PurePath, train: str, valid: str) -> ImageList:
     """With `train="."` everything below the path, else what lies in that folder."""
     below = Path(path) / train
     if not below.is_dir():
         raise EmptyDataError(f'there is no folder {below}: train="." takes everything in {path}')
-    inside = below.resolve()
-    return items.filter_by_func(lambda item: PurePath(item).resolve().is_relative_to(inside))
+    kept = items.filter_by_func(_below(below))
+    unused = len(items) - len(kept)
+    if unused and (Path(path) / valid).is_dir():
+        warn(
+            f"with valid_pct= a share of {train!r} validates, and the folder {valid!r} is not used "
+            f"({unused} images lie outside {train!r}): leave valid_pct= out to validate on it",
+            OnecycleWarning,
+            stacklevel=3,
+        )
+    return kept
+
+
+def _apart(
+    items: ImageList, path: str | PurePath, test: str | None, asked: bool = False
+) -> ImageList:
+    """The items that do not lie in the folder of the test set; a count of the others."""
+    if not test:
+        return items
+    is_test = _below(Path(path) / test)
+    kept = items.filter_by_func(lambda item: not is_test(item))
+    if len(kept) < len(items) and not asked:
+        warn(
+            f"{len(items) - len(kept)} of {len(items)} given images lie in the folder of the test "
+            f"set, {test!r}: they are in the test set alone",
+            OnecycleWarning,
+            stacklevel=3,
+        )
+    return kept
+
+
+def _below(folder: PurePath) -> Callable[[Any], bool]:
+    """Whether a file lies in a folder, at any depth."""
+    inside = Path(folder).resolve()
+    return lambda item: PurePath(item).resolve().is_relative_to(inside)
 
 
 def _finished(
@@ -190,8 +236,9 @@ def _finished(
     test: str | None = None,
     resize_method: str | None = None,
     padding_mode: str | None = None,
-    tfm_y: bool = False,
+    tfm_y: bool | None = None,
     no_check: bool = False,
+    find_copies: bool = True,
     batch_seed: int = 0,
 ) -> DataBunch:
     """Transform and batch, with the options that all factories share."""
@@ -205,4 +252,5 @@ def _finished(
         device=device,
         seed=batch_seed,
         no_check=no_check,
+        find_copies=find_copies,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from onecycle.core.errors import UsageError, listing
 from onecycle.spec.inputs import ImageSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.transform import (
@@ -44,6 +45,16 @@ class Plan:
         scale = geo.scaling(source[1] / self.source[1], source[0] / self.source[0])
         there = geo.to_index(source) @ scale @ geo.from_index(self.source)
         return replace(self, source=source, matrix=there @ self.matrix)
+
+    def back_to(self, kept: Plan) -> Plan:
+        """The way back: what this plan's output shows, seen through the window of `kept`.
+
+        Both are plans of one image. The matrix maps pixel indexes of the output of `kept` to
+        those of this plan's output; only the geometry comes back.
+        """
+        there = kept.resized(self.source).matrix
+        matrix = np.linalg.inv(self.matrix) @ there
+        return Plan(self.out, kept.out, matrix, mirrored=self.mirrored != kept.mirrored)
 
 
 def draw_plan(
@@ -87,6 +98,17 @@ def is_plain(tfms: Sequence[Transform]) -> bool:
         and {name: getattr(draw, "value", None) for name, draw in tfm.draws.items()} == middle
         for tfm in tfms
     )
+
+
+def one_window(tfms: Sequence[Transform], size: tuple[int, int] | None) -> None:
+    """Raise where crops name another size than `transform(size=)` does, or several: one is cut."""
+    named = [tfm.size for tfm in tfms if isinstance(tfm, Crop) and tfm.size]
+    wanted = dict.fromkeys([*([size] if size else []), *named])
+    if len(wanted) > 1:
+        raise UsageError(
+            f"an image is cut to one size, but transform(size=) and the crops name "
+            f"{listing(wanted)} (h, w): give one"
+        )
 
 
 def _chain(drawn: Sequence[tuple[Transform, Params]], out: tuple[int, int]) -> geo.Matrix:

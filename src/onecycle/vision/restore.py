@@ -26,7 +26,8 @@ MODELS: dict[str, Any] = {"cnn": create_cnn_model, "unet": create_unet_model}
 def load_cnn(path: str | PurePath) -> ImageLearner:
     """A learner for predicting, from a file that `learn.save` wrote, without its data.
 
-    Raises CheckpointError for a file that is damaged, or whose model had parts of its own.
+    It prepares pictures as the saved learner's validation did. Raises CheckpointError for a file
+    that is damaged, or whose model or validation had parts that no file holds.
     """
     path = PurePath(path)
     about, tensors = read(path)
@@ -36,6 +37,7 @@ def load_cnn(path: str | PurePath) -> ImageLearner:
         size = tuple(recipe["size"]) if recipe["size"] else None
         target = TARGETS[about["task"]["target"]["kind"]].from_json(about["task"]["target"])
         given = ImageInput.from_json(about["task"]["input"])
+        _refuse_python(given, path)
         build = MODELS[recipe["model"]]
         model = build(arch, target.n_outputs, False, size=size, **recipe["more"])
     except (KeyError, TypeError) as error:
@@ -50,3 +52,13 @@ def load_cnn(path: str | PurePath) -> ImageLearner:
     learner = ImageLearner(DataBunch.for_prediction(LabelledItems(side, side, None)), model)
     model.eval()
     return learner
+
+
+def _refuse_python(given: ImageInput, path: PurePath) -> None:
+    """CheckpointError where the learner validated with transforms that only its program knows."""
+    if given.in_python:
+        raise CheckpointError(
+            f"{path}: its learner validated with {'; '.join(given.in_python)}, which a file cannot "
+            "hold: without them it would answer otherwise. Build the learner as before and use "
+            "learn.load"
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,18 +14,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.draw import add_legend
-from onecycle.core.errors import LabelError, SizeError, listing
-from onecycle.data.targets import Plainly, per_item
+from onecycle.core.errors import LabelError, SizeError, UsageError, listing
+from onecycle.data.targets import Plainly, per_item, require_shape
 from onecycle.spec.answers import Answer
-from onecycle.spec.pixels import open_indexes, open_size
+from onecycle.spec.pixels import open_indexes
 from onecycle.spec.targets import MaskSpec, PointsSpec
 from onecycle.vision import geometry as geo
-from onecycle.vision.image import FlowField, ImagePoints, ImageSegment
-from onecycle.vision.mask_checks import check_masks
+from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
+from onecycle.vision.mask_checks import IGNORED, check_masks
 from onecycle.vision.plan import Plan
-from onecycle.vision.warp import warp_mask
+from onecycle.vision.point_labels import UNITS, as_points, located_points
+from onecycle.vision.warp import warp_maps, warp_mask
 
-IGNORED = -100  # torch's own default: no loss where the target has this value
+_MOST = 32_767  # classes of masks, whose numbers are warped as int16
+
+
+def _named(label: Any) -> str:
+    return str(label) if isinstance(label, str | PathLike) else "a mask"
 
 
 @dataclass(frozen=True)
@@ -31,17 +38,31 @@ class Mask(MaskSpec, Plainly):
     """One class per pixel: cross-entropy over all pixels but the void ones.
 
     y is int64 (n, 1, h, w), outputs (n, classes, h, w). A raw label is a path or an array.
-    `void` is the number or the name of the class that no loss counts. `div` is for files of 0
-    and 255; `colours`, a table with a row per class, for files of colours.
+    `void` says what no loss counts: the name or the number of a class, or another number that
+    stands in the files for it (255, -1), which becomes -100 in y. `div` is for files of 0 and 255;
+    `colours`, a table with a row per class, for files of colours.
     """
 
     div: bool = field(default=False, metadata={"json": False})
     colours: tuple[tuple[int, int, int], ...] | None = field(default=None, metadata={"json": False})
     drawn_over: ClassVar[bool] = True
+    on_image: ClassVar[bool] = True
+    fitting_losses: ClassVar[str] = (
+        "for masks there are CrossEntropyFlat(weight=..., ignore_index=...), FocalLoss(), "
+        "DiceLoss() and CombinedLoss(...), or leave loss_func out"
+    )
 
     def fit(self, labels: Any) -> Self:
         if not self.classes:
             raise LabelError("name the classes of the masks: label_from_func(..., classes=)")
+        if len(self.classes) > _MOST:
+            raise LabelError(f"{len(self.classes)} classes of masks are more than {_MOST}")
+        if self.colours is not None:
+            table = np.asarray(self.colours).reshape(-1, 3)
+            if len(np.unique(table, axis=0)) < len(table):
+                raise LabelError(f"two classes have one colour in the table {table.tolist()}")
+        if self.div and self.void == 255:
+            raise LabelError("with div=True 255 is a class: void is another number")
         if not isinstance(self.void, str):
             return self
         if self.void not in self.classes:
@@ -50,31 +71,88 @@ class Mask(MaskSpec, Plainly):
 
     def encode(self, label: Any) -> np.ndarray:
         source = label.data[0].numpy() if isinstance(label, ImageSegment) else label
-        stored = open_indexes(source, self.colours).astype(np.int64)[None]
-        return stored // 255 if self.div else stored
+        source = source.numpy() if isinstance(source, Tensor) else source
+        stored = open_indexes(source, self.colours).astype(np.int64)
+        if isinstance(self.void, str) or self.void in {None, self.ignored}:
+            return halves(stored, _named(label))[None] if self.div else stored[None]
+        left_out = stored == self.void
+        if self.div:
+            stored = halves(np.where(left_out, 0, stored), _named(label))
+        return np.where(left_out, IGNORED, stored)[None]
+
+    @property
+    def ignored(self) -> int:
+        """The number in y that no loss counts: that of the void class, or -100."""
+        return IGNORED if self._void_class is None else self._void_class
+
+    @property
+    def _void_class(self) -> int | None:
+        is_class = isinstance(self.void, Integral) and 0 <= self.void < len(self.classes)
+        return int(self.void) if is_class else None  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the model needs it: a `void` that is no class is none of its answers."""
+        return super().to_json() | {"void": self._void_class}
 
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         check_masks(sources, labels, self)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy per pixel."""
-        void = IGNORED if self.void is None else self.void
+        self.check_outputs(outputs, y)
+        void = self.ignored
         each = F.cross_entropy(outputs, y[:, 0], reduction="none", ignore_index=void)
         counted = (y[:, 0] != void) & (y[:, 0] != IGNORED)
         if reduction == "mean":
             return each.sum() / counted.sum().clamp(min=1)
         return each.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """One output per class and pixel."""
+        count = len(self.classes)
+        require_shape(outputs, (len(y), count, *y.shape[2:]), count, "classes")
+
+    def weight(self, y: Tensor) -> int:
+        """Its pixels that are not void."""
+        void = self.ignored
+        return int(((y != void) & (y != IGNORED)).sum())
+
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""
         return outputs.float().softmax(1)
+
+    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The numbers of the classes of all pixels that count, in a row."""
+        counted = self._counted(y)
+        return outputs.argmax(1)[counted], y[:, 0][counted]
+
+    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (pixels, classes) of all pixels that count, and their classes."""
+        counted = self._counted(y)
+        return self.activate(outputs).movedim(1, -1)[counted], y[:, 0][counted]
+
+    def _counted(self, y: Tensor) -> Tensor:
+        """Which pixels (n, h, w) are neither void nor outside the picture."""
+        return (y[:, 0] >= 0) & (y[:, 0] != (IGNORED if self.void is None else self.void))
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """What is void in the loss is void in metrics."""
+        return {} if self.void is None else {"void": self.void}
 
     def move(self, y: np.ndarray, plan: Plan) -> np.ndarray:
         """The mask warped like its picture, each pixel to the nearest one."""
         if y.shape[1:] != plan.source:
             raise SizeError(f"a mask of {y.shape[1:]} lies over a picture of {plan.source} (h, w)")
-        void = IGNORED if self.void is None else self.void
-        return warp_mask(y[0].astype(np.int16), plan, void)[None].astype(np.int64)
+        return warp_mask(y[0].astype(np.int16), plan, self.ignored)[None].astype(np.int64)
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
+        """The probabilities (classes, h, w) of each pixel, where the look covers it."""
+        return warp_maps(look, back)
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """Logits: softmax takes the logarithm back."""
+        return probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The mask as torchvision's Mask."""
@@ -84,6 +162,10 @@ class Mask(MaskSpec, Plainly):
 
     def from_tv_tensor(self, moved: Tensor, size: tuple[int, int]) -> np.ndarray:
         """The moved mask, encoded as before."""
+        if tuple(moved.shape) != (1, *size):
+            raise SizeError(
+                f"a transform made a mask of {tuple(moved.shape[-2:])}, the image has {size} (h, w)"
+            )
         return moved.numpy().astype(np.int64)
 
     def show(self, answer: Answer, ax: Any) -> None:
@@ -95,28 +177,48 @@ class Mask(MaskSpec, Plainly):
         add_legend(figure, self.classes, "tab20")
 
 
+@dataclass(frozen=True)
 class Points(PointsSpec, Plainly):
     """Points of a picture: mean squared error in [-1, 1] units. y and outputs are (n, count, 2).
 
-    A raw label is ImagePoints, an array (count, 2) of (y, x) in [-1, 1], or a torch tensor
-    (count, 2) or (2,) of (y, x) in pixels of its picture, as in the course. Points that leave
-    the picture keep their coordinates, beyond 1.
+    A raw label is ImagePoints, or a tensor, array or list (count, 2), or flat, of (y, x). `unit`
+    says whether these are "pixels" of the picture or "shares" of it, from -1 to 1; without it all
+    labels together decide: shares where no value is beyond 1, else pixels. Points that leave the
+    picture keep their coordinates, beyond 1.
     """
 
+    unit: str | None = field(default=None, metadata={"json": False})
+
     drawn_over: ClassVar[bool] = True
+    on_image: ClassVar[bool] = True
+    fitting_losses: ClassVar[str] = (
+        "for points there is a function that compares outputs.reshape(y.shape) with y, or leave "
+        "loss_func out"
+    )
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise UsageError(f'the unit of points is "pixels" or "shares", not {self.unit!r}')
 
     def fit(self, labels: Any) -> Self:
-        return self if self.count else replace(self, count=len(self.encode(labels[0])))
+        points = next((p for p in map(as_points, labels) if p is not None), ())
+        fitted = self if self.count else replace(self, count=len(points))
+        paired = [index for pair in self.flip_pairs for index in pair]
+        if len(set(paired)) < len(paired) or not set(paired) <= set(range(fitted.count)):
+            raise LabelError(
+                f"flip_pairs are pairs of indexes of {fitted.count} points, from 0, each index in "
+                f"one pair at most: {listing(self.flip_pairs)}"
+            )
+        return fitted
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
-        """Tensors are pixels: the size comes from the header of each picture."""
-        return [
-            ImagePoints(FlowField(open_size(source), label)) if isinstance(label, Tensor) else label
-            for source, label in zip(sources, labels, strict=True)
-        ]
+        """Pixels as shares: the size comes from the header of each picture."""
+        return located_points(sources, labels, self.unit)
 
     def check(self, label: Any) -> str | None:
-        values = self.encode(label)
+        values = as_points(label)
+        if values is None:
+            return "is no list of points (y, x)"
         if not np.isfinite(values).all():
             return "holds points that are not finite"
         if self.count and len(values) != self.count:
@@ -124,12 +226,20 @@ class Points(PointsSpec, Plainly):
         return None
 
     def encode(self, label: Any) -> np.ndarray:
-        values = label.data.numpy() if isinstance(label, ImagePoints) else label
-        return np.asarray(values, dtype=np.float32).reshape(-1, 2)
+        values = as_points(label)
+        if values is None:
+            raise LabelError(f"a label is {label!r:.80}: it is no list of points (y, x)")
+        return values.astype(np.float32)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Squared error of the coordinates."""
+        self.check_outputs(outputs, y)
         return per_item((outputs.reshape(y.shape) - y) ** 2, reduction)
+
+    def check_outputs(self, outputs: Any, y: Tensor) -> None:
+        """Two outputs per point, in a row or not."""
+        flat = outputs.flatten(1) if isinstance(outputs, Tensor) and outputs.ndim > 1 else outputs
+        require_shape(flat, (len(y), y[0].numel()), y[0].numel(), "coordinates")
 
     def activate(self, outputs: Tensor) -> Tensor:
         """The coordinates themselves (n, count, 2)."""
@@ -141,10 +251,23 @@ class Points(PointsSpec, Plainly):
         there = ((y + 1) / 2 * source - 0.5)[:, ::-1]
         here = geo.move_points(there, plan.matrix)[:, ::-1]
         moved = ((here + 0.5) / out * 2 - 1).astype(np.float32)
-        if plan.mirrored and self.flip_pairs:
-            left, right = np.array(self.flip_pairs).T
-            moved[left], moved[right] = moved[right].copy(), moved[left].copy()
-        return moved
+        return self.swapped(moved, plan)
+
+    def swapped(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
+        """A row for each point; in a mirror those of the `flip_pairs` change places."""
+        if not (plan.mirrored and self.flip_pairs):
+            return rows
+        order, (left, right) = np.arange(len(rows)), np.array(self.flip_pairs).T
+        order[left], order[right] = right, left
+        return rows[order]
+
+    def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
+        """The points (count, 2); a look covers those that the plain one places in its window."""
+        moved = torch.from_numpy(self.move(look.numpy(), back))
+        there = Plan(back.out, back.source, np.linalg.inv(back.matrix), mirrored=back.mirrored)
+        window = torch.from_numpy(self.move(plain.numpy(), there))
+        inside = torch.from_numpy(self.swapped((window.abs() <= 1).all(1).numpy(), back))
+        return moved, inside[:, None]
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The points as torchvision's KeyPoints: (x, y), edges at 0 and the size."""

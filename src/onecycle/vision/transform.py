@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import UsageError
+from onecycle.spec.inputs import PADDING_MODES
 
 Params = dict[str, Any]
 
@@ -59,6 +60,15 @@ class Always:
 
 
 Draw = Uniform | LogUniform | Whole | Always
+
+
+def within(name: str, value: Any, low: float, high: float, ends: bool = True) -> Any:
+    """A value or a (low, high) pair, if it lies from `low` to `high` (`ends`: both included)."""
+    for number in value if isinstance(value, tuple | list) else (value,):
+        if not (low <= number <= high if ends else low < number < high):
+            limits = f"{low:g} to {high:g}" + ("" if ends else ", both excluded")
+            raise UsageError(f"{name} lies from {limits}, not {value!r}")
+    return value
 
 
 def drawn(value: Any, kind: type[Any] = Uniform, **options: Any) -> Draw:
@@ -114,6 +124,14 @@ class Crop(Transform):
     padding: int = field(default=0, kw_only=True)
     padding_mode: str | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.padding_mode not in (None, *PADDING_MODES):
+            modes = ", ".join(PADDING_MODES)
+            raise UsageError(f"{self.name}: the mode is one of {modes}, not {self.padding_mode!r}")
+        if self.padding < 0:
+            raise UsageError(f"{self.name}: padding is 0 or more pixels, not {self.padding}")
+
 
 @dataclass(frozen=True)
 class Pixels(Transform):
@@ -133,8 +151,10 @@ def as_transform(tfm: Any) -> Transform:
     """Our transforms as they are, anything else that can be called as a foreign one."""
     if isinstance(tfm, Transform):
         return tfm
-    if callable(tfm):
-        return Foreign(type(tfm).__name__, call=tfm)
+    if isinstance(tfm, type):
+        raise UsageError(f"a transform is wanted, not its class: {tfm.__name__}(...)")
+    if callable(tfm) and not str(getattr(tfm, "__module__", "")).startswith("onecycle."):
+        return Foreign(getattr(tfm, "__name__", type(tfm).__name__), call=tfm)
     raise UsageError(f"a transform is made by a function such as rotate(...), not {tfm!r}")
 
 

@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from onecycle.core.errors import ModelError
+from onecycle.deploy.resampling import resize
 from onecycle.spec.inputs import ImageSpec
+from onecycle.spec.views import fit, seen_part
 from onecycle.vision.geometry import is_pixel_exact, shift, source_matrix
 from onecycle.vision.plan import Plan
 
 SHRINK_FROM = 1.5  # a picture this much larger than its output is shrunk before the warp
+_ROUNDING = 1e-9  # of half a side: a window's own edge is inside it
 _EPS = 1e-3  # keeps logits finite: black and white stay within a grey level
 _VALUES = (np.arange(256) / 255).clip(_EPS, 1 - _EPS)
 _LOGITS = np.log(_VALUES / (1 - _VALUES))
@@ -39,6 +44,31 @@ def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
     """An integer (h, w) mask through the plan of its picture: nearest, `void` outside it."""
     resized = plan.resized((mask.shape[0], mask.shape[1]))
     return _remap(mask, resized, nearest=True, outside=void)
+
+
+def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Maps (c, h, w) of a network through a plan: (c, *plan.out), and which pixels they cover.
+
+    Bilinear. A pixel is covered, True in (1, *plan.out), where it looks at the maps themselves:
+    neither beyond their edge nor, through a perspective, behind the eye.
+    """
+    if tuple(maps.shape[-2:]) != plan.source:
+        raise ModelError(
+            f"the network gives maps of {tuple(maps.shape[-2:])} for images of {plan.source} "
+            "(h, w): they cannot be laid over each other"
+        )
+    (rows, cols), (h, w) = plan.out, plan.source
+    y, x = np.mgrid[:rows, :cols].astype(np.float64)
+    u, v, depth = np.einsum("ij,jhw->ihw", plan.matrix, np.stack([x, y, np.ones_like(x)]))
+    front = plan.matrix[2] @ [(cols - 1) / 2, (rows - 1) / 2, 1]
+    visible = depth * np.sign(front) > 1e-9
+    depth = np.where(visible, depth, 1)
+    share_x, share_y = (2 * u / depth + 1) / w - 1, (2 * v / depth + 1) / h - 1
+    covered = visible & (np.abs(share_x) <= 1 + _ROUNDING) & (np.abs(share_y) <= 1 + _ROUNDING)
+    places = torch.from_numpy(np.stack([share_x, share_y], -1)).to(maps)[None]
+    options = {"mode": "bilinear", "padding_mode": "border", "align_corners": False}
+    moved = F.grid_sample(maps[None], places, **options)[0]  # type: ignore[arg-type]
+    return moved, torch.from_numpy(covered)[None].to(maps.device)
 
 
 def shrunk(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
@@ -87,8 +117,12 @@ def _curve(factor: float, summand: float) -> np.ndarray:
 def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
     """A uint8 (h, w, 3) picture prepared as in the exported file: crop or pad, antialiased resize.
 
-    Every validation picture and every prediction goes this way.
+    Every validation picture and every prediction goes this way, unless validation transforms have
+    no place in a file (`spec.in_python`).
     """
+    if spec.view:
+        part = seen_part(pixels, spec.rectangle(_size(pixels)), spec.padding_mode)
+        return resize(part, spec.fixed or _size(pixels))
     if spec.size is None or spec.resize_method == "none":
         return pixels
     if spec.resize_method == "crop":
@@ -100,6 +134,11 @@ def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
 
 def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
     """Where `exact` puts each pixel, for the masks and points of the picture."""
+    if spec.view:
+        top, left, h, w = spec.rectangle(source)
+        out = spec.fixed or source
+        matrix = shift(left, top) @ source_matrix(np.eye(3), (h, w), out, "squish")
+        return Plan(source, out, matrix, spec.padding_mode)
     if spec.size is None or spec.resize_method == "none":
         return Plan(source, source, np.eye(3))
     if spec.resize_method == "pad":
@@ -113,12 +152,8 @@ def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
     return Plan(source, spec.size, matrix, spec.padding_mode)
 
 
-def fit(shape: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
-    """The largest (h, w) of the proportions of `shape` within `room`."""
-    (h, w), (rows, cols) = shape, room
-    if rows * w <= cols * h:  # whole numbers only, so that an exported file finds the same
-        return rows, min(cols, max(1, (2 * w * rows + h) // (2 * h)))
-    return min(rows, max(1, (2 * h * cols + w) // (2 * w))), cols
+def _size(pixels: np.ndarray) -> tuple[int, int]:
+    return pixels.shape[0], pixels.shape[1]
 
 
 def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -127,15 +162,6 @@ def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     ch, cw = fit(size, (h, w))
     top, left = (h - ch) // 2, (w - cw) // 2
     return pixels[top : top + ch, left : left + cw]
-
-
-def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (h, w, 3) to `size`, antialiased, within a grey level of Pillow's bilinear resize."""
-    if pixels.shape[:2] == size:
-        return pixels
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-    x = F.interpolate(x, size, mode="bilinear", antialias=True)
-    return x[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def _padded(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:

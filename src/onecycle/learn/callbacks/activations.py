@@ -18,6 +18,10 @@ class ActivationRegularization(Callback):
         self.alpha = require_number("alpha", alpha, 0)
         self.beta = require_number("beta", beta, 0)
 
+    def claims(self) -> tuple[str, ...]:
+        """Twice would count twice."""
+        return ("add the size of activations to the loss",)
+
     def after_loss(self, run: Run) -> None:
         """On the encoder's last layer."""
         encoder: Any = run.model.encoder

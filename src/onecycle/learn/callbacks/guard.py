@@ -1,4 +1,4 @@
-"""Stops a training whose loss is no longer a number, and gives back the last good weights."""
+"""Guards of every training: the loss is a number, and the network gives what the loss expects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from onecycle.core.errors import DivergedError
 from onecycle.learn.callback import Callback, Run
+from onecycle.learn.upkeep import warn_of_activated, warn_of_last_layer
 
 
 class FiniteLoss(Callback):
@@ -47,6 +48,21 @@ class FiniteLoss(Callback):
     def after_fit(self, run: Run) -> None:
         """Let the copy go."""
         self.kept = {}
+
+
+class PlainOutputs(Callback):
+    """Warns, once a fit, of a network whose outputs are probabilities already."""
+
+    def before_fit(self, run: Run) -> None:
+        """Look at its last layer."""
+        self.looked = False
+        warn_of_last_layer(run.model, run.data.task.target.activation)
+
+    def after_loss(self, run: Run) -> None:
+        """Look at the first outputs."""
+        if not self.looked:
+            self.looked = True
+            warn_of_activated(run.outputs, run.data.task.target.activation)
 
 
 def _cause(run: Run) -> str:

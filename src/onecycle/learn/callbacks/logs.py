@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import csv
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, TextIO
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, listing
+from onecycle.core.files import require_writable
 from onecycle.learn.callback import Callback, Run
 
 
 class CSVLogger(Callback):
-    """One row per epoch in a CSV file, written as it happens; `append` goes on in an old file."""
+    """One row per epoch in a CSV file, written as it happens; `append` goes on in an old file.
+
+    UsageError where the old file has other columns than this fit.
+    """
 
     order = 30
 
     def __init__(self, filename: str | Path = "history.csv", append: bool = False) -> None:
         self.path, self.append = Path(filename), append
         self.file: TextIO | None = None
+        self.columns: list[str] | None = None
+
+    def claims(self) -> tuple[str, ...]:
+        """Two would write into one another's rows."""
+        return (f"write to {str(self.path)!r}",)
 
     def before_fit(self, run: Run) -> None:
-        """Open the file."""
+        """Open the file; compare the columns that are known by now."""
         if not run.engine.main:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.headed = self.append and self.path.is_file() and self.path.stat().st_size > 0
+        require_writable(self.path)
+        self.columns, ends = _old_columns(self.path) if self.append else (None, True)
+        if self.columns is not None and not {"epoch", *run.directions} <= set(self.columns):
+            raise self._other_columns(["epoch", *run.directions, "seconds"])
         self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
+        if not ends:
+            self.file.write("\r\n")
 
     def after_epoch(self, run: Run) -> None:
-        """Write the row."""
+        """Write the row, in the order of the columns that are there."""
         if self.file is None:
             return
-        writer = csv.DictWriter(self.file, run.row)
-        if not self.headed:
+        headed, self.columns = self.columns is not None, self.columns or list(run.row)
+        if set(self.columns) != set(run.row):
+            raise self._other_columns(list(run.row))
+        writer = csv.DictWriter(self.file, self.columns)
+        if not headed:
             writer.writeheader()
-            self.headed = True
         writer.writerow(run.row)
         self.file.flush()
+
+    def _other_columns(self, ours: list[str]) -> UsageError:
+        there = self.columns or []
+        return UsageError(
+            f"{self.path} has the columns {', '.join(there)}, and this fit has {', '.join(ours)} "
+            f"(only there: {listing(c for c in there if c not in ours) or 'none'}; only here: "
+            f"{listing(c for c in ours if c not in there) or 'none'}): use another file, or "
+            "append=False to begin it anew"
+        )
 
     def after_fit(self, run: Run) -> None:
         """Close the file."""
         if self.file is not None:
             self.file.close()
+            self.file = None
+
+
+def _old_columns(path: Path) -> tuple[list[str] | None, bool]:
+    """The header of a file with anything in it, and whether its last line is ended."""
+    if not path.is_file() or not path.stat().st_size:
+        return None, True
+    with path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        ends = file.read() in (b"\n", b"\r")
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), []), ends
 
 
 class TensorBoardLogger(Callback):
@@ -52,6 +89,10 @@ class TensorBoardLogger(Callback):
     def __init__(self, log_dir: str | Path = "runs/onecycle") -> None:
         self.log_dir, self.seen = Path(log_dir), 0
         self.writer: Any = None
+
+    def claims(self) -> tuple[str, ...]:
+        """Two would write everything twice."""
+        return (f"write to {str(self.log_dir)!r}",)
 
     def before_fit(self, run: Run) -> None:
         """Open the log."""
@@ -65,7 +106,7 @@ class TensorBoardLogger(Callback):
             ) from error
         self.writer = SummaryWriter(self.log_dir)
 
-    def after_step(self, run: Run) -> None:
+    def after_loss(self, run: Run) -> None:
         """The batch's figures."""
         if self.writer is None:
             return

@@ -1,0 +1,202 @@
+"""One rule for every look into a folder: which files are data, and a word about all others."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePath
+from warnings import warn
+
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, listing
+from onecycle.core.paths import Path
+
+_OF_TOOLS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
+_NO_DATA = {".git", ".hg", ".svn", ".venv", ".cache"}  # hidden, large, and never anybody's data
+_MOST_HIDDEN = 5000  # entries of hidden folders that are looked at, to count what is left out
+_MOST_ENDINGS = 30  # unknown endings of which one file is opened
+_BEGIN = 32  # bytes
+_ABOUT = {"readme", "license", "licence", "copying", "notice", "changelog", "citation", "authors"}
+
+
+def _nothing(begin: bytes) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """Which files hold one kind of data: `what` one of them is, "image"."""
+
+    what: str
+    suffixes: frozenset[str] = frozenset()  # that are taken
+    family: frozenset[str] = frozenset()  # that hold such data as well, but are not taken
+    resembles: Callable[[bytes], bool] = _nothing  # by its first 32 bytes, whatever its name
+
+
+@dataclass
+class Walk:
+    """The files below `root`: those taken, in order, and what was passed by."""
+
+    root: Path
+    taken: list[Path] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)  # would be taken if their names were others
+    others: dict[str, list[Path]] = field(default_factory=dict)  # by ending; not hidden
+    closed: list[str] = field(default_factory=list)  # folders that could not be read, with reason
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is a tool's own: `.ipynb_checkpoints`, `._0.png`."""
+    return name.startswith(".") or name in _OF_TOOLS
+
+
+def with_dots(suffixes: Iterable[str] | str) -> frozenset[str]:
+    """Endings as they are compared: in lower case, with their dot; "" is to have none."""
+    given = [suffixes] if isinstance(suffixes, str) else suffixes
+    bare = (suffix.lower().removeprefix(".") for suffix in given)
+    return frozenset(f".{suffix}" if suffix else "" for suffix in bare)
+
+
+def files_below(
+    root: str | os.PathLike[str],
+    kind: FileKind,
+    suffixes: Collection[str] | None = None,
+    recurse: bool = True,
+    include: Collection[str] | None = None,
+    option: str = "",
+) -> list[Path]:
+    """The files of a kind below `root`, sorted; with `include`, of these first-level folders only.
+
+    Hidden files are left out; links to folders are followed, each once. What is left out and might
+    be meant is counted in a warning: hidden files, folders that cannot be read, and, unless
+    `suffixes` say what is wanted, files of other endings that hold the same kind of data. `option`
+    is the name under which the caller takes `suffixes`.
+    """
+    found = walk(root, with_dots(suffixes or kind.suffixes), recurse, include)
+    _warn_of_hidden(found, kind.what)
+    if not suffixes:
+        _warn_of_family(found, kind, option)
+    if found.closed:
+        warn(
+            f"{len(found.closed)} folders below {root} cannot be read, and their files are left "
+            f"out: {listing(found.closed)}",
+            OnecycleWarning,
+            stacklevel=3,
+        )
+    return found.taken
+
+
+def walk(
+    root: str | os.PathLike[str],
+    suffixes: Collection[str],
+    recurse: bool = True,
+    include: Collection[str] | None = None,
+) -> Walk:
+    """Every file below `root`; EmptyDataError where that is no folder."""
+    found = Walk(Path(root))
+    if not found.root.is_dir():
+        raise EmptyDataError(f"{root} is not a folder")
+    for folder, below, names in _folders(found):
+        first = folder == found.root
+        asked = include or () if first else ()
+        hidden = [name for name in below if is_hidden(name) and name not in asked]
+        below[:] = [
+            name
+            for name in below
+            if recurse and name not in hidden and (not first or include is None or name in include)
+        ]
+        if recurse:
+            for name in hidden:
+                found.hidden += islice(_inside(folder / name, suffixes), _MOST_HIDDEN)
+        for name in names:
+            _sort_in(found, folder / name, suffixes)
+    found.taken.sort()
+    return found
+
+
+def _folders(found: Walk) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(folder, names of folders, names of files), through links too, but in no circle."""
+
+    def refuse(error: OSError) -> None:
+        found.closed.append(f"{error.filename}: {error.strerror}")
+
+    seen = {os.path.realpath(found.root)}
+    for folder, below, names in os.walk(found.root, onerror=refuse, followlinks=True):
+        yield Path(folder), below, names
+        for name in list(below):
+            path = Path(folder) / name
+            if path.is_symlink():
+                real = PurePath(os.path.realpath(path))
+                if str(real) in seen or PurePath(os.path.realpath(folder)).is_relative_to(real):
+                    below.remove(name)
+                seen.add(str(real))
+
+
+def _inside(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Files in a hidden folder that would be taken in another, of its first some thousand."""
+    if folder.name in _NO_DATA:
+        return
+    entries = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    for file in islice(entries, _MOST_HIDDEN):
+        if file.suffix.lower() in suffixes:
+            yield file
+
+
+def _sort_in(found: Walk, file: Path, suffixes: Collection[str]) -> None:
+    ending = file.suffix.lower()
+    if ending not in suffixes:
+        if not is_hidden(file.name):
+            found.others.setdefault(ending, []).append(file)
+    elif is_hidden(file.name):
+        found.hidden.append(file)
+    else:
+        found.taken.append(file)
+
+
+def _warn_of_hidden(found: Walk, what: str) -> None:
+    if found.hidden:
+        names = [file.relative_to(found.root).as_posix() for file in found.hidden]
+        warn(
+            f"{len(names)} hidden {what} files below {found.root} are left out, since names with a "
+            f"dot in front and __MACOSX are a tool's own: {listing(sorted(names))}. To take them, "
+            "name the files, or give them other names",
+            OnecycleWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_family(found: Walk, kind: FileKind, option: str) -> None:
+    """Count the files of other endings that hold such data by their ending or by their begin."""
+    counts = Counter[str]()
+    for number, (ending, files) in enumerate(sorted(found.others.items())):
+        meant = [file for file in files if file.stem.lower() not in _ABOUT]
+        if meant and (
+            ending in kind.family
+            or (number < _MOST_ENDINGS and kind.resembles(_begin_of(meant[0])))
+        ):
+            counts[ending] = len(meant)
+    if not counts:
+        return
+    named = ", ".join(f"{n} {ending or 'without one'}" for ending, n in counts.most_common())
+    wider = [*sorted(kind.suffixes), *sorted(counts)]
+    ways = (
+        f"{option}={wider} takes them (what cannot be opened is an error then), and "
+        f"{option}={sorted(kind.suffixes)} leaves them out without this warning"
+        if option
+        else "Name such files themselves, or convert them"
+    )
+    warn(
+        f"{len(found.taken)} {kind.what} files below {found.root} are taken, and {counts.total()} "
+        f"that seem to hold such data are left out for their endings: {named}. {ways}",
+        OnecycleWarning,
+        stacklevel=4,
+    )
+
+
+def _begin_of(file: PurePath) -> bytes:
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123 - as everywhere for many files
+            return opened.read(_BEGIN)
+    except OSError:
+        return b""

@@ -1,0 +1,201 @@
+"""What a metric is: how it is put together over a set, which way it improves, what it is called.
+
+A plain function of (outputs, y) is averaged over the items; `WholeSet` sees all of them at once;
+`Summed` adds up counts; objects with `reset`, `update` and `compute` keep a state of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from onecycle.core.errors import UsageError
+from onecycle.learn.direction import rises_by_name
+
+Metric = Callable[..., Any]
+M = TypeVar("M")
+
+# By scikit-learn's own convention ("what a name ends with", user guide, model evaluation).
+_SKLEARN_ENDS = {"_score": True, "_loss": False, "_error": False, "_deviance": False}
+COLUMNS = ("epoch", "train_loss", "valid_loss", "seconds", "time")  # of the loop's own
+
+
+@dataclass(frozen=True)
+class WholeSet:
+    """A metric that is not a mean over items: it is called once, with the whole set.
+
+    `takes` names options that the target fills in where the user does not.
+    """
+
+    func: Metric
+    higher_is_better: bool | None = None
+    takes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.func.__doc__)
+        object.__setattr__(self, "__wrapped__", self.func)  # its signature is the one to show
+
+    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
+        return self.func(outputs, y, **options)
+
+    @property
+    def __name__(self) -> str:
+        return name_of(self.func)
+
+
+def whole_set(func: Metric, takes: tuple[str, ...] = ()) -> WholeSet:
+    """Mark a function of (outputs, y) as one that needs the whole set."""
+    return WholeSet(func, direction_of(func), takes)
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A metric of counts that add up over the batches: `value` of the sum of all `counts`.
+
+    Options go to both functions; `takes` as in `WholeSet`.
+    """
+
+    name: str
+    counts: Metric
+    value: Callable[..., Tensor]
+    higher_is_better: bool | None = None
+    takes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.value.__doc__)
+
+    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
+        return self.value(self.counts(outputs, y, **options), **options)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+
+def summed(
+    name: str,
+    counts: Metric,
+    value: Callable[..., Tensor],
+    higher_is_better: bool | None = None,
+    takes: tuple[str, ...] = (),
+) -> Summed:
+    """A metric for sets too large to be held: `counts(outputs, y)` are added up, then valued."""
+    return Summed(name, counts, value, higher_is_better, takes)
+
+
+def higher_is_better(metric: M) -> M:
+    """Mark a metric as one that should rise, for `monitor=`; returns it."""
+    return _directed(metric, True)
+
+
+def lower_is_better(metric: M) -> M:
+    """Mark a metric as one that should fall, for `monitor=`; returns it."""
+    return _directed(metric, False)
+
+
+def _directed(metric: Any, rises: bool) -> Any:
+    if isinstance(metric, WholeSet | Summed):
+        return replace(metric, higher_is_better=rises)
+    metric.higher_is_better = rises
+    return metric
+
+
+def direction_of(metric: Any) -> bool | None:
+    """True where more is better, False where less is, None where nobody has said.
+
+    What counts is an attribute `higher_is_better`, as torchmetrics has it; then the conventions
+    of scikit-learn for its own functions; then a name that leaves no doubt.
+    """
+    found = getattr(metric, "higher_is_better", None)
+    if found is not None:
+        return bool(found)
+    if isinstance(metric, partial | WholeSet):
+        return direction_of(metric.func)
+    name = name_of(metric)
+    if of_sklearn(metric):
+        ends = (rises for end, rises in _SKLEARN_ENDS.items() if name.endswith(end))
+        return next(ends, None)
+    return rises_by_name(name)
+
+
+def innermost(metric: Any) -> Any:
+    """The function inside partials and marks."""
+    while isinstance(metric, partial | WholeSet):
+        metric = metric.func
+    return metric
+
+
+def opened(metric: Any) -> tuple[Any, dict[str, Any]]:
+    """What is inside partials, and the options that these give."""
+    options: dict[str, Any] = {}
+    while isinstance(metric, partial):
+        metric, options = metric.func, metric.keywords | options
+    return metric, options
+
+
+def of_sklearn(metric: Any) -> bool:
+    """Whether a metric is one of scikit-learn's own."""
+    inner = innermost(metric)
+    module = getattr(inner, "__module__", None) or type(inner).__module__
+    return str(module).partition(".")[0] == "sklearn"
+
+
+def keeps_state(metric: Any) -> bool:
+    """Whether a metric is driven by `reset`, `update` and `compute`, as torchmetrics' are."""
+    return all(hasattr(metric, name) for name in ("reset", "update", "compute"))
+
+
+def parts_of(metric: Any) -> dict[str, Any] | None:
+    """The metrics of a collection (torchmetrics' MetricCollection) by name; else None."""
+    if keeps_state(metric) and hasattr(metric, "items") and hasattr(metric, "keys"):
+        return {str(name): part for name, part in metric.items()}
+    return None
+
+
+def name_of(metric: Any) -> str:
+    """The column's name: the function's own, also inside a partial; UsageError for no metric."""
+    if isinstance(metric, partial):
+        return name_of(metric.func)
+    if isinstance(metric, str):
+        raise UsageError(
+            f"a metric is a function of (outputs, y), not its name {metric!r}: write metrics="
+            f"{metric if metric.isidentifier() else 'accuracy'}, after importing it"
+        )
+    if isinstance(metric, type):
+        raise UsageError(
+            f"a metric is a function or an object, not the class {metric.__name__}: make one of "
+            f"it, {metric.__name__}(...)"
+        )
+    if of_sklearn(metric) and not hasattr(innermost(metric), "__name__"):
+        raise UsageError(
+            f"{metric!r} scores estimators: give scikit-learn's function itself, for example "
+            'metrics=partial(sklearn.metrics.f1_score, average="macro")'
+        )
+    if not callable(metric) and not keeps_state(metric):
+        raise UsageError(f"a metric is a function of (outputs, y), not {metric!r}")
+    return str(getattr(metric, "__name__", None) or type(metric).__name__).lower()
+
+
+def directions_of(metrics: Sequence[Any]) -> dict[str, bool | None]:
+    """The columns of metrics, each with its direction; a name that is taken is numbered."""
+    found: dict[str, bool | None] = {}
+    for metric in metrics:
+        parts = parts_of(metric)
+        for name, part in parts.items() if parts is not None else [(name_of(metric), metric)]:
+            taken = sum(other.partition(" ")[0] == name for other in (*COLUMNS, *found))
+            found[f"{name} {taken + 1}" if taken else name] = direction_of(part)
+    return found
+
+
+def names_of(metrics: Sequence[Any]) -> list[str]:
+    """One column name for each value of the metrics; a name that is taken is numbered."""
+    return list(directions_of(metrics))
+
+
+def needs_whole_set(metric: Any) -> bool:
+    """Whether a metric, or the function inside a partial, is marked by `whole_set`."""
+    return isinstance(opened(metric)[0], WholeSet)
