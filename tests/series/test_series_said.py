@@ -247,3 +247,22 @@ def test_layers_of_a_network_come_in_their_order():
     assert [(m.in_features, m.out_features) for m in mlp([3, 5, 4, 2])[1::2]] == [
         (3, 5), (5, 4), (4, 2)
     ]  # fmt: skip
+
+
+def test_a_series_of_quite_another_length_is_told_where_it_is_predicted(tmp_path):
+    from onecycle import models
+    from onecycle.series.learner import series_learner
+
+    learn = series_learner(bunch(), models.small, pretrained=False, silent=True)
+    for steps in (10, 20, 40):
+        told, found = said(lambda steps=steps: learn.predict(np.sin(np.arange(float(steps)))))
+        assert told == []
+        assert found[2].sum() == pytest.approx(1)
+    np.savetxt(tmp_path / "long.csv", np.sin(np.arange(41.0)))
+    with (tmp_path / "long.csv").open("rb") as opened:
+        found = []
+        for source, steps in ((np.arange(9.0), 9), (tmp_path / "long.csv", 41), (opened, 41)):
+            (message,), answer = said(lambda source=source: learn.predict(source))
+            assert message.startswith(f"the series has {steps} steps, and is stretched to the 20")
+            found.append(answer[2])
+    torch.testing.assert_close(found[1], found[2])

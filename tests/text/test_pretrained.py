@@ -140,7 +140,8 @@ def test_a_published_archive_becomes_an_encoder_by_token(tmp_path, monkeypatch):
     monkeypatch.setenv("ONECYCLE_MIRROR", str(tmp_path))
     monkeypatch.setattr("onecycle.data.urls.KNOWN", {})  # drawn here, not the published one
     monkeypatch.setenv("ONECYCLE_HOME", str(tmp_path / "home"))
-    data = TextLMDataBunch.from_df(".", TEXTS, text_cols="text", bs=4, min_freq=1, num_workers=0)
+    how = {"text_cols": "text", "bs": 2, "min_freq": 1, "num_workers": 0, "seed": 0}
+    data = TextLMDataBunch.from_df(".", TEXTS, **how)
     learn = language_model_learner(data, pretrained=True, silent=True)
     assert archive.exists()
     assert learn.model.encoder.emb_sz == 12

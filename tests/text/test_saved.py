@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from onecycle import DatasetType
-from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
+from onecycle.core.errors import CheckpointError, DataError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.text import corpus as module
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter, tokenized
@@ -149,6 +149,21 @@ def test_stored_texts_are_read_from_their_file_and_go_with_it():
     gc.collect()
     assert not place.exists()
     assert StoredTexts("none", np.zeros(0, np.int64))[:] == []
+
+
+def test_texts_of_a_file_that_has_changed_are_an_error_and_not_other_texts(tmp_path):
+    clas(tmp_path).save("d")
+    data = load_data(tmp_path, "d")
+    first = data.train_ds.items[0]
+    with pytest.raises(UsageError, match="is what this data is read from"):
+        data.save("d")
+    assert data.train_ds.items[0] == first
+    clas(tmp_path, seed=5, bs=2).save("d")  # another order, another header
+    with pytest.raises(DataError, match=r"d has changed .*load_data"):
+        data.train_ds.items[0]
+    (tmp_path / "d").unlink()
+    with pytest.raises(DataError, match=r"d: cannot be read .*load_data"):
+        list(data.valid_ds.items)
 
 
 def test_texts_are_tokenized_once_for_vocabulary_and_all_epochs(monkeypatch):

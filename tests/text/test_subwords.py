@@ -32,7 +32,8 @@ def frame(language):
 
 
 def data_of(kind, rows, tmp_path, **options):
-    how = {"text_cols": "text", "seed": 0, "bs": 8, "num_workers": 0, "min_freq": 1}
+    how = {"text_cols": "text", "seed": 0, "bs": 8, "num_workers": 0}
+    how |= {} if {"tokenizer", "vocab"} & {*options} else {"min_freq": 1}
     labels = {} if kind is TextLMDataBunch else {"label_cols": "label"}
     return kind.from_df(tmp_path, rows, **(how | labels | options))
 

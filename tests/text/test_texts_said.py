@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from onecycle.core.errors import OnecycleWarning, TableError, UsageError
+from onecycle.core.errors import CheckpointError, OnecycleWarning, TableError, UsageError
 from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.spec.subwords import train_subwords
 from onecycle.spec.words import SPECIAL
@@ -277,17 +277,35 @@ def test_two_lists_are_one_data_if_they_are_read_alike():
     assert sides.label_for_lm().databunch(bs=2).task.input.stream
     assert sides.label_from_df(0).classes == ["neg", "pos"]
     assert len(lists[0].add(lists[1]).split_none().label_for_lm().train) == 30
-    for other in ({"backwards": True}, {"min_freq": 5}, {"vocab": [*SPECIAL, "one"]}):
-        held = TextList.from_df(two, cols="text", **({"min_freq": 1} | other))
+    others = ({"min_freq": 1, "backwards": True}, {"min_freq": 5}, {"vocab": [*SPECIAL, "one"]})
+    for options, told in zip(others, ("backwards", "min_freq", "min_freq"), strict=True):
+        held = TextList.from_df(two, cols="text", **options)
         for use in (lambda held=held: one_of(lists, held), lambda held=held: lists[0].add(held)):
-            with pytest.raises(UsageError, match=f"{next(iter(other))} is"):
+            with pytest.raises(UsageError, match=f"{told} is"):
                 use()
+    vocab = TextList.from_df(one, cols="text", vocab=[*SPECIAL, "two"])
+    with pytest.raises(UsageError, match="vocab is"):
+        vocab.split_by_list(vocab, TextList.from_df(two, cols="text", vocab=[*SPECIAL, "one"]))
     with pytest.raises(UsageError):
         lists[0].add(["a text"])
 
 
 def one_of(lists, held):
     return lists[0].split_by_list(lists[0], held)
+
+
+def test_options_that_would_have_no_effect_on_texts_are_refused():
+    told = train_subwords(["one two three"] * 9, 14)
+    for own in ({"vocab": [*SPECIAL, "one"]}, {"tokenizer": told}):
+        for useless in ({"min_freq": 1}, {"max_vocab": 100}):
+            with pytest.raises(UsageError, match=f"{next(iter(useless))}= is for a vocabulary"):
+                TextList.from_df(FRAME, cols="text", **own, **useless)
+    with pytest.raises(UsageError, match="bptt= of texts is for language models"):
+        clas(bptt=20)
+    with pytest.raises(UsageError, match="bptt= of texts is for language models"):
+        TextList.from_df(FRAME, cols="text", bptt=7).split_by_idx([0]).label_from_df(0)
+    with pytest.raises(TypeError):
+        clas().train_ds[0][0].show(heigth=3)
 
 
 def test_texts_have_no_views():
@@ -404,6 +422,34 @@ def test_an_ensemble_averages_probabilities_and_stays_finite_where_all_are_certa
     assert found.losses[~right].tolist() == pytest.approx(
         [(single + 16.1) / 2] * int((~right).sum()), abs=0.2
     )
+
+
+def test_an_encoder_of_other_sizes_says_which(tmp_path):
+    data = clas()
+    write_encoder(tmp_path / "e.safetensors", AWD_LSTM(len(data.vocab), 6, 9, 3), data.vocab)
+    learn = text_classifier_learner(data, config=SIZES, silent=True)
+    told = r"tensors do not fit, the first .* there and .*'n_hid': 9, 'n_layers': 3"
+    with pytest.raises(CheckpointError, match=told):
+        learn.load_encoder((tmp_path / "e").absolute())
+
+
+def test_each_learner_of_an_ensemble_reads_with_its_own_words():
+    learners = [
+        text_classifier_learner(clas(**options), config=SIZES, silent=True)
+        for options in (
+            {},
+            {"vocab": [*SPECIAL, "four", "two", "three", "one", "six", "five", "xxfake"]},
+            {"backwards": True},
+        )
+    ]
+    both, text = Ensemble(*learners), "three six one"
+    alone = torch.stack([learn.predict(text)[2] for learn in learners])
+    assert (alone.std(0) > 1e-4).all()
+    answer, index, shares = both.predict(text)
+    torch.testing.assert_close(shares, alone.mean(0))
+    assert (str(answer), int(index)) == (["neg", "pos"][int(shares.argmax())], int(shares.argmax()))
+    wanted = torch.stack([learn.get_preds()[0] for learn in learners]).mean(0)
+    torch.testing.assert_close(both.get_preds()[0], wanted)
 
 
 def test_learners_of_other_classes_or_labels_are_no_ensemble():

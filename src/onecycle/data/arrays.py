@@ -31,11 +31,11 @@ class Row:
     x: np.ndarray
     y: np.ndarray
 
-    def show(self, ax: Any = None, **options: Any) -> Any:
+    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
         """A curve, or a picture of a table of numbers; several tables lie side by side."""
         from onecycle.core.draw import axes
 
-        ax = axes(ax)
+        ax = axes(ax, figsize)
         x = self.x
         if x.ndim > 2:
             x = np.concatenate(x.reshape(-1, *x.shape[-2:]), axis=1)

@@ -32,11 +32,11 @@ class Series:
     data: np.ndarray | None
     picture: Tensor
 
-    def show(self, ax: Any = None, **options: Any) -> Any:
+    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
         """The picture, with the series drawn to its left."""
         from onecycle.core.draw import axes, picture
 
-        ax = axes(ax)
+        ax = axes(ax, figsize)
         pixels = ((self.picture + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
         if pixels.shape[2] > 3:  # side by side, in grey
             pixels = np.concatenate([pixels[..., [i] * 3] for i in range(pixels.shape[2])], 1)

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 from typing import Any
+from warnings import warn
 
+from onecycle.core.errors import OnecycleWarning
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.cnn import build_cnn
 from onecycle.learn.learner import Learner
+from onecycle.series.input import Series
+from onecycle.spec.curves import series_of
+
+_FAR = 2  # times as long, or as short, as what was learned from
 
 
-def series_learner(data: DataBunch, base_arch: Any, **options: Any) -> Learner:
+class SeriesLearner(Learner):
+    """A learner on series."""
+
+    def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
+        """As every learner; a warning says where a series of quite another length is stretched."""
+        given: Any = self.task.input
+        source: Any = item.data if isinstance(item, Series) else item
+        if hasattr(source, "read"):  # a file that is open can be read once
+            source = source.read()
+        steps, usual = series_of(source, given.channels).shape[1], given.length
+        if not usual / _FAR <= steps <= usual * _FAR:
+            warn(
+                f"the series has {steps} steps, and is stretched to the {usual} that the model "
+                "has learned from, so that its pace changes: give it parts of about that length",
+                OnecycleWarning,
+                stacklevel=2,
+            )
+        return super().predict(source, thresh, return_x)
+
+
+def series_learner(data: DataBunch, base_arch: Any, **options: Any) -> SeriesLearner:
     """A learner on `base_arch` with a new head; the options are those of `learn.cnn.build_cnn`."""
-    return build_cnn(Learner, data, base_arch, **options)
+    return build_cnn(SeriesLearner, data, base_arch, **options)

@@ -25,11 +25,12 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.defaults import defaults
-from onecycle.core.errors import OnecycleWarning, listing
+from onecycle.core.errors import DataError, OnecycleWarning, listing
 from onecycle.deploy.feeds import text_of
 from onecycle.spec.subwords import encoded, pieces_of
 from onecycle.text.worker import Counted, ask, counted
 
+_ANEW = "load the data again, with load_data"
 _PIECE = 250_000  # characters that are tokenized at once
 _REPLACED = "\ufffd"  # what stands for bytes that could not be decoded
 _ALONE = 4  # pieces that are not worth a process
@@ -38,13 +39,15 @@ _ALONE = 4  # pieces that are not worth a process
 class StoredTexts(Sequence[str]):
     """Texts one after the other in a file as UTF-8, read when they are asked for.
 
-    `ends` int64 are their ends in bytes, counted from `start`.
+    `ends` int64 are their ends in bytes, counted from `start`. DataError where the file is gone,
+    or another one than it was: its bytes would be no texts.
     """
 
     def __init__(
         self, file: str | Path, ends: np.ndarray, start: int = 0, held: Any = None
     ) -> None:
         self.file, self.ends, self.start, self.held = file, ends, start, held
+        self._mark = _mark(os.stat(file)) if len(ends) else None  # noqa: PTH116
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -58,9 +61,19 @@ class StoredTexts(Sequence[str]):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         begin = int(self.ends[index - 1]) if index else 0
-        with open(self.file, "rb") as file:  # noqa: PTH123 - a million times
-            file.seek(self.start + begin)
-            return file.read(int(self.ends[index]) - begin).decode("utf-8", "replace")
+        try:
+            with open(self.file, "rb") as file:  # noqa: PTH123 - a million times
+                if _mark(os.fstat(file.fileno())) != self._mark:
+                    raise DataError(f"{self.file} has changed since its texts were opened: {_ANEW}")
+                file.seek(self.start + begin)
+                return file.read(int(self.ends[index]) - begin).decode("utf-8", "replace")
+        except OSError as error:
+            raise DataError(f"{self.file}: cannot be read ({error.strerror}): {_ANEW}") from error
+
+
+def _mark(told: os.stat_result) -> tuple[int, ...]:
+    """What a file that was written anew has no more."""
+    return told.st_ino, told.st_size, told.st_mtime_ns
 
 
 class Scratch:

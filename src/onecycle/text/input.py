@@ -33,7 +33,7 @@ class Text:
     text: str
     data: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2), **_: Any) -> Any:
+    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2)) -> Any:
         """Write the beginning of the text into axes."""
         import textwrap
 

@@ -47,15 +47,7 @@ class LanguageLearner(TextLearner):
         unknown token. Where no token is as likely as `min_p`, it is left aside, with a warning
         that counts. `seed` None draws one from numpy's global generator.
         """
-        if not require_number("temperature", temperature, 0):
-            raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
-        require_whole("n_words", n_words, 0)
-        if top_k is not None:
-            require_whole("top_k", top_k)
-        if min_p is not None:
-            require_number("min_p", min_p, 0, 1)
-        if seed is not None:
-            require_whole("seed", seed, 0)
+        _require_draws(n_words, temperature, min_p, top_k, seed)
         given: Any = self.task.input
         text = given.text_of(text)
         begun = given.ids(text).tolist()
@@ -132,6 +124,21 @@ class LanguageLearner(TextLearner):
                 x = torch.tensor([[found[-1]]], device=self.data.device)
         self.model.reset()  # type: ignore[operator]
         return found
+
+
+def _require_draws(
+    n_words: int, temperature: float, min_p: float | None, top_k: int | None, seed: int | None
+) -> None:
+    """UsageError for numbers by which nothing can be drawn."""
+    require_whole("n_words", n_words, 0)
+    if not require_number("temperature", temperature, 0):
+        raise UsageError(f"the temperature is above 0 and finite, not {temperature}")
+    if min_p is not None:
+        require_number("min_p", min_p, 0, 1)
+    if top_k is not None:
+        require_whole("top_k", top_k)
+    if seed is not None:
+        require_whole("seed", seed, 0)
 
 
 def _joined(given: Any, text: str, begun: list[int], whole: list[int]) -> str:

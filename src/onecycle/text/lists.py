@@ -134,8 +134,15 @@ class TextList(ItemList):
         for name in options:
             if name not in NUMBERING:
                 raise UsageError(f"there is no option {name!r}: there are {', '.join(NUMBERING)}")
+        tokenizer: str = options.get("tokenizer") or self.input.tokenizer  # type: ignore[attr-defined]
+        useless = [name for name in ("max_vocab", "min_freq") if name in options]
+        if useless and (vocab is not None or tokenizer):
+            given = "tokenizer=" if tokenizer else "vocab="
+            raise UsageError(
+                f"{useless[0]}= is for a vocabulary that is made of the texts, and {given} brings "
+                "its own: leave one of the two out"
+            )
         if vocab is not None:
-            tokenizer: str = options.get("tokenizer") or self.input.tokenizer  # type: ignore[attr-defined]
             options["vocab"] = checked_vocab(vocab, tokenizer)
         return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
 
@@ -204,6 +211,11 @@ class TextSplitItems(SplitItems):
         unknown: str | None = None,
     ) -> LabelledItems:
         """As of other items; a warning counts texts without a word, and words unknown."""
+        if self.train.input.bptt != TextInput.bptt:  # type: ignore[attr-defined]
+            raise UsageError(
+                "bptt= of texts is for language models: a classifier has its own, "
+                "text_classifier_learner(bptt=)"
+            )
         made = super().label(labeller, label_cls, classes, unknown)
         warn_of_texts(made.train, made.valid)
         return made

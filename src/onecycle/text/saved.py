@@ -41,7 +41,8 @@ _KEPT = ("bs", "val_bs", "seed")  # options of the loaders, which `load_data` ta
 def save_data(data: DataBunch, file: str | Path) -> Path:
     """Write the data to `data.path/file`; returns the path.
 
-    UsageError where a file of that name is there that holds anything else: it would be lost.
+    UsageError where a file of that name is there that holds anything else, which would be lost,
+    or from which this data is read.
     """
     given, path = data.task.input, Path(data.path) / file
     if path.exists() and not _is_ours(path):
@@ -55,6 +56,8 @@ def save_data(data: DataBunch, file: str | Path) -> Path:
         whole = Corpus([source for part in texts for source in part])
         texts = [Texts(whole, np.arange(a, b)) for a, b in pairwise(ends)]
     corpus = texts[0].corpus
+    if isinstance(corpus.sources, StoredTexts) and Path(corpus.sources.file) == path:
+        raise UsageError(f"{path} is what this data is read from: save it under another name")
     tokens = corpus.tokens(given.tokenizer)  # type: ignore[attr-defined]
     about = {
         "format": FORMAT,

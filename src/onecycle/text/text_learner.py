@@ -97,9 +97,15 @@ class TextLearner(Learner):
         fitted = given.for_vocab(self.vocab)
         own = self.model.encoder.state_dict()  # type: ignore[union-attr]
         tensors = fitted.tensors
-        differ = [k for k in own if k not in tensors or own[k].shape != tensors[k].shape]
-        if differ or set(tensors) - set(own):
-            raise CheckpointError(f"{origin} is of another architecture: {differ[:3]} do not fit")
+        shapes = [{k: [*v.shape] for k, v in side.items()} for side in (tensors, own)]
+        differ = [k for k in {**shapes[1], **shapes[0]} if shapes[0].get(k) != shapes[1].get(k)]
+        if differ:
+            there, here = (side.get(differ[0], "missing") for side in shapes)
+            raise CheckpointError(
+                f"{origin} is of another architecture: {len(differ)} tensors do not fit, the first "
+                f"{differ[0]}: it is {there} there and {here} here. It was made with "
+                f"config={given.sizes.config()}"
+            )
         self.model.encoder.load_state_dict(tensors)  # type: ignore[union-attr]
         bias = getattr(self.model, "bias", None)
         if fitted.bias is not None and bias is not None:
