@@ -131,6 +131,7 @@ def test_everyone_hears_of_the_epoch_after_which_one_stops(multi, tmp_path, caps
         ((5.0, 4.0, 4.5, 4.4, 3.0), {"mode": "min", "patience": 1}, 3),
         ((5.0, 4.0, 4.5, 4.4, 3.0), {"mode": "min", "patience": 2}, 4),
         ((5.0, 4.0, 4.5, 3.0, 3.5), {"mode": "min", "patience": 2}, 5),
+        ((5.0, 5.5, 4.0, 4.5, 3.0), {"mode": "min", "patience": 2}, 5),  # never two in a row
         ((5.0, 4.0, 4.5, 3.0, 3.5), {"mode": "min", "patience": 0}, 3),
         ((0.5, 0.6, 0.55, 0.7, 0.8), {"mode": "max"}, 3),
         ((5.0, 4.95, 1.0, 0.5, 0.1), {"mode": "min", "min_delta": 0.1}, 2),

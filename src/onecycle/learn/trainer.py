@@ -137,8 +137,7 @@ class Trainer:
 
     @loss_func.setter
     def loss_func(self, func: Callable[..., Tensor] | None) -> None:
-        on_device = isinstance(func, nn.Module)  # its weights go where the outputs are
-        self._loss_func = func.to(self.data.device) if on_device else func  # type: ignore[union-attr]
+        self._loss_func = func
 
     @property
     def accumulate(self) -> int:
