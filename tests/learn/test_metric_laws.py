@@ -299,6 +299,15 @@ def test_dice_is_scikit_learns_f1_of_the_foreground_or_the_mean_over_classes(dra
     assert found == pytest.approx(wanted, nan_ok=True)
 
 
+def test_only_actual_classes_are_those_of_the_masks_and_not_of_the_predictions():
+    true, said = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 2, 1, 1]]])
+    outputs = torch.nn.functional.one_hot(said, 3).movedim(-1, 1).float()
+    matrix = pixel_metrics.confusion(outputs, true)
+    assert matrix.tolist() == [[1, 0, 1], [0, 2, 0], [0, 0, 0]]
+    assert float(pixel_metrics.mean_iou(outputs, true, only_actual=True)) == (1 / 2 + 1) / 2
+    assert float(pixel_metrics.mean_iou(outputs, true)) == (1 / 2 + 1 + 0) / 3
+
+
 def test_two_empty_masks_agree():
     y = torch.zeros(2, 1, 4, 4, dtype=torch.long)
     outputs = torch.nn.functional.one_hot(y[:, 0], 2).movedim(-1, 1).float()
