@@ -227,3 +227,14 @@ def test_halving_rounds_to_the_nearest_number_of_16_bits():
     found = numpy_helper.to_array(half)
     assert found.dtype == np.float16
     assert np.array_equal(found, values.astype(np.float16))
+
+
+def test_numbers_that_16_bits_cannot_hold_stay_as_they_are():
+    import onnx
+    from onnx import numpy_helper
+
+    values = np.linspace(0, 7e4, 100).astype(np.float32)
+    tensor = numpy_helper.from_array(values, "variance")
+    graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+    (kept,) = halved(onnx.helper.make_model(graph)).graph.initializer
+    assert np.array_equal(numpy_helper.to_array(kept), values)

@@ -327,7 +327,9 @@ def test_a_fit_that_is_refused_brings_no_older_weights_back(multi, tmp_path):
         ([], ["a"]),
     ],
 )
-def test_a_log_with_other_columns_is_refused_as_soon_as_they_are_known(multi, tmp_path, first, second):
+def test_a_log_with_other_columns_is_refused_as_soon_as_they_are_known(
+    multi, tmp_path, first, second
+):
     class Begun(Callback):
         epochs = 0
 
