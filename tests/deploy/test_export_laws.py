@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from starlette.testclient import TestClient
@@ -203,9 +203,14 @@ def lies_where_the_learner_looked(plan, answer, mask):
         assert (mask[inside] == near).mean() > 0.6
 
 
+padded = {"tfms": [], "size": (40, 24), "resize_method": "pad", "padding_mode": "zeros"}
+padded |= {"stats": None, "thresh": 0.4, "window": None}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @QUICK
 @given(chosen=options, seed=st.integers(0, 2**31))
+@example(chosen=padded, seed=0)  # the view begins outside the picture, on either axis
 def test_a_file_answers_pictures_as_predict_does(kind, files, tmp_path_factory, chosen, seed):
     check_pictures(kind, files, tmp_path_factory.getbasetemp(), chosen, seed)
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from folder_server import served
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from test_page import made, opened
@@ -102,6 +102,7 @@ places = st.integers(0, 60)
     st.tuples(places, places, st.integers(1, 90), st.integers(1, 90)),
     st.sampled_from(["crop", "pad", "squish", "none", "view", "window"]),
 )
+@example([0.5, -0.5, 0.25, 1.0], (3, 5, 40, 60), "pad")
 def test_points_lie_where_pythons_lie(page, numbers, box, method):
     spec = ImageSpec((30, 50), "crop" if method in {"view", "window"} else method)
     if method == "view":
