@@ -103,6 +103,7 @@ places = st.integers(0, 60)
     st.sampled_from(["crop", "pad", "squish", "none", "view", "window"]),
 )
 @example([0.5, -0.5, 0.25, 1.0], (3, 5, 40, 60), "pad")
+@example([0.5, -0.5, 0.25, 1.0], (3, 5, 40, 60), "none")
 def test_points_lie_where_pythons_lie(page, numbers, box, method):
     spec = ImageSpec((30, 50), "crop" if method in {"view", "window"} else method)
     if method == "view":
