@@ -25,18 +25,19 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+
+from warm_pytest import LIBRARIES, Warm
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = Path("scripts/faults")
@@ -80,6 +81,13 @@ class Result:
     seen: bool
     how: str
     seconds: float
+
+
+class Copy:
+    """The project's files in a folder of their own, and a process that runs tests there."""
+
+    def __init__(self, folder: Path, libraries: Iterable[str]) -> None:
+        self.folder, self.tests = folder, Warm(folder, libraries)
 
 
 def read_tables(root: Path, rooms: Sequence[str] = ()) -> list[Fault]:
@@ -140,33 +148,13 @@ def copy_tree(root: Path, to: Path) -> Path:
     return to
 
 
-def run_tests(copy: Path, tests: str, limit: float | None = None) -> tuple[int | None, float, str]:
-    """Exit status (None: beyond the limit), seconds and last lines of pytest in the copy."""
-    # Written bytecode is looked up by size and whole seconds: a fault could be run as it was.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(copy / "src"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *shlex.split(tests)]
-    began = time.monotonic()
-    try:
-        done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=limit
-        )
-    except subprocess.TimeoutExpired:
-        return None, time.monotonic() - began, "beyond the limit"
-    return done.returncode, time.monotonic() - began, "\n".join(done.stdout.splitlines()[-15:])
-
-
-def try_fault(fault: Fault, copy: Path, healthy: float) -> Result:
+def try_fault(fault: Fault, copy: Copy, healthy: float) -> Result:
     """Plant the fault in the copy, run its tests, take it out again."""
-    path = copy / fault.file
+    path = copy.folder / fault.file
     text = path.read_text(encoding="utf-8")
     path.write_text(fault.planted(text), encoding="utf-8")
     try:
-        status, seconds, tail = run_tests(copy, fault.tests, 5 * healthy + PATIENCE)
+        status, seconds, tail = copy.tests.run(fault.tests, 5 * healthy + PATIENCE)
     finally:
         path.write_text(text, encoding="utf-8")
     if status not in (PASSED, FAILED, None):
@@ -174,21 +162,30 @@ def try_fault(fault: Fault, copy: Path, healthy: float) -> Result:
     return Result(fault, status != PASSED, "failed" if status else "no end", seconds)
 
 
-def plant(faults: Sequence[Fault], root: Path, jobs: int, trust: bool = False) -> list[Result]:
+def plant(
+    faults: Sequence[Fault],
+    root: Path,
+    jobs: int,
+    trust: bool = False,
+    libraries: Iterable[str] = LIBRARIES,
+) -> list[Result]:
     """Try every fault in one of `jobs` copies, in the order of the tables.
 
-    With `trust` the tests are not run without a fault first: all of them have just passed.
+    With `trust` the tests are not run without a fault first: all of them have just passed. The
+    `libraries` are loaded once for all runs.
     """
     check(faults, root)
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        copies: SimpleQueue[Path] = SimpleQueue()
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
+        copies: SimpleQueue[Copy] = SimpleQueue()
         for i in range(jobs):
-            copies.put(copy_tree(root, Path(folder) / str(i) / "project"))
+            copy = Copy(copy_tree(root, Path(folder) / str(i) / "project"), libraries)
+            stack.callback(copy.tests.close)
+            copies.put(copy)
 
         def healthy(tests: str) -> float:
             copy = copies.get()
             try:
-                status, seconds, tail = run_tests(copy, tests)
+                status, seconds, tail = copy.tests.run(tests)
             finally:
                 copies.put(copy)
             if status != PASSED:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "scripts"))  # of its own modules
 spec = importlib.util.spec_from_file_location("plant_faults", ROOT / "scripts/plant_faults.py")
 plant_faults = importlib.util.module_from_spec(spec)
 sys.modules["plant_faults"] = plant_faults  # its dataclasses look there
@@ -63,7 +65,7 @@ def test_every_fault_of_the_tables_can_be_planted():
 
 def test_a_fault_that_the_tests_notice_is_told_from_one_that_stays_green(project):
     faults = plant_faults.read_tables(project)
-    results = plant_faults.plant(faults, project, jobs=1)
+    results = plant_faults.plant(faults, project, jobs=1, libraries=())
     assert [result.seen for result in results] == [True, False]
     assert (project / "src/sums.py").read_text().count("a + b") == 1  # only the copy was touched
     plant_faults.write_page(project / "docs/reliability.md", results)
@@ -94,4 +96,25 @@ def test_an_old_text_that_is_gone_or_stands_twice_is_an_error_of_the_table(proje
 def test_tests_that_fail_without_a_fault_are_an_error_of_the_table(project):
     (project / "tests/test_sums.py").write_text("def test_add():\n    assert False\n")
     with pytest.raises(plant_faults.TableError, match="without a fault"):
-        plant_faults.plant(plant_faults.read_tables(project), project, jobs=1)
+        plant_faults.plant(plant_faults.read_tables(project), project, jobs=1, libraries=())
+
+
+def test_a_run_without_an_end_is_cut_off_with_all_that_it_started(project):
+    endless = """
+import subprocess, sys
+def test_it():
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(600)", "of endless test"])
+"""
+    (project / "tests/test_endless.py").write_text(endless)
+    warm = plant_faults.Warm(project, ())
+    try:
+        status, seconds, _ = warm.run("tests/test_endless.py", limit=3)
+        assert status is None
+        assert 3 <= seconds < 30
+        alive = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+        assert not [words for words in alive if "of endless test" in words]
+        assert warm.run("tests/test_sums.py")[0] == plant_faults.PASSED
+        (project / "src/sums.py").write_text("def add(a, b):\n    return a - b\n")
+        assert warm.run("tests/test_sums.py", limit=60)[0] == plant_faults.FAILED
+    finally:
+        warm.close()
