@@ -204,7 +204,7 @@ def test_only_files_of_one_size_are_opened_and_few_bytes_are_read(tmp_path, monk
 def test_beyond_a_limit_both_ends_decide(tmp_path, monkeypatch):
     noise = random.Random(0).randbytes(64 * KIB)
     other = noise[: 30 * KIB] + b"!" + noise[30 * KIB + 1 :]
-    paths = write(tmp_path, [noise, noise, other])
+    paths = write(tmp_path, [noise, noise, other, noise[:-1] + b"!", b"!" + noise[1:]])
     assert groups(paths) == [[0, 1]]
     monkeypatch.setattr(copies, "_WHOLE", -1)
     assert groups(paths) == [[0, 1, 2]]

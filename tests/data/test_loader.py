@@ -18,7 +18,7 @@ import torch
 from onecycle.core.errors import DataError, ImageError, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.data.forked import can_fork, forked
-from onecycle.data.loader import Loader
+from onecycle.data.loader import AHEAD, Loader
 from onecycle.series.lists import SeriesList
 from onecycle.text.databunch import TextDataBunch
 from onecycle.vision.augment import get_transforms
@@ -57,11 +57,12 @@ def children():
 
 @pytest.mark.parametrize("processes", [False, True])
 def test_batches_are_the_same_for_every_number_of_workers(labelled, processes):
-    wanted = loader(labelled.train)
+    wanted = loader(labelled.train, bs=2)
     first, second = list(wanted), list(wanted)
+    assert len(first) > AHEAD + 1  # some are handed out while others are asked for
     assert not same(first, second)
     for workers in (1, 3):
-        other = loader(labelled.train, workers=workers, processes=processes)
+        other = loader(labelled.train, bs=2, workers=workers, processes=processes)
         assert same(list(other), first)
         assert same(list(other), second)
 

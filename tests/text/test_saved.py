@@ -247,6 +247,9 @@ def test_large_and_small_tables_are_read_by_the_same_rules(tmp_path, monkeypatch
     assert list(items.items) == items.frame["label"].tolist() == words
     items = items.take([4, 0, 2])
     assert list(items.items) == items.frame["label"].tolist() == ["1.50", "NA", "007"]
+    file.write_text("label,text\n007,a b\n1.50,c d\n")  # a column of numbers alone
+    items = TextList.from_csv(tmp_path, "t.csv", cols="text")
+    assert items.frame["label"].tolist() == ["007", "1.50"]
     file.write_bytes(told.encode("latin-1"))
     with pytest.warns(OnecycleWarning, match="read as Latin-1"):
         items = TextList.from_csv(tmp_path, "t.csv", cols="text")
