@@ -47,6 +47,24 @@ def scripted(*values, name="figure"):
     return whole_set(metric)
 
 
+class Scripted:
+    """A metric of given values, one per validation (of two batches)."""
+
+    __name__ = "figure"
+
+    def __init__(self, *values):
+        self.values = iter(values)
+
+    def reset(self):
+        self.value = next(self.values)
+
+    def update(self, outputs, y):
+        pass
+
+    def compute(self):
+        return self.value
+
+
 def weights(learn):
     """Parameters and buffers, copied."""
     return {k: v.detach().clone() for k, v in learn.model.state_dict().items()}

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 import torch
-from learn_helpers import differences, tiny_learner, weights
+from learn_helpers import Scripted, differences, tiny_learner, weights
 
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, StopFit
@@ -32,24 +32,6 @@ class Diary(Callback):
         if moment in MOMENTS:
             return lambda run: self.heard.append(f"{self.name}{moment}")
         return super().__getattribute__(moment)
-
-
-class Scripted:
-    """A metric of given values, one per validation (of two batches)."""
-
-    __name__ = "figure"
-
-    def __init__(self, *values):
-        self.values = iter(values)
-
-    def reset(self):
-        self.value = next(self.values)
-
-    def update(self, outputs, y):
-        pass
-
-    def compute(self):
-        return self.value
 
 
 class At(Callback):

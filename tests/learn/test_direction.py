@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from learn_helpers import tiny_learner
+from learn_helpers import Scripted, tiny_learner
 from sklearn import metrics as sk
 
 import onecycle
@@ -97,19 +97,10 @@ def test_a_mark_decides_against_the_name(multi, tmp_path, mark, epoch):
     assert kept(multi, tmp_path, mark(scripted("accuracy", 0.1, 0.9, 0.5))) == epoch
 
 
-class Counting:
+class Counting(Scripted):
     """An object as torchmetrics has them: it says itself which way it improves."""
 
     higher_is_better = False
-
-    def __init__(self, *values):
-        self.values = iter(values)
-
-    def reset(self):
-        self.value = next(self.values)
-
-    def update(self, outputs, y):
-        pass
 
     def compute(self):
         return torch.tensor(self.value)
@@ -117,6 +108,7 @@ class Counting:
 
 def test_an_object_of_torchmetrics_says_its_direction(multi, tmp_path):
     class Kappa(Counting):
+        __name__ = "kappa"
         higher_is_better = None  # as for a confusion matrix, which has none
 
     class Upward(Counting):

@@ -4,22 +4,13 @@ import io
 
 import numpy as np
 import pytest
+from exif_turns import STORED
 from PIL import Image
 
 from onecycle.core.errors import ImageError
 from onecycle.spec.pixels import open_indexes, open_pixels, open_size, open_turn
 
 UPRIGHT = np.arange(12, dtype=np.uint8).reshape(3, 4)
-STORED = {  # how a camera held in that way stores the upright image
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1),
-    6: lambda p: np.rot90(p, 1),
-    7: lambda p: np.rot90(p.swapaxes(0, 1), 2),
-    8: lambda p: np.rot90(p, -1),
-}
 PALETTE = [*range(0, 256)] * 3
 
 

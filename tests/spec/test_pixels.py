@@ -10,6 +10,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+from exif_turns import STORED
 from PIL import Image
 
 from onecycle.core.errors import ImageError, OnecycleWarning
@@ -79,17 +80,7 @@ def test_a_path_text_bytes_a_file_pil_and_an_array_are_the_same_picture(tmp_path
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_all_eight_exif_orientations_give_the_same_upright_picture(turn, kind):
-    # how a camera held in that way stores the upright picture: the inverse of what EXIF asks for
-    stored = {
-        1: lambda p: p,
-        2: lambda p: p[:, ::-1],
-        3: lambda p: p[::-1, ::-1],
-        4: lambda p: p[::-1],
-        5: lambda p: p.swapaxes(0, 1),
-        6: lambda p: np.rot90(p, 1),
-        7: lambda p: np.rot90(p.swapaxes(0, 1), 2),
-        8: lambda p: np.rot90(p, -1),
-    }[turn](lopsided())
+    stored = STORED[turn](lopsided())
     exif = Image.Exif()
     exif[274] = turn
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
