@@ -32,7 +32,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest -m "not slow"
 
 slow: .venv/ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --hypothesis-profile=default
 
 web/node_modules/ready: web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund

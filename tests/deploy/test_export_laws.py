@@ -269,7 +269,9 @@ def check_texts(folder, chosen):
     told = {"tokenizer": chosen["tokenizer"] and pieces(chosen["tokenizer"])}
     frame = pd.DataFrame({"text": texts_of(1, 12), column: labels})
     items = TextList.from_df(frame, folder, "text", backwards=chosen["backwards"], **told)
-    split = items.with_vocab(min_freq=1).split_by_idx([2, 5, 7])
+    if not chosen["tokenizer"]:
+        items = items.with_vocab(min_freq=1)
+    split = items.split_by_idx([2, 5, 7])
     delimiter = {"label_delim": " "} if chosen["label"] == "multi" else {}
     data = split.label_from_df(column, **delimiter).databunch(bs=4, num_workers=0, device="cpu")
     data = data.with_threshold(chosen["thresh"]) if chosen["label"] == "multi" else data
