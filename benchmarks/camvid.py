@@ -39,7 +39,7 @@ from onecycle import (
     unet_learner,
 )
 from onecycle.models.body import create_body
-from onecycle.vision.stats import half_stats
+from onecycle.vision.input import half_stats
 
 # name, size, frozen, epochs, rates
 STAGES = (

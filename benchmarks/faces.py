@@ -14,7 +14,7 @@ import torch
 
 from onecycle import Points, PointsItemList, cnn_learner, get_transforms, models
 from onecycle.vision.image import FlowField, ImagePoints
-from onecycle.vision.stats import half_stats
+from onecycle.vision.input import half_stats
 
 STAGES = (
     ("frozen", True, 3, slice(1e-2)),

@@ -31,7 +31,7 @@ from onecycle import (
     get_transforms,
     models,
 )
-from onecycle.vision.stats import half_stats
+from onecycle.vision.input import half_stats
 
 STAGES = (
     ("128 frozen", 128, True, 4, slice(5e-3)),

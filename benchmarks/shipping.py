@@ -41,7 +41,7 @@ with learn.no_bar():
     learn.predict(sys.argv[2])
 """
 OUR_ASK = """import sys
-from onecycle.deploy.predictor import Predictor
+from onecycle.runtime.predictor import Predictor
 predictor = Predictor(sys.argv[1])
 predictor.predict(sys.argv[2])
 """
@@ -78,7 +78,7 @@ def ours(root):
 
 def environment(folder, model):
     """A clean environment with the container's own commands; its python and its bytes."""
-    from onecycle.deploy.recipes import write_recipe
+    from onecycle.export.hosts import write_recipe
 
     write_recipe(model, "docker", folder / "app")
     venv.create(folder / "venv", with_pip=True)
@@ -195,7 +195,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    from onecycle.data.samples import planet_sample
+    from onecycle.samples import planet_sample
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

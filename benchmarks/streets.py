@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from onecycle.cli.demo_camvid import camvid
-from onecycle.data.samples.streets import CODES, VOID, streets_sample
+from onecycle.samples.streets import CODES, VOID, streets_sample
 
 BINS = 16
 

@@ -42,7 +42,7 @@ def frame(path, count):
 
 def words(path, count):
     """One thread: seconds of processor time, tokens."""
-    from onecycle.spec.words import tokenize
+    from onecycle.runtime.inputs.words import tokenize
 
     texts = list(frame(path, count).text)
     [tokenize(text) for text in texts[:50]]
@@ -64,7 +64,7 @@ def spans(text, tokens):
 
 def agreement(args):
     """F1 of token spans against spaCy's, in small letters, reviews without xxrep and xxwrep."""
-    from onecycle.spec.words import SPECIAL, tokenize
+    from onecycle.runtime.inputs.words import SPECIAL, tokenize
 
     texts = [text.replace("<br />", "\n").lower() for text in frame(args.data, 1000).text]
     mine = [[t for t in tokenize(text) if t not in SPECIAL[:7]] for text in texts]

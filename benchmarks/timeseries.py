@@ -20,7 +20,7 @@ from nearest import dtw, euclid
 
 from onecycle import models
 from onecycle.learn.metrics import accuracy
-from onecycle.series.augment import series_transforms
+from onecycle.series.encode import series_transforms
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
 

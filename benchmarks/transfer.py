@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 
 from onecycle import ImageList, accuracy, cnn_learner, get_transforms, models
-from onecycle.vision.stats import half_stats
+from onecycle.vision.input import half_stats
 
 
 def cat_breeds(root):

@@ -12,8 +12,8 @@ from functools import partial
 
 import typer
 
-from onecycle.data.frames import read_table
-from onecycle.interpret.multilabel import MultiLabelInterpretation
+from onecycle.data.tables import read_table
+from onecycle.interpret.classification import MultiLabelInterpretation
 from onecycle.vision import *
 
 

@@ -16,7 +16,7 @@ from onecycle import (
     text_classifier_learner,
     write_site,
 )
-from onecycle.data.frames import read_table
+from onecycle.data.tables import read_table
 
 
 def main(

@@ -9,7 +9,7 @@ from functools import partial
 
 import typer
 
-from onecycle.data.kaggle import fetch_competition
+from onecycle.fetch.kaggle import fetch_competition
 from onecycle.vision import *
 
 NAME = "planet-understanding-the-amazon-from-space"

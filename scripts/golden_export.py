@@ -1,4 +1,4 @@
-"""Write the exported files that later versions must still read: tests/deploy/golden/format1_*.
+"""Write the exported files that later versions must still read: tests/runtime/golden/format1_*.
 
 python scripts/golden_export.py writes what the format at hand lacks, and never one anew.
 """
@@ -12,16 +12,16 @@ import pandas as pd
 import torch
 from torch import nn
 
-from onecycle.data.samples import planet_sample
-from onecycle.deploy.format import FORMAT
-from onecycle.deploy.predictor import Predictor
+from onecycle.runtime.file import FORMAT
+from onecycle.runtime.predictor import Predictor
+from onecycle.samples import planet_sample
 from onecycle.series.lists import SeriesList
-from onecycle.text.databunch import TextClasDataBunch
 from onecycle.text.learner import text_classifier_learner
+from onecycle.text.lists import TextClasDataBunch
 from onecycle.vision.learner import cnn_learner
 from onecycle.vision.lists import ImageList
 
-GOLDEN = Path(__file__).parents[1] / "tests" / "deploy" / "golden"
+GOLDEN = Path(__file__).parents[1] / "tests" / "runtime" / "golden"
 TEXTS = ["A great film, I loved it.", "", "DULL &amp; awful; don't go!!!!", "so so so so bad"]
 
 

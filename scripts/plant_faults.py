@@ -9,7 +9,7 @@ A row of a table:
 
     [[fault]]
     name  = "the seed is ignored"
-    file  = "src/onecycle/core/chance.py"
+    file  = "src/onecycle/core/rng.py"
     old   = '''seed % 2**64'''       # occurs exactly once in the file
     new   = '''0'''
     tests = "tests/data/test_loader.py -k seed"   # what is given to pytest

@@ -20,9 +20,9 @@ from pretrain_texts import corpus
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.metrics import accuracy
 from onecycle.text.learner import language_model_learner
+from onecycle.text.learners import TextLearner
 from onecycle.text.lists import TextList
 from onecycle.text.pretrained import SMALL, write_encoder
-from onecycle.text.text_learner import TextLearner
 
 HELD_OUT = 25
 

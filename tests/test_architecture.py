@@ -9,10 +9,12 @@ import onecycle
 
 ROOMS = [
     "core",
-    "spec",
+    "runtime",
+    "fetch",
+    "samples",
     "data",
     "models",
-    "deploy",
+    "export",
     "learn",
     "vision",
     "text",
@@ -21,7 +23,7 @@ ROOMS = [
     "course",
     "cli",
 ]
-STRANGERS = {("models", "data"), ("deploy", "data")} | {
+STRANGERS = {("models", "data"), ("export", "data")} | {
     (a, b) for a in ("vision", "text", "series") for b in ("vision", "text", "series") if a != b
 }
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -106,11 +108,11 @@ def imported(statement):
     return [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
 
 
-def test_core_and_spec_import_where_torch_is_not_installed():
+def test_core_and_runtime_import_where_torch_is_not_installed():
     modules = [
         ".".join(("onecycle", *path.relative_to(ROOT).with_suffix("").parts))
-        for room in ("core", "spec")
-        for path in sorted((ROOT / room).glob("*.py"))
+        for room in ("core", "runtime")
+        for path in sorted((ROOT / room).rglob("*.py"))
     ]
     code = f"""
 import sys, importlib
@@ -129,9 +131,9 @@ import json, sys
 for gone in ("torch", "torchvision", "timm", "pandas", "cv2"):
     sys.modules[gone] = None
 import numpy as np
-from onecycle.spec.inputs import ImageSpec
-from onecycle.spec.targets import MaskSpec, PointsSpec
-from onecycle.spec.task import task_from_json, task_to_json
+from onecycle.runtime.inputs.image import ImageSpec
+from onecycle.runtime.targets import MaskSpec, PointsSpec
+from onecycle.runtime.task import task_from_json, task_to_json
 def read_back(target):
     return task_from_json(json.loads(json.dumps(task_to_json(ImageSpec((2, 3)), target))))[1]
 sky_road_tree = np.array([[[.1, .8, .1], [.2, .2, .4]],

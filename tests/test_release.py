@@ -25,7 +25,7 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
     assert sources <= names
     assert {"onecycle/py.typed", "onecycle/interpret/cleaner.html"} <= names
-    assert {"onecycle/deploy/page/index.html", "onecycle/deploy/page/app.js"} <= names
+    assert {"onecycle/runtime/page/index.html", "onecycle/runtime/page/app.js"} <= names
     code = f"""
 import sys
 import tarfile
@@ -42,9 +42,9 @@ print(len(onecycle.__all__))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100
     assert "planet" in command(tmp_path, "demo", "--help").stdout
-    if not any(name.startswith("onecycle/deploy/page/ort/") for name in names):
+    if not any(name.startswith("onecycle/runtime/page/ort/") for name in names):
         pytest.skip("the browser's runtime is not here (make web): `onecycle site` is not tried")
-    model = ROOT / "tests/deploy/golden/format1_pictures.onnx"
+    model = ROOT / "tests/runtime/golden/format1_pictures.onnx"
     done = command(tmp_path, "site", str(model), str(tmp_path / "site"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site/index.html").is_file()
@@ -78,10 +78,10 @@ def test_a_wheel_made_of_the_sdist_has_the_page_and_its_runtime_or_says_that_it_
     (tree,) = (p for p in tmp_path.iterdir() if p.is_dir())
     wheel, said = built(tree, "wheel", tmp_path)
     page = ROOT / "web" / "page"
-    here = {f"onecycle/deploy/page/{p.relative_to(page)}" for p in page.rglob("*") if p.is_file()}
+    here = {f"onecycle/runtime/page/{p.relative_to(page)}" for p in page.rglob("*") if p.is_file()}
     assert len(here) > 14
     with zipfile.ZipFile(wheel) as opened:
-        assert {n for n in opened.namelist() if n.startswith("onecycle/deploy/page/")} == here
+        assert {n for n in opened.namelist() if n.startswith("onecycle/runtime/page/")} == here
     assert ("make web" in said) == (not (page / "ort").is_dir())
     shutil.rmtree(tree / "web" / "page" / "ort", ignore_errors=True)
     _, said = built(tree, "wheel", tmp_path / "without")

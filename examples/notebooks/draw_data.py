@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from onecycle import butterflies_sample, planet_sample, reviews_sample
-from onecycle.data.samples.reviews import review
-from onecycle.data.samples.streets import streets_sample
+from onecycle.samples.reviews import review
+from onecycle.samples.streets import streets_sample
 
 
 def draw_all(home: Path, scale: float = 1.0) -> Path:

@@ -2,17 +2,17 @@
 
 _CORE = {
     "Path": "onecycle.core.paths",
-    "defaults": "onecycle.core.defaults",
+    "defaults": "onecycle.core.machine",
     "ls": "onecycle.core.paths",
-    "plot_multi": "onecycle.core.draw",
+    "plot_multi": "onecycle.core.plot",
 }
 _WEB = {
-    "Config": "onecycle.data.urls",
-    "URLs": "onecycle.data.urls",
-    "download": "onecycle.data.download",
-    "download_images": "onecycle.data.web_images",
-    "extract": "onecycle.data.archives",
-    "untar_data": "onecycle.data.urls",
+    "Config": "onecycle.fetch.urls",
+    "URLs": "onecycle.fetch.urls",
+    "download": "onecycle.fetch.download",
+    "download_images": "onecycle.fetch.images",
+    "extract": "onecycle.fetch.archives",
+    "untar_data": "onecycle.fetch.urls",
 }
 _DATA = _WEB | {
     "Category": "onecycle.data.targets",
@@ -21,13 +21,13 @@ _DATA = _WEB | {
     "ItemList": "onecycle.data.items",
     "MultiCategory": "onecycle.data.targets",
     "Numbers": "onecycle.data.targets",
-    "planet_sample": "onecycle.data.samples.planet",
-    "butterflies_sample": "onecycle.data.samples.butterflies",
-    "faces_sample": "onecycle.data.samples.faces",
-    "guitars_sample": "onecycle.data.samples.guitars",
-    "hands_sample": "onecycle.data.samples.hands",
-    "reviews_sample": "onecycle.data.samples.reviews",
-    "streets_sample": "onecycle.data.samples.streets",
+    "planet_sample": "onecycle.samples.planet",
+    "butterflies_sample": "onecycle.samples.butterflies",
+    "faces_sample": "onecycle.samples.faces",
+    "guitars_sample": "onecycle.samples.guitars",
+    "hands_sample": "onecycle.samples.hands",
+    "reviews_sample": "onecycle.samples.reviews",
+    "streets_sample": "onecycle.samples.streets",
 }
 _LEARN = {
     "Callback": "onecycle.learn.callback",
@@ -62,18 +62,18 @@ _LEARN = {
     "onecycle.learn.metrics",
 )
 _PIXELS = dict.fromkeys(
-    ("CombinedLoss", "CrossEntropyFlat", "DiceLoss", "FocalLoss"), "onecycle.learn.pixel_losses"
+    ("CombinedLoss", "CrossEntropyFlat", "DiceLoss", "FocalLoss"), "onecycle.learn.losses"
 ) | dict.fromkeys(
-    ("dice", "foreground_acc", "mean_iou", "pixel_accuracy"), "onecycle.learn.pixel_metrics"
+    ("dice", "foreground_acc", "mean_iou", "pixel_accuracy"), "onecycle.learn.metrics"
 )
 _CALLBACKS = {
-    "CSVLogger": "onecycle.learn.callbacks.logs",
-    "EarlyStopping": "onecycle.learn.callbacks.tracking",
-    "GradientClipping": "onecycle.learn.callbacks.gradients",
-    "MixUp": "onecycle.learn.callbacks.mixup",
-    "ReduceLROnPlateau": "onecycle.learn.callbacks.tracking",
-    "SaveModel": "onecycle.learn.callbacks.tracking",
-    "TensorBoardLogger": "onecycle.learn.callbacks.logs",
+    "CSVLogger": "onecycle.learn.recorder",
+    "EarlyStopping": "onecycle.learn.callbacks",
+    "GradientClipping": "onecycle.learn.callbacks",
+    "MixUp": "onecycle.learn.callbacks",
+    "ReduceLROnPlateau": "onecycle.learn.callbacks",
+    "SaveModel": "onecycle.learn.callbacks",
+    "TensorBoardLogger": "onecycle.learn.recorder",
 }
 _AUGMENT = dict.fromkeys(
     (
@@ -119,58 +119,58 @@ _VISION = {
     "cnn_learner": "onecycle.vision.learner",
     "create_cnn": "onecycle.vision.learner",
     "get_image_files": "onecycle.vision.lists",
-    "Boxes": "onecycle.vision.boxes",
+    "Boxes": "onecycle.vision.targets",
     "Mask": "onecycle.vision.targets",
     "Points": "onecycle.vision.targets",
-    "half_stats": "onecycle.vision.stats",
-    "imagenet_stats": "onecycle.vision.stats",
+    "half_stats": "onecycle.vision.input",
+    "imagenet_stats": "onecycle.vision.input",
     "models": "onecycle.models",
     "open_image": "onecycle.vision.image",
     "open_mask": "onecycle.vision.image",
-    "unet_learner": "onecycle.vision.unet",
+    "unet_learner": "onecycle.vision.learner",
     "verify_images": "onecycle.vision.checks",
 }
 _SERIES = {
     "SeriesList": "onecycle.series.lists",
     "TensorList": "onecycle.data.arrays",
     "from_arrays": "onecycle.data.arrays",
-    "mlp": "onecycle.models.mlp",
+    "mlp": "onecycle.models.head",
     "series_learner": "onecycle.series.learner",
-    "series_transforms": "onecycle.series.augment",
+    "series_transforms": "onecycle.series.encode",
 }
 _INTERPRET = {
     "ClassificationInterpretation": "onecycle.interpret.classification",
-    "MultiLabelInterpretation": "onecycle.interpret.multilabel",
+    "MultiLabelInterpretation": "onecycle.interpret.classification",
     "SegmentationInterpretation": "onecycle.interpret.segmentation",
-    "best_threshold": "onecycle.interpret.multilabel",
+    "best_threshold": "onecycle.interpret.classification",
 }
 
 _DEPLOY = {
-    "Predictor": "onecycle.deploy.predictor",
-    "load_learner": "onecycle.deploy.loaded",
-    "write_site": "onecycle.deploy.site",
+    "Predictor": "onecycle.runtime.predictor",
+    "load_learner": "onecycle.runtime.predictor",
+    "write_site": "onecycle.runtime.site",
 }
 
 _TEXT = {
     "AWD_LSTM": "onecycle.models.awd_lstm",
-    "Ensemble": "onecycle.text.ensemble",
+    "Ensemble": "onecycle.text.learners",
     "Text": "onecycle.text.input",
-    "TextClasDataBunch": "onecycle.text.databunch",
-    "TextDataBunch": "onecycle.text.databunch",
-    "TextLMDataBunch": "onecycle.text.databunch",
+    "TextClasDataBunch": "onecycle.text.lists",
+    "TextDataBunch": "onecycle.text.lists",
+    "TextLMDataBunch": "onecycle.text.lists",
     "TextList": "onecycle.text.lists",
-    "Vocab": "onecycle.spec.text",
+    "Vocab": "onecycle.runtime.inputs.text",
     "language_model_learner": "onecycle.text.learner",
     "load_data": "onecycle.text.saved",
     "perplexity": "onecycle.learn.metrics",
     "text_classifier_learner": "onecycle.text.learner",
-    "train_subwords": "onecycle.spec.subwords",
+    "train_subwords": "onecycle.runtime.inputs.subwords",
     "word_scores": "onecycle.interpret.words",
 }
 
 TEXT = _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _TEXT
 _FIELDS = dict.fromkeys(("gasf", "gadf", "mtf", "recurrence"), "onecycle.series.encode")
-_CHANGES = dict.fromkeys(("jitter", "scaling", "window_warp"), "onecycle.series.augment")
+_CHANGES = dict.fromkeys(("jitter", "scaling", "window_warp"), "onecycle.series.encode")
 SERIES = (
     _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _SERIES | _FIELDS | _CHANGES
 ) | {"models": "onecycle.models"}  # `jitter` is another function for pictures

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from onecycle.cli import demo
 from onecycle.cli.main import app
-from onecycle.data.samples import butterflies_sample, planet_sample
+from onecycle.samples import butterflies_sample, planet_sample
 
 
 @pytest.fixture(scope="module")

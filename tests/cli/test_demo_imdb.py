@@ -9,10 +9,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from onecycle.cli import demo_imdb
-from onecycle.data.samples import reviews_sample
-from onecycle.deploy.predictor import Predictor
 from onecycle.models.awd_lstm import AWD_LSTM
-from onecycle.spec.words import tokenize
+from onecycle.runtime.inputs.words import tokenize
+from onecycle.runtime.predictor import Predictor
+from onecycle.samples import reviews_sample
 from onecycle.text.pretrained import write_encoder
 
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from onecycle.core.chance import generator, untouched
+from onecycle.core.rng import generator, untouched
 
 
 def test_the_same_numbers_give_the_same_luck():

@@ -7,7 +7,7 @@ import pytest
 
 from onecycle.cli.main import _plain_errors
 from onecycle.cli.predict import _write_csv
-from onecycle.core.console import exact_text, print_any_text
+from onecycle.core.display import exact_text, print_any_text
 from onecycle.core.errors import UsageError
 
 CAT = "\u732b"

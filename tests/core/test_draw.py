@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from onecycle.core.draw import (
+from onecycle.core.errors import OnecycleWarning
+from onecycle.core.plot import (
     add_legend,
     add_title,
     axes,
@@ -16,7 +17,6 @@ from onecycle.core.draw import (
     plot_multi,
     save_figure,
 )
-from onecycle.core.errors import OnecycleWarning
 
 
 def test_a_grid_hides_the_places_left_over():

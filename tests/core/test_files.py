@@ -11,16 +11,16 @@ from matplotlib import pyplot
 from torch import nn
 
 from onecycle.cli.train import How, Where, train
-from onecycle.core.draw import save_figure
+from onecycle.core.display import Table
 from onecycle.core.errors import DownloadError, OnecycleError, WriteError
 from onecycle.core.files import require_writable, write_atomically, write_errors
-from onecycle.core.table import Table
+from onecycle.core.plot import save_figure
 from onecycle.data.arrays import from_arrays
-from onecycle.data.download import download
-from onecycle.data.web_images import download_images
-from onecycle.learn.callbacks import CSVLogger
+from onecycle.fetch.download import download
+from onecycle.fetch.images import download_images
 from onecycle.learn.learner import Learner
-from onecycle.spec.text import Vocab
+from onecycle.learn.recorder import CSVLogger
+from onecycle.runtime.inputs.text import Vocab
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):

@@ -37,7 +37,7 @@ def share_kept(script: str) -> float:
 
 
 def test_freed_blocks_stay_with_the_process_up_to_the_largest() -> None:
-    setting = "from onecycle.core.memory import reuse_memory\nassert reuse_memory({})"
+    setting = "from onecycle.core.machine import reuse_memory\nassert reuse_memory({})"
     assert share_kept("") < 0.1
     assert share_kept(setting.format("")) > 0.9
     assert share_kept(setting.format(2**25)) < 0.1

@@ -4,7 +4,7 @@ from unicodedata import normalize
 
 import pytest
 
-from onecycle.core.missing import hint_of_missing, hint_of_names
+from onecycle.core.walk import hint_of_missing, hint_of_names
 
 COMPOSED, APART = (normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
 

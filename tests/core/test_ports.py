@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from onecycle.core.errors import UsageError
-from onecycle.core.ports import require_free_port
+from onecycle.core.machine import require_free_port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])

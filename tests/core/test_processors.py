@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from onecycle.core import processors
-from onecycle.core.defaults import Defaults
-from onecycle.core.processors import usable_processors
+from onecycle.core import machine as processors
+from onecycle.core.machine import Defaults, usable_processors
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_without_control_groups_it_is_what_the_process_is_bound_to(tmp_path):
 
 @pytest.mark.parametrize(("usable", "workers"), [(1, 1), (3, 3), (16, 16), (64, 16)])
 def test_loaders_use_them_and_at_most_sixteen(monkeypatch, usable, workers):
-    monkeypatch.setattr("onecycle.core.defaults.usable_processors", lambda: usable)
+    monkeypatch.setattr("onecycle.core.machine.usable_processors", lambda: usable)
     assert Defaults().cpus == workers
 
 
@@ -76,7 +75,7 @@ def test_loaders_use_them_and_at_most_sixteen(monkeypatch, usable, workers):
 def test_a_process_bound_to_one_processor_counts_one():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from onecycle.core.defaults import defaults; print(defaults.cpus)"
+        "from onecycle.core.machine import defaults; print(defaults.cpus)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"

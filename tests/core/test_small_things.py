@@ -6,11 +6,11 @@ from contextlib import redirect_stderr
 
 import pytest
 
-from onecycle.core.defaults import Defaults
+from onecycle.core.display import EpochTable, bar, clock
 from onecycle.core.errors import DataError, OnecycleError, SizeError, UsageError, listing
 from onecycle.core.lazy import lazy_names
+from onecycle.core.machine import Defaults
 from onecycle.core.paths import Path, ls
-from onecycle.core.progress import Table, bar, clock
 
 
 def test_a_path_lists_its_folder_sorted_and_so_do_its_children(tmp_path):
@@ -72,9 +72,9 @@ def test_settings_that_do_not_exist_are_refused_when_they_are_made():
 
 
 def test_a_table_pads_its_cells(capsys):
-    table = Table(["epoch", "a_long_metric_name"])
+    table = EpochTable(["epoch", "a_long_metric_name"])
     table.row(["0", "0.5"])
-    Table(["hidden"], show=False).row(["x"])
+    EpochTable(["hidden"], show=False).row(["x"])
     header, row = capsys.readouterr().out.splitlines()
     assert header == "epoch       a_long_metric_name"
     assert row == "0           0.5"

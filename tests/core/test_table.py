@@ -1,6 +1,6 @@
 """A table of texts: whole in its frame, cut and escaped where it is shown."""
 
-from onecycle.core.table import Table
+from onecycle.core.display import Table
 
 
 def test_a_frame_and_a_length_hold_everything():

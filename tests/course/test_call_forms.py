@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onecycle.data.samples import butterflies_sample, planet_sample
+from onecycle.samples import butterflies_sample, planet_sample
 
 pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
 PATTERN = r"/([^/]+)_\d+.jpg$"

@@ -5,18 +5,12 @@ import inspect
 
 import pytest
 
-from onecycle import (
-    ClassificationInterpretation,
-    DataBunch,
-    Learner,
-    course,
-)
+from onecycle import ClassificationInterpretation, DataBunch, Learner, course
 from onecycle.data.labelled import LabelledItems
 from onecycle.data.labels import SplitItems
 from onecycle.learn.recorder import Recorder
-from onecycle.text.language_learner import LanguageLearner
+from onecycle.text.learners import LanguageLearner, TextLearner
 from onecycle.text.lists import TextSplitItems
-from onecycle.text.text_learner import TextLearner
 from onecycle.vision.image import Image, ImageSegment
 
 THINGS = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onecycle.data.urls import URLs
+from onecycle.fetch.urls import URLs
 from onecycle.learn import trainer
 from onecycle.models.awd_lstm import AWD_LSTM
-from onecycle.spec.words import SPECIAL, tokenize
+from onecycle.runtime.inputs.words import SPECIAL, tokenize
 from onecycle.text.pretrained import write_encoder
 
 ROOT = Path(__file__).parents[2]

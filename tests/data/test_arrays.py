@@ -21,7 +21,7 @@ from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
-from onecycle.models.mlp import mlp
+from onecycle.models.head import mlp
 from onecycle.series.lists import SeriesList
 from onecycle.vision.learner import cnn_learner
 

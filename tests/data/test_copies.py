@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from onecycle.core.errors import OnecycleWarning
-from onecycle.data import copies
+from onecycle.data import checks as copies
 from onecycle.data.arrays import from_arrays
-from onecycle.data.copies import Side, same_files, warn_of_copies
+from onecycle.data.checks import Side, same_files, warn_of_copies
 from onecycle.series.lists import SeriesList
-from onecycle.text.databunch import TextDataBunch
+from onecycle.text.lists import TextDataBunch
 from onecycle.vision.lists import ImageList
 
 

@@ -6,12 +6,12 @@ import torch
 from matplotlib import pyplot as plt
 from PIL import Image as PillowImage
 
-from onecycle.core.defaults import defaults
 from onecycle.core.errors import EmptyDataError, ImageError, SizeError, UsageError
+from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.input import imagenet_stats
 from onecycle.vision.lists import ImageList
-from onecycle.vision.stats import imagenet_stats
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from PIL import Image
 
 from onecycle.core.errors import EmptyDataError, LabelError, OnecycleWarning
 from onecycle.data.items import ItemList
-from onecycle.text.databunch import TextDataBunch
-from onecycle.text.lists import TextList
+from onecycle.text.lists import TextDataBunch, TextList
 from onecycle.vision.lists import ImageDataBunch, ImageList, PointsItemList
 
 SMALL = {"size": 8, "bs": 2, "num_workers": 0, "device": "cpu"}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError
-from onecycle.data.frames import as_frame, column, looks_like_numbers, read_table, truths
+from onecycle.data.tables import as_frame, column, looks_like_numbers, read_table, truths
 
 
 @pytest.fixture

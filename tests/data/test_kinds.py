@@ -13,7 +13,7 @@ from onecycle.data.arrays import from_arrays
 from onecycle.data.kinds import few_whole_numbers, inferred
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.series.lists import SeriesList
-from onecycle.text.databunch import TextDataBunch
+from onecycle.text.lists import TextDataBunch
 from onecycle.vision.lists import ImageDataBunch, ImageList
 
 GRADES = [0.0, 1.0, 2.0] * 4

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from onecycle.cli import predict
 from onecycle.core.paths import Path
 from onecycle.data.arrays import TensorList
-from onecycle.data.frames import column, read_table
+from onecycle.data.tables import column, read_table
 from onecycle.data.targets import Category, MultiCategory, Numbers
+from onecycle.runtime.targets import CategorySpec, MultiCategorySpec, NumbersSpec, PointsSpec
 from onecycle.series.lists import SeriesList
-from onecycle.spec.targets import CategorySpec, MultiCategorySpec, NumbersSpec, PointsSpec
 from onecycle.text.lists import TextList
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points

@@ -17,10 +17,9 @@ import torch
 
 from onecycle.core.errors import DataError, ImageError, UsageError
 from onecycle.data.arrays import from_arrays
-from onecycle.data.forked import can_fork, forked
-from onecycle.data.loader import AHEAD, Loader
+from onecycle.data.loader import AHEAD, Loader, can_fork, forked
 from onecycle.series.lists import SeriesList
-from onecycle.text.databunch import TextDataBunch
+from onecycle.text.lists import TextDataBunch
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.lists import ImageList
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from onecycle.data.arrays import ArrayInput, Row, TensorList
 from onecycle.data.loader import Loader
-from onecycle.series.augment import series_transforms
+from onecycle.series.encode import series_transforms
 from onecycle.series.lists import SeriesList
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.lists import ImageList

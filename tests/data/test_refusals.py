@@ -10,8 +10,7 @@ from onecycle.data.arrays import TensorList, from_arrays
 from onecycle.data.items import ItemList
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.series.lists import SeriesList
-from onecycle.text.databunch import TextLMDataBunch
-from onecycle.text.lists import TextList
+from onecycle.text.lists import TextList, TextLMDataBunch
 from onecycle.vision.lists import ImageList, PointsItemList
 
 NAN = float("nan")
@@ -273,7 +272,7 @@ def test_whole_numbers_among_tags_are_text():
 
 
 def test_a_splitter_can_be_used_again_though_it_was_given_an_iterator(root):
-    from onecycle.data.split import by_index
+    from onecycle.data.splitters import by_index
 
     splitter = by_index(iter([1, 2]))
     for _ in range(2):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onecycle.core.errors import DataError
-from onecycle.data.samples import (
+from onecycle.samples import (
     butterflies_sample,
     drawing,
     faces,
@@ -67,7 +67,7 @@ def test_an_interrupted_drawing_leaves_nothing_that_looks_complete(tmp_path, mon
     def breaks(path: Path, values):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("onecycle.data.samples.planet.write_picture", breaks)
+    monkeypatch.setattr("onecycle.samples.planet.write_picture", breaks)
     with pytest.raises(KeyboardInterrupt):
         planet_sample(tmp_path / "p", n=3, n_test=0, size=32)
     assert list(tmp_path.iterdir()) == []

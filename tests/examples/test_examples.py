@@ -1,4 +1,4 @@
-"""Examples that do more than build a site, in small; the others are in `deploy/test_gallery.py`."""
+"""Examples that do more than build a site, in small; others: `runtime/test_gallery.py`."""
 
 import importlib.util
 import json
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from onecycle.core.errors import UsageError
-from onecycle.deploy.site import runtime_folder
+from onecycle.runtime.site import runtime_folder
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/data"))

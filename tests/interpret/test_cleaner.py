@@ -20,8 +20,7 @@ from PIL import Image
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.data.targets import Category
-from onecycle.interpret.cleaner import review, write_cleaned
-from onecycle.interpret.duplicates import similar_pairs
+from onecycle.interpret.cleaner import review, similar_pairs, write_cleaned
 from onecycle.vision.lists import ImageList
 
 

@@ -22,15 +22,25 @@ from onecycle.course.trackers import (
 from onecycle.data.arrays import from_arrays
 from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import Category, MultiCategory, Numbers
-from onecycle.interpret.classification import ClassificationInterpretation, Interpretation
-from onecycle.interpret.cleaner import application, earlier_answers, review, write_cleaned
-from onecycle.interpret.duplicates import fingerprint, similar_pairs
-from onecycle.interpret.heatmap import grad_cam
-from onecycle.interpret.multilabel import MultiLabelInterpretation, best_threshold
+from onecycle.interpret.classification import (
+    ClassificationInterpretation,
+    Interpretation,
+    MultiLabelInterpretation,
+    best_threshold,
+    grad_cam,
+)
+from onecycle.interpret.cleaner import (
+    application,
+    earlier_answers,
+    fingerprint,
+    review,
+    similar_pairs,
+    write_cleaned,
+)
 from onecycle.interpret.words import WordScores
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
-from onecycle.models.mlp import mlp
+from onecycle.models.head import mlp
 
 
 def said(make):
@@ -173,8 +183,8 @@ def test_numbers_are_shown_with_what_is_said_and_true_and_their_loss(learn):
 def test_texts_have_no_heat_map():
     import pandas as pd
 
-    from onecycle.text.databunch import TextClasDataBunch
     from onecycle.text.learner import text_classifier_learner
+    from onecycle.text.lists import TextClasDataBunch
 
     rows = pd.DataFrame({"label": ["a", "b"] * 10, "text": ["one two", "two three"] * 10})
     data = TextClasDataBunch.from_df(".", rows, text_cols="text", label_cols="label", bs=4, seed=0)
@@ -355,7 +365,7 @@ def test_arrays_and_tensors_are_in_single_precision_unless_told_otherwise(capsys
     assert tensor(3, 4).tolist() == [3, 4]
     doc(similar_pairs)
     told = capsys.readouterr().out
-    assert told.startswith("onecycle.interpret.duplicates.similar_pairs(sources")
+    assert told.startswith("onecycle.interpret.cleaner.similar_pairs(sources")
     assert "best first" in told
 
 

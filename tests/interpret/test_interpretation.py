@@ -10,9 +10,12 @@ from torch import nn
 from onecycle import ImageList
 from onecycle.core.errors import UsageError
 from onecycle.data.targets import Category, MultiCategory
-from onecycle.interpret.classification import ClassificationInterpretation
-from onecycle.interpret.heatmap import grad_cam
-from onecycle.interpret.multilabel import MultiLabelInterpretation, best_threshold
+from onecycle.interpret.classification import (
+    ClassificationInterpretation,
+    MultiLabelInterpretation,
+    best_threshold,
+    grad_cam,
+)
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
 

@@ -9,9 +9,13 @@ from torch import nn
 
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DatasetType
-from onecycle.interpret.classification import ClassificationInterpretation
-from onecycle.interpret.heatmap import grad_cam
-from onecycle.interpret.multilabel import MultiLabelInterpretation, best_threshold, fbeta_curve
+from onecycle.interpret.classification import (
+    ClassificationInterpretation,
+    MultiLabelInterpretation,
+    best_threshold,
+    fbeta_curve,
+    grad_cam,
+)
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
 from onecycle.vision.lists import ImageList

@@ -8,15 +8,13 @@ import torch
 
 from onecycle.core.errors import OnecycleWarning
 from onecycle.data.targets import Category, MultiCategory
-from onecycle.interpret.classification import ClassificationInterpretation
-from onecycle.interpret.multilabel import MultiLabelInterpretation
+from onecycle.interpret.classification import ClassificationInterpretation, MultiLabelInterpretation
 from onecycle.interpret.segmentation import SegmentationInterpretation
 from onecycle.learn.predictions import Predictions
 from onecycle.learn.recorder import Recorder
 from onecycle.text.input import Text
-from onecycle.vision.boxes import Boxes
 from onecycle.vision.image import Image
-from onecycle.vision.targets import Mask
+from onecycle.vision.targets import Boxes, Mask
 
 NAMES = {
     "prices": ("$5_to_$10", "$10_to_$20"),

@@ -9,12 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from onecycle.data.arrays import from_arrays
-from onecycle.learn.accumulation import Accumulation
-from onecycle.learn.batch_weight import weight_of
 from onecycle.learn.engine import Engine
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.learner import Learner
-from onecycle.learn.pixel_losses import CombinedLoss, CrossEntropyFlat, DiceLoss, FocalLoss
+from onecycle.learn.loop import Accumulation, weight_of
+from onecycle.learn.losses import CombinedLoss, CrossEntropyFlat, DiceLoss, FocalLoss
 from onecycle.vision.targets import Mask
 
 VOID = 2

@@ -9,15 +9,14 @@ from learn_helpers import Scripted, differences, tiny_learner, weights
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, StopFit
 from onecycle.learn.callbacks import (
-    CSVLogger,
     EarlyStopping,
     GradientClipping,
     MixUp,
     ReduceLROnPlateau,
     SaveModel,
-    TensorBoardLogger,
 )
 from onecycle.learn.losses import LabelSmoothingCrossEntropy
+from onecycle.learn.recorder import CSVLogger, TensorBoardLogger
 
 MOMENTS = [name for name in vars(Callback) if name.startswith(("before", "after"))]
 

@@ -10,18 +10,17 @@ from onecycle import from_arrays, mlp
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import (
-    CSVLogger,
+    ActivationRegularization,
     GradientClipping,
     MixUp,
     OneCycle,
     ReduceLROnPlateau,
     SaveModel,
-    TensorBoardLogger,
 )
-from onecycle.learn.callbacks.activations import ActivationRegularization
 from onecycle.learn.checkpoint import checkpoint_path, read
 from onecycle.learn.learner import Learner
 from onecycle.learn.optimizer import SGD, AdamW
+from onecycle.learn.recorder import CSVLogger, TensorBoardLogger
 
 # --- twice what may be there once ---------------------------------------------------------------
 

@@ -9,11 +9,11 @@ from sklearn import metrics as sk
 
 import onecycle
 from onecycle.core.errors import UsageError
-from onecycle.learn import metrics, pixel_metrics
+from onecycle.learn import metrics
+from onecycle.learn import metrics as pixel_metrics
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import EarlyStopping, ReduceLROnPlateau, SaveModel
 from onecycle.learn.checkpoint import checkpoint_path, read
-from onecycle.learn.direction import rises_by_name
 from onecycle.learn.metric import (
     Summed,
     WholeSet,
@@ -21,6 +21,7 @@ from onecycle.learn.metric import (
     directions_of,
     higher_is_better,
     lower_is_better,
+    rises_by_name,
     whole_set,
 )
 

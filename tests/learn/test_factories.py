@@ -12,10 +12,9 @@ from onecycle.learn.learner import Learner
 from onecycle.models.head import create_head
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
-from onecycle.vision.learner import cnn_learner, create_cnn_model
+from onecycle.vision.input import half_stats
+from onecycle.vision.learner import cnn_learner, create_cnn_model, unet_learner
 from onecycle.vision.lists import ImageList, SegmentationItemList
-from onecycle.vision.stats import half_stats
-from onecycle.vision.unet import unet_learner
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 MAKERS = ["cnn", "unet", "series"]

@@ -14,7 +14,6 @@ import torch
 from learn_helpers import differences, order_of, tiny_learner, tiny_net, weights
 from torch import nn
 
-from onecycle.core.defaults import defaults
 from onecycle.core.errors import (
     DataError,
     DivergedError,
@@ -22,6 +21,7 @@ from onecycle.core.errors import (
     TrainingError,
     UsageError,
 )
+from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import predictions
 from onecycle.learn.callback import Callback

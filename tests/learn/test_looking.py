@@ -14,9 +14,11 @@ from torch import nn
 from onecycle import TextClasDataBunch, TextLMDataBunch, from_arrays, mlp
 from onecycle.course.tools import DatasetFormatter
 from onecycle.data.databunch import DatasetType
-from onecycle.interpret.classification import ClassificationInterpretation
-from onecycle.interpret.heatmap import grad_cam
-from onecycle.interpret.multilabel import MultiLabelInterpretation
+from onecycle.interpret.classification import (
+    ClassificationInterpretation,
+    MultiLabelInterpretation,
+    grad_cam,
+)
 from onecycle.interpret.segmentation import SegmentationInterpretation
 from onecycle.interpret.words import word_scores
 from onecycle.learn.learner import Learner

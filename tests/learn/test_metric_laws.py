@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from onecycle.learn import metrics, pixel_metrics
+from onecycle.learn import metrics
+from onecycle.learn import metrics as pixel_metrics
 from onecycle.learn.evaluate import evaluate
 from onecycle.vision.targets import Mask
 

@@ -13,11 +13,15 @@ from onecycle import TextClasDataBunch, from_arrays, mlp, models, text_classifie
 from onecycle.core.errors import ModelError, OnecycleError, TrainingError, UsageError
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.learner import Learner
-from onecycle.learn.losses import LabelSmoothingCrossEntropy, per_item_loss
-from onecycle.learn.pixel_losses import CrossEntropyFlat, DiceLoss, FocalLoss
-from onecycle.vision.learner import cnn_learner
+from onecycle.learn.losses import (
+    CrossEntropyFlat,
+    DiceLoss,
+    FocalLoss,
+    LabelSmoothingCrossEntropy,
+    per_item_loss,
+)
+from onecycle.vision.learner import cnn_learner, unet_learner
 from onecycle.vision.lists import PointsItemList, SegmentationItemList
-from onecycle.vision.unet import unet_learner
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from learn_helpers import differences, tiny_learner, weights
 from torch import nn
 
 from onecycle.core.errors import TrainingError
-from onecycle.deploy.predictor import Predictor
 from onecycle.learn.callback import Callback
 from onecycle.learn.engine import Engine
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy
-from onecycle.models.chunked import Undecoded
+from onecycle.models.awd_lstm import Undecoded
+from onecycle.runtime.predictor import Predictor
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 PRECISIONS = ("fp32", "fp16", "bf16")

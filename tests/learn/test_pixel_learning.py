@@ -9,9 +9,8 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from torch.nn import functional as F
 
 from onecycle.learn.evaluate import evaluate
-from onecycle.learn.metrics import name_of
-from onecycle.learn.pixel_losses import CombinedLoss, CrossEntropyFlat, DiceLoss, FocalLoss
-from onecycle.learn.pixel_metrics import dice, foreground_acc, mean_iou, pixel_accuracy
+from onecycle.learn.losses import CombinedLoss, CrossEntropyFlat, DiceLoss, FocalLoss
+from onecycle.learn.metrics import dice, foreground_acc, mean_iou, name_of, pixel_accuracy
 
 VOID = 3
 

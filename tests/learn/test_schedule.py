@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 
 from onecycle.core.errors import UsageError
-from onecycle.learn.callbacks.schedules import OneCycle
+from onecycle.learn.callbacks import OneCycle
 from onecycle.learn.schedule import cosine, exponential, one_cycle, rates_by_group
 
 EXACT = {"rel": 0, "abs": 1e-9}

@@ -12,11 +12,10 @@ from torch.nn import functional as F
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.data.databunch import DatasetType
-from onecycle.interpret.classification import ClassificationInterpretation
-from onecycle.interpret.multilabel import MultiLabelInterpretation
+from onecycle.interpret.classification import ClassificationInterpretation, MultiLabelInterpretation
 from onecycle.learn.callback import Callback
+from onecycle.learn.checks import Layers, on_device
 from onecycle.learn.learner import Learner
-from onecycle.learn.upkeep import Layers, on_device
 from onecycle.vision.lists import ImageList
 
 

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from onecycle.core.errors import ModelError, UsageError
-from onecycle.models.body import create_body
+from onecycle.models.body import Pyramid, create_body
 from onecycle.models.groups import layer_groups
-from onecycle.models.pyramid import Pyramid
 from onecycle.models.unet import PixelShuffle, SelfAttention, UNet, fitted
 
 

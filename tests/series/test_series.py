@@ -12,14 +12,14 @@ import torch
 from onecycle import models
 from onecycle.core.errors import DataError, EmptyDataError, LabelError, TableError, UsageError
 from onecycle.data.databunch import DatasetType
-from onecycle.deploy.predictor import Predictor
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import accuracy
-from onecycle.series.augment import jitter, scaling, series_transforms, window_warp
+from onecycle.runtime.predictor import Predictor
+from onecycle.runtime.task import task_from_json, task_to_json
+from onecycle.series.encode import jitter, scaling, series_transforms, window_warp
 from onecycle.series.input import as_series
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
-from onecycle.spec.task import task_from_json, task_to_json
 from onecycle.vision.tta import TTA
 
 mpl.use("Agg")

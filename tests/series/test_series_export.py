@@ -10,7 +10,7 @@ from test_series import waves
 
 from onecycle import models
 from onecycle.core.errors import DataError, ExportError, UsageError
-from onecycle.deploy.predictor import Predictor
+from onecycle.runtime.predictor import Predictor
 from onecycle.series import exporting
 from onecycle.series.lists import SeriesList
 from onecycle.vision.learner import create_cnn
@@ -83,7 +83,7 @@ def test_a_file_needs_no_torch_and_takes_arrays_lists_and_tables(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = sys.modules['pandas'] = None\n"
         "import numpy as np\n"
-        "from onecycle.deploy.predictor import Predictor\n"
+        "from onecycle.runtime.predictor import Predictor\n"
         f"p = Predictor({str(tmp_path / 'waves.onnx')!r})\n"
         f"x = {x.tolist()}\n"
         f"rows = p.predict_batch([x, np.array(x), [x], {str(tmp_path / 'wave.csv')!r}])\n"

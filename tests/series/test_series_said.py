@@ -9,8 +9,8 @@ import torch
 
 from onecycle.core.errors import DataError, ModelError, OnecycleWarning, TableError, UsageError
 from onecycle.data.arrays import TensorList, from_arrays
-from onecycle.models.mlp import mlp
-from onecycle.series.augment import jitter, scaling, window_warp
+from onecycle.models.head import mlp
+from onecycle.series.encode import jitter, scaling, window_warp
 from onecycle.series.lists import SeriesList
 
 X = np.random.default_rng(0).normal(size=(12, 20)).cumsum(1)

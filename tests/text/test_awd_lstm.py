@@ -16,9 +16,9 @@ from onecycle.models.awd_lstm import (
     WeightDropLSTM,
     dropouts,
 )
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
+from onecycle.text.input import NextToken
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.targets import NextToken
+from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
 
 SIZES = {"emb_sz": 6, "n_hid": 8, "n_layers": 2}
 IDS = torch.tensor([[2, 5, 5, 9, 3], [4, 0, 7, 5, 1]])

@@ -14,11 +14,16 @@ import torch
 
 from onecycle.core.errors import CheckpointError, DownloadError, WeightsError
 from onecycle.models.awd_lstm import AWD_LSTM
-from onecycle.spec.words import SPECIAL
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
+from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.pretrained import find_encoder, read_encoder, read_wt103, write_encoder
-from onecycle.text.word_list import read_word_list
+from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
+from onecycle.text.pretrained import (
+    find_encoder,
+    read_encoder,
+    read_word_list,
+    read_wt103,
+    write_encoder,
+)
 
 WORDS = [
     *SPECIAL,
@@ -138,7 +143,7 @@ def classifier_data(vocab=None):
 def test_a_published_archive_becomes_an_encoder_by_token(tmp_path, monkeypatch):
     archive, net = published(tmp_path)
     monkeypatch.setenv("ONECYCLE_MIRROR", str(tmp_path))
-    monkeypatch.setattr("onecycle.data.urls.KNOWN", {})  # drawn here, not the published one
+    monkeypatch.setattr("onecycle.fetch.urls.KNOWN", {})  # drawn here, not the published one
     monkeypatch.setenv("ONECYCLE_HOME", str(tmp_path / "home"))
     how = {"text_cols": "text", "bs": 2, "min_freq": 1, "num_workers": 0, "seed": 0}
     data = TextLMDataBunch.from_df(".", TEXTS, **how)
@@ -161,7 +166,7 @@ def test_a_published_archive_becomes_an_encoder_by_token(tmp_path, monkeypatch):
 def test_a_wrong_digest_of_a_published_archive_leaves_nothing(tmp_path, monkeypatch):
     from web_helpers import serving
 
-    from onecycle.data.urls import untar_data
+    from onecycle.fetch.urls import untar_data
 
     archive, _ = published(tmp_path)
     monkeypatch.setenv("ONECYCLE_HOME", str(tmp_path / "home"))

@@ -15,8 +15,7 @@ from onecycle.core.errors import CheckpointError, DataError, OnecycleWarning, Us
 from onecycle.data.arrays import from_arrays
 from onecycle.text import corpus as module
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter, tokenized
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
-from onecycle.text.lists import TextList
+from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 from onecycle.text.saved import load_data
 from onecycle.text.worker import counted
 
@@ -190,7 +189,7 @@ def test_json_of_a_saved_file_holds_no_code(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:100% of the 36 words of validation")
 def test_texts_of_a_large_table_stay_on_disk(tmp_path, monkeypatch):
-    from onecycle.data import frames
+    from onecycle.data import tables as frames
     from onecycle.text import lists
 
     monkeypatch.setattr(lists, "_LARGE", 10)

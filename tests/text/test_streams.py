@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from onecycle.core.chance import generator
+from onecycle.core.rng import generator
 from onecycle.data.databunch import DatasetType
 from onecycle.learn.metrics import accuracy, perplexity
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
 from onecycle.text.learner import language_model_learner
+from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
 
 SIZES = {"emb_sz": 6, "n_hid": 8, "n_layers": 2}
 

@@ -9,14 +9,13 @@ import torch
 
 from onecycle import DatasetType, Ensemble
 from onecycle.core.errors import CheckpointError, ModelError, OnecycleWarning, UsageError
-from onecycle.deploy.predictor import Predictor
-from onecycle.deploy.site import write_site
 from onecycle.interpret.words import _probabilities, word_scores
-from onecycle.spec.subwords import pieces_of, train_subwords
-from onecycle.spec.words import SPECIAL
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
+from onecycle.runtime.inputs.subwords import pieces_of, train_subwords
+from onecycle.runtime.inputs.words import SPECIAL
+from onecycle.runtime.predictor import Predictor
+from onecycle.runtime.site import write_site
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextList
+from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 
 SIZES = {"emb_sz": 20, "n_hid": 24, "n_layers": 2}
 SAMPLES = {

@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from onecycle.core.errors import DataError, UsageError
-from onecycle.deploy.loaded import load_learner
-from onecycle.deploy.predictor import Predictor
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
+from onecycle.runtime.predictor import Predictor, load_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
+from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
 
 SIZES = {"emb_sz": 16, "n_hid": 24, "n_layers": 2}
 WORDS = re.findall(r"\S+", "film plot cast great awful very not was the a bad dull n't I He LOUD")
@@ -74,7 +73,7 @@ def test_a_file_needs_no_torch_and_takes_texts_bytes_and_paths(frame, tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"
-        "from onecycle.deploy.predictor import Predictor\n"
+        "from onecycle.runtime.predictor import Predictor\n"
         f"p = Predictor({str(tmp_path / 'texts.onnx')!r})\n"
         "rows = p.predict_batch(['a great film', b'a great film', "
         f"Path({str(tmp_path / 'review.txt')!r})])\n"

@@ -15,18 +15,17 @@ from onecycle.core.errors import (
     UsageError,
 )
 from onecycle.data.databunch import DatasetType
-from onecycle.data.urls import URLs
+from onecycle.fetch.urls import URLs
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.learn.metrics import perplexity
 from onecycle.models.awd_lstm import AWD_LSTM, LanguageModel, TextClassifier, WeightDropLSTM
-from onecycle.spec.text import Vocab
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
-from onecycle.text.ensemble import Ensemble
+from onecycle.runtime.inputs.text import Vocab
+from onecycle.text.input import NextToken
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextList
+from onecycle.text.learners import Ensemble
+from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 from onecycle.text.pretrained import SMALL_FILE, read_encoder, remapped
 from onecycle.text.saved import load_data
-from onecycle.text.targets import NextToken
 
 SMALL = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
 THINGS = ["film", "plot", "cast", "music", "ending"]
@@ -220,7 +219,7 @@ def test_tables_with_faults_are_named(frame, tmp_path, monkeypatch):
 
 def test_the_loss_in_chunks_is_the_whole_one(monkeypatch):
     """Loss, gradients and a training step: to 1e-5 of those with all logits at once."""
-    from onecycle.models import chunked
+    from onecycle.models import awd_lstm as chunked
 
     monkeypatch.setattr(chunked, "CHUNK", 7)
     ids = torch.randint(0, 50, (3, 11), generator=torch.Generator().manual_seed(0))
@@ -454,7 +453,7 @@ def encoded(encoder, ids):
 
 
 def test_evaluating_a_language_model_holds_few_logits_at_once(frame, monkeypatch):
-    from onecycle.models import chunked
+    from onecycle.models import awd_lstm as chunked
 
     data = lm_data(frame)
     learn = language_model_learner(data, config=SMALL, silent=True, metrics=[perplexity])

@@ -10,12 +10,11 @@ import torch
 
 from onecycle.core.errors import CheckpointError, OnecycleWarning, TableError, UsageError
 from onecycle.models.awd_lstm import AWD_LSTM
-from onecycle.spec.subwords import train_subwords
-from onecycle.spec.words import SPECIAL
-from onecycle.text.databunch import TextClasDataBunch, TextLMDataBunch
-from onecycle.text.ensemble import Ensemble
+from onecycle.runtime.inputs.subwords import train_subwords
+from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.text.learner import language_model_learner, text_classifier_learner
-from onecycle.text.lists import TextList
+from onecycle.text.learners import Ensemble
+from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 from onecycle.text.pretrained import read_wt103, write_encoder
 from onecycle.text.saved import load_data
 

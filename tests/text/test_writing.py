@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from onecycle.core.errors import OnecycleWarning, UsageError
-from onecycle.text.databunch import TextLMDataBunch
 from onecycle.text.learner import language_model_learner
+from onecycle.text.lists import TextLMDataBunch
 
 SIZES = {"emb_sz": 6, "n_hid": 8, "n_layers": 2}
 SHARES = {"ant": 0.5, "bee": 0.25, "cat": 0.125, "dog": 0.0625}  # of all that is ever said

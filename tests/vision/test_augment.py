@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from onecycle.core.errors import UsageError
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.plan import draw_plan
 from onecycle.vision.transform import as_transform, drawn, flattened
-from onecycle.vision.warp import warp
+from onecycle.vision.warp import draw_plan, warp
 
 N = 10_000
 

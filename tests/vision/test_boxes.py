@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from test_geometry import FAMILY, drawn, law, methods, seeds, sizes
 
 from onecycle.core.errors import LabelError
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
-from onecycle.vision.boxes import Boxes
 from onecycle.vision.lists import ObjectItemList
-from onecycle.vision.plan import draw_plan
+from onecycle.vision.targets import Boxes
 from onecycle.vision.transform import flattened
-from onecycle.vision.warp import warp
+from onecycle.vision.warp import draw_plan, warp
 
 TARGET = Boxes(classes=("cat", "dog"), count=2)
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from onecycle.core.errors import EmptyDataError, ImageError, OnecycleWarning
 from onecycle.learn.learner import Learner
-from onecycle.spec import pixels as spec_pixels
+from onecycle.runtime.inputs import pixels as spec_pixels
 from onecycle.vision import checks
 from onecycle.vision.checks import verify_images
 from onecycle.vision.lists import ImageList

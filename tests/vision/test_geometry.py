@@ -6,16 +6,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision import geometry as geo
-from onecycle.vision.boxes import Boxes
+from onecycle.vision.checks import IGNORED
 from onecycle.vision.input import ImageInput
-from onecycle.vision.mask_checks import IGNORED
-from onecycle.vision.plan import draw_plan
-from onecycle.vision.targets import Mask, Points
+from onecycle.vision.targets import Boxes, Mask, Points
 from onecycle.vision.transform import flattened
-from onecycle.vision.warp import exact, exact_plan, warp
+from onecycle.vision.warp import draw_plan, exact, exact_plan, warp
 
 FAMILY = {
     "rotate": lambda: augment.rotate((-180, 180)),

@@ -9,14 +9,7 @@ from matplotlib import pyplot as plt
 from PIL import Image as PillowImage
 
 from onecycle.core.errors import UsageError
-from onecycle.vision.image import (
-    FlowField,
-    Image,
-    ImagePoints,
-    ImageSegment,
-    open_image,
-    open_mask,
-)
+from onecycle.vision.image import FlowField, Image, ImagePoints, ImageSegment, open_image, open_mask
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from torchvision.transforms import v2
 
 from onecycle.core.errors import ImageError, SizeError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.forked import can_fork
 from onecycle.data.labelled import LabelList
+from onecycle.data.loader import can_fork
 from onecycle.data.targets import Category, NoLabel
 from onecycle.data.task import Task
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import Image

@@ -11,6 +11,7 @@ from onecycle.core.paths import Path
 from onecycle.data.targets import MultiCategory, Numbers
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.checks import verify_images
+from onecycle.vision.input import imagenet_stats
 from onecycle.vision.lists import (
     ImageDataBunch,
     ImageList,
@@ -18,7 +19,6 @@ from onecycle.vision.lists import (
     SegmentationItemList,
     get_image_files,
 )
-from onecycle.vision.stats import imagenet_stats
 from onecycle.vision.targets import Mask, Points
 
 SMALL = {"ds_tfms": get_transforms(), "size": 16, "bs": 4, "num_workers": 0}

@@ -10,16 +10,16 @@ from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeEr
 from onecycle.interpret.segmentation import SegmentationInterpretation
 from onecycle.learn.exporting import cost
 from onecycle.learn.learner import Learner
-from onecycle.learn.pixel_losses import DiceLoss
-from onecycle.learn.pixel_metrics import foreground_acc, mean_iou
-from onecycle.spec.inputs import ImageSpec
+from onecycle.learn.losses import DiceLoss
+from onecycle.learn.metrics import foreground_acc, mean_iou
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
+from onecycle.vision.checks import IGNORED
 from onecycle.vision.image import ImageSegment, open_mask
 from onecycle.vision.lists import SegmentationItemList
-from onecycle.vision.mask_checks import IGNORED
-from onecycle.vision.plan import draw_plan
 from onecycle.vision.targets import Mask
 from onecycle.vision.transform import flattened
+from onecycle.vision.warp import draw_plan
 
 
 @pytest.fixture(autouse=True)

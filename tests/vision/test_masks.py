@@ -11,19 +11,18 @@ from PIL import Image as Pillow
 from torch import nn
 
 from onecycle.core.errors import ImageError, LabelError, SizeError, UsageError
-from onecycle.data.samples import streets_sample
-from onecycle.data.samples.streets import CODES
 from onecycle.interpret.segmentation import SegmentationInterpretation
 from onecycle.learn.learner import Learner
-from onecycle.learn.pixel_losses import CombinedLoss, CrossEntropyFlat, DiceLoss
-from onecycle.learn.pixel_metrics import foreground_acc, mean_iou
+from onecycle.learn.losses import CombinedLoss, CrossEntropyFlat, DiceLoss
+from onecycle.learn.metrics import foreground_acc, mean_iou
+from onecycle.samples import streets_sample
+from onecycle.samples.streets import CODES
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import open_mask
+from onecycle.vision.input import half_stats
+from onecycle.vision.learner import load_cnn, unet_learner
 from onecycle.vision.lists import SegmentationItemList
-from onecycle.vision.restore import load_cnn
-from onecycle.vision.stats import half_stats
 from onecycle.vision.targets import Mask
-from onecycle.vision.unet import unet_learner
 
 VOID = CODES.index("Void")
 

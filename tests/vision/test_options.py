@@ -12,11 +12,12 @@ from onecycle.core.errors import ModelError, UsageError, WeightsError
 from onecycle.data.targets import NoLabel
 from onecycle.learn.cnn import create_cnn_model
 from onecycle.models.body import create_body
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import FlowField, Image, ImagePoints, ImageSegment, open_image
 from onecycle.vision.input import ImageInput
+from onecycle.vision.learner import create_unet_model
 from onecycle.vision.lists import (
     ImageDataBunch,
     ImageList,
@@ -24,10 +25,8 @@ from onecycle.vision.lists import (
     PointsItemList,
     SegmentationItemList,
 )
-from onecycle.vision.plan import draw_plan
 from onecycle.vision.transform import flattened
-from onecycle.vision.unet import create_unet_model
-from onecycle.vision.warp import warp
+from onecycle.vision.warp import draw_plan, warp
 
 PICTURE = smooth_noise(np.random.default_rng(0), (30, 44))
 NOTHING = np.zeros((), np.float32)

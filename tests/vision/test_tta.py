@@ -15,18 +15,16 @@ from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.data.targets import Numbers
 from onecycle.learn.learner import Learner
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.boxes import Boxes
 from onecycle.vision.image import FlowField, ImagePoints
 from onecycle.vision.learner import ImageLearner
 from onecycle.vision.lists import ImageList, ObjectItemList, PointsItemList, SegmentationItemList
-from onecycle.vision.plan import Plan, draw_plan
-from onecycle.vision.targets import Mask, Points
+from onecycle.vision.targets import Boxes, Mask, Points
 from onecycle.vision.transform import flattened
 from onecycle.vision.tta import TTA
-from onecycle.vision.warp import exact_plan, warp_maps
+from onecycle.vision.warp import Plan, draw_plan, exact_plan, warp_maps
 
 
 class Same(nn.Module):

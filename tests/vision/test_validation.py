@@ -9,16 +9,13 @@ from torchvision.transforms import v2
 from onecycle.core.errors import CheckpointError, ExportError
 from onecycle.data.targets import NoLabel
 from onecycle.learn.learner import Learner
-from onecycle.spec.inputs import ImageSpec
-from onecycle.spec.views import View
+from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import FlowField, ImagePoints
-from onecycle.vision.input import ImageInput
-from onecycle.vision.learner import cnn_learner
+from onecycle.vision.input import ImageInput, half_stats
+from onecycle.vision.learner import cnn_learner, load_cnn
 from onecycle.vision.lists import ImageList
-from onecycle.vision.restore import load_cnn
-from onecycle.vision.stats import half_stats
 from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flattened
 from onecycle.vision.validation import validation_spec

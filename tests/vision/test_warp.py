@@ -10,12 +10,11 @@ from pixel_helpers import sampled, smooth_noise
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional
 
-from onecycle.spec.inputs import ImageSpec
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.plan import draw_plan
 from onecycle.vision.transform import flattened
-from onecycle.vision.warp import exact, warp, warp_mask
+from onecycle.vision.warp import draw_plan, exact, warp, warp_mask
 
 STRONG = get_transforms(flip_vert=True, max_rotate=45, max_zoom=1.4, max_lighting=0.4, max_warp=0.3,
                         p_affine=1.0, p_lighting=1.0)  # fmt: skip

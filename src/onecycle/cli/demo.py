@@ -9,16 +9,16 @@ from time import perf_counter
 
 import torch
 
-from onecycle.cli.report import stage_table, write_plots
+from onecycle.cli.train import stage_table, write_plots
 from onecycle.data.databunch import DataBunch
 from onecycle.data.labelled import LabelledItems
-from onecycle.data.samples import planet_sample
-from onecycle.interpret.multilabel import MultiLabelInterpretation
+from onecycle.interpret.classification import MultiLabelInterpretation
 from onecycle.learn.metrics import accuracy_thresh, average_precision, fbeta
+from onecycle.samples import planet_sample
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.input import half_stats
 from onecycle.vision.learner import cnn_learner
 from onecycle.vision.lists import ImageList
-from onecycle.vision.stats import half_stats
 
 Stage = tuple[str, int, bool, int, slice]  # name, side in pixels, frozen, epochs, rates
 STAGES: tuple[Stage, ...] = (

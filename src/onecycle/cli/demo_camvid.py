@@ -10,17 +10,17 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from onecycle.cli.report import stage_table
-from onecycle.core.draw import save_figure
+from onecycle.cli.train import stage_table
+from onecycle.core.plot import save_figure
 from onecycle.data.databunch import DataBunch
 from onecycle.data.labelled import LabelledItems
-from onecycle.data.samples.streets import streets_sample
 from onecycle.interpret.segmentation import SegmentationInterpretation
-from onecycle.learn.pixel_metrics import foreground_acc, mean_iou
+from onecycle.learn.metrics import foreground_acc, mean_iou
+from onecycle.samples.streets import streets_sample
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.input import half_stats
+from onecycle.vision.learner import unet_learner
 from onecycle.vision.lists import SegmentationItemList
-from onecycle.vision.stats import half_stats
-from onecycle.vision.unet import unet_learner
 
 Stage = tuple[str, int, bool, int, slice]  # name, part of the full side, frozen, epochs, rates
 STAGES: tuple[Stage, ...] = (

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from onecycle.cli.report import stage_table
-from onecycle.core.draw import save_figure
-from onecycle.data.samples.reviews import reviews_sample
+from onecycle.cli.train import stage_table
+from onecycle.core.plot import save_figure
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.interpret.words import word_scores
+from onecycle.samples.reviews import reviews_sample
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextList
 

@@ -68,7 +68,7 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **options: Any) -> None:
-        from onecycle.core.console import print_any_text
+        from onecycle.core.display import print_any_text
         from onecycle.core.errors import OnecycleError
 
         print_any_text(sys.stdout)
@@ -238,7 +238,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch."""
-    from onecycle.deploy.server import serve as work
+    from onecycle.runtime.http.server import serve as work
 
     work(model, host, port)
 
@@ -267,7 +267,7 @@ def kaggle(
 ) -> None:
     """Fetch and unpack the files of a Kaggle competition, or send your answers to it."""
     from onecycle.core.errors import UsageError
-    from onecycle.data import kaggle as work
+    from onecycle.fetch import kaggle as work
 
     if submit is None and message:
         raise UsageError("--message goes with answers that are sent: give --submit FILE")
@@ -287,7 +287,7 @@ def deploy(
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
-    from onecycle.deploy.recipes import write_recipe
+    from onecycle.export.hosts import write_recipe
 
     print(write_recipe(model, to, out))
 

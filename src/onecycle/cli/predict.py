@@ -13,14 +13,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from onecycle.core.console import exact_text
+from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
-from onecycle.core.files import write_atomically
-from onecycle.core.progress import bar
-from onecycle.data.frames import encoding_of
-from onecycle.deploy.feeds import Curves, Feed, Pictures, files_in
-from onecycle.spec.inputs import ImageSpec
-from onecycle.spec.pixels import open_size
+from onecycle.core.files import encoding_of, write_atomically
+from onecycle.runtime.feeds import Curves, Feed, Pictures, files_in
+from onecycle.runtime.inputs.image import ImageSpec
+from onecycle.runtime.inputs.pixels import open_size
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _GROUP = 1024  # rows that are written together
@@ -79,12 +77,12 @@ def predict(
 def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Feed, Any]:
     """What answers a stream of sources, what reads them, and the kind of answer."""
     if model.suffix == ".onnx":
-        from onecycle.deploy.predictor import Predictor
+        from onecycle.runtime.predictor import Predictor
 
         predictor = Predictor(model)
         answers, feed, target = predictor.stream_with_faults, predictor.feed, predictor.target
         return lambda sources: answers(sources, thresh), feed, target
-    from onecycle.vision.restore import load_cnn
+    from onecycle.vision.learner import load_cnn
 
     learn = load_cnn(model)
     drawn = learn.task.target.to_json()["kind"] == "points"
@@ -170,7 +168,7 @@ def _series_in(path: Path, feed: Feed) -> Iterator[tuple[str, Any]]:
         for file in files_in(path, feed):
             yield from _series_in(file, feed)
     elif path.suffix.lower() in {".ts", ".tsv"}:
-        from onecycle.series.files import read_series
+        from onecycle.runtime.inputs.series_files import read_series
 
         for i, series in enumerate(read_series(path)[0], 1):
             yield f"{path}, series {i}", series

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onecycle.deploy.site import write_site
+from onecycle.runtime.site import write_site
 
 
 def site(model: Path, out: Path, title: str | None, theme: Path | None) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from warnings import warn
 
-from onecycle.core.errors import OnecycleError, WriteError
+from onecycle.core.errors import OnecycleError, OnecycleWarning, TableError, WriteError
 
 
 @contextmanager
@@ -74,3 +77,70 @@ def _sync_folder(folder: Path) -> None:
                 os.fsync(handle)
         finally:
             os.close(handle)
+
+
+# How the bytes of a text are to be read.
+
+
+def encoding_by_mark(begin: bytes) -> str:
+    """UTF-16 where a text's first bytes are its mark, else UTF-8, whose mark is left out."""
+    return "utf-16" if begin[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def encoding_of(path: Path) -> str:
+    """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning; the file is read in pieces."""
+    try:
+        with path.open("rb") as file:
+            encoding = encoding_by_mark(file.read(2))
+            file.seek(0)
+            decoder = getincrementaldecoder(encoding)()
+            while piece := file.read(1 << 22):
+                decoder.decode(piece)
+            decoder.decode(b"", True)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        warn(f"{path} is not UTF-8; read as Latin-1", OnecycleWarning, stacklevel=3)
+        return "latin-1"
+    return encoding
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text file in any of the encodings that tables come in."""
+    encoding = encoding_of(Path(path))  # raises for a file that cannot be read
+    text = Path(path).read_bytes().decode(encoding)
+    if "\0" in text:
+        raise TableError(f"{path}: cannot be read as text: it holds bytes that no text has")
+    return text.splitlines()
+
+
+# What was looked through once need not be looked through again while it stays the same.
+
+
+class Remembered:
+    """A mark on this machine that these files, as they are now, passed the check `name`.
+
+    Kept in ~/.cache/onecycle (or the folder in ONECYCLE_CACHE); a cache that cannot be written
+    only costs time.
+    """
+
+    def __init__(self, name: str, files: Iterable[str | os.PathLike[str]]) -> None:
+        digest = hashlib.sha256(name.encode())
+        for file in files:
+            try:
+                found = Path(file).stat()
+                about = f"{Path(file).absolute()} {found.st_size} {found.st_mtime_ns}\n"
+            except OSError:
+                about = f"{file} missing\n"
+            digest.update(about.encode(errors="surrogateescape"))
+        home = os.environ.get("ONECYCLE_CACHE") or Path.home() / ".cache" / "onecycle"
+        self.mark = Path(home) / "checked" / digest.hexdigest()
+
+    def __bool__(self) -> bool:
+        return self.mark.exists()
+
+    def keep(self) -> None:
+        """Set the mark."""
+        with suppress(OSError):
+            self.mark.parent.mkdir(parents=True, exist_ok=True)
+            self.mark.touch()

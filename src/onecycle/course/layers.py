@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import UsageError
 from onecycle.course.table import course_names
-from onecycle.models.modes import modes_kept
+from onecycle.models.groups import modes_kept
 
 
 class Hook:

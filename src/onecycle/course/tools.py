@@ -12,7 +12,7 @@ from torch import Tensor
 from onecycle.core.arguments import require_whole
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import extremes
-from onecycle.interpret.duplicates import similar_pairs
+from onecycle.interpret.cleaner import similar_pairs
 
 
 def array(values: Any, *args: Any, **options: Any) -> np.ndarray:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import UsageError
-from onecycle.learn.callbacks.mixup import MixUp
-from onecycle.learn.callbacks.tracking import EarlyStopping, ReduceLROnPlateau, SaveModel
+from onecycle.learn.callbacks import EarlyStopping, MixUp, ReduceLROnPlateau, SaveModel
 
 
 def SaveModelCallback(  # noqa: N802 - the course's name, as are those below

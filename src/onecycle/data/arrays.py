@@ -14,14 +14,13 @@ from torch import Tensor
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
-from onecycle.data.given import as_array, label_frame
 from onecycle.data.items import ItemList
 from onecycle.data.kinds import guessed
 from onecycle.data.loader import Loader
+from onecycle.data.tables import as_array, label_frame
 from onecycle.data.targets import MultiCategory, Target
-from onecycle.spec.curves import refuse_kinds
-from onecycle.spec.series import ArraySpec
-from onecycle.spec.targets import is_blank
+from onecycle.runtime.inputs.series import ArraySpec, refuse_kinds
+from onecycle.runtime.targets import is_blank
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ class Row:
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
         """A curve, or a picture of a table of numbers; several tables lie side by side."""
-        from onecycle.core.draw import axes
+        from onecycle.core.plot import axes
 
         ax = axes(ax, figsize)
         x = self.x

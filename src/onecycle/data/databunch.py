@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.defaults import checked_device, defaults
+from onecycle.core.display import refuse_figsize
 from onecycle.core.errors import UsageError
+from onecycle.core.machine import checked_device, defaults
 from onecycle.core.paths import Path
-from onecycle.core.table import refuse_figsize
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.task import Batches, Task
-from onecycle.spec.text import Vocab
+from onecycle.runtime.inputs.text import Vocab
 
 _INSTEAD = {
     "export": "learn.export() writes it with the model",
@@ -237,7 +237,7 @@ class DataBunch:
 
         Texts come as a `Table` of `rows` rows.
         """
-        from onecycle.core.draw import grid
+        from onecycle.core.plot import grid
 
         if not isinstance(rows, Integral) or rows < 1:
             raise UsageError(f"rows is a whole number from 1 on, not {rows!r}")

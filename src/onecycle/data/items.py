@@ -11,17 +11,12 @@ from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import (
-    EmptyDataError,
-    OnecycleWarning,
-    TableError,
-    UsageError,
-    listing,
-)
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
+from onecycle.core.files import read_lines
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind, files_below, with_dots
-from onecycle.data import split
-from onecycle.data.frames import Column, as_frame, column, read_lines, read_table
+from onecycle.data import splitters as split
+from onecycle.data.tables import Column, as_frame, column, read_table
 from onecycle.data.task import Input
 
 if TYPE_CHECKING:

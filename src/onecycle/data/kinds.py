@@ -12,9 +12,9 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import OnecycleWarning, listing
-from onecycle.data.frames import looks_like_numbers
+from onecycle.data.tables import looks_like_numbers
 from onecycle.data.targets import Category, MultiCategory, Numbers
-from onecycle.spec.targets import is_blank
+from onecycle.runtime.targets import is_blank
 
 Kind = type[Category] | type[MultiCategory] | type[Numbers]
 _COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, UsageError
-from onecycle.data.copies import Side, warn_of_copies
+from onecycle.data.checks import Side, warn_of_copies
 from onecycle.data.items import ItemList
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Task
-from onecycle.spec.answers import Answer
+from onecycle.runtime.kinds import Answer
 
 if TYPE_CHECKING:
     from onecycle.data.databunch import DataBunch

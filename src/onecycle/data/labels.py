@@ -13,28 +13,22 @@ from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import (
-    LabelError,
-    OnecycleError,
-    OnecycleWarning,
-    UsageError,
-    listing,
-)
-from onecycle.data.doubts import (
+from onecycle.core.errors import LabelError, OnecycleError, OnecycleWarning, UsageError, listing
+from onecycle.data.checks import (
     warn_of_alike,
     warn_of_classes,
+    warn_of_empty_folders,
     warn_of_held_out,
     warn_of_loose_files,
 )
-from onecycle.data.empty_folders import warn_of_empty_folders
-from onecycle.data.frames import Column, column, listed
 from onecycle.data.items import ItemList, file_of, refuse_empty
 from onecycle.data.kinds import guessed
 from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.split import asked, require_function
+from onecycle.data.splitters import asked, require_function
+from onecycle.data.tables import Column, column, listed
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
-from onecycle.spec.targets import is_blank
+from onecycle.runtime.targets import is_blank
 
 Labeller = Callable[[ItemList], Sequence[Any]]
 _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "True": True}

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import ModelError
-from onecycle.spec.answers import Answer
-from onecycle.spec.targets import (
+from onecycle.runtime.kinds import Answer
+from onecycle.runtime.targets import (
     CategorySpec,
     MultiCategorySpec,
     NoLabelSpec,
@@ -184,7 +184,7 @@ class _Still(Plainly):
 
     def show(self, answer: Answer, ax: Any) -> None:
         """The answer's text as a title."""
-        from onecycle.core.draw import add_title, folded
+        from onecycle.core.plot import add_title, folded
 
         add_title(ax, folded(answer.text, 32), fontsize=8)
 

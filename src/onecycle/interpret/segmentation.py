@@ -8,14 +8,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from onecycle.core.draw import NAME, axes, drawables
 from onecycle.core.errors import UsageError
+from onecycle.core.plot import NAME, axes, drawables
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.interpret.classification import extremes, how_many
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner
-from onecycle.learn.pixel_metrics import confusion, shares
+from onecycle.learn.metrics import confusion, shares
 from onecycle.learn.predictions import Predictions, draw, item_losses, of_part
 
 

@@ -18,10 +18,10 @@ from onecycle.core.errors import UsageError
 from onecycle.core.files import write_errors
 from onecycle.interpret.classification import how_many
 from onecycle.learn.learner import Learner
-from onecycle.models.modes import modes_kept
-from onecycle.spec.subwords import marks_of
-from onecycle.spec.words import BOS, SPECIAL
-from onecycle.text.sides import warn_of_text
+from onecycle.models.groups import modes_kept
+from onecycle.runtime.inputs.subwords import marks_of
+from onecycle.runtime.inputs.words import BOS, SPECIAL
+from onecycle.text.columns import warn_of_text
 
 _BATCH = 64
 _FOR, _AGAINST = "0, 150, 90", "220, 50, 50"

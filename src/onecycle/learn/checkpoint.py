@@ -7,7 +7,7 @@ finds damage that safetensors itself does not see.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,13 @@ from torch import Tensor
 
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
 from onecycle.core.files import write_atomically
-from onecycle.learn.swap import different
-from onecycle.spec.task import task_to_json
+from onecycle.data.task import Task
+from onecycle.runtime.task import task_to_json
 from onecycle.version import __version__
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
+
 
 FORMAT = 1
 DIFFERENCES = ("warn", "error", "ignore")
@@ -242,3 +243,53 @@ def _check_weights(
             f"({listing(lost, 2)}), {len(extra)} are unknown ({listing(extra, 2)}), {len(wrong)} "
             f"have another shape ({listing(wrong, 2)})"
         )
+
+
+# Other data for a learner: may it take the place of the data that the learner was made for?
+
+_LONG = 60  # characters of a value in a message
+
+
+def check_swap(ours: Task, theirs: Task) -> None:
+    """Raise where the answers differ (other classes, another width), warn of other statistics."""
+    old, new = ours.target.to_json(), theirs.target.to_json()
+    differ = [k for k in old if k != "thresh" and old[k] != new.get(k)]
+    if differ:
+        raise UsageError(
+            f"the other data has other answers: {differ[0]} is {new.get(differ[0])}, this "
+            f"learner was made for {old[differ[0]]}"
+        )
+    # Another size is what data is swapped for.
+    found = different(ours.input.to_json(), theirs.input.to_json(), without=("size", "vocab"))
+    if found:
+        warn(
+            f"the other data is normalised or resized otherwise than this learner's: "
+            f"{'; '.join(found)}. Make it in the same way: normalize() with the same statistics, "
+            "transform() with the same ways of resizing",
+            OnecycleWarning,
+            stacklevel=3,
+        )
+
+
+def different(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    without: Collection[str] = (),
+    only: Collection[str] | None = None,
+) -> list[str]:
+    """What differs between two specs as JSON, in words; fields that one does not know are none."""
+    new = json.loads(json.dumps(new, default=str))
+    old = json.loads(json.dumps(old, default=str))
+    return [
+        f"{name} was {_short(old[name])}, here it is {_short(new[name])}"
+        for name in old
+        if name in new
+        and name not in without
+        and (only is None or name in only)
+        and old[name] != new[name]
+    ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Self
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from warnings import warn
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+
+if TYPE_CHECKING:
+    from onecycle.learn.learner import Learner
+
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 Pairs = Iterable[tuple[Tensor, Tensor]]
@@ -118,3 +125,265 @@ def lay_channels_last(model: nn.Module, optimizer: torch.optim.Optimizer) -> Non
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
                 state[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
+
+
+# Training by several processes, on one machine or many: each takes its share of every batch.
+#
+# Processes are started by `accelerate launch` or `torchrun`; all run the same program.
+
+
+class Share:
+    """The rows of each batch that are this process's: row `rank`, and every `world`-th after it.
+
+    All processes get equally many rows: where a batch does not divide, the last row is repeated.
+    `count` is the number of rows that the whole of the latest batch has.
+    """
+
+    def __init__(self, batches: Any, rank: int, world: int) -> None:
+        self.batches, self.rank, self.world, self.count = batches, rank, world, 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
+        if hasattr(self.batches, "parts"):
+            for count, x, y in self.batches.parts(self.rows):
+                self.count = count
+                yield x, y
+        else:
+            for x, y in self.batches:
+                self.count = len(y)
+                mine = torch.as_tensor(self.rows(len(y)), device=y.device)
+                yield x[mine], y[mine]
+
+    def rows(self, count: int) -> list[int]:
+        """The positions, in a batch of `count`, of this process's rows."""
+        padded = -(-count // self.world) * self.world
+        return [min(i, count - 1) for i in range(self.rank, padded, self.world)]
+
+
+class Processes(Engine):
+    """An engine whose gradients are averaged over all processes, step by step (data parallel)."""
+
+    in_parts: ClassVar[bool] = False
+
+    def __init__(
+        self, device: torch.device, precision: str = "fp32", timeout: float = 600.0
+    ) -> None:
+        super().__init__(device, precision)
+        try:
+            from accelerate import PartialState
+        except ImportError as error:
+            raise UsageError(
+                "several processes need Accelerate: pip install 'onecycle[scale]'"
+            ) from error
+        limit = timedelta(seconds=timeout)
+        self.state = PartialState(cpu=device.type == "cpu", timeout=limit)
+        self.timeout, self.main = timeout, self.state.is_main_process
+        self.processes = self.state.num_processes
+        self._parallel: nn.Module | None = None
+
+    def at(self, precision: str) -> Self:
+        return type(self)(self.device, precision, self.timeout)
+
+    def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        super().begin(model, optimizer)
+        self._parallel = None
+        if self.state.num_processes > 1:
+            where = [self.state.device] if self.device.type == "cuda" else None
+            self._parallel = nn.parallel.DistributedDataParallel(model, device_ids=where)
+
+    def end(self) -> None:
+        self._parallel = None
+
+    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
+        """As `Engine.forward`; in training, gradients will be those of all processes."""
+        parallel = self._parallel if model.training and torch.is_grad_enabled() else None
+        return super().forward(parallel or model, x)
+
+    def mean(self, loss: Tensor) -> float:
+        from accelerate.utils import reduce
+
+        return float(reduce(loss.detach().float().reshape(1), "mean"))
+
+    def total(self, weight: float) -> float:
+        from accelerate.utils import reduce
+
+        given = torch.tensor([weight], dtype=torch.float32, device=self.state.device)
+        return float(reduce(given, "sum"))
+
+    def share(self, batches: Any) -> Any:
+        if batches.train and batches.batch_size % self.state.num_processes:
+            raise UsageError(
+                f"bs={batches.batch_size} cannot be shared by {self.state.num_processes} "
+                f"processes: use a multiple of {self.state.num_processes}"
+            )
+        return Share(batches, self.state.process_index, self.state.num_processes)
+
+    def whole(self, pairs: Pairs, share: Any) -> Pairs:
+        from accelerate.utils import gather
+
+        world = self.state.num_processes
+        for pair in pairs:
+            columns = (gather(part.contiguous()) for part in pair)
+            outputs, y = (
+                part.unflatten(0, (world, -1)).transpose(0, 1).flatten(0, 1)[: share.count]
+                for part in columns
+            )
+            yield outputs, y
+
+    def wait(self) -> None:
+        self.state.wait_for_everyone()
+
+    @property
+    def one_item(self) -> str:  # type: ignore[override]
+        """What a process has of a batch that is too small."""
+        return f"one item in each of {self.state.num_processes} processes"
+
+    @torch.no_grad()
+    def synchronize(self, model: nn.Module) -> None:
+        """Averages the running statistics of batch norm; other buffers are the first process's."""
+        if self.state.num_processes < 2:
+            return
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        averaged = {
+            id(value)
+            for norm in norms
+            for value in (norm.running_mean, norm.running_var)
+            if value is not None
+        }
+        for buffer in model.buffers():
+            if id(buffer) in averaged:
+                dist.all_reduce(buffer)
+                buffer /= self.state.num_processes
+            else:
+                dist.broadcast(buffer, 0)
+
+
+def distribute(learner: Learner, timeout: float, sync_bn: bool) -> None:
+    """Give the learner an engine for several processes, and check that all have the same data."""
+    engine = Processes(learner.data.device, learner.engine.precision, timeout)
+    _same_everywhere(learner)
+    learner.engine = engine
+    if sync_bn and engine.state.num_processes > 1:
+        learner.model = synchronized(learner.model, learner.data.device)
+    learner.model.to(learner.data.device)
+
+
+def _same_everywhere(learner: Learner) -> None:
+    """Each process made its data by itself: a split without a seed would differ."""
+    from accelerate.utils import gather_object
+
+    sides = (learner.data.train_ds, learner.data.valid_ds)
+    text = repr([[str(item) for item in side.items] for side in sides])
+    text += repr(sorted(learner.data.options.items(), key=str))
+    found = gather_object([sha256(text.encode("utf-8", "replace")).hexdigest()])
+    if len(set(found)) > 1:
+        raise DataError(
+            "the processes have different data: give the split a seed, for example "
+            "split_by_rand_pct(0.2, seed=42), and databunch() the same seed everywhere"
+        )
+
+
+# Batch norm over the items of all processes: mean and spread are those of the whole batch.
+#
+# On CUDA torch's own SyncBatchNorm does it; that has no CPU, where this one takes its place, so
+# that a program can be tried, and tested, without a GPU.
+
+
+def synchronized(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model with every batch norm synchronized; its parameters stay the same objects."""
+    if device.type != "cpu":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return _converted(model)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, whose gradient is the sum of all gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        total = grad.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SharedNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm of (n, c, ...) that, in training, counts the items of all processes."""
+
+    @classmethod
+    def of(cls, norm: nn.modules.batchnorm._BatchNorm) -> SharedNorm:
+        """One with the same parameters, buffers, options and mode."""
+        made = cls(
+            norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
+        )
+        made._parameters, made._buffers = norm._parameters, norm._buffers
+        return made.train(norm.training)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of axes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise; eval mode is torch's own."""
+        if not self.training or not dist.is_initialized():
+            return super().forward(input)
+        axes = [i for i in range(input.ndim) if i != 1]
+        x = input.float()
+        wide = (1, -1, *[1] * (input.ndim - 2))
+        n = x.new_tensor([x.numel() / x.shape[1]])
+        total, count = _Sum.apply(torch.cat([x.sum(axes), n])).split([x.shape[1], 1])
+        centred = x - (total / count).reshape(wide)
+        variance = _Sum.apply(centred.square().sum(axes)) / count
+        self._note((total / count).detach(), (variance * count / (count - 1)).detach())
+        normal = centred * (variance + self.eps).rsqrt().reshape(wide)
+        if self.weight is not None and self.bias is not None:
+            normal = normal * self.weight.reshape(wide) + self.bias.reshape(wide)
+        return normal.to(input.dtype)
+
+    @torch.no_grad()
+    def _note(self, mean: Tensor, variance: Tensor) -> None:
+        """Into the running statistics."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+class SharedNorm1d(SharedNorm, nn.BatchNorm1d):
+    """Of (n, c) or (n, c, length)."""
+
+
+class SharedNorm2d(SharedNorm, nn.BatchNorm2d):
+    """Of (n, c, h, w)."""
+
+
+class SharedNorm3d(SharedNorm, nn.BatchNorm3d):
+    """Of (n, c, d, h, w)."""
+
+
+_KINDS = {
+    nn.BatchNorm1d: SharedNorm1d,
+    nn.BatchNorm2d: SharedNorm2d,
+    nn.BatchNorm3d: SharedNorm3d,
+}
+
+
+def _converted(module: nn.Module) -> nn.Module:
+    for plain, shared in _KINDS.items():
+        if isinstance(module, plain):
+            how = module.eps, module.momentum, module.affine, module.track_running_stats
+            made = shared(module.num_features, *how).train(module.training)
+            made._parameters, made._buffers = module._parameters, module._buffers
+            return made
+    for name, child in module.named_children():
+        module.add_module(name, _converted(child))
+    return module

@@ -9,15 +9,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from onecycle.core.chance import untouched
 from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.rng import untouched
 from onecycle.data.targets import Target
-from onecycle.learn.batch_weight import weight_of
-from onecycle.learn.foreign_metrics import given_to_sklearn, given_to_torchmetrics
+from onecycle.learn.loop import weight_of
 from onecycle.learn.losses import loss_of
 from onecycle.learn.metric import (
     Summed,
     WholeSet,
+    given_to_sklearn,
+    given_to_torchmetrics,
     keeps_state,
     name_of,
     of_sklearn,

@@ -14,9 +14,9 @@ from torch import Tensor
 from onecycle.core.errors import UsageError
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
-from onecycle.deploy.export import Cost, Examples, Run
-from onecycle.deploy.export import export as write
-from onecycle.models.modes import modes_kept
+from onecycle.export.graph import Cost, Examples, Run
+from onecycle.export.graph import export as write
+from onecycle.models.groups import modes_kept
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner

@@ -12,7 +12,7 @@ from torch import Tensor
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import evaluate
-from onecycle.learn.lr_curve import RateCurve
+from onecycle.learn.lr_find import RateCurve
 from onecycle.learn.metric import names_of
 from onecycle.learn.predictions import require_labels
 from onecycle.learn.trainer import Trainer
@@ -108,7 +108,7 @@ class Learner(Trainer):
         would; its running statistics are averaged before every validation. Needs Accelerate
         (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
         """
-        from onecycle.learn.processes import distribute
+        from onecycle.learn.engine import distribute
 
         distribute(self, timeout, sync_bn)
         return self

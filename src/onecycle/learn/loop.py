@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from onecycle.core.display import bar
 from onecycle.core.errors import TrainingError
-from onecycle.core.progress import bar
-from onecycle.learn.accumulation import Accumulation
-from onecycle.learn.batch_weight import weight_of
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.engine import Engine
-from onecycle.learn.losses import loss_of
-from onecycle.models.modes import modes_kept
+from onecycle.learn.losses import PixelLoss, loss_of
+from onecycle.learn.optimizer import GroupedOptimizer
+from onecycle.models.groups import modes_kept
 
 Notify = Callable[[str], None]
 Validate = Callable[[Run], dict[str, Any]]
@@ -141,3 +142,94 @@ def predict(
                 yield from outputs.parts(y, engine.in_parts)
             else:
                 yield outputs, y
+
+
+# Several batches before one step: each counts by its weight, as it would in one large batch.
+
+
+class Accumulation:
+    """Shares of the `total` batches of a pass in the steps that `accumulate` of them make each.
+
+    The gradients of a step are sum(w * g) / sum(w) over its batches, also where the last ones are
+    fewer, and over the shares of all processes, whose gradients are averaged on the way back.
+    Losses go backward relative to the first batch of their step, so that 16-bit floats are as wide
+    as without accumulation.
+    """
+
+    def __init__(self, engine: Engine, weight: Weight, accumulate: int, total: int) -> None:
+        self.engine, self.weight = engine, weight
+        self.accumulate, self.total = accumulate, total
+        self.whole = accumulate * engine.processes == 1  # nothing has to be put together
+        self.weights: list[float] = []
+
+    def part(self, loss: Tensor, y: Tensor, number: int) -> Tensor:
+        """What goes backward for batch `number` of the pass."""
+        if self.whole:
+            return loss
+        if not number % self.accumulate:
+            self.weights = []
+        first = number - number % self.accumulate
+        count = min(first + self.accumulate, self.total) - first
+        mine = float(self.weight(y))
+        self.weights.append(self.engine.total(mine))
+        return loss * (mine * self.engine.processes / (count * self._first()))
+
+    def ends(self, number: int) -> bool:
+        """Whether batch `number` is the last one of its step."""
+        return number + 1 >= self.total or not (number + 1) % self.accumulate
+
+    def level(self, optimizer: GroupedOptimizer) -> None:
+        """Before the step: gradients divided by the weight of all its batches."""
+        whole = sum(self.weights)
+        factor = len(self.weights) * self._first() / whole if whole > 0 else 1.0
+        if factor != 1:
+            for part in optimizer.param_groups:
+                for parameter in part["params"]:
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(factor)
+
+    def _first(self) -> float:
+        """The weight of the step's first batch, by which the others are measured."""
+        return self.weights[0] if self.weights and self.weights[0] > 0 else 1.0
+
+
+# How much the mean that a loss gives of one batch counts beside those of other batches.
+
+Weight = Callable[[Tensor], float]
+_BY_CLASS = (nn.CrossEntropyLoss, nn.NLLLoss)
+_BY_CLASS_FUNCTIONS = (F.cross_entropy, F.nll_loss)
+_IGNORED = -100  # torch's own default
+
+
+def weight_of(loss_func: Any, otherwise: Weight) -> Weight:
+    """What a loss divides by in a batch with labels y: a function of y.
+
+    Losses with class weights divide by the sum of the weights, those of pixels by the pixels that
+    count; of all others `otherwise` (the target's own) is taken. With these weights means of
+    batches make the mean of all, whatever the batches are.
+    """
+    if isinstance(loss_func, PixelLoss):
+        return loss_func.batch_weight
+    options = _options_by_class(loss_func)
+    if options is None or options.get("reduction", "mean") != "mean":
+        return otherwise
+    return partial(_by_class, options.get("weight"), options.get("ignore_index", _IGNORED))
+
+
+def _options_by_class(loss_func: Any) -> dict[str, Any] | None:
+    """The options of torch's losses that divide by the weights of the classes; None for others."""
+    if isinstance(loss_func, _BY_CLASS):
+        names = ("weight", "ignore_index", "reduction")
+        return {name: getattr(loss_func, name) for name in names}
+    plain = loss_func.func if isinstance(loss_func, partial) else loss_func
+    if not any(plain is known for known in _BY_CLASS_FUNCTIONS):
+        return None
+    return dict(loss_func.keywords) if isinstance(loss_func, partial) else {}
+
+
+def _by_class(weight: Tensor | None, ignored: int, y: Tensor) -> float:
+    """The sum of the weights of the labels; where these are shares of classes, their number."""
+    if y.is_floating_point():
+        return len(y)
+    counted = y[y != ignored]
+    return counted.numel() if weight is None else float(weight.to(y.device)[counted].sum())

@@ -6,6 +6,8 @@ A plain function of (outputs, y) is averaged over the items; `WholeSet` sees all
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from onecycle.core.errors import UsageError
-from onecycle.learn.direction import rises_by_name
+from onecycle.data.targets import Target
 
 Metric = Callable[..., Any]
 M = TypeVar("M")
@@ -199,3 +201,101 @@ def names_of(metrics: Sequence[Any]) -> list[str]:
 def needs_whole_set(metric: Any) -> bool:
     """Whether a metric, or the function inside a partial, is marked by `whole_set`."""
     return isinstance(opened(metric)[0], WholeSet)
+
+
+# What metrics of other libraries are given: scikit-learn's functions, torchmetrics' objects.
+
+_SHARES = {"log_loss", "d2_log_loss_score"}  # their `y_pred` are probabilities
+_WANT_SHARES = ("y_score", "y_prob", "y_proba", "pred_decision")  # so are these parameters
+
+
+def given_to_sklearn(metric: Any, target: Target | None) -> Callable[[Tensor, Tensor], Any]:
+    """A metric of scikit-learn as a function of (outputs, y) of the whole set.
+
+    Those with a parameter `y_score` or `y_prob` get probabilities, the others what is decided;
+    UsageError where scikit-learn refuses them, with the way to give options.
+    """
+    if target is None:
+        raise UsageError("a metric of scikit-learn is computed by a learner: learn.validate()")
+    func = metric.func if isinstance(metric, WholeSet) else metric
+    inner = innermost(metric)
+    parameters = list(inspect.signature(inner).parameters)
+    shares = inner.__name__ in _SHARES or any(name in parameters[:2] for name in _WANT_SHARES)
+
+    def of(outputs: Tensor, y: Tensor) -> Any:
+        predicted, actual = (target.scores if shares else target.decisions)(outputs, y)
+        if shares and predicted.ndim == 2 and predicted.shape[1] == 2 and actual.ndim == 1:
+            predicted = predicted[:, 1]  # of two classes, as there, that of the second
+        try:
+            return func(actual.numpy(), predicted.numpy())
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"scikit-learn's {inner.__name__} cannot be computed of these answers: {error}. "
+                f"Options are given by functools.partial: partial({inner.__name__}, ...); or "
+                "write a function of (outputs, y) marked by whole_set"
+            ) from error
+
+    return of
+
+
+def given_to_torchmetrics(
+    metric: Any, target: Target | None
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Probabilities and labels in whole numbers for torchmetrics' own; others get (outputs, y)."""
+    parts = parts_of(metric) or {name_of(metric): metric}
+    theirs = any(
+        kind.__module__.partition(".")[0] == "torchmetrics"
+        for part in (metric, *parts.values())
+        for kind in type(part).__mro__
+    )
+    if theirs and target is not None:
+        return target.scores
+    return lambda outputs, y: (outputs, y)
+
+
+# Which way a figure improves, by its name alone: only for names that leave no doubt.
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Established names of figures; digits that belong to them are part of the word.
+_RISE = _words(
+    "accuracy acc precision recall sensitivity specificity ppv npv tpr tnr f1 f2 fbeta fscore "
+    "auc auroc auprc roc ap map mrr ndcg dcg hits kappa mcc matthews r2 iou miou jaccard dice "
+    "bleu rouge meteor psnr ssim pearson pearsonr spearman spearmanr kendall cindex"
+)
+_FALL = _words("mse rmse mae mape smape msle rmsle medae perplexity ppl wer cer eer nll brier")
+# Words beside such a name that do not turn its sense.
+_NEUTRAL = _words(
+    "a the of my mine own our val valid validation train test score metric value mean avg average "
+    "macro micro weighted samples binary multi multiclass multilabel balanced top at k per class "
+    "classes item items image pixel pixels token tokens foreground background area under curve pr "
+    "cohen cohens quadratic linear coef coefficient thresh threshold ovr ovo"
+)
+# A loss whose sign or sense is turned round is no loss.
+_TURNED = _words("neg negative negated minus inverse inverted inv no non not without")
+
+
+def rises_by_name(name: str) -> bool | None:
+    """True where more is better, False where less is, None where the name does not tell.
+
+    What ends with "loss" or "error" falls. Any word that is not understood leaves it open:
+    nothing is found in parts of words, or beside words such as "drop" and "neg".
+    """
+    words = re.findall(r"[a-z]+\d*|\d+", name.lower())
+    if _is_loss(words):
+        return False
+    told = {word for word in words if word.rstrip("0123456789") not in {"", *_NEUTRAL}}
+    if told and told <= _RISE:
+        return True
+    return False if told and told <= _FALL else None
+
+
+def _is_loss(words: list[str]) -> bool:
+    if words and words[-1] == "rate":
+        words = words[:-1]
+    last = words[-1].rstrip("0123456789") if words else ""
+    ends = last.endswith(("loss", "losses")) or last in {"error", "errors"}
+    return ends and not _TURNED & {*words, last.removesuffix("loss")}

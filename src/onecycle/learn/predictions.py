@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from onecycle.core.display import Table, refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError
-from onecycle.core.table import Table, refuse_figsize
 from onecycle.data.databunch import DatasetType
 from onecycle.data.labelled import LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop
 from onecycle.learn.losses import loss_of, per_item_loss
-from onecycle.spec.answers import Answer
+from onecycle.runtime.kinds import Answer
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -168,7 +168,7 @@ def draw(
     captions: Sequence[str] | None = None,
 ) -> Any:
     """Items with what is true and what was said: two pictures each where answers lie over them."""
-    from onecycle.core.draw import add_title, grid
+    from onecycle.core.plot import add_title, grid
 
     target = found.task.target
     if hasattr(found.task.input, "table"):

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+from os import SEEK_END
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TextIO
 
-from onecycle.core.draw import NAME, axes, drawable, grid
-from onecycle.core.errors import UsageError
-from onecycle.core.progress import Table, clock
+from onecycle.core.display import EpochTable, clock
+from onecycle.core.errors import UsageError, listing
+from onecycle.core.files import require_writable
+from onecycle.core.plot import NAME, axes, drawable, grid
 from onecycle.learn.callback import Callback, Run
-from onecycle.learn.lr_curve import SMOOTHING, RateCurve
-
-
-class Smooth:
-    """An exponential moving average without a start-up bias."""
-
-    def __init__(self, beta: float = SMOOTHING) -> None:
-        self.beta, self.count, self.average = beta, 0, 0.0
-
-    def add(self, value: float) -> float:
-        """Take `value` in; returns the smoothed value."""
-        self.count += 1
-        self.average = self.beta * self.average + (1 - self.beta) * value
-        return self.average / (1 - self.beta**self.count)
+from onecycle.learn.lr_find import RateCurve, Smooth
 
 
 class Recorder(Callback):
@@ -146,7 +137,7 @@ class Printer(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Print the header."""
-        self.table = Table(self.columns, self.show)
+        self.table = EpochTable(self.columns, self.show)
 
     def before_epoch(self, run: Run) -> None:
         """Start the clock."""
@@ -158,3 +149,122 @@ class Printer(Callback):
         cells = [run.row.get(name) for name in self.columns[1:-1]]
         shown = ["#na#" if cell is None else f"{cell:.6f}" for cell in cells]
         self.table.row([str(run.epoch), *shown, clock(run.row["seconds"])])
+
+
+# Logs of training: a CSV file, and TensorBoard.
+
+
+class CSVLogger(Callback):
+    """One row per epoch in a CSV file, written as it happens; `append` goes on in an old file.
+
+    UsageError where the old file has other columns than this fit.
+    """
+
+    order = 30
+
+    def __init__(self, filename: str | Path = "history.csv", append: bool = False) -> None:
+        self.path, self.append = Path(filename), append
+        self.file: TextIO | None = None
+        self.columns: list[str] | None = None
+
+    def claims(self) -> tuple[str, ...]:
+        """Two would write into one another's rows."""
+        return (f"write to {str(self.path)!r}",)
+
+    def before_fit(self, run: Run) -> None:
+        """Open the file; compare the columns that are known by now."""
+        if not run.engine.main:
+            return
+        require_writable(self.path)
+        self.columns, ends = _old_columns(self.path) if self.append else (None, True)
+        if self.columns is not None and not {"epoch", *run.directions} <= set(self.columns):
+            raise self._other_columns(["epoch", *run.directions, "seconds"])
+        self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
+        if not ends:
+            self.file.write("\r\n")
+
+    def after_epoch(self, run: Run) -> None:
+        """Write the row, in the order of the columns that are there."""
+        if self.file is None:
+            return
+        headed, self.columns = self.columns is not None, self.columns or list(run.row)
+        if set(self.columns) != set(run.row):
+            raise self._other_columns(list(run.row))
+        writer = csv.DictWriter(self.file, self.columns)
+        if not headed:
+            writer.writeheader()
+        writer.writerow(run.row)
+        self.file.flush()
+
+    def _other_columns(self, ours: list[str]) -> UsageError:
+        there = self.columns or []
+        return UsageError(
+            f"{self.path} has the columns {', '.join(there)}, and this fit has {', '.join(ours)} "
+            f"(only there: {listing(c for c in there if c not in ours) or 'none'}; only here: "
+            f"{listing(c for c in ours if c not in there) or 'none'}): use another file, or "
+            "append=False to begin it anew"
+        )
+
+    def after_fit(self, run: Run) -> None:
+        """Close the file."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+def _old_columns(path: Path) -> tuple[list[str] | None, bool]:
+    """The header of a file with anything in it, and whether its last line is ended."""
+    if not path.is_file() or not path.stat().st_size:
+        return None, True
+    with path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        ends = file.read() in (b"\n", b"\r")
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), []), ends
+
+
+class TensorBoardLogger(Callback):
+    """Loss and rate per batch, losses and metrics per epoch, under `log_dir`."""
+
+    order = 30
+
+    def __init__(self, log_dir: str | Path = "runs/onecycle") -> None:
+        self.log_dir, self.seen = Path(log_dir), 0
+        self.writer: Any = None
+
+    def claims(self) -> tuple[str, ...]:
+        """Two would write everything twice."""
+        return (f"write to {str(self.log_dir)!r}",)
+
+    def before_fit(self, run: Run) -> None:
+        """Open the log."""
+        if not run.engine.main:
+            return
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UsageError(
+                "TensorBoard is not installed: pip install 'onecycle[tensorboard]'"
+            ) from error
+        self.writer = SummaryWriter(self.log_dir)
+
+    def after_loss(self, run: Run) -> None:
+        """The batch's figures."""
+        if self.writer is None:
+            return
+        self.writer.add_scalar("batch/loss", run.loss_value, self.seen)
+        self.writer.add_scalar("batch/lr", run.optimizer.rates()[-1], self.seen)
+        self.seen += 1
+
+    def after_epoch(self, run: Run) -> None:
+        """The epoch's figures, at the number of batches seen."""
+        if self.writer is None:
+            return
+        for name, value in run.row.items():
+            if name != "epoch" and isinstance(value, int | float):
+                self.writer.add_scalar(f"epoch/{name}", value, self.seen)
+
+    def after_fit(self, run: Run) -> None:
+        """Close the log."""
+        if self.writer is not None:
+            self.writer.close()

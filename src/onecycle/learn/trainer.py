@@ -12,31 +12,25 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.chance import untouched
-from onecycle.core.defaults import defaults
 from onecycle.core.errors import UsageError
-from onecycle.core.memory import reuse_memory
+from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
+from onecycle.core.rng import untouched
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn import loop
 from onecycle.learn.callback import Callback, Run, check_callbacks
-from onecycle.learn.callbacks.frozen_norm import FrozenNorm
-from onecycle.learn.callbacks.guard import FiniteLoss, PlainOutputs
-from onecycle.learn.callbacks.mixup import MixUp
-from onecycle.learn.callbacks.schedules import OneCycle
+from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
+from onecycle.learn.checkpoint import check_swap
+from onecycle.learn.checks import FiniteLoss, Layers, PlainOutputs, on_device, warn_of_seen
 from onecycle.learn.engine import Engine
 from onecycle.learn.evaluate import evaluate
-from onecycle.learn.lr_curve import RateCurve
-from onecycle.learn.lr_finder import find_lr
+from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
-from onecycle.learn.swap import check_swap
-from onecycle.learn.upkeep import Layers, on_device, warn_of_seen
-from onecycle.models.groups import Groups, norm_parameters
-from onecycle.models.modes import modes_kept
+from onecycle.models.groups import Groups, modes_kept, norm_parameters
 
 Rate = float | slice | Sequence[float]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onecycle.models.architectures import Architecture, find
-from onecycle.models.mlp import mlp
+from onecycle.models.head import mlp
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -56,3 +57,17 @@ def norm_parameters(model: nn.Module, batch_only: bool = False) -> set[int]:
     """The ids of the parameters of normalisation layers (or of batch norm alone)."""
     kinds: Any = NORMS[0] if batch_only else NORMS
     return {id(p) for m in model.modules() if isinstance(m, kinds) for p in m.parameters()}
+
+
+# Training and evaluation mode of every module, kept through whatever happens.
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Each module comes out in the mode it had, also after an error."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

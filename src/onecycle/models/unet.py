@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from onecycle.core.errors import UsageError
+from onecycle.models.body import Pyramid
 from onecycle.models.groups import Groups
 from onecycle.models.head import init_layers
-from onecycle.models.pyramid import Pyramid
 
 NORMS = (None, "batch", "weight", "spectral")
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError
-from onecycle.deploy.export import Examples, session, traced
-from onecycle.deploy.prelude import OPSET
+from onecycle.export.graph import Examples, session, traced
+from onecycle.export.image import OPSET
 from onecycle.learn.exporting import own_side, paired, pictured, sources_of
+from onecycle.runtime.inputs.series import series_of
 from onecycle.series.input import Series, SeriesInput
-from onecycle.spec.curves import series_of
 
 _TOLERANCE = 1e-4  # of pixels in [-1, 1]
 

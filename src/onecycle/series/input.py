@@ -15,9 +15,8 @@ from torch import Tensor
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
+from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, series_of, varies
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
-from onecycle.spec.curves import as_series, blurs, numbers, series_of, varies
-from onecycle.spec.series import SeriesSpec
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 _HIDDEN = {"json": False}
@@ -34,7 +33,7 @@ class Series:
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
         """The picture, with the series drawn to its left."""
-        from onecycle.core.draw import axes, picture
+        from onecycle.core.plot import axes, picture
 
         ax = axes(ax, figsize)
         pixels = ((self.picture + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()

@@ -9,8 +9,8 @@ from onecycle.core.errors import OnecycleWarning
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.cnn import build_cnn
 from onecycle.learn.learner import Learner
+from onecycle.runtime.inputs.series import series_of
 from onecycle.series.input import Series
-from onecycle.spec.curves import series_of
 
 _FAR = 2  # times as long, or as short, as what was learned from
 

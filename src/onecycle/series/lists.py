@@ -20,14 +20,20 @@ from onecycle.core.errors import (
     listing,
 )
 from onecycle.core.paths import Path
-from onecycle.data.frames import Column, as_frame, listed, looks_like_numbers, read_table
-from onecycle.data.given import label_frame
 from onecycle.data.items import ItemList
 from onecycle.data.kinds import few_whole_numbers, whole
+from onecycle.data.tables import (
+    Column,
+    as_frame,
+    label_frame,
+    listed,
+    looks_like_numbers,
+    read_table,
+)
 from onecycle.data.targets import Category, Numbers
-from onecycle.series.files import labels_are, read_series
+from onecycle.runtime.inputs.series import GAPS, numbers
+from onecycle.runtime.inputs.series_files import labels_are, read_series
 from onecycle.series.input import SeriesInput
-from onecycle.spec.curves import GAPS, numbers
 
 _OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
 _NO_STEPS = {"index", "level_0", "id", "split", "fold", "valid", "is_valid"}

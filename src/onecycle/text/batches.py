@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.chance import generator
 from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.rng import generator
 from onecycle.data.labelled import LabelList
 from onecycle.data.loader import Loader, moved
 from onecycle.text.corpus import Numbered

@@ -24,10 +24,10 @@ from warnings import warn
 
 import numpy as np
 
-from onecycle.core.defaults import defaults
 from onecycle.core.errors import DataError, OnecycleWarning, listing
-from onecycle.deploy.feeds import text_of
-from onecycle.spec.subwords import encoded, pieces_of
+from onecycle.core.machine import defaults
+from onecycle.runtime.feeds import text_of
+from onecycle.runtime.inputs.subwords import encoded, pieces_of
 from onecycle.text.worker import Counted, ask, counted
 
 _ANEW = "load the data again, with load_data"

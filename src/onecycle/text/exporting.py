@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError, UsageError
-from onecycle.deploy.export import Answering, Examples
-from onecycle.deploy.prelude import OPSET
+from onecycle.export.graph import Answering, Examples
+from onecycle.export.image import OPSET
 from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
 from onecycle.models.awd_lstm import TextClassifier
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickletools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +17,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, DownloadError, OnecycleWarning, WeightsError
 from onecycle.core.files import write_atomically
-from onecycle.spec.words import SPECIAL
-from onecycle.text.word_list import read_word_list
+from onecycle.runtime.inputs.words import SPECIAL
 
 SMALL_FILE = Path(__file__).with_name("weights") / "small.safetensors"
 _KEY = "onecycle_encoder"
@@ -136,7 +136,7 @@ def find_encoder(pretrained: bool | str | Path, backwards: bool = False) -> Enco
     "small" comes with the package; True, or the address of an archive, is a published WT103 model,
     downloaded once; else it is the path of an encoder, or of an unpacked archive's folder.
     """
-    from onecycle.data.urls import URLs, untar_data
+    from onecycle.fetch.urls import URLs, untar_data
 
     if pretrained == "small":
         return read_encoder(SMALL_FILE)
@@ -193,3 +193,62 @@ def read_wt103(folder: str | Path) -> Encoder:
             stacklevel=2,
         )
     return Encoder(tensors, vocab, given.get("1.decoder.bias"), reading)
+
+
+# Published word lists, pickled by others, read by an interpreter that can only make lists.
+#
+# Nothing is imported, called or constructed: the file's instructions are walked through, and those
+# that a list of strings does not need are refused before anything is done.
+
+_LIMIT = 50_000_000  # bytes
+_STEPS = 2_000_000  # instructions: four a word
+_TEXTS = {"BINUNICODE", "SHORT_BINUNICODE", "UNICODE", "BINUNICODE8"}
+
+
+def read_word_list(path: str | Path) -> tuple[str, ...]:
+    """The words of a pickled list of strings.
+
+    Raises WeightsError for anything else, whatever the file would like to do.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > _LIMIT:
+            raise WeightsError(f"{path}: over {_LIMIT} bytes, too large for a list of words")
+        data = path.read_bytes()
+        return tuple(_words(path, ((op.name, told) for op, told, _ in pickletools.genops(data))))
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    except WeightsError:
+        raise
+    except Exception as error:  # genops raises many kinds on damaged files
+        raise WeightsError(f"{path}: damaged, no list of words ({error})") from error
+
+
+def _words(path: Path, instructions: Iterable[tuple[str, Any]]) -> list[str]:
+    """Walk through a list's instructions: an empty list, marks, texts, appends, and the end."""
+    words: list[str] | None = None
+    waiting: list[str] = []
+    numbers: dict[int, str] = {}  # a text may be referred to again by its number
+    for done, (name, argument) in enumerate(instructions):
+        if done > _STEPS:
+            raise WeightsError(f"{path}: over {_STEPS} instructions, too many for a list of words")
+        if name in _TEXTS:
+            waiting.append(argument)
+        elif name == "EMPTY_LIST" and words is None:
+            words = []
+        elif name in {"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"}:
+            at = len(numbers) if name == "MEMOIZE" else int(argument)
+            numbers[at] = waiting[-1] if waiting else ""
+        elif name in {"BINGET", "LONG_BINGET", "GET"} and numbers.get(int(argument)):
+            waiting.append(numbers[int(argument)])
+        elif name in {"APPENDS", "APPEND"} and words is not None:
+            words += waiting
+            waiting = []
+        elif name == "STOP" and words is not None and not waiting:
+            return words
+        elif name not in {"PROTO", "FRAME", "MARK"}:
+            raise WeightsError(
+                f"{path}: not a plain list of words (it has the instruction {name}); it was not "
+                "loaded, since such a file can run anything"
+            )
+    raise WeightsError(f"{path}: not a whole list of words")

@@ -22,12 +22,10 @@ from onecycle.data.databunch import DataBunch
 from onecycle.data.labelled import LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
 from onecycle.data.task import Task
-from onecycle.deploy.feeds import text_of
+from onecycle.runtime.feeds import text_of
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, Tokens
-from onecycle.text.databunch import databunch_of
-from onecycle.text.input import TextInput, as_texts
-from onecycle.text.lists import TextList
-from onecycle.text.targets import NextToken
+from onecycle.text.input import NextToken, TextInput, as_texts
+from onecycle.text.lists import TextList, databunch_of
 
 FORMAT = 1
 _TARGETS: dict[str, Any] = {

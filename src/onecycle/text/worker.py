@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from onecycle.spec.words import tokenize
+from onecycle.runtime.inputs.words import tokenize
 
 _LENGTH = struct.Struct("<q")
 _END = " "  # no token holds one

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import UsageError
-from onecycle.spec.inputs import parse_size
+from onecycle.runtime.inputs.image import parse_size
 from onecycle.vision import geometry as geo
 from onecycle.vision.transform import (
     Always,

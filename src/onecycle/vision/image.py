@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import LabelError, UsageError, listing
-from onecycle.spec.pixels import open_indexes, open_pixels, open_size
+from onecycle.runtime.inputs.pixels import open_indexes, open_pixels, open_size
 
 _HALF = 0.5 / 255  # half a grey level: what rounding takes
 
@@ -66,7 +66,7 @@ class Image:
         With `cmap` the mean of the channels is drawn in its colours. `options` are those of
         `y.show`; UsageError where there is none.
         """
-        from onecycle.core.draw import add_title, picture
+        from onecycle.core.plot import add_title, picture
 
         if options and not hasattr(y, "show"):
             raise UsageError(f"show() knows no {listing(options)} without a y that can be drawn")
@@ -130,7 +130,7 @@ class ImageSegment:
 
         With `n_classes` a class has the same colour in every mask.
         """
-        from onecycle.core.draw import add_title, picture
+        from onecycle.core.plot import add_title, picture
 
         top = n_classes or int(self.data.max()) + 1
         options = {"cmap": cmap, "vmin": 0, "vmax": max(top - 1, 1), "alpha": alpha}
@@ -180,7 +180,7 @@ class ImagePoints:
         **options: Any,
     ) -> Any:
         """Draw the points as red dots."""
-        from onecycle.core.draw import add_title, axes
+        from onecycle.core.plot import add_title, axes
 
         ax = axes(ax, figsize)
         marks = {"s": 12, "marker": ".", "c": "r", **options}

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from pathlib import Path as PurePath
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from onecycle.core.errors import CheckpointError
+from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch, DatasetType
+from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.targets import Category, MultiCategory, Numbers
+from onecycle.data.task import Task
+from onecycle.learn.checkpoint import read
 from onecycle.learn.cnn import build_cnn, compare_statistics, create_cnn_model, recipe_of
 from onecycle.learn.learner import Learner
+from onecycle.models.architectures import Architecture
+from onecycle.models.body import Pyramid, create_body
+from onecycle.models.groups import layer_groups
+from onecycle.models.unet import UNet
+from onecycle.vision.input import ImageInput
+from onecycle.vision.lists import ImageList
+from onecycle.vision.targets import Mask, Points
 from onecycle.vision.tta import TTA
 
 __all__ = [
@@ -41,3 +56,108 @@ def cnn_learner(data: DataBunch, base_arch: Any, **options: Any) -> ImageLearner
 
 
 create_cnn = cnn_learner
+
+
+# A class for every pixel: `unet_learner`.
+
+
+def create_unet_model(
+    arch: Any,
+    n_outputs: int,
+    pretrained: bool | str = True,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    size: tuple[int, int] | None = None,
+    **options: Any,
+) -> UNet:
+    """A U-Net on a body, pictures (n, 3, h, w) to outputs (n, n_outputs, h, w); see `UNet`."""
+    body = create_body(arch, pretrained, cut, size)
+    return UNet(Pyramid(body, size or (64, 64)), n_outputs, **options)
+
+
+def unet_learner(
+    data: DataBunch,
+    arch: Any,
+    pretrained: bool | str = True,
+    blur_final: bool = True,
+    norm_type: str | None = None,
+    split_on: Callable[[nn.Module], Iterable[nn.Module]] | Iterable[nn.Module] | None = None,
+    blur: bool = False,
+    self_attention: bool = False,
+    y_range: tuple[float, float] | None = None,
+    last_cross: bool = True,
+    bottle: bool = False,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    checkpoint: bool = False,
+    **learner_options: Any,
+) -> ImageLearner:
+    """A learner on a U-Net around `arch`, frozen to the decoder if the body is pretrained.
+
+    `arch` and `pretrained` as in `cnn_learner`, the other options as in `UNet` (`norm_type` is
+    its `norm`); `learner_options` are Learner's: metrics, wd, loss_func, accumulate, ...
+    """
+    options = {
+        "blur": blur,
+        "blur_final": blur_final,
+        "self_attention": self_attention,
+        "y_range": y_range,
+        "last_cross": last_cross,
+        "bottle": bottle,
+        "norm": norm_type,
+        "checkpoint": checkpoint,
+    }
+    size = getattr(data.task.input, "size", None)
+    model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
+    learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
+    if cut is None and not isinstance(arch, nn.Module):
+        learner.recipe = recipe_of("unet", arch, size, options)
+    if pretrained:
+        compare_statistics(data, model.encoder.body)
+        learner.freeze()
+    return learner
+
+
+# A learner for predicting from the one file that `learn.save` wrote.
+
+TARGETS: dict[str, Any] = {t.kind: t for t in (Category, MultiCategory, Numbers, Mask, Points)}
+MODELS: dict[str, Any] = {"cnn": create_cnn_model, "unet": create_unet_model}
+
+
+def load_cnn(path: str | PurePath) -> ImageLearner:
+    """A learner for predicting, from a file that `learn.save` wrote, without its data.
+
+    It prepares pictures as the saved learner's validation did. Raises CheckpointError for a file
+    that is damaged, or whose model or validation had parts that no file holds.
+    """
+    path = PurePath(path)
+    about, tensors = read(path)
+    try:
+        recipe = about["recipe"]
+        arch = Architecture(recipe["arch"], recipe["source"], recipe["options"])
+        size = tuple(recipe["size"]) if recipe["size"] else None
+        target = TARGETS[about["task"]["target"]["kind"]].from_json(about["task"]["target"])
+        given = ImageInput.from_json(about["task"]["input"])
+        _refuse_python(given, path)
+        build = MODELS[recipe["model"]]
+        model = build(arch, target.n_outputs, False, size=size, **recipe["more"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: holds no recipe for its model (it had a head or a body of its own): build "
+            "the learner as before and use learn.load"
+        ) from error
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    model.load_state_dict(weights)
+    nothing = ImageList((), Path("."), given)
+    side = LabelList(nothing, None, Task(given, target))
+    learner = ImageLearner(DataBunch.for_prediction(LabelledItems(side, side, None)), model)
+    model.eval()
+    return learner
+
+
+def _refuse_python(given: ImageInput, path: PurePath) -> None:
+    """CheckpointError where the learner validated with transforms that only its program knows."""
+    if given.in_python:
+        raise CheckpointError(
+            f"{path}: its learner validated with {'; '.join(given.in_python)}, which a file cannot "
+            "hold: without them it would answer otherwise. Build the learner as before and use "
+            "learn.load"
+        )

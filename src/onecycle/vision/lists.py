@@ -10,16 +10,15 @@ from warnings import warn
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
+from onecycle.data.checks import require_folders
 from onecycle.data.databunch import DataBunch
-from onecycle.data.doubts import require_folders
-from onecycle.data.frames import Column, read_table
 from onecycle.data.items import ItemList
 from onecycle.data.labelled import LabelledItems
 from onecycle.data.labels import from_columns
-from onecycle.spec.pixels import FILES, SUFFIXES
-from onecycle.vision.boxes import Boxes
+from onecycle.data.tables import Column, read_table
+from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.input import ImageInput
-from onecycle.vision.targets import Mask, Points
+from onecycle.vision.targets import Boxes, Mask, Points
 
 
 class ImageList(ItemList):

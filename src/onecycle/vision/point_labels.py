@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.defaults import defaults
 from onecycle.core.errors import LabelError, OnecycleWarning, listing
+from onecycle.core.machine import defaults
 from onecycle.vision.image import FlowField, ImagePoints, size_of
 
 UNITS = (None, "pixels", "shares")

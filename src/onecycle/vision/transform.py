@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import UsageError
-from onecycle.spec.inputs import PADDING_MODES
+from onecycle.runtime.inputs.image import PADDING_MODES
 
 Params = dict[str, Any]
 

@@ -17,8 +17,8 @@ from onecycle.data.task import Task
 from onecycle.learn import predictions
 from onecycle.learn.learner import Learner
 from onecycle.vision import augment
-from onecycle.vision.plan import Plan
 from onecycle.vision.transform import Crop, Foreign, Transform
+from onecycle.vision.warp import Plan
 
 LOOKS = 8  # four corners, and the four mirrored
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from onecycle.spec.inputs import ImageSpec
-from onecycle.spec.views import View
-from onecycle.vision.plan import is_plain
+from onecycle.export.graph import Examples
+from onecycle.export.image import image_prelude
+from onecycle.learn.exporting import own_side, paired, pictured, sources_of
+from onecycle.runtime.inputs.image import ImageSpec, View
+from onecycle.runtime.inputs.pixels import open_pixels
+from onecycle.vision.image import Image
 from onecycle.vision.transform import Always, Crop, Foreign, Geometric, Pixels, Transform
+from onecycle.vision.warp import is_plain
 
 
 def validation_spec(spec: ImageSpec, tfms: Sequence[Transform]) -> ImageSpec:
@@ -73,3 +78,22 @@ def _is_upright(tfm: Geometric) -> bool:
     across = np.abs([unit[0, 1], unit[1, 0], *unit[2, :2], unit[2, 2] - 1]).max()
     straight = across < 1e-9 and min(unit[0, 0], unit[1, 1]) > 0
     return bool(straight and np.allclose(shares, unit, atol=1e-9))
+
+
+# A network of images as one ONNX graph: what it is checked with.
+
+_SIZES = ((61, 83), (128, 96), (33, 240))  # besides the items' own: odd, upright, long
+
+
+def examples(learner: Any, precision: str, calibrate: int | None = None) -> Examples:
+    """Noise of three sizes, and items of the validation set as the user has them."""
+    prelude = image_prelude(learner.task.input.shipped)
+    rng = np.random.default_rng(0)
+    sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
+    side = own_side(learner)
+    sources += sources_of(side) if side is not None else []
+    return pictured(learner, precision, paired(learner, sources, _pixels), prelude, calibrate)
+
+
+def _pixels(source: Any) -> np.ndarray:
+    return source.pixels if isinstance(source, Image) else open_pixels(source)

@@ -1,0 +1,147 @@
+"""Whole folders for hosts: the static page, or a container with the server that needs no torch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from warnings import warn
+
+from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.files import write_errors
+from onecycle.runtime.file import read
+from onecycle.runtime.site import ORT, page_folder, runtime_folder, write_site
+
+STATIC = ("vercel", "netlify", "pages")
+CONTAINERS = ("docker", "spaces", "render")
+PACKAGES = (
+    "granian",
+    "numpy",
+    "onnxruntime",
+    "pillow",
+    "prometheus-client",
+    "python-multipart",
+    "simplejpeg",
+    "starlette",
+)
+_COMMANDS = {
+    "vercel": "npx vercel deploy --prod {out}",
+    "netlify": "npx netlify deploy --prod --dir {out}",
+    "pages": "cd {out} && git init -b gh-pages && git add -A && git commit -m site "
+    "&& git push --force YOUR-REPOSITORY gh-pages",
+    "docker": "docker build -t onecycle-app {out} && docker run --rm -p 8000:8000 onecycle-app",
+    "spaces": "hf upload YOUR-NAME/YOUR-SPACE {out} --repo-type space",
+    "render": "cd {out} && git init && git add -A && git commit -m app "
+    "&& git push YOUR-REPOSITORY HEAD:main, then New > Blueprint on Render",
+}
+_MAIN = '''"""Serve model.onnx on the port that the host names in PORT."""
+
+import os
+
+from onecycle.runtime.http.server import serve
+
+if __name__ == "__main__":
+    serve("model.onnx", os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "{port}")))
+'''
+_DOCKERFILE = """FROM python:3.12-slim
+RUN useradd --create-home --uid 1000 app
+WORKDIR /home/app
+COPY requirements.txt .
+RUN pip install --no-cache-dir --no-compile -r requirements.txt
+COPY . .
+# the model is tried, and only the modules that it needs are compiled
+RUN python -c "from onecycle.runtime.http.server import application; application('model.onnx')"
+USER app
+ENV PYTHONUNBUFFERED=1
+EXPOSE {port}
+CMD ["python", "main.py"]
+"""
+_SPACE = """---
+title: {title}
+sdk: docker
+app_port: {port}
+---
+"""
+_RENDER = """services:
+  - type: web
+    name: onecycle-app
+    runtime: docker
+    healthCheckPath: /healthz
+"""
+
+
+def write_recipe(model: str | Path, to: str, out: str | Path) -> str:
+    """Write into `out`, a new or empty folder, what host `to` needs; returns the command to run.
+
+    Raises ModelError for files that `Predictor` refuses, UsageError for an unknown host, a folder
+    that holds something, or where ONNX Runtime Web is missing for a static host.
+    """
+    if to not in STATIC + CONTAINERS:
+        raise UsageError(f"--to is one of {', '.join(STATIC + CONTAINERS)}, not {to!r}")
+    model, out = Path(model), Path(out)
+    with write_errors(out):
+        if to in STATIC:
+            write_site(model, out)
+        else:
+            _container(model, to, out)
+    return _COMMANDS[to].format(out=out)
+
+
+def _container(model: Path, to: str, out: Path) -> None:
+    data, _ = read(model)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} holds something already: give a new folder")
+    pins = "".join(f"{name}=={number}\n" for name, number in sorted(_installed(PACKAGES).items()))
+    out.mkdir(parents=True, exist_ok=True)
+    port = 7860 if to == "spaces" else 8000
+    (out / "model.onnx").write_bytes(data)
+    (out / "requirements.txt").write_text(pins)
+    (out / "main.py").write_text(_MAIN.format(port=port))
+    (out / "Dockerfile").write_text(_DOCKERFILE.format(port=port))
+    (out / ".dockerignore").write_text(".git\n__pycache__\n")
+    if to == "spaces":
+        (out / "README.md").write_text(_SPACE.format(title="onecycle app", port=port))
+    if to == "render":
+        (out / "render.yaml").write_text(_RENDER)
+    _modules(out / "onecycle")
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    """The versions here of some packages and of all that they need."""
+    from packaging.requirements import Requirement
+
+    found: dict[str, str] = {}
+    left = list(names)
+    while left:
+        name = left.pop().lower().replace("_", "-")
+        if name in found:
+            continue
+        try:
+            found[name], needs = version(name), requires(name) or ()
+        except PackageNotFoundError as error:
+            raise UsageError(f"{name} is not installed here: pip install {name}") from error
+        given = [Requirement(need) for need in needs]
+        left += [r.name for r in given if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return found
+
+
+def _modules(to: Path) -> None:
+    """Copy the half of the package that runs without torch, with the page if it is at hand."""
+    package = Path(__file__).parents[1]
+    to.mkdir()
+    for file in package.glob("*.py"):
+        shutil.copyfile(file, to / file.name)
+    skipped = shutil.ignore_patterns("__pycache__", "page")
+    for room in ("core", "runtime"):
+        shutil.copytree(package / room, to / room, ignore=skipped)
+    try:
+        runtime = runtime_folder()
+    except UsageError as error:
+        warn(f"the container answers requests, but has no page: {error}", OnecycleWarning, 4)
+        return
+    shutil.copytree(page_folder(), to / "runtime" / "page", ignore=shutil.ignore_patterns("ort"))
+    (to / "runtime" / "page" / "ort").mkdir()
+    for file in runtime.glob("ort*"):
+        if file.name in ORT:
+            shutil.copyfile(file, to / "runtime" / "page" / "ort" / file.name)

@@ -1,0 +1,320 @@
+"""The server: the page, and answers to pictures, texts or series, for one exported file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from onecycle.core.errors import OnecycleError, UsageError
+from onecycle.core.machine import require_free_port
+from onecycle.runtime.http.batching import Batcher, QueueFullError
+from onecycle.runtime.http.openapi import describe
+from onecycle.runtime.http.requests import (
+    Json,
+    Limits,
+    Room,
+    curve,
+    files_of,
+    headers_of,
+    number,
+    picture,
+    series_of,
+    texts_of,
+)
+from onecycle.runtime.predictor import Prediction, Predictor, chunks
+from onecycle.runtime.site import HEADERS, write_site
+
+MODEL_VARIABLE = "ONECYCLE_MODEL"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".onnx": "application/octet-stream",
+}
+_ASKED: dict[str, Any] = {  # by the name of the graph's input
+    "image": ("picture", files_of),
+    "ids": ("text", texts_of),
+    "series": ("series", series_of),
+}
+
+
+def from_environment() -> Starlette:
+    """The application of the model that ONECYCLE_MODEL names; for servers that import it."""
+    return application(os.environ[MODEL_VARIABLE])
+
+
+def application(model: str | Path, limits: Limits | None = None) -> Starlette:
+    """The ASGI application of one model; its page too, where ONNX Runtime Web is at hand."""
+    return Service(Path(model), limits or Limits()).application()
+
+
+class Service:
+    """What the routes share: the predictor, its queue, and counters."""
+
+    def __init__(self, model: Path, limits: Limits) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self.model, self.limits = model, limits
+        self.predictor = Predictor(model)
+        self.what, self.asked = _ASKED[self.predictor.feed.name]
+        self.batcher = Batcher(self._run, room=limits.waiting)
+        self.room = Room(limits.held_bytes)
+        self.registry = CollectorRegistry()
+        self.replies = Counter(
+            "onecycle_replies", "Replies by status.", ["status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "onecycle_seconds", "Seconds per asked picture set.", registry=self.registry
+        )
+        waiting = Gauge("onecycle_waiting", "Pictures in the queue.", registry=self.registry)
+        waiting.set_function(self.batcher.waiting.qsize)
+        self.folder = TemporaryDirectory(prefix="onecycle-page-")
+        self.why = ""  # there is no page
+
+    def application(self) -> Starlette:
+        """Routes, error replies and headers."""
+        api = [
+            Route("/predict", self.predict, methods=["POST"]),
+            Route("/model", self.about),
+        ]
+        routes: list[Any] = [
+            Mount("/api", routes=api),
+            *_only("POST", "/analyze", self.analyze),
+            *_only("GET", "/healthz", self.health),
+            *_only("GET", "/metrics", self.metrics),
+            *_only("GET", "/openapi.json", self.openapi),
+        ]
+        try:
+            site = write_site(self.model, Path(self.folder.name) / "site")
+            routes.append(Mount("/", _Page(directory=site, html=True)))
+        except OnecycleError as error:  # without the page the rest still serves
+            self.why = str(error)
+            routes.append(Route("/", self.no_page))
+        handlers: dict[Any, Any] = {HTTPException: _problem, QueueFullError: _busy}
+        return Starlette(
+            routes=routes,
+            lifespan=self._lifespan,
+            exception_handlers={**handlers, Exception: _broken},
+            middleware=[Middleware(_Outer, replies=self.replies)],
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with self.batcher:
+            yield
+        self.folder.cleanup()
+
+    def _run(self, asked: Sequence[Any]) -> list[Any]:
+        """Answers, or the error of each source that cannot be read; large pictures one by one."""
+        found: list[Any] = []
+        for chunk in chunks(map(self._read, asked), len(asked), _bytes_of):
+            for thresh, members in groupby(chunk, lambda pair: pair[1]):
+                items = [item for item, _ in members]
+                good = [item for item in items if isinstance(item, np.ndarray)]
+                answers = iter(self.predictor.answers(good, thresh))
+                found += [next(answers) if isinstance(i, np.ndarray) else i for i in items]
+        return found
+
+    def _read(self, asked: tuple[Any, float | None]) -> tuple[Any, float | None]:
+        source, thresh = asked
+        try:
+            if self.what == "picture":
+                return picture(source, self.limits), thresh
+            feed = self.predictor.feed
+            return curve(source, feed) if self.what == "series" else feed.read(source), thresh
+        except HTTPException as error:
+            return error, thresh
+
+    async def _ask(self, request: Request, single: bool = False) -> list[Prediction]:
+        start = perf_counter()
+        thresh = number(request.query_params.get("thresh"), "thresh")
+        if thresh is not None and self.predictor.thresh is None:
+            raise HTTPException(400, "this model decides by no threshold")
+        with self.room.share() as take:
+            given = await self.asked(request, self.limits, take)
+            if not given:
+                raise HTTPException(400, f"there is no {self.what} in the request")
+            if single and len(given) > 1:
+                detail = f"{len(given)} in one request, one is wanted: /api/predict takes several"
+                raise HTTPException(400, detail)
+            found = await self.batcher.ask([(data, thresh) for data in given])
+        self.seconds.observe(perf_counter() - start)
+        for answer in found:
+            if isinstance(answer, HTTPException):
+                raise answer
+        return found
+
+    async def predict(self, request: Request) -> Response:
+        """Everything in the request, answered."""
+        found = await self._ask(request)
+        return JSONResponse({"predictions": [self._told(f) for f in found]})
+
+    async def analyze(self, request: Request) -> Response:
+        """The course's starter app: one picture in the field `file`, a text or a series."""
+        found = await self._ask(request, single=True)
+        return JSONResponse({"result": str(found[0])})
+
+    def _told(self, found: Prediction) -> Json:
+        kind = self.predictor.target.kind
+        if self.predictor.target.mask_dtype:
+            return {"kind": kind, "mask": _png(found.answer.data[0]), "text": str(found)}
+        told: Json = {"kind": kind, **found.answer.to_dict()}
+        if found.classes:
+            shares = map(float, found.probabilities)
+            names = map(str, found.classes)
+            told["probabilities"] = dict(zip(names, shares, strict=True))
+        return told
+
+    async def about(self, request: Request) -> Response:
+        """What the file says about itself."""
+        return JSONResponse(self.predictor.about)
+
+    async def health(self, request: Request) -> Response:
+        """Alive."""
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Counters as Prometheus reads them."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def openapi(self, request: Request) -> Response:
+        """The description of the interface."""
+        return JSONResponse(describe(self.predictor.about, self.limits.body_bytes))
+
+    async def no_page(self, request: Request) -> Response:
+        """Where ONNX Runtime Web is missing, or the page cannot run this model."""
+        raise HTTPException(404, f"there is no page here, POST to /api/predict: {self.why}")
+
+
+class _Page(StaticFiles):
+    """The page's files under the kinds that browsers want.
+
+    Windows lets any program say what .js is; a script that comes as text is not run.
+    """
+
+    def file_response(self, full_path: Any, *args: Any, **options: Any) -> Response:
+        """A file, named by its ending."""
+        found = super().file_response(full_path, *args, **options)
+        kind = _KINDS.get(Path(full_path).suffix.lower())
+        if kind is not None and "content-type" in found.headers:
+            found.headers["content-type"] = kind
+        return found
+
+
+class _Outer:
+    """Counts replies and gives each its security headers."""
+
+    def __init__(self, app: ASGIApp, replies: Any) -> None:
+        self.app, self.replies = app, replies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        page = not scope["path"].startswith(("/api/", "/analyze", "/metrics", "/healthz"))
+        extra = {**HEADERS, **headers_of(page)}
+
+        async def wrapped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.replies.labels(str(message["status"])).inc()
+                pairs = [(k.lower().encode(), v.encode()) for k, v in extra.items()]
+                message["headers"] = [*message["headers"], *pairs]
+            await send(message)
+
+        return await self.app(scope, receive, wrapped)
+
+
+def _bytes_of(pair: tuple[Any, float | None]) -> int:
+    return getattr(pair[0], "nbytes", 0)
+
+
+def _only(method: str, path: str, endpoint: Any) -> list[Route]:
+    """The route of one method, and 405 for all others, which the page below would take."""
+    allowed = {method, "HEAD"} if method == "GET" else {method}
+
+    async def refuse(request: Request) -> Response:
+        raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+
+    return [Route(path, endpoint, methods=[method]), Route(path, refuse, methods=_METHODS)]
+
+
+def _png(mask: np.ndarray) -> str:
+    """A mask (h, w) of uint8 or uint16 as a PNG of its numbers, in base64."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _reply(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as application/problem+json (RFC 9457)."""
+    body = {"type": "about:blank", "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def _problem(request: Request, error: HTTPException) -> Response:
+    return _reply(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def _busy(request: Request, error: QueueFullError) -> Response:
+    return _reply(503, f"{error}: try again in a second", {"Retry-After": "1"})
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    return _reply(500, "the server failed; its log says why")
+
+
+def serve(model: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve until SIGTERM or Ctrl-C; what was asked before is answered first.
+
+    Connections whose headers take more than five seconds are closed.
+    """
+    from granian import Granian
+    from granian.constants import HTTPModes
+    from granian.http import HTTP1Settings
+
+    model = Path(model).resolve()
+    Predictor(model)  # a file that cannot be served is refused here, with its reason
+    if not 0 < port < 65536:
+        raise UsageError(f"a port lies in 1-65535, not {port}")
+    require_free_port(host, port)
+    os.environ[MODEL_VARIABLE] = str(model)
+    Granian(
+        "onecycle.runtime.http.server:from_environment",
+        address=host,
+        port=port,
+        interface="asgi",  # type: ignore[arg-type]
+        factory=True,
+        http=HTTPModes.http1,  # the one whose slow headers are timed
+        websockets=False,
+        backpressure=512,
+        http1_settings=HTTP1Settings(header_read_timeout=5000),
+        workers_kill_timeout=10,
+    ).serve()

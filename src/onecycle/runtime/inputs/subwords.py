@@ -1,0 +1,142 @@
+"""Tokens that are parts of words, for any language: tokenizers of the `tokenizers` package as JSON.
+
+The JSON holds everything (pieces, rules, what is added, where to cut), and travels in files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+from warnings import warn
+
+import numpy as np
+
+from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.runtime.inputs.words import BOS, PAD, SPECIAL, UNK
+
+
+@lru_cache(maxsize=8)
+def tokenizer_of(told: str) -> Any:
+    """The tokenizer that the JSON describes; UsageError where it cannot be made."""
+    library = _library()
+    try:
+        made = library.Tokenizer.from_str(told)
+    except Exception as error:  # the library raises bare Exceptions
+        raise UsageError(f"the tokenizer's JSON cannot be read: {error}") from error
+    made.no_padding()
+    return made
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise UsageError(
+            "subword tokenizers need the package tokenizers: pip install 'onecycle[text]'"
+        ) from error
+    return tokenizers
+
+
+def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "unigram") -> str:
+    """A tokenizer of these texts as JSON: SentencePiece's "unigram" model, or "bpe" on bytes.
+
+    A warning says how many pieces there are where the texts do not give as many as were asked for.
+
+    Sources: Kudo 2018 (arXiv 1804.10959); Sennrich et al. 2016 (arXiv 1508.07909). Characters that
+    the texts lack are split into bytes by "bpe", and are unknown to "unigram".
+    """
+    t = _library()
+    if not isinstance(vocab_sz, int) or vocab_sz <= len(SPECIAL):
+        raise UsageError(f"vocab_sz is above {len(SPECIAL)}, not {vocab_sz!r}")
+    common = {"vocab_size": vocab_sz, "special_tokens": list(SPECIAL), "show_progress": False}
+    if model == "unigram":
+        made = t.Tokenizer(t.models.Unigram())
+        made.pre_tokenizer, made.decoder = t.pre_tokenizers.Metaspace(), t.decoders.Metaspace()
+        trainer = t.trainers.UnigramTrainer(unk_token=UNK, **common)
+    elif model == "bpe":
+        made = t.Tokenizer(t.models.BPE(unk_token=UNK))
+        made.pre_tokenizer = t.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = t.decoders.ByteLevel()
+        letters = t.pre_tokenizers.ByteLevel.alphabet()
+        trainer = t.trainers.BpeTrainer(initial_alphabet=letters, **common)
+    else:
+        raise UsageError(f'the model is "unigram" or "bpe", not {model!r}')
+    made.normalizer = t.normalizers.NFC()
+    if isinstance(texts, str):
+        raise UsageError("a list of texts is wanted, not one text")
+    try:
+        made.train_from_iterator((_checked(text, i) for i, text in enumerate(texts)), trainer)
+    except UsageError:
+        raise
+    except Exception as error:  # the library raises bare Exceptions
+        raise UsageError(f"no tokenizer of {vocab_sz} pieces: {error}") from error
+    if made.get_vocab_size() < vocab_sz:
+        warn(
+            f"the texts give {made.get_vocab_size():,} pieces, not {vocab_sz:,}: there are no more "
+            "that occur often enough",
+            OnecycleWarning,
+            stacklevel=2,
+        )
+    begin = [(BOS, made.token_to_id(BOS))]
+    made.post_processor = t.processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
+    made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
+    return str(made.to_str())
+
+
+def _checked(text: Any, i: int) -> str:
+    if not isinstance(text, str):
+        raise UsageError(f"text {i} is a {type(text).__name__}, not a str")
+    return whole(text)
+
+
+def whole(text: str) -> str:
+    """Without lone surrogates, which the library refuses."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def pieces_of(told: str) -> tuple[str, ...]:
+    """The tokens in the order of their numbers."""
+    made = tokenizer_of(told)
+    return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
+
+
+def marks_of(told: str) -> frozenset[str]:
+    """The tokens that are put around every text, such as `xxbos`, or [CLS] and [SEP]."""
+    return frozenset(tokenizer_of(told).encode("").tokens)
+
+
+def padding_of(told: str) -> int:
+    """The id that fills up batches: what the JSON says, or that of a token with a usual name."""
+    padding = json.loads(told).get("padding")
+    if padding:
+        return int(padding["pad_id"])
+    known = tokenizer_of(told).get_vocab()
+    for name in (PAD, "[PAD]", "<pad>"):
+        if name in known:
+            return int(known[name])
+    raise UsageError(
+        "the tokenizer has no token to fill up batches with: call its enable_padding(pad_id=, "
+        "pad_token=) before to_str()"
+    )
+
+
+def unknown_of(told: str) -> int | None:
+    """The id of what the tokenizer has no piece for; None where there is no such thing."""
+    model = json.loads(told)["model"]
+    if model.get("unk_id") is not None:
+        return int(model["unk_id"])
+    found = tokenizer_of(told).token_to_id(model.get("unk_token") or "")
+    return None if found is None else int(found)
+
+
+def uncut(told: str) -> str:
+    """The same tokenizer without a limit of tokens."""
+    return json.dumps({**json.loads(told), "truncation": None})
+
+
+def encoded(told: str, texts: Sequence[str]) -> list[np.ndarray]:
+    """The int64 ids of each text, by all cores; of a text without any, the padding's."""
+    found = tokenizer_of(told).encode_batch([whole(text) for text in texts])
+    return [np.array(one.ids or [padding_of(told)], np.int64) for one in found]

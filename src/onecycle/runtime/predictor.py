@@ -1,0 +1,247 @@
+"""Answers from an exported file, where neither torch nor the training half is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from onecycle.core.errors import DataError, ModelError, UsageError
+from onecycle.runtime.feeds import Feed, feed_for, files_in
+from onecycle.runtime.file import read
+from onecycle.runtime.kinds import Answer
+from onecycle.runtime.sources import Remarks
+from onecycle.runtime.task import task_from_json
+
+_HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten times as much
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
+
+    Unpacks as (answer, its encoded form, probabilities). A mask's and points' data refer to the
+    whole picture: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points (n, 2)
+    as (y, x) in its pixels.
+    """
+
+    answer: Answer
+    probabilities: np.ndarray
+    classes: tuple[Any, ...]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.answer, self.answer.data, self.probabilities))
+
+    def __str__(self) -> str:
+        return str(self.answer)
+
+    def top(self, k: int = 5) -> list[tuple[Any, float]]:
+        """The `k` likeliest classes with their probabilities, likeliest first."""
+        if not self.classes or self.probabilities.ndim != 1:
+            raise UsageError("only answers of one or several classes have likeliest classes")
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.classes[i], float(self.probabilities[i])) for i in order]
+
+
+class Predictor:
+    """An exported file, loaded: `predict` takes what the model was trained on.
+
+    Pictures: a path, bytes, a binary file, PIL or an array. Texts: a str, bytes or a `Path`.
+    Series: an array or a list (t,) or (channels, t), or a CSV file as path, bytes or file. The
+    first two: also a row of a frame with the cell `file`, `name`, `image`, ... or `text`.
+
+    `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
+    and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used
+    from several threads. Raises ModelError for files that cannot be trusted; see `format.read`.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        import onnxruntime as ort
+
+        data, self.about = read(path)
+        self.task = task_from_json(self.about["task"])
+        self.target, self.feed = self.task[1], feed_for(self.task[0])
+        self.classes = tuple(getattr(self.target, "classes", ()))
+        self.thresh = getattr(self.target, "thresh", None)
+        options = ort.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 3, threads
+        try:
+            self._run = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises many kinds
+            raise ModelError(f"{path} cannot be run: {error}") from error
+        self._outputs = [output.name for output in self._run.get_outputs()]
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.target.kind}, classes {list(self.classes)})"
+
+    def predict(self, source: Any, thresh: float | None = None) -> Prediction:
+        """The answer for one source; `thresh` decides instead of the file's own."""
+        return self.predict_batch([source], thresh)[0]
+
+    def predict_batch(
+        self, sources: Sequence[Any], thresh: float | None = None
+    ) -> list[Prediction]:
+        """The answers for several sources, in their order; alike ones run together."""
+        remarks = Remarks()
+        items = [self.feed.read(source, remarks) for source in sources]
+        remarks.warn(len(items), stacklevel=3)
+        return self.answers(items, thresh)
+
+    def answers(self, items: Sequence[np.ndarray], thresh: float | None = None) -> list[Prediction]:
+        """As `predict_batch`, for items that `feed.read` gave."""
+        feed, groups = self.feed, dict[Any, list[int]]()
+        for i, item in enumerate(items):
+            groups.setdefault(feed.alike(item), []).append(i)
+        target = self._deciding(thresh)
+        found: dict[int, Prediction] = {}
+        for members in groups.values():
+            batch = feed.stack([items[i] for i in members])
+            values = dict(zip(self._outputs, self._run.run(None, {feed.name: batch}), strict=True))
+            for row, i in enumerate(members):
+                found[i] = self._answer(target, values, row, batch.shape[1:3])
+        return [found[i] for i in range(len(items))]
+
+    def stream(
+        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32
+    ) -> Iterator[Prediction]:
+        """The answers one by one; see `stream_with_faults`."""
+        for found in self.stream_with_faults(sources, thresh, batch):
+            if isinstance(found, DataError):
+                raise found
+            yield found
+
+    def stream_with_faults(
+        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32
+    ) -> Iterator[Prediction | DataError]:
+        """The answers one by one; of what cannot be read, its DataError in place of an answer.
+
+        At most `batch` items, or 16 MB of them and one more, are in memory at a time.
+        """
+        remarks, count = Remarks(), 0
+        try:
+            for chunk in chunks((self._read(source, remarks) for source in sources), batch):
+                good = [item for item in chunk if not isinstance(item, DataError)]
+                count += len(good)
+                found = iter(self.answers(good, thresh))
+                for item in chunk:
+                    yield item if isinstance(item, DataError) else next(found)
+        finally:
+            remarks.warn(count, stacklevel=3)
+
+    def _read(self, source: Any, remarks: Remarks) -> np.ndarray | DataError:
+        try:
+            return self.feed.read(source, remarks)
+        except DataError as error:
+            return error
+
+    def probabilities(self, sources: Sequence[Any]) -> np.ndarray:
+        """float32 (n, ...) for several sources, in their order."""
+        return np.stack([found.probabilities for found in self.predict_batch(sources)])
+
+    def _deciding(self, thresh: float | None) -> Any:
+        if thresh is None:
+            return self.target
+        if self.thresh is None:
+            raise UsageError(f"a {self.target.kind} decides by no threshold")
+        return replace(self.target, thresh=thresh)  # type: ignore[call-arg]
+
+    def _answer(
+        self, target: Any, values: dict[str, np.ndarray], row: int, size: tuple[int, ...]
+    ) -> Prediction:
+        answer = target.placed(values, row, size, self.feed.whole)
+        return Prediction(answer, values["probabilities"][row], self.classes)
+
+
+def _bytes_of(item: Any) -> int:
+    return getattr(item, "nbytes", 0)
+
+
+def chunks(
+    items: Iterator[Any], most: int, size: Callable[[Any], int] = _bytes_of
+) -> Iterator[list[Any]]:
+    """The items in lists of `most`, or fewer where they are large."""
+    chunk, held = list[Any](), 0
+    for item in items:
+        chunk.append(item)
+        held += size(item)
+        if len(chunk) >= most or held >= _HELD:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+# `load_learner`: an exported file behind the course's names, without torch.
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """What a loaded learner knows of its data: the classes, and the items to predict."""
+
+    classes: list[Any]
+    items: tuple[Any, ...]
+
+    @property
+    def c(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def test_ds(self) -> Self:
+        """What holds the `items` to predict, as with the data of training."""
+        return self
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class LoadedLearner:
+    """Predicts as the learner did that wrote the file; `predictor` does the work."""
+
+    def __init__(self, path: Path, items: Iterable[Any] | None = None) -> None:
+        self.predictor = Predictor(path)
+        self.data = LoadedData(list(self.predictor.classes), _sources(items, self.predictor.feed))
+
+    def predict(self, item: Any, thresh: float | None = None) -> Prediction:
+        """(answer, its encoded form, probabilities) of a path, bytes, file, picture or array."""
+        source = getattr(item, "pixels", item)
+        return self.predictor.predict(source, thresh)
+
+    def predict_batch(self, items: Iterable[Any], thresh: float | None = None) -> list[Prediction]:
+        """The answers for several items, in their order."""
+        return list(self.predictor.stream(_sources(items, self.predictor.feed), thresh))
+
+    def get_preds(self, ds_type: Any = None) -> list[np.ndarray]:
+        """[probabilities (n, ...), zeros (n,)] of the test items, in their order."""
+        if not self.data.items:
+            raise UsageError("there is no test set: load_learner(path, test=items)")
+        if ds_type is not None and getattr(ds_type, "value", ds_type) != "test":
+            raise UsageError("a loaded learner has a test set only: get_preds(DatasetType.Test)")
+        rows = [found.probabilities for found in self.predictor.stream(self.data.items)]
+        return [np.stack(rows), np.zeros(len(rows), np.int64)]
+
+
+def _sources(items: Any, feed: Feed) -> tuple[Any, ...]:
+    """An item list, the rows of a frame, the files of a folder, or what is iterated over."""
+    if items is None:
+        return ()
+    if hasattr(items, "iterrows"):
+        return tuple(row for _, row in items.iterrows())
+    if isinstance(items, str | os.PathLike):
+        return tuple(files_in(items, feed))
+    return tuple(getattr(items, "items", items))
+
+
+def load_learner(
+    path: str | Path, file: str | Path = "export.onnx", test: Iterable[Any] | None = None
+) -> LoadedLearner:
+    """The learner that `learn.export()` wrote to `path/file`; `path` may be the file itself.
+
+    `test`, for `get_preds`, is an item list, a frame, a folder, or sources in a row.
+    """
+    path = Path(path)
+    return LoadedLearner(path if path.is_file() else path / file, test)

