@@ -19,6 +19,7 @@ from onecycle.data.kinds import guessed
 from onecycle.data.loader import Loader
 from onecycle.data.tables import as_array, label_frame
 from onecycle.data.targets import MultiCategory, Target
+from onecycle.data.task import Input
 from onecycle.runtime.inputs.series import ArraySpec, refuse_kinds
 from onecycle.runtime.targets import is_blank
 
@@ -43,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayInput(ArraySpec):
+class ArrayInput(ArraySpec, Input):
     """How an array becomes a tensor: float32, normalised where statistics were given."""
 
     def read(self, source: Any) -> Row:

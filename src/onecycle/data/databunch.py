@@ -121,7 +121,7 @@ class DataBunch:
     def __repr__(self) -> str:
         sides = f"{len(self.train_ds)} train, {len(self.valid_ds)} valid"
         kinds = f"{type(self.task.input).__name__} -> {type(self.task.target).__name__}"
-        size = getattr(self.task.input, "size", None)
+        size = self.task.input.size
         return (
             f"{type(self).__name__}: {sides}, {len(self.test_ds or ())} test, {kinds}, "
             f"size {size}, bs {self.batch_size}, on {self.device}"
@@ -207,13 +207,7 @@ class DataBunch:
 
         The default name is the one that the course's programs and `load_data` look for.
         """
-        write = getattr(self.task.input, "save_data", None)
-        if write is None:
-            raise UsageError(
-                f"data.save() keeps data of texts, whose tokens take time to make; make data of "
-                f"{type(self.task.input).__name__} again from its files"
-            )
-        return write(self, file)
+        return self.task.input.save_data(self, file)
 
     def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> tuple[Tensor, Tensor]:
         """One batch (x, y) of that side, on the CPU; the order of training stays as it is."""
@@ -242,7 +236,7 @@ class DataBunch:
         if not isinstance(rows, Integral) or rows < 1:
             raise UsageError(f"rows is a whole number from 1 on, not {rows!r}")
         items, y = self._shown(ds_type)
-        if hasattr(self.task.input, "table"):
+        if self.task.input.in_tables:
             refuse_figsize(figsize)
             return self.task.input.table(items[:rows], y[:rows], self.task.target)
         count = min(len(items), rows * rows)
@@ -260,7 +254,7 @@ class DataBunch:
 
     def _shown(self, ds_type: DatasetType) -> tuple[Any, Any]:
         """A batch as the model sees it, or for inputs that show more, its samples; and labels."""
-        if not getattr(self.task.input, "shows_samples", False):
+        if not self.task.input.shows_samples:
             return self.one_batch(ds_type)
         loader: Any = self.dl(ds_type)
         state = loader.state()
@@ -282,13 +276,13 @@ class DataBunch:
     @property
     def vocab(self) -> Vocab:
         """The tokens of texts; `vocab.itos[3]` is the one whose number is 3."""
-        if not hasattr(self.task.input, "vocab"):
+        if not self.task.input.vocab:
             raise UsageError(f"{type(self.task.input).__name__} has no vocabulary: texts have one")
         return Vocab(self.task.input.vocab)
 
     def with_threshold(self, thresh: float) -> Self:
         """The same with another decision threshold (`> thresh`) for several labels."""
-        if not hasattr(self.task.target, "thresh"):
+        if self.task.target.thresh is None:
             raise UsageError(f"{type(self.task.target).__name__} decides by no threshold")
         if not isinstance(thresh, Real) or not 0 <= float(thresh) <= 1:
             raise UsageError(f"thresh is a probability, from 0 to 1, not {thresh!r}")

@@ -43,7 +43,7 @@ class Labels(Sequence[Any]):
     @property
     def classes(self) -> list[Any]:
         """The names of the classes."""
-        return list(getattr(self.task.target, "classes", ()))
+        return list(self.task.target.classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,77 +22,60 @@ from onecycle.runtime.targets import (
 )
 
 
-class Target(Protocol):
-    """How a label becomes a tensor and a tensor an answer; see `spec.targets` for the numpy half.
+class Target(TargetSpec):
+    """How a label becomes a tensor and a tensor an answer: the torch half of every kind of answer.
 
-    Batches: outputs (n, n_outputs, ...) as the model gives them, y (n, ...) as encoded.
-    Answers that are `drawn_over` their picture want a picture each for true and said. Those that
+    Batches: outputs (n, n_outputs, ...) as the model gives them, y (n, ...) as encoded. What stands
+    here is what most answers do: y are values, which stay the same however the image is turned.
+    Answers that are `drawn_over` their image want one each for actual and predicted. Those that
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
+    `fitting_losses` says what to use in place of a loss that does not fit.
     """
 
-    kind: ClassVar[str]
-    activation: ClassVar[str]  # "softmax", "sigmoid" or "identity"
-    drawn_over: ClassVar[bool]
-    on_image: ClassVar[bool]
-    fitting_losses: ClassVar[str]  # what to use in place of a loss that does not fit
-
-    @property
-    def n_outputs(self) -> int: ...
-    def fit(self, labels: Any) -> Any: ...
-    def check(self, label: Any) -> str | None: ...
-    def encode(self, label: Any) -> np.ndarray: ...
-    def decode(self, probabilities: np.ndarray) -> Answer: ...
-    def answer(self, y: np.ndarray) -> Answer: ...
-    def to_json(self) -> dict[str, Any]: ...
+    drawn_over: ClassVar[bool] = False
+    on_image: ClassVar[bool] = False
+    fitting_losses: ClassVar[str] = "leave loss_func out"
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
+        raise NotImplementedError
 
     def check_outputs(self, outputs: Any, y: Tensor) -> None:
         """Raise ModelError for outputs of a network that is made for other answers."""
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Outputs as probabilities or values, float32."""
+        return outputs.float()
+
+    def outputs_for(self, probabilities: Tensor) -> Tensor:
+        """Outputs that `activate` would turn into these: what a loss takes."""
+        return probabilities
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """(predicted, actual) as classes or values, as scikit-learn takes them: void left out."""
+        return self.scores(outputs, y)
 
     def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """(probabilities or values, actual) in the same way."""
+        """(probabilities or values, actual): (n,) where there is one an item, else (n, k)."""
+        pair = self.activate(outputs).reshape(len(y), -1), y.reshape(len(y), -1)
+        return pair if pair[1].shape[1] > 1 else (pair[0].squeeze(1), pair[1].squeeze(1))
 
     @property
     def metric_options(self) -> dict[str, Any]:
         """Options that metrics take from the target where they are not given."""
+        return {}
 
     def weight(self, y: Tensor) -> int:
         """How much the means of a batch count beside those of others: by its items."""
+        return len(y)
 
     def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
-        """The encoded label after the picture went through `plan`."""
-
-    def show(self, answer: Answer, ax: Any) -> None:
-        """Draw the answer onto (or over) axes."""
-
-    def legend(self, figure: Any) -> None:
-        """Say below a figure of shown answers what their colours mean."""
-
-    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
-        """Raise, before training, for labels that do not fit their items."""
-
-    def is_blank(self, label: Any) -> bool:
-        """Whether a raw label says nothing, in whole or in part."""
-
-    def named(self, label: Any) -> Sequence[Any]:
-        """The classes that a raw label names; none, where labels name no classes."""
-
-    def named_classes(self) -> Sequence[Any]:
-        """The classes that labels of items name; none, where they name none."""
-
-    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
-        """The raw labels, where these are said in pixels of their picture as shares of it."""
+        """The encoded label after the image went through `plan`."""
+        return y
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
-        """The label of a picture of `size` (h, w) for torchvision's transforms, or None."""
+        """The label of an image of `size` (h, w) for torchvision's transforms; None: it stays."""
+        return None
 
     def require_mergeable(self) -> None:
         """Raise where the answers of several looks at one image cannot be merged."""
@@ -103,94 +86,35 @@ class Target(Protocol):
         `look` and `plain` are activated outputs of the item, `back` is the plan from the look's
         output to the plain one's. Gives values like `plain` and a mask that broadcasts to them.
         """
-
-    def outputs_for(self, probabilities: Tensor) -> Tensor:
-        """Outputs that `activate` would turn into these: what a loss takes."""
-
-
-class Plainly(TargetSpec):
-    """What most answers do: nothing to look into before training, no legend; y are values."""
-
-    drawn_over: ClassVar[bool] = False
-    on_image: ClassVar[bool] = False
-
-    def require_mergeable(self) -> None:
-        """Means can be taken."""
-
-    def map_back(self, look: Tensor, plain: Tensor, back: Any) -> tuple[Tensor, Tensor]:
-        """As it is, and all of it: the answer has no place on the image."""
         return look, torch.ones_like(look, dtype=torch.bool)
 
-    def outputs_for(self, probabilities: Tensor) -> Tensor:
-        """The values themselves, where `activate` does nothing."""
-        return probabilities
-
-    fitting_losses: ClassVar[str] = "leave loss_func out"
-
-    def activate(self, outputs: Tensor) -> Tensor:
-        """The outputs themselves."""
-        return outputs.float()
-
-    def check_outputs(self, outputs: Any, y: Tensor) -> None:
-        """Anything goes."""
-
-    def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (n,) where there is one an item, else (n, k)."""
-        return self.scores(outputs, y)
-
-    def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (n,) where there is one an item, else (n, k)."""
-        pair = self.activate(outputs).reshape(len(y), -1), y.reshape(len(y), -1)
-        return pair if pair[1].shape[1] > 1 else (pair[0].squeeze(1), pair[1].squeeze(1))
-
-    @property
-    def metric_options(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def weight(self, y: Tensor) -> int:
-        """Its items."""
-        return len(y)
-
-    def legend(self, figure: Any) -> None:
-        """No colours, no legend."""
-
-    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
-        """`check` has seen the labels already."""
-
-    def is_blank(self, label: Any) -> bool:
-        """None, NaN, or text of blanks only."""
-        return is_blank(label)
-
-    def named(self, label: Any) -> Sequence[Any]:
-        """None."""
-        return ()
-
-    def named_classes(self) -> Sequence[Any]:
-        """None."""
-        return ()
-
-    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
-        """As they are."""
-        return labels
-
-
-class _Still(Plainly):
-    """Answers that stay the same however the picture is turned; drawn as a title."""
-
-    def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
-        """The label itself."""
-        return y
-
     def show(self, answer: Answer, ax: Any) -> None:
-        """The answer's text as a title."""
+        """Draw the answer onto (or over) axes: its text as a title."""
         from onecycle.core.plot import add_title, folded
 
         add_title(ax, folded(answer.text, 32), fontsize=8)
 
-    def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
-        """The label as torchvision's transforms move it; None where it does not move."""
-        return None
+    def legend(self, figure: Any) -> None:
+        """Say below a figure of shown answers what their colours mean."""
+
+    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
+        """Raise, before training, for labels that do not fit their items."""
+
+    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+        """The raw labels, where these are said in pixels of their image as shares of it."""
+        return labels
+
+    def is_blank(self, label: Any) -> bool:
+        """Whether a raw label says nothing, in whole or in part."""
+        return is_blank(label)
+
+    def named(self, label: Any) -> Sequence[Any]:
+        """The classes that a raw label names; none, where labels name no classes."""
+        return ()
+
+    def named_classes(self) -> Sequence[Any]:
+        """The classes that labels of items name; none, where they name none."""
+        return ()
 
 
 def require_shape(outputs: Any, shape: tuple[int, ...], count: int, what: str) -> None:
@@ -215,7 +139,7 @@ def per_item(losses: Tensor, reduction: str) -> Tensor:
     return losses.mean() if reduction == "mean" else losses.flatten(1).mean(1)
 
 
-class Category(CategorySpec, _Still):
+class Category(CategorySpec, Target):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
     fitting_losses: ClassVar[str] = (
@@ -254,7 +178,7 @@ class Category(CategorySpec, _Still):
         return self.activate(outputs), y
 
 
-class MultiCategory(MultiCategorySpec, _Still):
+class MultiCategory(MultiCategorySpec, Target):
     """Several classes per item: binary cross-entropy, sigmoid. y is float32 (n, classes)."""
 
     fitting_losses: ClassVar[str] = (
@@ -298,7 +222,7 @@ class MultiCategory(MultiCategorySpec, _Still):
         return self.activate(outputs), y.long()
 
 
-class Numbers(NumbersSpec, _Still):
+class Numbers(NumbersSpec, Target):
     """One or more numbers: mean squared error. y and outputs are float32 (n, k)."""
 
     fitting_losses: ClassVar[str] = (
@@ -316,7 +240,7 @@ class Numbers(NumbersSpec, _Still):
         require_shape(outputs, tuple(y.shape), y.shape[1], "numbers")
 
 
-class NoLabel(NoLabelSpec, _Still):
+class NoLabel(NoLabelSpec, Target):
     """No labels: batches carry zeros in their place."""
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:

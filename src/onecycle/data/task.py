@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path, PurePath
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from onecycle.core.display import Table
+from onecycle.core.errors import UsageError
 from onecycle.data.targets import Target
+from onecycle.runtime.kinds import InputSpec
 
 
 class Batches(Protocol):
@@ -28,19 +32,49 @@ class Batches(Protocol):
         """Go back to a `state`."""
 
 
-class Input(Protocol):
-    """How an item becomes a tensor. Frozen; its spec half is written as JSON."""
+class Input(InputSpec):
+    """How an item becomes a tensor: the torch half of every kind of input. Frozen.
 
-    def to_json(self) -> dict[str, Any]: ...
+    Class variables: `shows_samples` where `as_item` wants a loaded sample and no row of a batch;
+    `in_tables` where items are shown in the rows of a table (see `table`), not drawn; `augmented`
+    where several looks at an item can be drawn by `train_tfms`, as test-time augmentation does.
+    """
+
+    shows_samples: ClassVar[bool] = False
+    in_tables: ClassVar[bool] = False
+    augmented: ClassVar[bool] = False
+
+    @property
+    def stream(self) -> bool | None:
+        """Whether the texts are read as one stream; None where items are no texts."""
+        return None
+
+    def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
+        """Items with their labels as a table, for kinds that are shown `in_tables`."""
+        raise NotImplementedError(f"{type(self).__name__} is drawn, not shown in tables")
+
+    def save_data(self, data: Any, file: str | PurePath) -> Path:
+        """Write `data` into one file for `load_data`; for kinds that take time to make."""
+        raise UsageError(
+            f"data.save() keeps data of texts, whose tokens take time to make; make data of "
+            f"{type(self).__name__} again from its files"
+        )
+
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
+        """What an exported file is made of and checked with: see `export.graph.Examples`."""
+        raise UsageError(f"{type(self).__name__} cannot be exported")
 
     def read(self, source: Any) -> Any:
         """A path, bytes, PIL, array or text as a typed item that can show itself."""
+        raise NotImplementedError
 
     def fit(self, sources: Sequence[Any]) -> Any:
         """Learn a vocabulary or statistics from the training side; returns a new input."""
+        return self
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
+        raise NotImplementedError
 
     def transformed(
         self,
@@ -51,29 +85,37 @@ class Input(Protocol):
         tfm_y: bool | None = None,
     ) -> Any:
         """The same input with other transforms, size and ways of resizing."""
+        raise NotImplementedError
 
     def normalized(self, stats: Any, data: Any) -> Any:
         """The same input with these statistics, or those of a batch of `data`."""
+        raise NotImplementedError
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Any:
         """In a worker: read, augment (with `rng`; None means validation) and move the label."""
+        raise NotImplementedError
 
     def finish(self, sample: Any) -> Any:
         """Outside the workers: what is left to do on one loaded sample and its label."""
+        return sample
 
     def collate(self, samples: Sequence[Any]) -> tuple[Any, Tensor]:
         """Samples as one batch on the CPU."""
+        raise NotImplementedError
 
     def prepare(self, x: Any) -> Tensor:
         """On the device: to float, normalised."""
+        return x
 
     def as_item(self, x: Any) -> Any:
         """One sample or one row of a prepared batch as a typed item for drawing."""
+        raise NotImplementedError
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """The loader that suits this kind of input."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Interpretation:
     ) -> Any:
         """Draw the `k` (9) worst items: said / true / loss; `heatmap`: where the model looked."""
         losses, positions = self.top_losses(how_many(k, len(self.predictions), 9), largest)
-        if self.learn.task.target.drawn_over or hasattr(self.learn.task.input, "table"):
+        if self.learn.task.target.drawn_over or self.learn.task.input.in_tables:
             if heatmap:
                 raise UsageError(_NO_MAP)
             captions = [f"loss {float(loss):.2f}" for loss in losses]
@@ -198,7 +198,9 @@ class MultiLabelInterpretation(Interpretation):
     @property
     def thresh(self) -> float:
         """The decision threshold of the task."""
-        return float(self.predictions.task.target.thresh)  # type: ignore[attr-defined]
+        thresh = self.predictions.task.target.thresh
+        assert thresh is not None  # what decides several labels has one
+        return thresh
 
     def per_label(self, thresh: float | None = None) -> pd.DataFrame:
         """One row per label: how often it is true and said, precision, recall, F1, AP."""

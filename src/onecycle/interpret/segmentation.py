@@ -34,7 +34,7 @@ class SegmentationInterpretation:
         target, batches = learn.task.target, learn.data.ordered(ds_type)
         if target.to_json()["kind"] != "mask":
             raise UsageError("SegmentationInterpretation is for masks")
-        void = getattr(target, "void", None)
+        void = target.void
         matrix, losses = torch.zeros(target.n_outputs, target.n_outputs, dtype=torch.float64), []
         with closing(loop.predict(learn.model, batches, learn.engine)) as pairs:
             for outputs, y in pairs:
@@ -56,7 +56,7 @@ class SegmentationInterpretation:
         }
         return pd.DataFrame(
             {name: values.numpy() for name, values in columns.items()},
-            index=list(self.learn.task.target.classes),  # type: ignore[attr-defined]
+            index=list(self.learn.task.target.classes),
         )
 
     def plot_per_class(self) -> Any:

@@ -74,8 +74,8 @@ def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:
     is known, or is cut. Raises UsageError for a model of other inputs.
     """
     given: Any = learn.task.input
-    classes = list(getattr(learn.task.target, "classes", ()))
-    if given.kind != "text" or not classes:
+    classes = list(learn.task.target.classes)
+    if not given.vocab or not classes:
         raise UsageError("words are scored for classifiers of texts")
     if category is not None and category not in classes:
         raise UsageError(f"{category!r} is none of the classes {classes}")

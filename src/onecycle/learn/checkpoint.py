@@ -45,7 +45,7 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
     about = {
         "format": FORMAT,
         "onecycle": __version__,
-        "task": task_to_json(learner.task.input, learner.task.target),  # type: ignore[arg-type]
+        "task": task_to_json(learner.task.input, learner.task.target),
         "history": learner.history,
         "recipe": learner.recipe,
         "trained": learner.opt and sum(len(p["params"]) for p in learner.opt.param_groups),
@@ -196,7 +196,7 @@ def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
             f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
             f"{plain[differ[0]]}"
         )
-    words, own = about["task"]["input"].get("vocab"), getattr(learner.task.input, "vocab", None)
+    words, own = about["task"]["input"].get("vocab"), learner.task.input.vocab
     ways = different(about["task"]["input"], learner.task.input.to_json(), only=_READING[1:])
     if ways:
         raise CheckpointError(
@@ -217,7 +217,7 @@ def _compare_inputs(
     learner: Learner, about: Mapping[str, Any], path: Path, differences: str
 ) -> None:
     """Say where items are prepared, or decided about, otherwise than those of the saved model."""
-    saved, ours = about["task"], task_to_json(learner.task.input, learner.task.target)  # type: ignore[arg-type]
+    saved, ours = about["task"], task_to_json(learner.task.input, learner.task.target)
     found = different(saved["input"], ours["input"], without=_READING)
     found += different(saved["target"], ours["target"], only=("thresh",))
     if not found:

@@ -133,7 +133,7 @@ def recipe_of(
 
 def compare_statistics(data: DataBunch, body: nn.Module) -> None:
     """Warn where the data is not normalised as the body's weights expect."""
-    given = (getattr(data.task.input, "mean", None), getattr(data.task.input, "std", None))
+    given = (data.task.input.mean, data.task.input.std)
     own = isinstance(data.task.input, ArraySpec)  # every place has its own statistics
     wanted = body.stats if isinstance(body, Body) and not own else None
     advice = f"normalize({wanted})" if wanted else "normalize(...) with the weights' statistics"

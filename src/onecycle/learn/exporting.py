@@ -31,10 +31,6 @@ def export(
 ) -> Path:
     """Check the file with items of the validation set and with items of other sizes."""
     path = Path(learner.path) / file
-    given: Any = learner.task.input
-    make = getattr(given, "export_examples", None)
-    if make is None:
-        raise UsageError(f"{type(given).__name__} cannot be exported")
     if calibrate is not None and (precision != "int8" or calibrate < 1):
         raise UsageError(
             f'calibrate= is a number of training items for precision="int8", not {calibrate!r} '
@@ -43,7 +39,7 @@ def export(
     device = next(learner.model.parameters()).device
     try:
         with modes_kept(learner.model), torch.no_grad():
-            examples = make(learner, precision, calibrate)
+            examples = learner.task.input.export_examples(learner, precision, calibrate)
             write(learner.model, learner.task, path, examples, precision)
     finally:
         learner.model.to(device)

@@ -42,7 +42,7 @@ class Predictions:
     @property
     def classes(self) -> list[Any]:
         """The names of the classes."""
-        return list(getattr(self.task.target, "classes", ()))
+        return list(self.task.target.classes)
 
     def require_labels(self, what: str) -> None:
         """UsageError where the items have none: then there is nothing to compare with."""
@@ -171,7 +171,7 @@ def draw(
     from onecycle.core.plot import add_title, grid
 
     target = found.task.target
-    if hasattr(found.task.input, "table"):
+    if found.task.input.in_tables:
         refuse_figsize(figsize)
         return _table(found, indexes, captions)
     each = 2 if target.drawn_over else 1

@@ -45,6 +45,31 @@ class Plain:
         return cls(**given)
 
 
+@dataclass(frozen=True)
+class InputSpec(Plain):
+    """What every kind of input has; those that have one of these override it."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the images that the network sees, where these are fixed."""
+        return None
+
+    @property
+    def mean(self) -> tuple[float, ...] | None:
+        """What is subtracted from each channel of 0-1 before the network, where anything is."""
+        return None
+
+    @property
+    def std(self) -> tuple[float, ...] | None:
+        """What each channel is divided by then."""
+        return None
+
+    @property
+    def vocab(self) -> tuple[str, ...]:
+        """The tokens of texts in the order of their numbers; none where items are no texts."""
+        return ()
+
+
 # What a model says about one item, in the user's own terms.
 
 

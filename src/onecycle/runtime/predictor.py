@@ -65,8 +65,8 @@ class Predictor:
         data, self.about = read(path)
         self.task = task_from_json(self.about["task"])
         self.target, self.feed = self.task[1], feed_for(self.task[0])
-        self.classes = tuple(getattr(self.target, "classes", ()))
-        self.thresh = getattr(self.target, "thresh", None)
+        self.classes = tuple(self.target.classes)
+        self.thresh = self.target.thresh
         options = ort.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 3, threads
         try:

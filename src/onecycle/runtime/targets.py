@@ -28,6 +28,26 @@ class TargetSpec(Plain):
     activation: ClassVar[str] = "identity"
 
     @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes in the order of their numbers, where there are any."""
+        return ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the numbers of an answer, where it has any."""
+        return ()
+
+    @property
+    def thresh(self) -> float | None:
+        """The probability above which a class is predicted, where one decides."""
+        return None
+
+    @property
+    def void(self) -> int | None:
+        """The number of the class that counts nowhere, if there is one."""
+        return None
+
+    @property
     def n_outputs(self) -> int:
         """The width of the model's last layer."""
         raise LabelError(f"{self.kind} has no outputs: the items carry no labels")

@@ -15,6 +15,7 @@ from torch import Tensor
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
+from onecycle.data.task import Input
 from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, series_of, varies
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
 
@@ -58,7 +59,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class SeriesInput(SeriesSpec):
+class SeriesInput(SeriesSpec, Input):
     """How a series becomes a tensor; `train_changes` are (x, rng) -> x on (channels, length)."""
 
     train_changes: tuple[Change, ...] = field(default=(), metadata=_HIDDEN)

@@ -67,7 +67,7 @@ def graph(answering: Answering, x: Tensor) -> Any:
     for i, layer in enumerate(model.head):
         made, more, name = _layer(layer, i, name)
         lines, weights = [*lines, *made], weights | more
-    activation = _ACTIVATIONS.get(getattr(answering.target, "activation", ""))
+    activation = _ACTIVATIONS.get(answering.target.activation)
     if activation is None:
         raise ExportError(f"{answering.target.kind} has no export from texts")
     lines.append(f"probabilities = {activation} ({name})")

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from onecycle.core.display import Table
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
-from onecycle.data.targets import Plainly, Target, per_item, require_shape
-from onecycle.data.task import Batches
+from onecycle.data.targets import Target, per_item, require_shape
+from onecycle.data.task import Batches, Input
 from onecycle.models.awd_lstm import Undecoded
 from onecycle.runtime.feeds import text_of
 from onecycle.runtime.inputs.subwords import padding_of, pieces_of
@@ -61,7 +61,7 @@ class TextSample:
 
 
 @dataclass(frozen=True, eq=False)
-class TextInput(TextSpec):
+class TextInput(TextSpec, Input):
     """How a text becomes ids; a source is the text itself, or the path of a text file.
 
     `stream` makes batches for a language model: all texts in a row, `bptt` tokens at a time.
@@ -158,16 +158,14 @@ class TextInput(TextSpec):
             row[: len(sample.x)] = sample.x
         return torch.from_numpy(x), torch.from_numpy(np.stack([s.y for s in samples]))
 
-    def prepare(self, x: Tensor) -> Tensor:
-        """The ids as they are."""
-        return x
-
     def as_item(self, x: Any) -> Text:
         """A sample, or a row of ids, as a readable text."""
         if isinstance(x, Text):
             return x
         ids = x.x if isinstance(x, TextSample) else np.asarray(x)
         return Text(self.readable(ids.tolist()), ids)
+
+    in_tables: ClassVar[bool] = True
 
     def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
         """Ids as readable texts, with their labels where there are any."""
@@ -209,7 +207,7 @@ def as_texts(sources: Sequence[Any]) -> Texts:
 
 
 @dataclass(frozen=True)
-class NextToken(Plainly):
+class NextToken(Target):
     """Cross-entropy of the next token: y int64 (n, t), outputs (n, vocab, t)."""
 
     vocab_sz: int = 0

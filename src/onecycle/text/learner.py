@@ -115,7 +115,7 @@ def text_classifier_learner(
         return transformer_learner(data, str(arch), max_len, widths, head, **learner_options)
     encoder, sizes = _begun(data, arch, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
-    made = arch(len(data.task.input.vocab), **sizes)  # type: ignore[attr-defined]
+    made = arch(len(data.task.input.vocab), **sizes)
     model = TextClassifier(made, data.c, widths, (output_p, *rates), bptt, max_len)
     learner = TextLearner(data, model, **{"metrics": usual_metrics(data), **learner_options})
     if encoder is not None:
@@ -146,11 +146,11 @@ def _origin(pretrained: bool | str | None) -> tuple[str, bool]:
 
 def _wants(data: DataBunch, stream: bool) -> None:
     """UsageError for data that was made for the other kind of learner, or is of no texts."""
-    if getattr(data.task.input, "stream", None) is stream:
+    if data.task.input.stream is stream:
         return
     made, other = "a language model", "a classifier"
     here, there = (made, other) if stream else (other, made)
-    if not hasattr(data.task.input, "stream"):
+    if data.task.input.stream is None:
         raise UsageError(f"{here} of texts needs data of texts, not {data!r}")
     factory = "text_classifier_learner" if stream else "language_model_learner"
     raise UsageError(
@@ -216,7 +216,7 @@ def transformer_learner(
     body, tokenizer = _loaded(name)
     limit = int(min(max_len, tokenizer.model_max_length, _positions(body)))
     told = _as_json(tokenizer, limit)
-    given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[type-var]
+    given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[call-arg]
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
     model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)

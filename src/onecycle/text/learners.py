@@ -44,7 +44,7 @@ class TextLearner(Learner):
     @property
     def vocab(self) -> tuple[str, ...]:
         """The vocabulary of the data."""
-        return self.task.input.vocab  # type: ignore[attr-defined]
+        return self.task.input.vocab
 
     @property
     def data(self) -> DataBunch:
@@ -325,7 +325,7 @@ class Ensemble:
         target = self.learners[0].task.target
         # Not to the very end: the loss of a certain answer would be infinity minus infinity.
         logits = {"softmax": shares.log(), "sigmoid": torch.logit(shares, eps=1e-7)}
-        outputs = logits.get(getattr(target, "activation", ""), shares)
+        outputs = logits.get(target.activation, shares)
         labelled = found[0].items.labels is not None
         losses = target.loss(outputs, found[0].targets, "none") if labelled else found[0].losses
         return replace(found[0], probabilities=shares, losses=losses)

@@ -147,7 +147,7 @@ class TextList(ItemList):
             )
         if vocab is not None:
             options["vocab"] = checked_vocab(vocab, tokenizer)
-        return replace(self, input=replace(self.input, **options))  # type: ignore[type-var]
+        return replace(self, input=replace(self.input, **options))
 
     def _sides(self, train: Self, valid: Self) -> TextSplitItems:
         return TextSplitItems(train, valid)

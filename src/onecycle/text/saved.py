@@ -59,7 +59,7 @@ def save_data(data: DataBunch, file: str | Path) -> Path:
     tokens = corpus.tokens(given.tokenizer)  # type: ignore[attr-defined]
     about = {
         "format": FORMAT,
-        "input": {f.name: getattr(given, f.name) for f in fields(given)},  # type: ignore[arg-type]
+        "input": {f.name: getattr(given, f.name) for f in fields(given)},
         "target": data.task.target.to_json(),
         "labels": [None if side is None else side.labels for side in sides],
         "words": list(tokens.words),

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from onecycle.core.errors import ImageError, SizeError, UsageError, listing
 from onecycle.core.rng import untouched
 from onecycle.data.loader import Loader, can_fork
 from onecycle.data.targets import NoLabel, Target
+from onecycle.data.task import Input
 from onecycle.runtime.inputs.image import ImageSpec, parse_size
 from onecycle.runtime.inputs.pixels import open_pixels
 from onecycle.runtime.sources import Remarks
@@ -46,9 +47,10 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageInput(ImageSpec):
+class ImageInput(ImageSpec, Input):
     """How a picture becomes a tensor; the fields that are not in the spec serve training only."""
 
+    augmented: ClassVar[bool] = True
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
 

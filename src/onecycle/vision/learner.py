@@ -105,7 +105,7 @@ def unet_learner(
         "norm": norm_type,
         "checkpoint": checkpoint,
     }
-    size = getattr(data.task.input, "size", None)
+    size = data.task.input.size
     model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
     if cut is None and not isinstance(arch, nn.Module):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
 from onecycle.core.plot import add_legend
-from onecycle.data.targets import Plainly, per_item, require_shape
+from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.runtime.inputs.pixels import open_indexes
 from onecycle.runtime.kinds import Answer
 from onecycle.runtime.targets import MaskSpec, PointsSpec, sorted_classes
@@ -33,7 +33,7 @@ def _named(label: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Mask(MaskSpec, Plainly):
+class Mask(MaskSpec, Target):
     """One class per pixel: cross-entropy over all pixels but the void ones.
 
     y is int64 (n, 1, h, w), outputs (n, classes, h, w). A raw label is a path or an array.
@@ -177,7 +177,7 @@ class Mask(MaskSpec, Plainly):
 
 
 @dataclass(frozen=True)
-class Points(PointsSpec, Plainly):
+class Points(PointsSpec, Target):
     """Points of a picture: mean squared error in [-1, 1] units. y and outputs are (n, count, 2).
 
     A raw label is ImagePoints, or a tensor, array or list (count, 2), or flat, of (y, x). `unit`
@@ -292,7 +292,7 @@ CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)  # (y, x) of the four corners in (top, left, 
 
 
 @dataclass(frozen=True)
-class Boxes(Plainly):
+class Boxes(Target):
     """Up to `count` boxes per picture, to load, move and show; no loss.
 
     A raw label is `[boxes, names]`: boxes (top, left, bottom, right) in pixels from edge to edge

@@ -40,7 +40,7 @@ def TTA(  # noqa: N802 - the course's name
     also a loss for each item: of masks and points that of the answer, else the mixed losses.
     Boxes raise UsageError.
     """
-    if not hasattr(learn.task.input, "train_tfms"):
+    if not learn.task.input.augmented:
         raise UsageError("test-time augmentation looks at images: these are none")
     if beta is None and with_loss:
         raise UsageError("with beta=None two answers come back unmixed: there is no one loss")

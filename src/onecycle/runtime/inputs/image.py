@@ -9,14 +9,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from onecycle.core.errors import UsageError
-from onecycle.runtime.kinds import OPTIONAL, Plain
+from onecycle.runtime.kinds import OPTIONAL, InputSpec
 
 RESIZE_METHODS = ("crop", "pad", "squish", "none")
 PADDING_MODES = ("reflection", "border", "zeros")
 
 
 @dataclass(frozen=True)
-class ImageSpec(Plain):
+class ImageSpec(InputSpec):
     """A picture of any size becomes `size` (h, w), minus `mean`, over `std` (RGB, 0-1).
 
     crop: the largest centred part of the wanted shape; pad: the whole picture and `padding_mode`

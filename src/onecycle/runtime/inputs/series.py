@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onecycle.core.errors import DataError, UsageError
-from onecycle.runtime.kinds import Plain
+from onecycle.runtime.kinds import InputSpec
 from onecycle.runtime.sources import content_of
 
 ENCODINGS = ("gasf", "gadf", "mtf", "recurrence")
@@ -22,7 +22,7 @@ LAYOUTS = ("grid", "planes")
 
 
 @dataclass(frozen=True)
-class SeriesSpec(Plain):
+class SeriesSpec(InputSpec):
     """A series (channels, length) becomes a picture (planes, h, w) in [-1, 1].
 
     With the layout "grid" each encoding is a plane, and the channels lie side by side, `pixels`
@@ -82,7 +82,7 @@ class SeriesSpec(Plain):
 
 
 @dataclass(frozen=True)
-class ArraySpec(Plain):
+class ArraySpec(InputSpec):
     """Arrays of one `shape`, float32, minus `mean`, over `std` where these are given."""
 
     shape: tuple[int, ...] = ()

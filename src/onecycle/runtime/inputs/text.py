@@ -17,7 +17,7 @@ from onecycle.core.files import write_atomically
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.inputs.subwords import encoded, padding_of, tokenizer_of, unknown_of
 from onecycle.runtime.inputs.words import PAD, SPECIAL, UNK, detokenize, tokenize
-from onecycle.runtime.kinds import Plain
+from onecycle.runtime.kinds import InputSpec
 
 _FAMILY = "text md markdown rst html htm xml tex rtf doc docx odt pdf epub eml"
 FILES = FileKind("text", frozenset({".txt"}), with_dots(["", *_FAMILY.split()]))
@@ -86,7 +86,7 @@ def commonest(
 
 
 @dataclass(frozen=True)
-class TextSpec(Plain):
+class TextSpec(InputSpec):
     """A text of any length becomes int64 ids (tokens,) of `vocab`; unknown tokens are id 0.
 
     `tokenizer` is a subword tokenizer's JSON, or empty for words by our rules. `backwards` texts
