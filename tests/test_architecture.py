@@ -132,7 +132,8 @@ for gone in ("torch", "torchvision", "timm", "pandas", "cv2"):
     sys.modules[gone] = None
 import numpy as np
 from onecycle.runtime.inputs.image import ImageSpec
-from onecycle.runtime.targets import MaskSpec, PointsSpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_from_json, task_to_json
 def read_back(target):
     return task_from_json(json.loads(json.dumps(task_to_json(ImageSpec((2, 3)), target))))[1]

@@ -8,7 +8,8 @@ from onecycle.runtime import file as form
 from onecycle.runtime.inputs.series import SeriesSpec
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets import CategorySpec, NumbersSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
 from onecycle.runtime.task import task_to_json
 
 WORDS = (*SPECIAL, "good", "bad", "film", "a")

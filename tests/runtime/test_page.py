@@ -16,13 +16,11 @@ from onecycle.runtime import file as form
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MaskSpec,
-    MultiCategorySpec,
-    NumbersSpec,
-    PointsSpec,
-)
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_to_json
 
 SPEC = ImageSpec((24, 32), "crop", "reflection", (0.5,) * 3, (0.25,) * 3)

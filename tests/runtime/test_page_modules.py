@@ -20,13 +20,11 @@ from onecycle.runtime.inputs.series import as_series
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MaskSpec,
-    MultiCategorySpec,
-    NumbersSpec,
-    PointsSpec,
-)
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_to_json
 
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -75,7 +75,7 @@ def test_the_page_answers_a_csv_file_as_the_predictor(page, tmp_path):
         np.testing.assert_allclose(found["probabilities"], wanted.probabilities, atol=1e-3)
         assert found["headline"] == str(wanted)
         given = page.evaluate("window.lastSeries")
-        np.testing.assert_allclose(given, predictor.feed.read(file), rtol=1e-6)
+        np.testing.assert_allclose(given, predictor.input.array(file), rtol=1e-6)
     assert not page.is_visible("#stage")
     assert page.inner_text("#subtitle") == "Runs on this device. No number leaves it."
     assert page.faults == []

@@ -23,7 +23,8 @@ from test_page import made
 from test_series_page import trained as trained_series
 from test_server import png, running
 
-from onecycle.runtime.http.requests import Limits, Room, body_of
+from onecycle.runtime.http.body import Limits
+from onecycle.runtime.http.requests import Room, body_of
 from onecycle.runtime.http.server import application
 
 HERE = Path(__file__).parent

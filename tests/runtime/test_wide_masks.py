@@ -22,7 +22,7 @@ from onecycle.runtime.http.server import application
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import MaskSpec
+from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.task import task_to_json
 from onecycle.vision.lists import SegmentationItemList
 

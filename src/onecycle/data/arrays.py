@@ -20,8 +20,9 @@ from onecycle.data.loader import Loader
 from onecycle.data.tables import as_array, label_frame
 from onecycle.data.targets import MultiCategory, Target
 from onecycle.data.task import Input
-from onecycle.runtime.inputs.series import ArraySpec, refuse_kinds
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.inputs.array import ArraySpec
+from onecycle.runtime.inputs.series import refuse_kinds
+from onecycle.runtime.targets.classes import is_blank
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from onecycle.core.errors import OnecycleWarning, listing
 from onecycle.data.tables import looks_like_numbers
 from onecycle.data.targets import Category, MultiCategory, Numbers
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 
 Kind = type[Category] | type[MultiCategory] | type[Numbers]
 _COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")

@@ -28,7 +28,7 @@ from onecycle.data.splitters import asked, require_function
 from onecycle.data.tables import Column, column, listed
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 
 Labeller = Callable[[ItemList], Sequence[Any]]
 _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "True": True}

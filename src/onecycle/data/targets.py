@@ -11,15 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import ModelError
-from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MultiCategorySpec,
-    NoLabelSpec,
-    NumbersSpec,
-    TargetSpec,
-    is_blank,
-)
+from onecycle.runtime.kinds import Answer, NoLabelSpec, TargetSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.classes import is_blank
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
 
 
 class Target(TargetSpec):
@@ -32,6 +28,7 @@ class Target(TargetSpec):
     `fitting_losses` says what to use in place of a loss that does not fit.
     """
 
+    trains: ClassVar[bool] = True
     drawn_over: ClassVar[bool] = False
     on_image: ClassVar[bool] = False
     fitting_losses: ClassVar[str] = "leave loss_func out"
@@ -76,6 +73,13 @@ class Target(TargetSpec):
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label of an image of `size` (h, w) for torchvision's transforms; None: it stays."""
         return None
+
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """An encoded answer in terms of the whole item `source`, as exported files give it.
+
+        `given` is the input that the network's view of the item was made by.
+        """
+        return y
 
     def require_mergeable(self) -> None:
         """Raise where the answers of several looks at one image cannot be merged."""

@@ -19,7 +19,7 @@ from onecycle.core.errors import CheckpointError, ExportError, OnecycleWarning, 
 from onecycle.core.files import write_atomically
 from onecycle.export.image import OPSET, mask_postlude
 from onecycle.runtime import file as form
-from onecycle.runtime.feeds import Feed, feed_for
+from onecycle.runtime.kinds import InputSpec
 from onecycle.runtime.task import task_from_json, task_to_json
 from onecycle.version import __version__
 
@@ -52,7 +52,7 @@ class Cost:
 class Examples:
     """What an export is made of and checked with.
 
-    `pairs` are items as the file's feed reads them, of three shapes at least, each with what the
+    `pairs` are items as the kind's `array` reads them, of three shapes at least, each with what the
     learner's own way prepares of it (1, ...): the user's own items among them. `prepared` are
     batches of inputs as in training, for tracing and calibration; `cost` compares two functions
     from prepared inputs to probabilities on the validation set. `prelude` (an ONNX model) turns raw
@@ -90,7 +90,7 @@ def export(
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
-    feed = feed_for(task.input)
+    given: InputSpec = task.input
     answering = Answering(model, task.target).cpu().eval()
     body = (examples.body or traced)(answering, examples.prepared[0])
     made: dict[str, Any] = {"precision": precision}
@@ -103,17 +103,17 @@ def export(
     if precision != "fp32":
         made |= _cost(answering, body, examples, precision)
     mask_dtype = task.target.mask_dtype
-    whole = _joined(examples.prelude, body, bool(mask_dtype), feed.name, mask_dtype or "uint8")
+    whole = _joined(examples.prelude, body, bool(mask_dtype), given.tensor, mask_dtype or "uint8")
     about = {
         "format": form.FORMAT,
         "library": __version__,
         "task": task_to_json(task.input, task.target),
-        "input": {"name": feed.name, "type": feed.dtype, "shape": list(feed.shape)},
+        "input": {"name": given.tensor, "type": given.dtype, "shape": list(given.axes)},
         "outputs": [output.name for output in whole.graph.output],
         "made": made,
     }
     data = _sealed(whole, about)
-    _compare(data, feed, answering, examples, precision)
+    _compare(data, given, answering, examples, precision)
     write_atomically(path, lambda to: _write(to, data))
     return form.read(path)[1]
 
@@ -254,18 +254,20 @@ def session(data: bytes) -> Any:
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _compare(data: bytes, feed: Feed, model: nn.Module, examples: Examples, precision: str) -> None:
+def _compare(
+    data: bytes, given: InputSpec, model: nn.Module, examples: Examples, precision: str
+) -> None:
     """Run the file on the raw items, and the model on what the learner prepares of them."""
     about = form.examine(data, "the exported model")
     target = _target_of(about, model)
     limit, prelude = _TOLERANCE.get(precision), examples.prelude
     run, first = session(data), prelude and session(prelude.SerializeToString())
     for i, (item, x) in enumerate(examples.pairs):
-        batch = feed.stack([item] * (1 + i % 3))
-        prepared = first.run(["x"], {feed.name: batch})[0] if first else batch
+        batch = given.stack([item] * (1 + i % 3))
+        prepared = first.run(["x"], {given.tensor: batch})[0] if first else batch
         _same_inputs(prepared[:1], x.numpy(), item)
         try:
-            (probabilities,) = run.run(["probabilities"], {feed.name: batch})
+            (probabilities,) = run.run(["probabilities"], {given.tensor: batch})
         except Exception as error:  # the runtime raises many kinds
             raise ExportError(
                 f"the exported model cannot take an item of shape {item.shape} ({error}): give "

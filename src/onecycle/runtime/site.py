@@ -14,9 +14,10 @@ from typing import Any
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.core.files import write_errors
 from onecycle.runtime.file import read
+from onecycle.runtime.kinds import InputSpec, TargetSpec
+from onecycle.runtime.task import task_from_json
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-KINDS = ("image", "text", "series")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -59,20 +60,24 @@ def write_site(
     that does not fit the model and where `out` holds something else.
     """
     data, about = read(model)
-    smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
-    if about["task"]["input"]["kind"] not in KINDS:
-        raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
-    if about["task"]["input"].get("tokenizer"):
-        raise ModelError(
-            "the page splits texts into words only, and this model reads subwords: serve it with "
-            "`onecycle serve`, or train it on words"
-        )
+    given, target = task_from_json(about["task"])
+    smileys = {} if theme is None else check_theme(theme, target)
+    fault = given.page_fault() or _without_module(given)
+    if fault:
+        raise ModelError(fault)
     runtime, out = runtime_folder(), Path(out)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
     told = {**about, "bytes": len(data), "title": title, "theme": smileys}
     with write_errors(out):
         _fill(out, runtime, data, told)
     return out
+
+
+def _without_module(given: InputSpec) -> str | None:
+    """Why the page cannot take such items, or None."""
+    if given.page or given.kind in ("image", "text", "series"):
+        return None
+    return f"the page has no module for inputs of kind {given.kind!r}"
 
 
 def _fill(out: Path, runtime: Path, data: bytes, told: dict[str, Any]) -> None:
@@ -191,18 +196,16 @@ def read_theme(file: str | Path) -> dict[str, Any]:
     return theme
 
 
-def check_theme(
-    theme: str | Path | Mapping[str, Any], target: Mapping[str, Any]
-) -> dict[str, Look]:
-    """Class to emoji or whole smiley, for a model whose target is `target` (as JSON).
+def check_theme(theme: str | Path | Mapping[str, Any], target: TargetSpec) -> dict[str, Look]:
+    """Class to emoji or whole smiley, for a model of such answers.
 
     Raises UsageError for classes that the model does not know, for a model without one class per
     picture, and for features or values that no smiley has.
     """
     given = read_theme(theme) if isinstance(theme, str | Path) else theme
-    if target["kind"] != "category":
-        raise UsageError(f"a theme is for models that name one class, not for {target['kind']!r}")
-    classes = {str(c) for c in target["classes"]}
+    if not target.one_class:
+        raise UsageError(f"a theme is for models that name one class, not for {target.kind!r}")
+    classes = {str(c) for c in target.classes}
     unknown = sorted(set(given) - classes)
     if unknown:
         raise UsageError(

@@ -17,7 +17,7 @@ from onecycle.data.labelled import LabelList
 from onecycle.data.tables import Column, column, listed
 from onecycle.runtime.inputs.subwords import encoded, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 from onecycle.text.input import as_texts
 
 _MOST_ROWS = 5  # that a warning names

@@ -26,8 +26,8 @@ import numpy as np
 
 from onecycle.core.errors import DataError, OnecycleWarning, listing
 from onecycle.core.machine import defaults
-from onecycle.runtime.feeds import text_of
 from onecycle.runtime.inputs.subwords import encoded, pieces_of
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.worker import Counted, ask, counted
 
 _ANEW = "load the data again, with load_data"

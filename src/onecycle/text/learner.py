@@ -27,8 +27,8 @@ from onecycle.models.awd_lstm import (
 )
 from onecycle.models.groups import modes_kept
 from onecycle.models.transformer import TransformerClassifier
-from onecycle.runtime.feeds import text_of
 from onecycle.runtime.inputs.subwords import encoded, pieces_of, uncut
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.columns import warn_of_long
 from onecycle.text.learners import LanguageLearner, TextLearner, usual_metrics
 from onecycle.text.pretrained import Encoder, Sizes, find_encoder

@@ -16,14 +16,16 @@ from torch.nn import functional as F
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
 from onecycle.core.plot import add_legend
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.runtime.inputs.pixels import open_indexes
+from onecycle.runtime.inputs.pixels import open_indexes, open_size
 from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets import MaskSpec, PointsSpec, sorted_classes
+from onecycle.runtime.targets.classes import sorted_classes
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.checks import IGNORED, check_masks
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
 from onecycle.vision.point_labels import UNITS, as_points, located_boxes, located_points
-from onecycle.vision.warp import Plan, warp_maps, warp_mask
+from onecycle.vision.warp import Plan, exact_plan, warp_maps, warp_mask
 
 _MOST = 32_767  # classes of masks, whose numbers are warped as int16
 
@@ -251,6 +253,12 @@ class Points(PointsSpec, Target):
         here = geo.move_points(there, plan.matrix)[:, ::-1]
         moved = ((here + 0.5) / out * 2 - 1).astype(np.float32)
         return self.swapped(moved, plan)
+
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """Points (count, 2) of -1 to 1 in the network's input as (y, x) in pixels of the image."""
+        plan = exact_plan(open_size(source), given.shipped)
+        here = ((y + 1) / 2 * plan.out - 0.5)[:, ::-1]
+        return geo.move_points(here, np.linalg.inv(plan.matrix))[:, ::-1]
 
     def swapped(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
         """A row for each point; in a mirror those of the `flip_pairs` change places."""

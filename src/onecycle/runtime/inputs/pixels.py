@@ -18,7 +18,7 @@ from onecycle.core.errors import DamagedImageError, ImageError, listing
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.inputs import jpeg
 from onecycle.runtime.inputs.pixel_values import from_array, from_pil
-from onecycle.runtime.sources import PICTURES, Remark, Remarks, cell, content_of
+from onecycle.runtime.sources import IMAGES, Remark, Remarks, cell, content_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _TAKEN = "jpg jpeg jpe jfif pjpeg pjp png apng webp gif bmp dib tif tiff avif"
@@ -77,7 +77,7 @@ def open_pixels(
     DamagedImageError among them for what was read and is broken.
     """
     found = Remarks() if remarks is None else remarks
-    pixels = _opened(cell(source, PICTURES), at_least, found)
+    pixels = _opened(cell(source, IMAGES), at_least, found)
     if remarks is None:
         found.warn(1, stacklevel=2)
     return pixels
