@@ -1,6 +1,7 @@
 """The order of the rooms as a test: a package imports those before it, and no other."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,57 @@ print(points.data.tolist(), points)
         "[[[1, 0, 2], [1, 2, 0]]] mask 2 x 3",
         "[[-0.5, 0.25], [0.0, 1.0]] 2 points",
     ]
+
+
+def kinds():
+    """Names of the classes that are kinds of inputs and answers, and the files that define them."""
+    classes = {
+        node: path
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    names, files = {"InputSpec", "TargetSpec"}, set()
+    grown = True
+    while grown:
+        before = len(names)
+        for node, path in classes.items():
+            if names & {getattr(base, "id", "") for base in node.bases} or node.name in names:
+                names.add(node.name)
+                files.add(path)
+        grown = len(names) > before
+    return names, files
+
+
+def trees():
+    for path in sorted(ROOT.rglob("*.py")):
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+ASKED = re.compile(r"(^|[._])(task|target|input|given|spec)$")
+
+
+def probes(path, names):
+    """Places that look at what kind an input or an answer is, in place of asking it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        where = f"{path.relative_to(ROOT).as_posix()}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Compare):
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            if any(re.search(r"(?<!dtype)\.kind$|\[.kind.\]$", side) for side in sides):
+                yield f"{where} compares a kind"
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        if node.func.id in ("isinstance", "issubclass"):
+            named = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
+            if named & names:
+                yield f"{where} asks for a class of a kind"
+        asks = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3)
+        if asks and ASKED.search(ast.unparse(node.args[0])):
+            yield f"{where} probes a task for a member"
+
+
+def test_kinds_answer_for_themselves():
+    names, files = kinds()
+    assert {"ImageSpec", "ImageInput", "Category", "Mask", "NextToken", "ArrayInput"} <= names
+    found = [line for path, _ in trees() if path not in files for line in probes(path, names)]
+    assert found == []
