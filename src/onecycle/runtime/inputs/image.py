@@ -19,7 +19,6 @@ from onecycle.runtime.sources import IMAGES, Remarks
 
 RESIZE_METHODS = ("crop", "pad", "squish", "none")
 PADDING_MODES = ("reflection", "border", "zeros")
-_MEDIA_TYPES = [f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff")]
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,9 @@ class ImageSpec(InputSpec):
     axes: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
     files: ClassVar[FileKind] = pixels.FILES
     columns: ClassVar[tuple[str, ...]] = IMAGES
+    media_types: ClassVar[tuple[str, ...]] = tuple(
+        f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff")
+    )
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -64,18 +66,23 @@ class ImageSpec(InputSpec):
             return self.size or self.window
         return None if self.resize_method == "none" else self.size
 
-    def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
-        """uint8 (h, w, 3) of a path, bytes, a binary file, a PIL image or an array."""
-        return pixels.open_pixels(source, remarks=remarks)
+    def array(
+        self, source: Any, remarks: Remarks | None = None, at_least: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """uint8 (h, w, 3) of a path, bytes, a binary file, a PIL image or an array.
+
+        Files may be read at a reduced size that is no smaller than `at_least` (h, w).
+        """
+        return pixels.open_pixels(source, at_least, remarks)
 
     def bodies(self, max_bytes: int, one: bool = False) -> dict[str, Any]:
         """A form with files, or where several are answered also one image as the body."""
         found = super().bodies(max_bytes, one)
         found["multipart/form-data"]["encoding"] = {
-            "file": {"contentType": ", ".join(_MEDIA_TYPES)}
+            "file": {"contentType": ", ".join(self.media_types)}
         }
         image = {"type": "string", "format": "binary", "maxLength": max_bytes}
-        return found if one else found | {name: {"schema": image} for name in _MEDIA_TYPES}
+        return found if one else found | {name: {"schema": image} for name in self.media_types}
 
     def uploaded(self, source: Any, limits: Limits) -> np.ndarray:
         """uint8 (h, w, 3); 413 for too many pixels, 422 for what is no image."""
