@@ -20,7 +20,7 @@ from onecycle.runtime.site import write_site
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
 
-TABLES = Path(__file__).parents[1] / "spec" / "tables.json"
+TABLES = Path(__file__).with_name("tables.json")
 
 
 def trained(folder, channels):

@@ -15,7 +15,7 @@ from onecycle.runtime.site import write_site
 from onecycle.text.learner import text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch
 
-GOLDEN = Path(__file__).parents[1] / "spec" / "tokens.json"
+GOLDEN = Path(__file__).with_name("tokens.json")
 SIZES = {"emb_sz": 12, "n_hid": 16, "n_layers": 2}
 
 
