@@ -45,7 +45,7 @@ def test_the_page_has_the_tokens_of_the_golden_file(page):
     units = [[ord(c) for c in row["text"]] for row in rows]  # lone surrogates do not survive JSON
     found = page.evaluate(
         """async (texts) => {
-            const { tokenize } = await import("./words.js");
+            const { tokenize } = await import("./inputs/text.js");
             const whole = (points) => points.map((p) => String.fromCodePoint(p)).join("");
             return texts.map((points) => tokenize(whole(points)));
         }""",

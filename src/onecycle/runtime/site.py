@@ -16,7 +16,6 @@ from onecycle.core.files import write_errors
 from onecycle.runtime.file import read
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-KINDS = ("image", "text", "series")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -51,17 +50,19 @@ def write_site(
     out: str | Path,
     title: str | None = None,
     theme: str | Path | Mapping[str, Any] | None = None,
+    modules: Mapping[str, str | Path] | None = None,
 ) -> Path:
     """Write page, model and runtime into `out`, a new folder or an older site; returns it.
 
-    `theme` (a JSON file or its content, see `deploy.theme`) maps classes to a smiley that is drawn
-    beside the answer. Raises ModelError for files that `Predictor` refuses, UsageError for a theme
-    that does not fit the model and where `out` holds something else.
+    `theme` (a JSON file or its content, see `check_theme`) maps classes to a smiley that is drawn
+    beside the answer. `modules` are the page's modules of kinds from outside the package, as
+    `{"inputs/sound": "sound.js"}`; the page's `kinds.js` says what they export. Raises ModelError for
+    files that `Predictor` refuses and kinds without a module, UsageError for a theme or modules
+    that do not fit the model and where `out` holds something else.
     """
     data, about = read(model)
     smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
-    if about["task"]["input"]["kind"] not in KINDS:
-        raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
+    sources = _sources(about["task"], modules or {})
     if about["task"]["input"].get("tokenizer"):
         raise ModelError(
             "the page splits texts into words only, and this model reads subwords: serve it with "
@@ -71,24 +72,50 @@ def write_site(
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
     told = {**about, "bytes": len(data), "title": title, "theme": smileys}
     with write_errors(out):
-        _fill(out, runtime, data, told)
+        _fill(out, {**sources, **{f"ort/{name}": runtime / name for name in ORT}}, data, told)
     return out
 
 
-def _fill(out: Path, runtime: Path, data: bytes, told: dict[str, Any]) -> None:
-    """Runtime, page, model and what the page is told of it."""
+def _sources(task: dict[str, Any], modules: Mapping[str, str | Path]) -> dict[str, Path]:
+    """The page's files by their place in the site, with the `modules` of kinds from outside.
+
+    Raises UsageError for modules that this page would not load, ModelError for kinds without one.
+    """
+    page = page_folder()
+    files = {f.relative_to(page).as_posix(): f for f in page.rglob("*") if f.is_file()}
+    found = {name: f for name, f in files.items() if not name.startswith(("ort/", "sw.js"))}
+    kinds = {"inputs": task["input"]["kind"], "targets": task["target"]["kind"]}
+    wanted = {f"{role}/{kind}" for role, kind in kinds.items()}
+    for name, file in modules.items():
+        if name not in wanted or not re.fullmatch(r"(inputs|targets)/[a-z_]+", name):
+            raise UsageError(
+                f"modules has {name!r}; the page of this model loads {', '.join(sorted(wanted))}, "
+                "and a kind's name is of small letters and _"
+            )
+        if not Path(file).is_file():
+            raise UsageError(f"modules: {name!r} is {file}, which is no file")
+        found[f"{name}.js"] = Path(file)
+    for role, kind in kinds.items():
+        if f"{role}/{kind}.js" not in found:
+            known = sorted(Path(name).stem for name in found if name.startswith(f"{role}/"))
+            raise ModelError(
+                f"the page has no module for {kind!r}, it has {role} {', '.join(known)}: give "
+                f'one, as in modules={{"{role}/{kind}": "{kind}.js"}}'
+            )
+    return found
+
+
+def _fill(out: Path, sources: Mapping[str, Path], data: bytes, told: dict[str, Any]) -> None:
+    """The page's files, the model, and what the page reads about it."""
     _make_room(out)
-    for name in ORT:
-        shutil.copyfile(runtime / name, out / "ort" / name)
-    sources = [f for f in page_folder().iterdir() if f.is_file() and f.name != "sw.js"]
-    for file in sources:
-        shutil.copyfile(file, out / file.name)
+    for place, file in sources.items():
+        (out / place).parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, out / place)
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
     _json(out / "model.json", {**told, "file": name})
     _json(out / "manifest.webmanifest", _manifest(told["title"]))
-    own = [*(file.name for file in sources), *(f"ort/{n}" for n in ORT), name, *_WRITTEN]
-    _service_worker(out, sorted(own))
+    _service_worker(out, sorted([*sources, name, *_WRITTEN]))
     _hosts(out)
 
 
@@ -99,7 +126,7 @@ def _make_room(out: Path) -> None:
         raise UsageError(f"{out} holds something already: give a new folder")
     for old in out.glob("model.*.onnx"):
         old.unlink()
-    (out / "ort").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def _json(path: Path, values: Any) -> None:

@@ -1,4 +1,138 @@
-// Series: tables of numbers by the rules of the Python side, and gaps filled by straight lines.
+// Series: a field to draw curves in, and CSV files; tables and gaps by the rules of the Python side.
+
+import { at, colour, controls } from "../view.js";
+
+const [WIDTH, HEIGHT, EDGE] = [600, 300, 0.06]; // the field in its own pixels; free at top and bottom
+const CONTROLS = `
+  <section id="curving">
+    <p id="curve-hint">Draw a curve with a finger or the mouse, or open a CSV file.</p>
+    <canvas id="curve" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="The series"></canvas>
+    <div>
+      <select id="channel" class="button" aria-label="Channel that is drawn" hidden></select>
+      <label class="button primary"><input id="csv" type="file" accept=".csv,.tsv,.txt,text/csv" class="hidden-input"><span>Open CSV</span></label>
+      <button id="clear" class="button" type="button">Clear</button>
+    </div>
+  </section>`;
+
+export const subtitle = "Runs on this device. No number leaves it.";
+
+export const rows = ({ channels }) => ({ Channels: channels });
+
+export const feed = () => (rows) => {
+  const values = Float32Array.from(rows.flatMap((row) => Array.from(row)));
+  return { series: ["float32", values, [1, rows.length, rows[0].length]] };
+};
+
+/** The field and the buttons; a series is one row of numbers for each channel. */
+export function start(spec, page) {
+  controls(CONTROLS);
+  const [canvas, csv, channel] = ["curve", "csv", "channel"].map(at);
+  for (let c = 0; c < spec.channels; c += 1) channel.add(new Option(`Channel ${c + 1}`, String(c)));
+  channel.hidden = spec.channels === 1;
+  let strokes = empty(spec.channels); // heights from 0 to 1 by column, NaN where nothing is drawn
+
+  const ask = async (rows, ranges) => {
+    const whole = fill(rows, spec.by === "series");
+    draw(canvas, whole, ranges ?? whole.map(range));
+    window.lastSeries = whole.map((row) => Array.from(row));
+    await page.answer(whole);
+  };
+  const take = ([file]) => {
+    if (!file) return;
+    strokes = empty(spec.channels);
+    file.text().then((text) => ask(parse(text, spec.channels))).catch(page.refuse);
+  };
+  const finish = () => {
+    const drawn = crop(strokes);
+    if (drawn[0].length < 2) return page.refuse(new Error("Draw a longer curve."));
+    const ranges = drawn.map((_, c) => [spec.low[c] ?? 0, spec.high[c] ?? 1]);
+    ask(drawn.map((row, c) => row.map((v) => ranges[c][0] + v * (ranges[c][1] - ranges[c][0]))), ranges).catch(page.refuse);
+  };
+  csv.addEventListener("change", () => {
+    take(csv.files);
+    csv.value = "";
+  });
+  at("clear").addEventListener("click", () => {
+    strokes = empty(spec.channels);
+    canvas.getContext("2d").clearRect(0, 0, WIDTH, HEIGHT);
+    page.clear();
+  });
+  followPointer(canvas, () => strokes[Number(channel.value)], () => draw(canvas, strokes, strokes.map(() => [0, 1])), finish);
+  return take;
+}
+
+/** The least and the largest value; a row may be too long to be arguments of Math.min. */
+const range = (row) => [row.reduce((a, b) => Math.min(a, b)), row.reduce((a, b) => Math.max(a, b))];
+
+const empty = (channels) => Array.from({ length: channels }, () => new Array(WIDTH).fill(NaN));
+
+/** The columns in which something is drawn; a channel without a curve lies in the middle. */
+function crop(strokes) {
+  const columns = Array.from({ length: WIDTH }, (_, x) => x).filter((x) => strokes.some((row) => !Number.isNaN(row[x])));
+  const [first, last] = [columns[0] ?? 0, columns.at(-1) ?? 0];
+  return strokes.map((row) => {
+    const part = row.slice(first, last + 1);
+    return part.every(Number.isNaN) ? part.fill(0.5) : part;
+  });
+}
+
+/** Follow the pointer: each stroke begins a new curve in `row()`; a later height of a column wins. */
+function followPointer(canvas, row, moved, done) {
+  let before = null;
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const x = Math.max(0, Math.min(WIDTH - 1, Math.round(((event.clientX - box.left) / box.width) * WIDTH)));
+    const y = 1 - (event.clientY - box.top) / box.height;
+    return [x, Math.max(0, Math.min(1, (y - EDGE) / (1 - 2 * EDGE)))];
+  };
+  const put = (event) => {
+    const [x, y] = place(event);
+    const [from, height] = before ?? [x, y];
+    for (let step = 0, n = Math.abs(x - from); step <= n; step += 1) {
+      row()[from + Math.sign(x - from) * step] = n ? height + ((y - height) * step) / n : y;
+    }
+    before = [x, y];
+    moved();
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    row().fill(NaN);
+    before = null;
+    put(event);
+  });
+  canvas.addEventListener("pointermove", (event) => before && put(event));
+  for (const end of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(end, () => {
+      if (before) done();
+      before = null;
+    });
+  }
+}
+
+/** Draw rows of numbers over the whole width; `ranges` are [lowest, highest] of each. */
+function draw(canvas, rows, ranges) {
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, WIDTH, HEIGHT);
+  context.lineWidth = 3;
+  rows.forEach((row, c) => {
+    const [low, high] = ranges[c];
+    const free = HEIGHT * EDGE;
+    context.strokeStyle = `rgb(${colour(c + 4)})`;
+    context.beginPath();
+    let pen = false;
+    row.forEach((v, i) => {
+      const x = (i / (row.length - 1)) * (WIDTH - 1);
+      const y = HEIGHT - free - (high > low ? (v - low) / (high - low) : 0.5) * (HEIGHT - 2 * free);
+      if (Number.isNaN(v)) pen = false;
+      else if (pen) context.lineTo(x, y);
+      else context.moveTo(x, y);
+      pen = !Number.isNaN(v);
+    });
+    context.stroke();
+  });
+}
+
+// --- tables ---
 
 const NUMBER = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
 const LARGEST = 1e15; // as on the Python side
@@ -60,7 +194,7 @@ function unit(row) {
 }
 
 /** The same rows without gaps: float32, straight lines between the neighbours; `shift` as in Python. */
-export function filled(rows, shift) {
+export function fill(rows, shift) {
   const steps = Math.max(0, ...rows.map((row) => row.findLastIndex((v) => !Number.isNaN(v)) + 1)); // gaps at the end are padding
   return rows.map((given, c) => {
     const [low, apart] = shift ? unit(given) : [0, 1];
