@@ -56,9 +56,9 @@ def write_site(
 
     `theme` (a JSON file or its content, see `check_theme`) maps classes to a smiley that is drawn
     beside the answer. `modules` are the page's modules of kinds from outside the package, as
-    `{"inputs/sound": "sound.js"}`; the page's `kinds.js` says what they export. Raises ModelError for
-    files that `Predictor` refuses and kinds without a module, UsageError for a theme or modules
-    that do not fit the model and where `out` holds something else.
+    `{"inputs/sound": "sound.js"}`; the page's `kinds.js` says what they export. Raises ModelError
+    for files that `Predictor` refuses and for kinds without a module, UsageError for a theme or
+    modules that do not fit the model and where `out` holds something else.
     """
     data, about = read(model)
     smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
