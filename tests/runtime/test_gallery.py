@@ -112,7 +112,6 @@ def test_the_page_of_the_reviews_reads(sites, browser):
         page.context.close()
 
 
-@SERIES
 def test_the_page_of_the_heartbeats_answers_a_csv_file(sites, browser, tmp_path):
     rows, _ = example("time_series").heartbeats(4, seed=5)
     (tmp_path / "beat.csv").write_text("\n".join(f"{value:.4f}" for value in rows[3]))

@@ -14,7 +14,7 @@ from onecycle.core.errors import ModelError, UsageError
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import page_folder, write_site
-from onecycle.runtime.targets import CategorySpec
+from onecycle.runtime.targets.category import CategorySpec
 
 EXPORTS = {
     "inputs": {"subtitle": "string", "rows": "function", "feed": "function", "start": "function"},
@@ -147,7 +147,9 @@ def test_kinds_without_a_module_or_with_a_path_to_nothing_are_refused(
     for kind, known in {Swatch: "inputs image, series, text", Verdict: "targets category"}.items():
         with monkeypatch.context() as patched:
             patched.setattr(kind, "page", None)
-            with pytest.raises(ModelError, match=f"'{kind.kind}', it has {known}.*{kind.__name__}.page"):
+            with pytest.raises(
+                ModelError, match=f"'{kind.kind}', it has {known}.*{kind.__name__}.page"
+            ):
                 write_site(own, out)
             patched.setattr(kind, "page", tmp_path / "gone.js")
             with pytest.raises(UsageError, match=r"page is .*gone\.js, which is no file"):
