@@ -19,7 +19,6 @@ from onecycle.data.loader import Loader, can_fork
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Input
 from onecycle.runtime.inputs.image import ImageSpec, parse_size
-from onecycle.runtime.inputs.pixels import open_pixels
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.image import Image
@@ -57,7 +56,8 @@ class ImageInput(ImageSpec, Input):
     @cached_property
     def shipped(self) -> ImageSpec:
         """How validation and `predict` prepare a picture: what files hold."""
-        plain = ImageSpec(**{f.name: getattr(self, f.name) for f in fields(ImageSpec)})
+        half: Any = next(c for c in type(self).__mro__ if not getattr(c, "trains", True))
+        plain: ImageSpec = half(**{f.name: getattr(self, f.name) for f in fields(half)})
         return validation_spec(plain, self.valid_tfms)
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class ImageInput(ImageSpec, Input):
 
     def read(self, source: Any) -> Sample:
         """The picture at its own size."""
-        pixels = source.pixels if isinstance(source, Image) else open_pixels(source)
+        pixels = source.pixels if isinstance(source, Image) else self.array(source)
         return Sample(pixels, np.zeros((), np.float32), NoLabel())
 
     def fit(self, sources: Sequence[Any]) -> Self:
@@ -130,7 +130,7 @@ class ImageInput(ImageSpec, Input):
         if isinstance(source, Image):
             pixels = source.pixels
         else:
-            pixels = open_pixels(source, None if plain else self._enough(y), Remarks())
+            pixels = self.array(source, Remarks(), None if plain else self._enough(y))
         if plain:
             plan = exact_plan(pixels.shape[:2], spec)
             return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source)
