@@ -2,7 +2,7 @@
 
 import onnx
 
-from onecycle.export.graph import _joined, _sealed
+from onecycle.export.graph import _join, _seal
 from onecycle.export.image import HEADER
 from onecycle.runtime import file as form
 from onecycle.runtime.inputs.series import SeriesSpec
@@ -18,7 +18,7 @@ WORDS = (*SPECIAL, "good", "bad", "film", "a")
 def sealed(folder, net, name, spec, target, file):
     """The net as an exported file with this task."""
     about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
-    (folder / file).write_bytes(_sealed(_joined(None, net, False, name), about))
+    (folder / file).write_bytes(_seal(_join(None, net, False, name), about))
     return folder / file
 
 

@@ -51,12 +51,12 @@ def made(kind, folder, spec=SPEC):
         unused = [n for n in net.graph.node if n.output[0] == "first" and kind != "points"]
         for node in unused:
             net.graph.node.remove(node)
-    from onecycle.export.graph import _joined, _sealed
+    from onecycle.export.graph import _join, _seal
 
-    whole = _joined(image_prelude(spec), net, kind == "mask")
+    whole = _join(image_prelude(spec), net, kind == "mask")
     about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
     file = folder / f"{kind}.onnx"
-    file.write_bytes(_sealed(whole, about))
+    file.write_bytes(_seal(whole, about))
     return file
 
 

@@ -14,7 +14,7 @@ from test_page import asked, opened
 from torch import nn
 
 from onecycle.core.errors import LabelError
-from onecycle.export.graph import _joined, _sealed
+from onecycle.export.graph import _join, _seal
 from onecycle.export.image import HEADER, image_prelude
 from onecycle.learn.learner import Learner
 from onecycle.runtime import file as form
@@ -43,10 +43,10 @@ def made(folder, count=400, void=None, spec=SPEC):
         far = Abs (apart)
         probabilities = Neg (far)
     }}""")
-    whole = _joined(image_prelude(spec), net, True, dtype=target.mask_dtype)
+    whole = _join(image_prelude(spec), net, True, dtype=target.mask_dtype)
     about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
     file = folder / "wide.onnx"
-    file.write_bytes(_sealed(whole, about))
+    file.write_bytes(_seal(whole, about))
     return file
 
 

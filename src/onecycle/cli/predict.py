@@ -51,9 +51,9 @@ def predict(
     order instead. What cannot be read gets an empty answer and its fault on standard error. Rows
     are read, answered and written in batches.
     """
-    answers, given, target = _opened(model, thresh)
+    answers, given, target = _open_model(model, thresh)
     columns = _Columns(target, top)
-    heading, total, asked = _asked(sources, given, where)
+    heading, total, asked = _find_items(sources, given, where)
     if not total:
         raise UsageError("there is nothing to look at: no file or row was found")
     taken = (heading, "answer")
@@ -71,7 +71,7 @@ def predict(
         print(f"{total - len(failed)} of {total} answers written to {out}")
 
 
-def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
+def _open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
     """What answers a stream of sources, and the kinds of input and of answer."""
     if model.suffix == ".onnx":
         from onecycle.runtime.predictor import Predictor
@@ -122,7 +122,7 @@ class _Columns:
         return [value for i in order for value in (self.classes[i], float(given[i]))]
 
 
-def _asked(
+def _find_items(
     sources: Sequence[Path], given: Any, where: Where
 ) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     """The first column's heading, how many rows there will be, and (name, source) of each."""

@@ -92,18 +92,18 @@ def export(
         raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
     given: InputSpec = task.input
     answering = Answering(model, task.target).cpu().eval()
-    body = (examples.body or traced)(answering, examples.prepared[0])
+    body = (examples.body or trace)(answering, examples.prepared[0])
     made: dict[str, Any] = {"precision": precision}
     if precision == "fp16":
-        body = halved(body)
+        body = store_in_half(body)
     elif precision == "int8":
-        from onecycle.export.quantize import quantized
+        from onecycle.export.quantize import quantize
 
-        body = quantized(body, examples.prepared if examples.prelude is not None else None)
+        body = quantize(body, examples.prepared if examples.prelude is not None else None)
     if precision != "fp32":
         made |= _cost(answering, body, examples, precision)
     mask_dtype = task.target.mask_dtype
-    whole = _joined(examples.prelude, body, bool(mask_dtype), given.tensor, mask_dtype or "uint8")
+    whole = _join(examples.prelude, body, bool(mask_dtype), given.tensor, mask_dtype or "uint8")
     about = {
         "format": form.FORMAT,
         "library": __version__,
@@ -112,7 +112,7 @@ def export(
         "outputs": [output.name for output in whole.graph.output],
         "made": made,
     }
-    data = _sealed(whole, about)
+    data = _seal(whole, about)
     _compare(data, given, answering, examples, precision)
     write_atomically(path, lambda to: _write(to, data))
     return form.read(path)[1]
@@ -122,7 +122,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def traced(model: nn.Module, x: Tensor, output: str = "probabilities") -> Any:
+def trace(model: nn.Module, x: Tensor, output: str = "probabilities") -> Any:
     """The network as ONNX from `x` to `output`, any number of items at once."""
     x = x[:1].expand(2, *x.shape[1:]).contiguous()
     free = {"x": {0: torch.export.Dim("n", min=1)}}
@@ -173,7 +173,7 @@ def _bare(model: Any) -> Any:
     return model
 
 
-def halved(model: Any) -> Any:
+def store_in_half(model: Any) -> Any:
     """Weights stored in 16 bits and widened when the file is loaded; half the size."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -193,18 +193,18 @@ def halved(model: Any) -> Any:
     return model
 
 
-def _joined(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: str = "uint8") -> Any:
+def _join(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: str = "uint8") -> Any:
     """Prelude, body, and for masks what brings these to the picture's size, as one graph."""
     import onnx
     from onnx.compose import merge_models
 
     if prelude is None:
-        whole = _renamed(body, "x", name)
+        whole = _rename_input(body, "x", name)
     else:
-        first, second = _prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)
+        first, second = _add_prefix(prelude, "pre/", body), _add_prefix(body, "net/", body)
         whole = merge_models(first, second, io_map=[("x", "x")])
     if masks:
-        last = _prefixed(mask_postlude(dtype), "post/", body)
+        last = _add_prefix(mask_postlude(dtype), "post/", body)
         names = ["probabilities", "box", "inner"]
         io_map = [(name, f"of {name}") for name in names]
         for value in last.graph.input:
@@ -218,7 +218,7 @@ def _joined(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: st
     return whole
 
 
-def _renamed(model: Any, old: str, new: str) -> Any:
+def _rename_input(model: Any, old: str, new: str) -> Any:
     """The model with another name for its input."""
     for value in model.graph.input:
         value.name = new if value.name == old else value.name
@@ -227,7 +227,7 @@ def _renamed(model: Any, old: str, new: str) -> Any:
     return model
 
 
-def _prefixed(model: Any, prefix: str, like: Any) -> Any:
+def _add_prefix(model: Any, prefix: str, like: Any) -> Any:
     """The model with a prefix before the names of its insides."""
     from onnx.compose import add_prefix
 
@@ -235,7 +235,7 @@ def _prefixed(model: Any, prefix: str, like: Any) -> Any:
     return add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
 
 
-def _sealed(model: Any, about: dict[str, Any]) -> bytes:
+def _seal(model: Any, about: dict[str, Any]) -> bytes:
     """The file's bytes, with `about` and the digest in its metadata."""
     graph = model.graph.SerializeToString(deterministic=True)
     about = json.loads(json.dumps(about))

@@ -21,9 +21,9 @@ from onecycle.runtime.sources import Remarks
 OPTIONAL: Final = {"optional": True}  # metadata of fields that JSON leaves out at their default
 
 
-def frozen(value: Any) -> Any:
+def freeze(value: Any) -> Any:
     """Lists become tuples, all the way down."""
-    return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+    return tuple(freeze(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Plain:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """The spec that `to_json` wrote; an unknown field means a newer or a foreign file."""
         known = {f.name for f in fields(cls)}
-        given = {k: frozen(v) for k, v in values.items() if k != "kind"}
+        given = {k: freeze(v) for k, v in values.items() if k != "kind"}
         if unknown := set(given) - known:
             raise CheckpointError(
                 f"{cls.kind} has no field {', '.join(sorted(unknown))}: the file was written by a "

@@ -50,11 +50,11 @@ def _kind(
 ) -> type[Any]:
     if name in modules:
         import_module(modules[name][torch])
-    found = list(_named(name, base, torch))
+    found = list(_classes_named(name, base, torch))
     if not found:
         for entry in entry_points(group=GROUP):
             entry.load()
-        found = list(_named(name, base, torch))
+        found = list(_classes_named(name, base, torch))
     if not found:
         what = "input" if base is InputSpec else "answer"
         raise CheckpointError(
@@ -68,7 +68,7 @@ def _kind(
     return found[-1]  # of a notebook's cell that was run again
 
 
-def _named(name: str, base: type[Plain], torch: bool) -> Iterator[type[Plain]]:
+def _classes_named(name: str, base: type[Plain], torch: bool) -> Iterator[type[Plain]]:
     """The classes below `base` that are the kind `name`, not those made of them.
 
     Without torch it is the class that gives itself this `kind`; with torch one right below it, or
@@ -81,7 +81,7 @@ def _named(name: str, base: type[Plain], torch: bool) -> Iterator[type[Plain]]:
         elif own and torch:
             yield from (half for half in cls.__subclasses__() if half.trains)
         else:
-            yield from _named(name, cls, torch)
+            yield from _classes_named(name, cls, torch)
 
 
 def task_to_json(inputs: Plain, target: TargetSpec) -> dict[str, Any]:

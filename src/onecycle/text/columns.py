@@ -15,7 +15,7 @@ from onecycle.core.errors import OnecycleWarning, TableError, listing
 from onecycle.data.databunch import DataBunch
 from onecycle.data.labelled import LabelList
 from onecycle.data.tables import Column, column, listed
-from onecycle.runtime.inputs.subwords import encoded, marks_of, uncut
+from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.targets.classes import is_blank
 from onecycle.text.input import as_texts
@@ -209,7 +209,7 @@ def warn_of_text(given: Any, text: str) -> None:
             OnecycleWarning,
             stacklevel=3,
         )
-    cut = len(encoded(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
+    cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
         warn(
             f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off",

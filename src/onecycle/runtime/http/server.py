@@ -100,13 +100,13 @@ class Service:
             routes.append(Route("/", self.no_page))
         handlers: dict[Any, Any] = {
             HTTPException: _problem,
-            RequestError: _refused,
+            RequestError: _refusal,
             QueueFullError: _busy,
         }
         return Starlette(
             routes=routes,
             lifespan=self._lifespan,
-            exception_handlers={**handlers, Exception: _broken},
+            exception_handlers={**handlers, Exception: _failure},
             middleware=[Middleware(_Outer, replies=self.replies)],
         )
 
@@ -250,7 +250,7 @@ def _problem(request: Request, error: HTTPException) -> Response:
     return _reply(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-def _refused(request: Request, error: RequestError) -> Response:
+def _refusal(request: Request, error: RequestError) -> Response:
     return _reply(error.status, error.detail, error.headers)
 
 
@@ -258,7 +258,7 @@ def _busy(request: Request, error: QueueFullError) -> Response:
     return _reply(503, f"{error}: try again in a second", {"Retry-After": "1"})
 
 
-def _broken(request: Request, error: Exception) -> Response:
+def _failure(request: Request, error: Exception) -> Response:
     return _reply(500, "the server failed; its log says why")
 
 

@@ -168,7 +168,7 @@ def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray
     and unit do not count. Raises DataError as `numbers` does.
     """
     x = numbers(source, where)
-    x = (_shifted(x) if shift else x).astype(np.float32)
+    x = (_shift(x) if shift else x).astype(np.float32)
     gaps = np.isnan(x)
     if not gaps.any():
         return x
@@ -177,7 +177,7 @@ def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray
     return np.stack(filled).astype(np.float32)
 
 
-def _shifted(x: np.ndarray) -> np.ndarray:
+def _shift(x: np.ndarray) -> np.ndarray:
     low, high = np.nanmin(x, 1, keepdims=True), np.nanmax(x, 1, keepdims=True)
     small = varies(low, high) & (high - low < _SMALL)
     first = np.where(small | blurs(low, high, _SMALL), low, 0)

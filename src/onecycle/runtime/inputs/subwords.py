@@ -67,7 +67,9 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     if isinstance(texts, str):
         raise UsageError("a list of texts is wanted, not one text")
     try:
-        made.train_from_iterator((_checked(text, i) for i, text in enumerate(texts)), trainer)
+        made.train_from_iterator(
+            (_check_tokenizer(text, i) for i, text in enumerate(texts)), trainer
+        )
     except UsageError:
         raise
     except Exception as error:  # the library raises bare Exceptions
@@ -85,7 +87,7 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     return str(made.to_str())
 
 
-def _checked(text: Any, i: int) -> str:
+def _check_tokenizer(text: Any, i: int) -> str:
     if not isinstance(text, str):
         raise UsageError(f"text {i} is a {type(text).__name__}, not a str")
     return whole(text)
@@ -136,7 +138,7 @@ def uncut(told: str) -> str:
     return json.dumps({**json.loads(told), "truncation": None})
 
 
-def encoded(told: str, texts: Sequence[str]) -> list[np.ndarray]:
+def encode_texts(told: str, texts: Sequence[str]) -> list[np.ndarray]:
     """The int64 ids of each text, by all cores; of a text without any, the padding's."""
     found = tokenizer_of(told).encode_batch([whole(text) for text in texts])
     return [np.array(one.ids or [padding_of(told)], np.int64) for one in found]

@@ -17,7 +17,7 @@ from onecycle.core.errors import DataError
 from onecycle.core.files import encoding_by_mark, write_atomically
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.http.body import Body, Limits, RequestError
-from onecycle.runtime.inputs.subwords import encoded, padding_of, tokenizer_of, unknown_of
+from onecycle.runtime.inputs.subwords import encode_texts, padding_of, tokenizer_of, unknown_of
 from onecycle.runtime.inputs.words import PAD, SPECIAL, UNK, detokenize, tokenize
 from onecycle.runtime.kinds import InputSpec, object_schema
 from onecycle.runtime.sources import TEXTS, Remarks, cell
@@ -137,7 +137,7 @@ class TextSpec(InputSpec):
 
         These are in the body's charset or, where it is UTF-8, in UTF-16 with a mark, too.
         """
-        found: Any = [_decoded(data, body.charset) for data in body.files]
+        found: Any = [_decode(data, body.charset) for data in body.files]
         if body.json is not None:
             keys = set(body.json)
             one = [body.json["text"]] if keys == {"text"} else None
@@ -187,7 +187,7 @@ class TextSpec(InputSpec):
     def ids(self, text: str) -> np.ndarray:
         """The ids of a text."""
         if self.tokenizer:
-            found = encoded(self.tokenizer, [text])[0]
+            found = encode_texts(self.tokenizer, [text])[0]
         else:
             unknown, look = self.unknown, self.numbers.get
             found = np.fromiter((look(token, unknown) for token in tokenize(text)), np.int64)
@@ -227,7 +227,7 @@ def text_of(source: Any) -> str:
     return source
 
 
-def _decoded(data: bytes, charset: str) -> str:
+def _decode(data: bytes, charset: str) -> str:
     """A body or an uploaded file as text; 415 for a charset that Python does not know."""
     if charset.lower() in {"utf-8", "utf8"}:
         return text_of(data)

@@ -68,10 +68,10 @@ class MultiCategorySpec(TargetSpec):
     def answer(self, y: np.ndarray) -> Answer:
         marks = np.asarray(y).astype(np.float32)
         names = [name for name, mark in zip(self.classes, marks, strict=True) if mark]
-        return Answer(names, marks, joined(map(str, names)))
+        return Answer(names, marks, join_names(map(str, names)))
 
 
-def joined(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Names with semicolons between them; one that holds such a mark is quoted, as in CSV."""
     marked = (f'"{n.replace(_QUOTE, 2 * _QUOTE)}"' if set(n) & _MARKS else n for n in names)
     return ";".join(marked)
