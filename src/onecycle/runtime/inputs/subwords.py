@@ -67,9 +67,7 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     if isinstance(texts, str):
         raise UsageError("a list of texts is wanted, not one text")
     try:
-        made.train_from_iterator(
-            (_check_tokenizer(text, i) for i, text in enumerate(texts)), trainer
-        )
+        made.train_from_iterator((_check(text, i) for i, text in enumerate(texts)), trainer)
     except UsageError:
         raise
     except Exception as error:  # the library raises bare Exceptions
@@ -87,7 +85,7 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     return str(made.to_str())
 
 
-def _check_tokenizer(text: Any, i: int) -> str:
+def _check(text: Any, i: int) -> str:
     if not isinstance(text, str):
         raise UsageError(f"text {i} is a {type(text).__name__}, not a str")
     return whole(text)
