@@ -180,7 +180,7 @@ def test_int8_is_calibrated_on_as_many_training_items_as_are_asked_for(
         seen.append(torch.cat(list(batches)))
         return model
 
-    monkeypatch.setattr("onecycle.export.quantize.quantized", recorded)
+    monkeypatch.setattr("onecycle.export.quantize.quantize", recorded)
     side = learn.data.train_ds
     for count, wanted in ((None, 18), (5, 5), (1000, 18)):
         learn.export(tmp_path / "m.onnx", precision="int8", calibrate=count)
