@@ -4,7 +4,10 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+
+import pytest
 
 import onecycle
 
@@ -53,6 +56,44 @@ def between_rooms():
         for room in rooms:
             if room in ROOMS and room != here.parts[0]:
                 yield here.parts[0], room, f"{here.as_posix()}:{line}"
+
+
+@pytest.fixture(scope="module")
+def size():
+    """`scripts/size.py` by its names."""
+    name = "size_of_the_library"
+    spec = spec_from_file_location(name, Path(__file__).parents[1] / "scripts" / "size.py")
+    sys.modules[name] = module = module_from_spec(spec)  # where its dataclass looks for itself
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_modules_import_one_another_in_a_circle(size):
+    """Imports in functions and for types count, too."""
+    assert size.circles(size.read()) == []
+
+
+def test_circles_of_any_sort_are_found(size, tmp_path):
+    (tmp_path / "onecycle").mkdir()
+    for name, text in {
+        "a": "from onecycle import b",
+        "b": "def late():\n    from onecycle.c import x",
+        "c": "if TYPE_CHECKING:\n    import onecycle.a",
+        "d": "import onecycle.a",
+    }.items():
+        (tmp_path / "onecycle" / f"{name}.py").write_text(text)
+    files = [
+        size.File(size.PACKAGE / p.name, p.read_text(), ast.parse(p.read_text()))
+        for p in sorted((tmp_path / "onecycle").glob("*.py"))
+    ]
+    assert size.circles(files) == [["onecycle.a", "onecycle.b", "onecycle.c"]]
+
+
+def test_files_and_functions_are_short_and_take_few_arguments(size):
+    files = size.counted(size.read())
+    assert [f.name for f in files if len(f.text.splitlines()) > 500] == []
+    assert size.long_functions(files) == []
+    assert size.wide_functions(files) == []
 
 
 def run(code):
