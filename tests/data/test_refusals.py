@@ -7,7 +7,7 @@ from PIL import Image
 
 from onecycle.core.errors import OnecycleError, OnecycleWarning
 from onecycle.data.arrays import TensorList, from_arrays
-from onecycle.data.items import ItemList
+from onecycle.data.lists import ItemList
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList, TextLMDataBunch

@@ -1,7 +1,7 @@
 """Batches from threads: decoding and warping run outside Python's lock, nothing is pickled.
 
-Beside a CUDA device pictures come from processes, see `forked`. Sample i of epoch e is augmented
-by a generator made from (seed, e, i), so the batches are the same for every number of workers.
+Beside a CUDA device images come from processes, see `fork_batches`. Sample i of epoch e is
+augmented by a generator made from (seed, e, i): the batches do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.rng import generator
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import LabelList
 
 AHEAD = 3  # batches being loaded while one is used
 
 
-def moved(x: Any, device: torch.device) -> Any:
+def to_device(x: Any, device: torch.device) -> Any:
     """`x` on the device; from pinned memory, so that nobody waits for what it still computes."""
     if device.type == "cuda" and isinstance(x, Tensor):
         x = x.pin_memory()
@@ -76,8 +76,12 @@ class Loader:
         task_input, epoch = self.dataset.task.input, self._begin()
         whole = self._positions(epoch)
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
-        for batch, (x, y) in zip(whole, self._collated(mine, epoch), strict=True):
-            yield len(batch), task_input.prepare(moved(x, self.device)), moved(y, self.device)
+        for batch, (x, y) in zip(whole, self._batches(mine, epoch), strict=True):
+            yield (
+                len(batch),
+                task_input.prepare(to_device(x, self.device)),
+                to_device(y, self.device),
+            )
 
     def state(self) -> int:
         """The number of passes begun: it decides the order of the next one."""
@@ -90,7 +94,7 @@ class Loader:
     def samples(self) -> Iterator[list[Any]]:
         """The loaded samples of each batch, on the CPU."""
         epoch = self._begin()
-        return self._loaded(self._positions(epoch), epoch)
+        return self._samples(self._positions(epoch), epoch)
 
     def _begin(self) -> int:
         """The number of this pass; the next one of a training loader has another order."""
@@ -98,7 +102,7 @@ class Loader:
         self.epoch += self.train
         return epoch
 
-    def _collated(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
+    def _batches(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
         collate = self.dataset.task.input.collate
 
         def make(batch: np.ndarray) -> tuple[Any, Tensor]:
@@ -112,14 +116,9 @@ class Loader:
                 batches = batches[1:]
             workers = workers_for(self._bytes, self.num_workers, len(batches))
             if workers:
-                yield from forked(make, batches, workers, self.device.type == "cuda")
+                yield from fork_batches(make, batches, workers, self.device.type == "cuda")
                 return
-        yield from map(collate, self._loaded(batches, epoch))
-
-    def _loaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
-        if self.num_workers < 1:
-            return ([self._load(int(i), epoch) for i in batch] for batch in batches)
-        return self._threaded(batches, epoch)
+        yield from map(collate, self._samples(batches, epoch))
 
     def _positions(self, epoch: int) -> list[np.ndarray]:
         order = np.arange(len(self.dataset))
@@ -135,7 +134,10 @@ class Loader:
     def _load_part(self, part: np.ndarray, epoch: int) -> list[Any]:
         return [self._load(int(index), epoch) for index in part]
 
-    def _threaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
+    def _samples(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
+        if self.num_workers < 1:
+            yield from (self._load_part(batch, epoch) for batch in batches)
+            return
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="onecycle-loader")
         waiting: deque[list[Future[list[Any]]]] = deque()
         try:
@@ -176,7 +178,7 @@ def workers_for(size: int, wanted: int, count: int) -> int:
     return min(wanted, (count + 1) // 2, room // (_HELD * size))
 
 
-class _Batches(Dataset[Any]):
+class _BatchSet(Dataset[Any]):
     """The positions of a batch to the batch; None where that raises."""
 
     def __init__(self, make: Callable[[np.ndarray], Any]) -> None:
@@ -185,22 +187,20 @@ class _Batches(Dataset[Any]):
     def __getitem__(self, positions: Any) -> Any:
         try:
             return self.make(positions)
-        except Exception:  # of any kind: `forked` makes the batch again, and it is raised there
+        except (
+            Exception
+        ):  # of any kind: `fork_batches` makes the batch again, and it is raised there
             return None
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _alone(_: int) -> None:
+def _without_threads(_: int) -> None:
     """A worker has no threads of OpenCV's: those of the first process did not come along."""
     import cv2
 
     cv2.setNumThreads(0)
 
 
-def forked(
+def fork_batches(
     make: Callable[[np.ndarray], Any], batches: Sequence[np.ndarray], workers: int, pinned: bool
 ) -> Iterator[Any]:
     """`make(positions)` of each batch, in order, from that many processes.
@@ -213,13 +213,13 @@ def forked(
             warnings.filterwarnings("ignore", message, kind)
         found: Any = iter(
             DataLoader(
-                _Batches(make),
+                _BatchSet(make),
                 batch_size=None,
                 sampler=batches,
                 num_workers=workers,
-                collate_fn=_as_it_is,
+                collate_fn=lambda batch: batch,
                 pin_memory=pinned,
-                worker_init_fn=_alone,
+                worker_init_fn=_without_threads,
                 multiprocessing_context="fork",
                 generator=torch.Generator(),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ Column = int | str
 _PIECE = 10_000  # rows at once
 _TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
 _FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
+_AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_filter": False}
 
 
 def read_table(
@@ -36,24 +38,15 @@ def read_table(
     if not text.strip():
         raise EmptyDataError(f"{path}: the file is empty")
     _check_header(path, text, delimiter, header)
+    delimiter, options = delimiter or ",", {"header": header, **_AS_TEXT}
     try:
-        from io import StringIO
-
-        frame = pd.read_csv(
-            StringIO(text),
-            sep=delimiter or ",",
-            header=header,  # type: ignore[arg-type]
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise TableError(
-            f"{path}: {str(error).strip()}; is the delimiter {delimiter or ','!r}?"
-        ) from error
+        frame: Any = pd.read_csv(StringIO(text), sep=delimiter, **options)
+    except ValueError as error:  # pandas' own are ValueErrors, too
+        message = f"{path}: {str(error).strip()}; is the delimiter {delimiter!r}?"
+        raise TableError(message) from error
     if frame.empty:
         raise EmptyDataError(f"{path}: 0 rows below the header")
-    return _unindexed(path, frame)
+    return _check_width(path, frame)
 
 
 def read_pieces(
@@ -66,24 +59,16 @@ def read_pieces(
     encoding = encoding_of(path)
     with path.open(encoding=encoding) as file:
         _check_header(path, "".join(islice(file, 50)), delimiter, header)
+    delimiter, options = delimiter or ",", {"header": header, "encoding": encoding, **_AS_TEXT}
     try:
-        with pd.read_csv(
-            path,
-            sep=delimiter or ",",
-            header=header,  # type: ignore[arg-type]
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            encoding=encoding,
-            chunksize=_PIECE,
-        ) as pieces:
+        with pd.read_csv(path, sep=delimiter, chunksize=_PIECE, **options) as pieces:
             for piece in pieces:
-                yield _unindexed(path, piece)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
+                yield _check_width(path, piece)
+    except ValueError as error:  # as above
+        raise TableError(f"{path}: {error}; is the delimiter {delimiter!r}?") from error
 
 
-def _unindexed(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+def _check_width(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame; TableError if pandas took cells of rows that are too long for an index."""
     import pandas as pd
 
@@ -107,7 +92,7 @@ def as_frame(table: Any) -> pd.DataFrame:
     return frame
 
 
-def listed(cols: Any) -> list[Any]:
+def column_list(cols: Any) -> list[Any]:
     """One column, or a list, tuple or index of several, as a list; TableError for none."""
     names = list(cols) if isinstance(cols, Iterable) and not isinstance(cols, str) else [cols]
     if not names:
@@ -116,23 +101,23 @@ def listed(cols: Any) -> list[Any]:
 
 
 def column(frame: pd.DataFrame, col: Column) -> list[Any]:
-    """The values of one column, named or counted from 0."""
-    col, *more = listed(col)
-    if more:
-        raise TableError(f"one column is wanted, not {listing([col, *more])}")
-    if isinstance(col, int | np.integer) and col not in frame.columns:
-        if not -frame.shape[1] <= col < frame.shape[1]:
-            raise TableError(f"there is no column {col}: {_columns(frame)}")
-        return _values(frame.iloc[:, int(col)])
-    if col not in frame.columns:
-        raise TableError(f"there is no column {col!r}: {_columns(frame)}")
-    return _values(frame[col])
+    """The values of one column, named or counted from 0, as Python has them.
 
-
-def _values(series: pd.Series[Any]) -> list[Any]:
-    """Python values; pandas' own two ways of saying "nothing" become None."""
+    pandas' own two ways of saying "nothing" become None.
+    """
     import pandas as pd
 
+    col, *more = column_list(col)
+    if more:
+        raise TableError(f"one column is wanted, not {listing([col, *more])}")
+    col, count = int(col) if isinstance(col, np.integer) else col, frame.shape[1]
+    if col in frame.columns:
+        series = frame[col]
+    elif isinstance(col, int) and -count <= col < count:
+        series = frame.iloc[:, col]
+    else:
+        known = f"the table has {count} columns: {listing(frame.columns, 12)}"
+        raise TableError(f"there is no column {col!r}: {known}")
     return [None if value is pd.NA or value is pd.NaT else value for value in series.tolist()]
 
 
@@ -142,9 +127,9 @@ def truths(frame: pd.DataFrame, col: Column) -> np.ndarray:
     wrong = [i for i, v in enumerate(values) if v not in _TRUE and v not in _FALSE]
     if wrong:
         rows = listing(frame.index[wrong].tolist())
+        found = listing(dict.fromkeys(values[i] for i in wrong))
         raise TableError(
-            f"column {col!r} should hold true or false, but row(s) {rows} hold "
-            f"{listing(dict.fromkeys(values[i] for i in wrong))}"
+            f"column {col!r} should hold true or false, but row(s) {rows} hold {found}"
         )
     return np.array([v in _TRUE for v in values])
 
@@ -163,10 +148,6 @@ def _is_number(text: str) -> bool:
         return bool(np.isfinite(float(text)))
     except ValueError:
         return False
-
-
-def _columns(frame: pd.DataFrame) -> str:
-    return f"the table has {frame.shape[1]} columns: {listing(frame.columns, 12)}"
 
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
@@ -204,22 +185,21 @@ def label_frame(y: Any, count: int) -> Any:
     """
     import pandas as pd
 
-    labels = _listed(y)
+    labels = _label_values(y)
     if len(labels) != count:
         raise UsageError(f"there are {count} items in x and {len(labels)} labels in y")
     return pd.DataFrame({"label": pd.Series(labels, dtype=object)})
 
 
-def _listed(y: Any) -> list[Any]:
+def _label_values(y: Any) -> list[Any]:
     y = as_array(y)
     if not isinstance(y, Iterable) or isinstance(y, str | bytes | Mapping | Set):
         raise UsageError(f"labels are an array (n,) or a list, not {type(y).__name__}")
     if not isinstance(y, np.ndarray):
         y = [as_array(label) if isinstance(label, Tensor) else label for label in y]
         if not y or not all(isinstance(label, np.ndarray) for label in y):
-            return [
-                v.item() if isinstance(v, np.generic) and v.dtype.kind not in "mM" else v for v in y
-            ]
+            scalars = (isinstance(v, np.generic) and v.dtype.kind not in "mM" for v in y)
+            return [v.item() if plain else v for v, plain in zip(y, scalars, strict=True)]
         if len({label.shape for label in y}) > 1:
             raise UsageError(f"labels are of several shapes: {y[0].shape}, ...")
         y = np.stack(y)

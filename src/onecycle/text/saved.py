@@ -18,8 +18,7 @@ import numpy as np
 from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.paths import Path as ListablePath
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
 from onecycle.data.task import Task
 from onecycle.runtime.feeds import text_of

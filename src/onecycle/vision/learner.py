@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError
 from onecycle.core.paths import Path
-from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems, LabelList
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.data.task import Task
 from onecycle.learn.checkpoint import read

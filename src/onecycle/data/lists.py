@@ -1,0 +1,139 @@
+"""The first state of the data block: a list of items, to be filtered and split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from pathlib import Path as PurePath
+from typing import Any, Self
+from warnings import warn
+
+import numpy as np
+
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
+from onecycle.core.files import read_lines
+from onecycle.core.paths import Path
+from onecycle.data import splitters as split
+from onecycle.data.items import Items, refuse_empty, warn_of_absent
+from onecycle.data.labels import SplitItems
+from onecycle.data.tables import Column
+
+
+@dataclass(frozen=True, eq=False)
+class ItemList(Items):
+    """Items to be filtered and split. Every step returns a new list, or the next state."""
+
+    def filter_by_func(self, keep: Callable[[Any], bool]) -> Self:
+        """The items for which `keep(item)` is true."""
+        return self._keep(map(split.note_item(keep, "filtering"), self.items))
+
+    def filter_by_folder(
+        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
+    ) -> Self:
+        """The items whose first folder below `path` is in `include` and not in `exclude`."""
+        folders = [self.first_folder(item) for item in self.items]
+        include, exclude = (
+            [names] if isinstance(names, str) else names for names in (include, exclude)
+        )
+        for names in (include, exclude):
+            warn_of_absent(names, folders, self.path)
+        return self._keep(
+            (include is None or name in include) and name not in (exclude or ()) for name in folders
+        )
+
+    def filter_by_rand(self, p: float, seed: int | None = None) -> Self:
+        """Each item with probability `p`; without `seed`, numpy's global generator draws."""
+        if not isinstance(p, Real) or not 0 < float(p) <= 1:
+            raise UsageError(f"p is a probability above 0, at most 1, not {p!r}")
+        uniform = np.random.rand if seed is None else split.legacy_rng(seed).rand
+        return self._keep(uniform(len(self)) < p)
+
+    def add(self, other: ItemList) -> Self:
+        """These items and then the others; the frames are joined where both have one."""
+        _refuse_another_kind(self, other)
+        frame = None
+        if (self.inner_df is None) != (other.inner_df is None):
+            message = (
+                f"one of the two lists ({len(self)} and {len(other)} items) has no table, so that "
+                "together they have none: labels cannot come from columns"
+            )
+            warn(message, OnecycleWarning, stacklevel=2)
+        if self.inner_df is not None and other.inner_df is not None:
+            import pandas as pd
+
+            frame = pd.concat([self.inner_df, other.inner_df], ignore_index=True)
+        return replace(self, items=(*self.items, *other.items), inner_df=frame)
+
+    def _keep(self, chosen: Iterable[Any]) -> Self:
+        """The items for which `chosen`, in their order, is true."""
+        kept = self.take([i for i, wanted in enumerate(chosen) if wanted])
+        if not len(kept):
+            raise EmptyDataError(f"the filter leaves none of {len(self)} items")
+        return kept
+
+    def split(self, splitter: Callable[[Self], split.Sides]) -> SplitItems:
+        """Divide into training and validation items by any function of this list."""
+        given = split.require_function(splitter, "a splitter")(self)
+        train, valid = split.check_sides(given, len(self))
+        refuse_empty(len(train), len(valid), f"the split of {len(self)} items")
+        return self._sides(self.take(train), self.take(valid))
+
+    def _sides(self, train: Self, valid: Self) -> SplitItems:
+        """Two sides of this kind of list."""
+        return SplitItems(train, valid)
+
+    def split_none(self) -> SplitItems:
+        """Everything trains, nothing validates."""
+        return self._sides(self, self.take([]))
+
+    def split_by_rand_pct(self, valid_pct: float = 0.2, seed: int | None = None) -> SplitItems:
+        """A random share validates; seeds as in `np.random.seed(seed)`."""
+        return self.split(split.randomly(valid_pct, seed))
+
+    def split_subsets(
+        self, train_size: float, valid_size: float, seed: int | None = None
+    ) -> SplitItems:
+        """Random shares for both sides; the rest is left out."""
+        return self.split(split.subsets(train_size, valid_size, seed))
+
+    def split_by_folder(self, train: str = "train", valid: str = "valid") -> SplitItems:
+        """By the first folder below `path`; items in neither are left out."""
+        return self.split(split.by_folder(train, valid))
+
+    def split_by_idx(self, valid_idx: Iterable[int]) -> SplitItems:
+        """The items at these positions validate."""
+        return self.split(split.by_index(valid_idx))
+
+    def split_by_valid_func(self, func: Callable[[Any], bool]) -> SplitItems:
+        """The items for which `func(item)` is true validate."""
+        return self.split(split.by_function(func))
+
+    def split_by_files(self, valid_names: Iterable[str]) -> SplitItems:
+        """The items of these file names validate."""
+        return self.split(split.by_names(valid_names))
+
+    def split_by_fname_file(
+        self, fname: str | PurePath, path: str | PurePath | None = None
+    ) -> SplitItems:
+        """The items named in the lines of a text file (relative to `path`) validate."""
+        file = Path(path or self.path) / fname
+        return self.split(split.by_names(read_lines(file), str(file)))
+
+    def split_by_list(self, train: Self, valid: Self) -> SplitItems:
+        """Two lists made elsewhere."""
+        _refuse_another_kind(train, valid)
+        refuse_empty(len(train), len(valid), "the split")
+        return train._sides(train, valid)
+
+    def split_from_df(self, col: Column = 2) -> SplitItems:
+        """The rows with a true value in column `col` validate."""
+        return self.split(split.by_column(col))
+
+
+def _refuse_another_kind(first: Any, second: Any) -> None:
+    """Two lists of one kind are wanted."""
+    lists = isinstance(first, ItemList) and isinstance(second, ItemList)
+    if not lists or not (isinstance(second, type(first)) or isinstance(first, type(second))):
+        kinds = f"{type(first).__name__} and {type(second).__name__}"
+        raise UsageError(f"two lists of items of one kind are wanted, not {kinds}")
