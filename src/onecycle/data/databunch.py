@@ -31,8 +31,22 @@ _INSTEAD = {
 }
 
 
+class _OfTask:
+    """What follows from the task alone."""
+
+    @property
+    def classes(self: Any) -> list[Any]:
+        """The names of the classes."""
+        return list(self.task.target.classes)
+
+    @property
+    def c(self: Any) -> int:
+        """The number of outputs a model needs."""
+        return self.task.target.n_outputs
+
+
 @dataclass(frozen=True, eq=False)
-class Labels(Sequence[Any]):
+class Labels(_OfTask, Sequence[Any]):
     """The labels of one side, encoded on demand."""
 
     raw: tuple[Any, ...]
@@ -50,14 +64,9 @@ class Labels(Sequence[Any]):
         """All labels, encoded, as one array (n, ...)."""
         return np.stack([self.task.target.encode(label) for label in self.raw])
 
-    @property
-    def classes(self) -> list[Any]:
-        """The names of the classes."""
-        return list(self.task.target.classes)
-
 
 @dataclass(frozen=True, eq=False)
-class LabelList:
+class LabelList(_OfTask):
     """One side as a dataset: `ds[i]` is (item, answer), transformed afresh on every access."""
 
     x: Items
@@ -101,19 +110,9 @@ class LabelList:
         """The sources of the items: paths, for images."""
         return self.x.items
 
-    @property
-    def classes(self) -> list[Any]:
-        """The names of the classes."""
-        return self.y.classes
-
-    @property
-    def c(self) -> int:
-        """The number of outputs a model needs."""
-        return self.task.target.n_outputs
-
 
 @dataclass(frozen=True, eq=False)
-class LabelledItems:
+class LabelledItems(_OfTask):
     """Labelled sides; next come `add_test`, `transform` and `databunch`."""
 
     train: LabelList
@@ -123,18 +122,13 @@ class LabelledItems:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}: {len(self.train)} train, {len(self.valid)} valid, "
-            f"{len(self.test or ())} test, {type(self.train.task.target).__name__}"
+            f"{len(self.test or ())} test, {type(self.task.target).__name__}"
         )
 
     @property
-    def classes(self) -> list[Any]:
-        """The names of the classes."""
-        return self.train.classes
-
-    @property
-    def c(self) -> int:
-        """The number of outputs a model needs."""
-        return self.train.c
+    def task(self) -> Task:
+        """What an item and an answer are."""
+        return self.train.task
 
     @property
     def path(self) -> Path:
@@ -170,7 +164,7 @@ class LabelledItems:
         "reflection", "border" or "zeros". Masks, points and boxes move with their image: `tfm_y`
         may say so, and False, which would leave them behind, raises UsageError.
         """
-        task = self.train.task
+        task = self.task
         if tfm_y is False and task.target.on_image:
             raise UsageError(
                 f"tfm_y=False would leave the {task.target.kind} where it was while its image "
@@ -211,7 +205,7 @@ class LabelledItems:
         if not no_check:
             named = {"training": self.train, "validation": self.valid, "test": self.test}
             sides = [Side(n, s.items, s.labels) for n, s in named.items() if s is not None]
-            self.train.task.input.check(item for side in sides for item in side.items)
+            self.task.input.check(item for side in sides for item in side.items)
             labelled = [side for side in sides if side.labels is not None]
             sources = [item for side in labelled for item in side.items]
             self.train.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
@@ -235,13 +229,10 @@ class DatasetType(Enum):
     Single = "single"
     Fix = "fix"
 
-
-def _side(ds_type: Any) -> DatasetType:
-    try:
-        return DatasetType(ds_type)
-    except ValueError as error:
-        names = ", ".join(f"DatasetType.{side.name}" for side in DatasetType)
-        raise UsageError(f"a side of the data is one of {names}, not {ds_type!r}") from error
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        names = ", ".join(map(str, cls))
+        raise UsageError(f"a side of the data is one of {names}, not {value!r}")
 
 
 def device_of(device: Any = None) -> torch.device:
@@ -251,7 +242,7 @@ def device_of(device: Any = None) -> torch.device:
 
 
 @dataclass(eq=False)
-class DataBunch:
+class DataBunch(_OfTask):
     """Loaders of one set of labelled items. `normalize` and `with_*` return new ones.
 
     It does not change once it is made.
@@ -278,7 +269,7 @@ class DataBunch:
         """Ask the task's input for the loaders of each side."""
         workers = defaults.cpus if num_workers is None else num_workers
         shared = {"num_workers": workers, "device": device_of(device), "seed": seed}
-        make = src.train.task.input.loader
+        make = src.task.input.loader
         valid, test = [
             make(side, batch_size=val_bs, **shared) if side else None
             for side in (src.valid, src.test)
@@ -316,7 +307,7 @@ class DataBunch:
     @property
     def task(self) -> Task:
         """What an item and an answer are."""
-        return self.src.train.task
+        return self.src.task
 
     @property
     def device(self) -> torch.device:
@@ -327,16 +318,6 @@ class DataBunch:
     def batch_size(self) -> int:
         """Items in a training batch."""
         return self.options["bs"]
-
-    @property
-    def classes(self) -> list[Any]:
-        """The names of the classes."""
-        return self.src.classes
-
-    @property
-    def c(self) -> int:
-        """The number of outputs a model needs."""
-        return self.src.c
 
     @property
     def train_ds(self) -> LabelList:
@@ -359,7 +340,7 @@ class DataBunch:
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """The loader of one side."""
-        side = _side(ds_type)
+        side = DatasetType(ds_type)
         if side is DatasetType.Fix:
             return self._loader(replace(self.src.train, augment=False))
         loaders = {"train": self.train_dl, "valid": self.valid_dl, "test": self.test_dl}
@@ -370,7 +351,7 @@ class DataBunch:
 
     def ordered(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """A loader of one side in its order, without augmentation, nothing dropped."""
-        train = _side(ds_type) is DatasetType.Train
+        train = DatasetType(ds_type) is DatasetType.Train
         return self.dl(DatasetType.Fix if train else ds_type)
 
     def _loader(self, side: LabelList) -> Batches:

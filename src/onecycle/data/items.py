@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path as PurePath
@@ -168,6 +168,27 @@ def check_positions(given: Iterable[Any], count: int, what: str = "positions") -
     if len(chosen) and (chosen.min() < 0 or chosen.max() >= count):
         raise UsageError(f"{what} lie in {chosen.min()}..{chosen.max()}, there are {count} items")
     return chosen
+
+
+def require_function(func: Any, what: str) -> Callable[..., Any]:
+    """`func`; UsageError for what cannot be called."""
+    if not callable(func):
+        raise UsageError(f"{what} is a function of the items, not {func!r}")
+    return func
+
+
+def note_item(func: Any, doing: str) -> Callable[[Any], Any]:
+    """A user's function of an item, whose errors say at which item they were raised."""
+    require_function(func, "what is given")
+
+    def call(item: Any) -> Any:
+        try:
+            return func(item)
+        except Exception as error:  # of whatever kind: it is the user's
+            error.add_note(f"while {doing} {item}")
+            raise
+
+    return call
 
 
 def file_of(item: Any) -> PurePath:

@@ -7,24 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 from warnings import warn
 
 import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleError, OnecycleWarning, UsageError, listing
+from onecycle.core.paths import Path
 from onecycle.data import checks
 from onecycle.data.databunch import LabelledItems, LabelList
-from onecycle.data.items import Items, file_of, refuse_empty
+from onecycle.data.items import Items, file_of, note_item, refuse_empty, require_function
 from onecycle.data.kinds import guess_kind
-from onecycle.data.splitters import note_item, require_function
 from onecycle.data.tables import Column, column, column_list
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
 from onecycle.runtime.targets import is_blank
 
 Labeller = Callable[[Items], Sequence[Any]]
+Names = Sequence[Any] | None
 _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "True": True}
 _MISFITS = (TypeError, ValueError, AttributeError, IndexError, RuntimeError)  # of foreign labels
 
@@ -107,7 +107,7 @@ class SplitItems:
         self,
         labeller: Labeller,
         label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
+        classes: Names = None,
         unknown: str | None = None,
     ) -> LabelledItems:
         """Label both sides, and fit the target on the training side only.
@@ -174,10 +174,7 @@ class SplitItems:
         return made
 
     def label_from_folder(
-        self,
-        label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
-        unknown: str | None = None,
+        self, label_cls: Any = None, classes: Names = None, unknown: str | None = None
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         if classes is None:
@@ -190,7 +187,7 @@ class SplitItems:
         self,
         func: Callable[[Any], Any],
         label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
+        classes: Names = None,
         unknown: str | None = None,
     ) -> LabelledItems:
         """`func(item)`."""
@@ -201,7 +198,7 @@ class SplitItems:
         pat: str,
         full_path: bool = False,
         label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
+        classes: Names = None,
         unknown: str | None = None,
     ) -> LabelledItems:
         """Group 1 of a regular expression on the item's path."""
@@ -255,7 +252,7 @@ def _labels_of(items: Items, labeller: Labeller) -> list[Any]:
     return labels
 
 
-def _target(label_cls: Any, labels: Sequence[Any], classes: Sequence[Any] | None) -> Target:
+def _target(label_cls: Any, labels: Sequence[Any], classes: Names) -> Target:
     """The kind that is given, or else guessed, with the `classes` where it has any."""
     given = label_cls or guess_kind([v for v in labels if not is_blank(v)], stacklevel=5)
     kind = given if isinstance(given, type) else type(given)

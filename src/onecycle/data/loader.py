@@ -13,6 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def to_device(x: Any, device: torch.device) -> Any:
     return x.to(device, non_blocking=True)
 
 
+@dataclass(eq=False, repr=False)
 class Loader:
     """Iterates over `dataset` in batches (x, y) on `device`.
 
@@ -41,27 +43,24 @@ class Loader:
     load the samples, or with `processes` as many forked processes make whole batches.
     """
 
-    def __init__(
-        self,
-        dataset: LabelList,
-        batch_size: int,
-        num_workers: int,
-        device: torch.device,
-        seed: int = 0,
-        train: bool = False,
-        processes: bool = False,
-    ) -> None:
-        if batch_size < 1:
-            raise UsageError(f"a batch holds at least one item, not {batch_size}")
-        if train and batch_size > len(dataset):
+    dataset: LabelList
+    batch_size: int
+    num_workers: int
+    device: torch.device
+    seed: int = 0
+    train: bool = False
+    processes: bool = False
+    epoch: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)  # of a batch, once one was made
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"a batch holds at least one item, not {self.batch_size}")
+        if self.train and self.batch_size > len(self.dataset):
             raise UsageError(
-                f"bs={batch_size} is larger than the training set of {len(dataset)} items, so "
-                f"there would be no batch: use bs={len(dataset)} or less"
+                f"bs={self.batch_size} is larger than the training set of {len(self.dataset)} "
+                f"items, so there would be no batch: use bs={len(self.dataset)} or less"
             )
-        self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
-        self.device, self.seed, self.train = device, seed, train
-        self.processes, self._bytes = processes, 0
-        self.epoch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.dataset), self.batch_size)
@@ -73,15 +72,12 @@ class Loader:
 
     def parts(self, rows: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(size of the whole batch, x, y) of the `rows(size)` of each batch; others stay unread."""
-        task_input, epoch = self.dataset.task.input, self._begin()
+        prepare, epoch = self.dataset.task.input.prepare, self._begin()
         whole = self._positions(epoch)
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
         for batch, (x, y) in zip(whole, self._batches(mine, epoch), strict=True):
-            yield (
-                len(batch),
-                task_input.prepare(to_device(x, self.device)),
-                to_device(y, self.device),
-            )
+            x, y = to_device(x, self.device), to_device(y, self.device)
+            yield len(batch), prepare(x), y
 
     def state(self) -> int:
         """The number of passes begun: it decides the order of the next one."""
@@ -158,10 +154,6 @@ class Loader:
 # behind the workers. Nothing is pickled but the batches on their way back, in shared memory.
 
 _HELD = 3  # batches a worker may have in shared memory
-_OF_FORKS = {  # what Python says of every fork, and torch of more workers than cores
-    "This process .* is multi-threaded": DeprecationWarning,
-    "This DataLoader will create": UserWarning,
-}
 
 
 def can_fork(device: torch.device) -> bool:
@@ -178,18 +170,16 @@ def workers_for(size: int, wanted: int, count: int) -> int:
     return min(wanted, (count + 1) // 2, room // (_HELD * size))
 
 
+@dataclass
 class _BatchSet(Dataset[Any]):
     """The positions of a batch to the batch; None where that raises."""
 
-    def __init__(self, make: Callable[[np.ndarray], Any]) -> None:
-        self.make = make
+    make: Callable[[np.ndarray], Any]
 
     def __getitem__(self, positions: Any) -> Any:
         try:
             return self.make(positions)
-        except (
-            Exception
-        ):  # of any kind: `fork_batches` makes the batch again, and it is raised there
+        except Exception:  # of any kind: `fork_batches` makes the batch again, and raises it
             return None
 
 
@@ -209,8 +199,9 @@ def fork_batches(
     processes. Tensors arrive in pinned memory where `pinned`. Moves no global generator.
     """
     with warnings.catch_warnings():
-        for message, kind in _OF_FORKS.items():
-            warnings.filterwarnings("ignore", message, kind)
+        # what Python says of every fork, and torch of more workers than cores
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         found: Any = iter(
             DataLoader(
                 _BatchSet(make),
@@ -228,11 +219,11 @@ def fork_batches(
         for positions, batch in zip(batches, found, strict=True):
             yield make(positions) if batch is None else batch
     except RuntimeError as error:
-        if re.search("killed by signal|exited unexpectedly", str(error)):
-            raise DataError(
-                f"a process that loads batches ended ({error}): memory may be too short for "
-                f"{workers} of them; use databunch(num_workers={workers // 2})"
-            ) from error
-        raise
+        if not re.search("killed by signal|exited unexpectedly", str(error)):
+            raise
+        raise DataError(
+            f"a process that loads batches ended ({error}): memory may be too short for {workers} "
+            f"of them; use databunch(num_workers={workers // 2})"
+        ) from error
     finally:
         found._shutdown_workers()  # at once: the traceback of an error would keep them alive

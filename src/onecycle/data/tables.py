@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
-from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ Column = int | str
 _PIECE = 10_000  # rows at once
 _TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
 _FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
-_AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_filter": False}
 
 
 def read_table(
@@ -32,21 +31,10 @@ def read_table(
     """A CSV file as a frame of strings: "007", "NA" and "null" stay what they are."""
     import pandas as pd
 
-    path = Path(path)
-    encoding = encoding_of(path)
-    text = path.read_bytes().decode(encoding)
-    if not text.strip():
-        raise EmptyDataError(f"{path}: the file is empty")
-    _check_header(path, text, delimiter, header)
-    delimiter, options = delimiter or ",", {"header": header, **_AS_TEXT}
-    try:
-        frame: Any = pd.read_csv(StringIO(text), sep=delimiter, **options)
-    except ValueError as error:  # pandas' own are ValueErrors, too
-        message = f"{path}: {str(error).strip()}; is the delimiter {delimiter!r}?"
-        raise TableError(message) from error
-    if frame.empty:
+    pieces = [piece for piece in read_pieces(path, delimiter, header) if len(piece)]
+    if not pieces:
         raise EmptyDataError(f"{path}: 0 rows below the header")
-    return _check_width(path, frame)
+    return pd.concat(pieces)
 
 
 def read_pieces(
@@ -59,22 +47,23 @@ def read_pieces(
     encoding = encoding_of(path)
     with path.open(encoding=encoding) as file:
         _check_header(path, "".join(islice(file, 50)), delimiter, header)
-    delimiter, options = delimiter or ",", {"header": header, "encoding": encoding, **_AS_TEXT}
+    options: dict[str, Any] = {"header": header, "encoding": encoding, "chunksize": _PIECE}
+    as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_filter": False}
     try:
-        with pd.read_csv(path, sep=delimiter, chunksize=_PIECE, **options) as pieces:
+        with pd.read_csv(path, sep=delimiter or ",", **options, **as_text) as pieces:
             for piece in pieces:
-                yield _check_width(path, piece)
-    except ValueError as error:  # as above
-        raise TableError(f"{path}: {error}; is the delimiter {delimiter!r}?") from error
-
-
-def _check_width(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame; TableError if pandas took cells of rows that are too long for an index."""
-    import pandas as pd
-
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise TableError(f"{path}: from line 2 on, rows have more cells than the header has names")
-    return frame
+                if not isinstance(piece.index, pd.RangeIndex):  # pandas takes the rest for names
+                    raise TableError(
+                        f"{path}: from line 2 on, rows have more cells than the header has names"
+                    )
+                yield piece
+    except TableError:
+        raise
+    except pd.errors.EmptyDataError as error:
+        raise EmptyDataError(f"{path}: the file is empty") from error
+    except ValueError as error:
+        message = f"{path}: {str(error).strip()}; is the delimiter {delimiter or ','!r}?"
+        raise TableError(message) from error
 
 
 def as_frame(table: Any) -> pd.DataFrame:
@@ -84,8 +73,7 @@ def as_frame(table: Any) -> pd.DataFrame:
     frame = table if isinstance(table, pd.DataFrame) else getattr(table, "to_pandas", lambda: 0)()
     if not isinstance(frame, pd.DataFrame):
         raise TableError(f"a DataFrame is wanted, not {type(table).__name__}")
-    twice = [str(name) for name, count in Counter(map(str, frame.columns)).items() if count > 1]
-    if twice:
+    if twice := _repeated(map(str, frame.columns)):
         raise TableError(f"the frame has several columns named {listing(twice)}: rename or drop")
     if frame.empty:
         raise EmptyDataError("the frame has 0 rows")
@@ -136,18 +124,13 @@ def truths(frame: pd.DataFrame, col: Column) -> np.ndarray:
 
 def looks_like_numbers(values: list[Any]) -> bool:
     """Real numbers, not names: floats, or text that all reads as numbers, one with a point."""
-    if all(isinstance(v, float | np.floating) for v in values):
-        return True
-    texts = [v for v in values if isinstance(v, str)]
-    pointed = any("." in t or "e" in t.lower() for t in texts)
-    return len(texts) == len(values) and pointed and all(map(_is_number, texts))
-
-
-def _is_number(text: str) -> bool:
+    if not all(isinstance(v, str) for v in values):
+        return all(isinstance(v, float | np.floating) for v in values)
     try:
-        return bool(np.isfinite(float(text)))
+        finite = all(math.isfinite(float(text)) for text in values)
     except ValueError:
         return False
+    return not values or (finite and any("." in t or "e" in t.lower() for t in values))
 
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
@@ -161,9 +144,12 @@ def _check_header(path: Path, text: str, delimiter: str | None, header: int | st
     line = int(header) if not isinstance(header, str) else 0
     lines = [row for row in text.splitlines() if row.strip()]
     names = next(csv.reader(lines[line : line + 1], delimiter=delimiter or ","), [])
-    twice = [name for name, count in Counter(n.strip() for n in names).items() if count > 1]
-    if twice:
+    if twice := _repeated(name.strip() for name in names):
         raise TableError(f"{path}: the header names {listing(twice)} twice: rename or drop one")
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 # Labels that are given beside the items: an array, a tensor, a frame or a list.
