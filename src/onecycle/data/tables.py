@@ -73,7 +73,7 @@ def as_frame(table: Any) -> pd.DataFrame:
     frame = table if isinstance(table, pd.DataFrame) else getattr(table, "to_pandas", lambda: 0)()
     if not isinstance(frame, pd.DataFrame):
         raise TableError(f"a DataFrame is wanted, not {type(table).__name__}")
-    if twice := _repeated(map(str, frame.columns)):
+    if twice := _duplicates(map(str, frame.columns)):
         raise TableError(f"the frame has several columns named {listing(twice)}: rename or drop")
     if frame.empty:
         raise EmptyDataError("the frame has 0 rows")
@@ -144,11 +144,11 @@ def _check_header(path: Path, text: str, delimiter: str | None, header: int | st
     line = int(header) if not isinstance(header, str) else 0
     lines = [row for row in text.splitlines() if row.strip()]
     names = next(csv.reader(lines[line : line + 1], delimiter=delimiter or ","), [])
-    if twice := _repeated(name.strip() for name in names):
+    if twice := _duplicates(name.strip() for name in names):
         raise TableError(f"{path}: the header names {listing(twice)} twice: rename or drop one")
 
 
-def _repeated(names: Iterable[str]) -> list[str]:
+def _duplicates(names: Iterable[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
