@@ -10,8 +10,7 @@ from time import perf_counter
 import torch
 
 from onecycle.cli.train import stage_table, write_plots
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.classification import MultiLabelInterpretation
 from onecycle.learn.metrics import accuracy_thresh, average_precision, fbeta
 from onecycle.samples import planet_sample

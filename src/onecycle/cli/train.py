@@ -15,8 +15,7 @@ from onecycle.core.errors import OnecycleWarning, UsageError, listing
 from onecycle.core.files import require_writable
 from onecycle.core.plot import save_figure
 from onecycle.data.checks import sides_of
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.labels import SplitItems
 from onecycle.interpret.classification import (
     ClassificationInterpretation,

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from onecycle.core.errors import UsageError
 from onecycle.core.plot import NAME, axes, drawables
-from onecycle.data.databunch import DatasetType
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.interpret.classification import extremes, how_many
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner

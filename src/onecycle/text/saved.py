@@ -18,8 +18,7 @@ import numpy as np
 from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.paths import Path as ListablePath
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
 from onecycle.data.task import Task
 from onecycle.runtime.inputs.text import text_of
 from onecycle.runtime.task import kind_of_target

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError
 from onecycle.core.paths import Path
-from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems, LabelList
 from onecycle.data.task import Task
 from onecycle.learn.checkpoint import read
 from onecycle.learn.cnn import build_cnn, compare_statistics, create_cnn_model, recipe_of

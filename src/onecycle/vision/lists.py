@@ -11,10 +11,9 @@ from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
-from onecycle.data.databunch import DataBunch
-from onecycle.data.items import ItemList
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.labels import from_columns
+from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.input import ImageInput
