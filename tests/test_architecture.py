@@ -221,7 +221,13 @@ def trees():
 ASKED = re.compile(r"(^|[._])(task|target|input|given|spec)$")
 
 
-def probes(path, names):
+def kind_names():
+    nodes = [node for _, tree in trees() for node in ast.walk(tree)]
+    marks = [n for n in nodes if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "kind"]
+    return {n.value.value for n in marks if isinstance(n.value, ast.Constant)}
+
+
+def probes(path, names, kinds_named):
     """Places that look at what kind an input or an answer is, in place of asking it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         where = f"{path.relative_to(ROOT).as_posix()}:{getattr(node, 'lineno', 0)}"
@@ -229,6 +235,9 @@ def probes(path, names):
             sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
             if any(re.search(r"(?<!dtype)\.kind$|\[.kind.\]$", side) for side in sides):
                 yield f"{where} compares a kind"
+            named = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+            if named & kinds_named and any(re.search(r"kind$", side) for side in sides):
+                yield f"{where} compares the name of a kind"
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         if node.func.id in ("isinstance", "issubclass"):
@@ -243,5 +252,7 @@ def probes(path, names):
 def test_kinds_answer_for_themselves():
     names, files = kinds()
     assert {"ImageSpec", "ImageInput", "Category", "Mask", "NextToken", "ArrayInput"} <= names
-    found = [line for path, _ in trees() if path not in files for line in probes(path, names)]
+    outside, known = [path for path, _ in trees() if path not in files], kind_names()
+    assert {"image", "category", "mask", "next_token"} <= known
+    found = [line for path in outside for line in probes(path, names, known)]
     assert found == []

@@ -28,7 +28,7 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def planet(
+def planet(  # long: the stages of a lesson, one after the other
     out: Path, tiles: int, seed: int, stages: Sequence[Stage] = STAGES
 ) -> dict[str, dict[str, float]]:
     """Draw the tiles, train through all stages, write model and plots; returns the stages."""

@@ -25,13 +25,15 @@ class Target(TargetSpec):
     here is what most answers do: y are values, which stay the same however the image is turned.
     Answers that are `drawn_over` their image want one each for actual and predicted. Those that
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
-    `fitting_losses` says what to use in place of a loss that does not fit.
+    `fitting_losses` says what to use in place of a loss that does not fit, `suited_metrics` which
+    functions of `learn.metrics` suit such answers, with their options.
     """
 
     trains: ClassVar[bool] = True
     drawn_over: ClassVar[bool] = False
     on_image: ClassVar[bool] = False
     fitting_losses: ClassVar[str] = "leave loss_func out"
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = ()
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
@@ -146,6 +148,7 @@ def per_item(losses: Tensor, reduction: str) -> Tensor:
 class Category(CategorySpec, Target):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("accuracy", {}),)
     fitting_losses: ClassVar[str] = (
         "for one class per item there are nn.CrossEntropyLoss(weight=...) and "
         "LabelSmoothingCrossEntropy(), or leave loss_func out"
@@ -185,6 +188,11 @@ class Category(CategorySpec, Target):
 class MultiCategory(MultiCategorySpec, Target):
     """Several classes per item: binary cross-entropy, sigmoid. y is float32 (n, classes)."""
 
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (
+        ("accuracy_thresh", {"thresh": 0.5}),
+        ("fbeta", {"thresh": 0.2}),
+        ("average_precision", {}),
+    )
     fitting_losses: ClassVar[str] = (
         "for several labels per item there is nn.BCEWithLogitsLoss(pos_weight=...), or leave "
         "loss_func out"
@@ -229,6 +237,7 @@ class MultiCategory(MultiCategorySpec, Target):
 class Numbers(NumbersSpec, Target):
     """One or more numbers: mean squared error. y and outputs are float32 (n, k)."""
 
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("rmse", {}), ("r2", {}))
     fitting_losses: ClassVar[str] = (
         "for numbers there are nn.MSELoss(), nn.L1Loss() and nn.HuberLoss(), of outputs as wide "
         "as the labels, or leave loss_func out"

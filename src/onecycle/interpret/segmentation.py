@@ -31,7 +31,7 @@ class SegmentationInterpretation:
     def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
         """Run the model over one side."""
         target, batches = learn.task.target, learn.data.ordered(ds_type)
-        if target.to_json()["kind"] != "mask":
+        if target.mask_dtype is None:
             raise UsageError("SegmentationInterpretation is for masks")
         void = target.void
         matrix, losses = torch.zeros(target.n_outputs, target.n_outputs, dtype=torch.float64), []

@@ -47,25 +47,11 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     Sources: Kudo 2018 (arXiv 1804.10959); Sennrich et al. 2016 (arXiv 1508.07909). Characters that
     the texts lack are split into bytes by "bpe", and are unknown to "unigram".
     """
-    t = _library()
     if not isinstance(vocab_sz, int) or vocab_sz <= len(SPECIAL):
         raise UsageError(f"vocab_sz is above {len(SPECIAL)}, not {vocab_sz!r}")
-    common = {"vocab_size": vocab_sz, "special_tokens": list(SPECIAL), "show_progress": False}
-    if model == "unigram":
-        made = t.Tokenizer(t.models.Unigram())
-        made.pre_tokenizer, made.decoder = t.pre_tokenizers.Metaspace(), t.decoders.Metaspace()
-        trainer = t.trainers.UnigramTrainer(unk_token=UNK, **common)
-    elif model == "bpe":
-        made = t.Tokenizer(t.models.BPE(unk_token=UNK))
-        made.pre_tokenizer = t.pre_tokenizers.ByteLevel(add_prefix_space=False)
-        made.decoder = t.decoders.ByteLevel()
-        letters = t.pre_tokenizers.ByteLevel.alphabet()
-        trainer = t.trainers.BpeTrainer(initial_alphabet=letters, **common)
-    else:
-        raise UsageError(f'the model is "unigram" or "bpe", not {model!r}')
-    made.normalizer = t.normalizers.NFC()
     if isinstance(texts, str):
         raise UsageError("a list of texts is wanted, not one text")
+    made, trainer = _untrained(model, vocab_sz)
     try:
         made.train_from_iterator((_check(text, i) for i, text in enumerate(texts)), trainer)
     except UsageError:
@@ -80,9 +66,30 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
             stacklevel=2,
         )
     begin = [(BOS, made.token_to_id(BOS))]
-    made.post_processor = t.processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
+    processors = _library().processors
+    made.post_processor = processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
     made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
     return str(made.to_str())
+
+
+def _untrained(model: str, vocab_sz: int) -> tuple[Any, Any]:
+    """A tokenizer of the kind `model`, and what trains it."""
+    t = _library()
+    common = {"vocab_size": vocab_sz, "special_tokens": list(SPECIAL), "show_progress": False}
+    if model == "unigram":
+        made = t.Tokenizer(t.models.Unigram())
+        made.pre_tokenizer, made.decoder = t.pre_tokenizers.Metaspace(), t.decoders.Metaspace()
+        trainer = t.trainers.UnigramTrainer(unk_token=UNK, **common)
+    elif model == "bpe":
+        made = t.Tokenizer(t.models.BPE(unk_token=UNK))
+        made.pre_tokenizer = t.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = t.decoders.ByteLevel()
+        letters = t.pre_tokenizers.ByteLevel.alphabet()
+        trainer = t.trainers.BpeTrainer(initial_alphabet=letters, **common)
+    else:
+        raise UsageError(f'the model is "unigram" or "bpe", not {model!r}')
+    made.normalizer = t.normalizers.NFC()
+    return made, trainer
 
 
 def _check(text: Any, i: int) -> str:
