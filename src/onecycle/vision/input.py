@@ -248,7 +248,7 @@ def run_foreign(sample: Sample, size: tuple[int, int] | None = None) -> Sample:
     culprit = sample.plan.foreign[-1][0]
     for tfm, seed in sample.plan.foreign:
         before = _is_in_range(_image_of(given, label))
-        given = _called(tfm, seed, given, label)
+        given = _call(tfm, seed, given, label)
         if before and not _is_in_range(_image_of(given, label)):
             culprit = tfm
     x = _bytes(_image_of(given, label), culprit.name)
@@ -262,7 +262,7 @@ def run_foreign(sample: Sample, size: tuple[int, int] | None = None) -> Sample:
     return replace(sample, x=x, y=y, plan=replace(sample.plan, foreign=()))
 
 
-def _called(tfm: Foreign, seed: int, given: Any, label: Any) -> Any:
+def _call(tfm: Foreign, seed: int, given: Any, label: Any) -> Any:
     """What a transform makes of an image, or of the pair of an image and its label."""
     with untouched(torch):
         torch.manual_seed(seed)
