@@ -22,7 +22,7 @@ from onecycle.runtime.inputs.image import ImageSpec, parse_size
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.image import Image
-from onecycle.vision.transform import Foreign, Transform, flattened
+from onecycle.vision.transform import Foreign, Transform, flatten
 from onecycle.vision.validation import validation_spec
 from onecycle.vision.warp import Plan, draw_plan, exact, exact_plan, one_window, warp
 
@@ -107,7 +107,7 @@ class ImageInput(ImageSpec, Input):
                 f"size={size} and resize_method={resize_method!r}: a way of resizing goes with a "
                 'size, and "none" with none'
             )
-        train, valid = flattened(pair[0]), flattened(pair[1])
+        train, valid = flatten(pair[0]), flatten(pair[1])
         for tfms in (train, valid):
             one_window(tfms, wanted)
         return replace(
