@@ -27,7 +27,7 @@ from onecycle.learn import predictions
 from onecycle.learn.callback import Callback
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy, fbeta
-from onecycle.vision.augment import get_transforms
+from onecycle.vision.augment import get_transforms, zoom
 
 NORM = {"0.1.weight", "0.1.bias", "0.4.weight", "0.4.bias", "1.2.weight", "1.2.bias"}
 EARLY, LATE, HEAD = {"0.0.weight"}, {"0.3.weight"}, {"1.3.weight", "1.3.bias"}
@@ -334,6 +334,19 @@ def test_each_of_the_statistics_is_compared(multi, multi_src, other, words):
     with pytest.warns(OnecycleWarning, match=words) as told:
         learn.data = data
     assert ("mean" in str(told[0].message)) != ("std" in str(told[0].message))
+
+
+def test_what_validation_looks_at_is_compared_but_not_its_size(multi, multi_src):
+    plain = {"bs": 8, "num_workers": 0, "device": "cpu", "no_check": True}
+
+    def zoomed(size, scale):
+        tfms = [], [zoom(scale=scale)]
+        return multi_src.transform(tfms, size=size).databunch(**plain).normalize(([0.5] * 3,) * 2)
+
+    learn = tiny_learner(zoomed(32, 1.25))
+    learn.data = zoomed(48, 1.25)  # warnings are errors
+    with pytest.warns(OnecycleWarning, match=r"view was \[0\.5, 0\.5, 0\.8, .*, here it is \[\]"):
+        learn.data = multi
 
 
 def test_a_destroyed_learner_says_so(multi):
