@@ -33,7 +33,7 @@ class CSVLogger(Callback):
         """Open the file; compare the columns that are known by now."""
         if not run.engine.main:
             return
-        require_writable(self.path)
+        require_writable(self.path, in_place=True)
         self.columns, ends = _old_columns(self.path) if self.append else (None, True)
         if self.columns is not None and not {"epoch", *run.directions} <= set(self.columns):
             raise self._other_columns(["epoch", *run.directions, "seconds"])
