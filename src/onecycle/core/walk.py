@@ -83,8 +83,8 @@ def files_below(
         names = [link.relative_to(found.root).as_posix() for link in found.doubled]
         warn(
             f"{len(names)} links below {root} are left out, since the folders that they lead to "
-            f"are taken themselves, and each file counts once: {listing(sorted(names))}. Without these links "
-            "there is no warning",
+            f"are taken themselves: {listing(sorted(names))}. Without these links there is no "
+            "warning",
             OnecycleWarning,
             stacklevel=3,
         )
