@@ -189,7 +189,7 @@ def train(
 
 def find(where: Where, how: How, out: Path) -> None:
     """Print the readings of the range test, and draw its curve."""
-    require_writable(out / "lr.png")
+    require_writable(out / "lr.png", in_place=True)
     learn = how.learner(where.labelled())
     curve = learn.lr_find()
     for name, rate in curve.suggestions().items():

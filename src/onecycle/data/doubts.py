@@ -87,7 +87,7 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
 
 
 def warn_of_alike(target: Target) -> None:
-    """Say which classes are the same but for blanks around them and capitals, or are 1 and "1"."""
+    """Say which classes are the same but for blanks around them and capitals."""
     alike = defaultdict(list)
     for name in target.named_classes():
         plain = " ".join(str(name).split())
@@ -95,8 +95,8 @@ def warn_of_alike(target: Target) -> None:
     groups = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if groups:
         _tell(
-            f"{len(groups)} classes are there in several spellings that differ in blanks, capitals "
-            f"or quotes alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
+            f"{len(groups)} classes are there in several spellings that differ in blanks or "
+            f"capitals alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
             "in the table, or with label_from_func"
         )
 

@@ -11,13 +11,14 @@ from warnings import warn
 from onecycle.core.errors import OnecycleWarning, listing
 
 
-def warn_of_empty_folders(items: Iterable[Any]) -> None:
-    """Say which folders lie beside those of these files, and hold no file at all."""
+def warn_of_empty_folders(items: Iterable[Any], root: str | PurePath) -> None:
+    """Say which folders below `root` lie beside those of these files, and hold no file at all."""
     folders = {PurePath(item).parent for item in items if isinstance(item, os.PathLike)}
     taken = {folder for own in folders for folder in (own, *own.parents)}
     empty = [
         path
         for place in sorted({folder.parent for folder in folders})
+        if place.is_relative_to(root)  # of a file in `root` itself the place is outside
         for path in _folders_in(place)
         if path not in taken and not path.name.startswith(".") and _is_empty(path)
     ]

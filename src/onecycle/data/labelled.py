@@ -205,7 +205,8 @@ class LabelledItems:
         number of the epoch alone, whatever `num_workers` (of pictures: threads, beside CUDA
         processes; None means one per core) is. All files are looked at first, unless `no_check`:
         those that cannot be read are an error, and with `find_copies` a warning counts what is on
-        several sides or under several labels (`copies` says what that costs).
+        several sides or under several labels (`copies` says what that costs). Of an image the
+        begin and the end are looked at; `verify_images` finds damage in the middle.
         """
         from onecycle.data.databunch import DataBunch
 

@@ -194,7 +194,7 @@ class SplitItems:
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         if classes is None:
-            warn_of_empty_folders([*self.train.items, *self.valid.items])
+            warn_of_empty_folders([*self.train.items, *self.valid.items], self.train.path)
         named = from_function(lambda item: file_of(item).parent.name)
         if classes is None:
             warn_of_loose_files(self.train)

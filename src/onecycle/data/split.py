@@ -13,6 +13,7 @@ import numpy as np
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
 from onecycle.core.missing import hint_of_names
 from onecycle.data.frames import Column, truths
+from onecycle.data.given import as_array
 
 if TYPE_CHECKING:
     from onecycle.data.items import ItemList
@@ -69,9 +70,9 @@ def asked(func: Any, doing: str) -> Callable[[Any], Any]:
 
 def by_index(valid: Iterable[int]) -> Splitter:
     """The items at positions `valid` validate."""
-    given: Any = (
-        list(valid) if isinstance(valid, Iterable) and not isinstance(valid, str) else valid
-    )
+    given: Any = as_array(valid)
+    if isinstance(given, Iterable) and not isinstance(given, str | np.ndarray):
+        given = list(given)  # of an iterator: it is asked once
 
     def split(items: ItemList) -> Sides:
         _refuse_row_names(valid, items)
@@ -84,7 +85,9 @@ def by_index(valid: Iterable[int]) -> Splitter:
 
 def positions(given: Iterable[Any], count: int, what: str = "positions") -> np.ndarray:
     """Positions in a list of `count` items, int64; UsageError for what are none."""
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    given = as_array(given)
+    single = isinstance(given, str | bytes) or not getattr(given, "ndim", 1)
+    if single or not isinstance(given, Iterable):
         raise UsageError(f"{what} are a list of whole numbers, not {given!r}")
     places = list(given)
     odd = [p for p in places if isinstance(p, bool | np.bool_) or not isinstance(p, Integral)]

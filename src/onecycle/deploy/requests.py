@@ -193,14 +193,14 @@ async def _json_of(
 
 
 def _decoded(body: bytes, request: Request) -> str:
-    """A body as text; 415 for a charset that Python does not know."""
+    """A body as text; 415 for a charset that Python does not know, or not for texts."""
     _, options = parse_options_header(request.headers.get("content-type", ""))
     charset = options.get(b"charset", b"").decode("latin-1")
     if not charset or charset.lower() in {"utf-8", "utf8"}:
         return text_of(body)
     try:
         return body.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
         raise HTTPException(415, f"the charset {charset[:40]!r} is not known: send UTF-8") from None
 
 

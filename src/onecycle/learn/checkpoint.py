@@ -189,14 +189,15 @@ def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
     """The saved answers must be the learner's: same kind, same classes; and texts' vocabulary."""
     saved, ours = about.get("task", {}).get("target", {}), learner.task.target.to_json()
     plain = json.loads(json.dumps(ours, default=str))
-    differ = [k for k in plain if k != "thresh" and saved.get(k) != plain[k]]
+    differ = [k for k in plain | saved if k != "thresh" and saved.get(k) != plain.get(k)]
     if differ:
         raise CheckpointError(
             f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
-            f"{plain[differ[0]]}"
+            f"{plain.get(differ[0])}"
         )
     words, own = about["task"]["input"].get("vocab"), getattr(learner.task.input, "vocab", None)
-    ways = different(about["task"]["input"], learner.task.input.to_json(), only=_READING[1:])
+    given = learner.task.input
+    ways = different(about["task"]["input"], given.to_json(), given, only=_READING[1:])
     if ways:
         raise CheckpointError(
             f"{path}: its texts are read otherwise than these: {'; '.join(ways)}. Make the data "
@@ -216,9 +217,10 @@ def _compare_inputs(
     learner: Learner, about: Mapping[str, Any], path: Path, differences: str
 ) -> None:
     """Say where items are prepared, or decided about, otherwise than those of the saved model."""
-    saved, ours = about["task"], task_to_json(learner.task.input, learner.task.target)  # type: ignore[arg-type]
-    found = different(saved["input"], ours["input"], without=_READING)
-    found += different(saved["target"], ours["target"], only=("thresh",))
+    task, saved = learner.task, about["task"]
+    ours = task_to_json(task.input, task.target)  # type: ignore[arg-type]
+    found = different(saved["input"], ours["input"], task.input, without=_READING)
+    found += different(saved["target"], ours["target"], task.target, only=("thresh",))
     if not found:
         return
     message = (

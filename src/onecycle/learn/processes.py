@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.learn.engine import Engine, Pairs
-from onecycle.learn.shared_norm import synchronized
+from onecycle.learn.shared_norm import share_norms
 
 if TYPE_CHECKING:
     from onecycle.learn.learner import Learner
@@ -154,9 +154,9 @@ def distribute(learner: Learner, timeout: float, sync_bn: bool) -> None:
     """Give the learner an engine for several processes, and check that all have the same data."""
     engine = Processes(learner.data.device, learner.engine.precision, timeout)
     _same_everywhere(learner)
-    learner.engine = engine
     if sync_bn and engine.state.num_processes > 1:
-        learner.model = synchronized(learner.model, learner.data.device)
+        share_norms(learner.model, learner.data.device)
+    learner.engine = engine
     learner.model.to(learner.data.device)
 
 
