@@ -25,7 +25,7 @@ from onecycle.data.items import (
     warn_of_absent,
 )
 from onecycle.data.labels import SplitItems
-from onecycle.data.tables import Column, truths
+from onecycle.data.tables import Column, as_array, truths
 
 Sides = tuple[np.ndarray, np.ndarray]
 Splitter = Callable[[Items], Sides]
@@ -177,8 +177,9 @@ def subsets(train_size: float, valid_size: float, seed: int | None = None) -> Sp
 
 def by_index(valid: Iterable[int]) -> Splitter:
     """The items at positions `valid` validate."""
-    once = isinstance(valid, Iterable) and not isinstance(valid, str)
-    given: Any = list(valid) if once else valid
+    given: Any = as_array(valid)
+    if isinstance(given, Iterable) and not isinstance(given, str | np.ndarray):
+        given = list(given)  # of an iterator: it is asked once
 
     def split(items: Items) -> Sides:
         _refuse_row_names(valid, items)

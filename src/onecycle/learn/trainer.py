@@ -153,7 +153,9 @@ class Trainer:
     def metrics(self, given: Any) -> None:
         found = given if isinstance(given, list | tuple) else [given]
         found = [metric for metric in found if metric is not None]
-        self.recorder.metric_names = names_of(found)
+        names = names_of(found)
+        if not self.recorder.metrics:  # else they are those of the fit that is recorded
+            self.recorder.metric_names = names
         self._metrics = found
 
     def with_threshold(self, thresh: float) -> Self:
@@ -282,11 +284,13 @@ class Trainer:
             columns |= {"valid_loss": False} | directions_of(self.metrics)
         usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
         if not bare:
-            self.recorder.metric_names = names = names_of(self.metrics)
+            names = names_of(self.metrics)
             usual += [self.recorder, Printer(names, shown), FiniteLoss(), PlainOutputs()]
             usual += self.callbacks
         everyone = [*usual, *callbacks]
         check_callbacks(everyone)
+        if not bare:
+            self.recorder.metric_names = names
         run = Run(
             self.model,
             self.data,
@@ -314,7 +318,7 @@ class Trainer:
         with closing(loop.predict(self.model, share, self.engine)) as pairs:
             whole = self.engine.whole(pairs, share)
             values = evaluate(whole, self.loss_func, self.metrics, self.task.target)
-        names = ["valid_loss", *self.recorder.metric_names]
+        names = ["valid_loss", *names_of(self.metrics)]
         return dict(zip(names, values, strict=True))
 
     def lr_find(

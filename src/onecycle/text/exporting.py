@@ -148,7 +148,7 @@ def _layer(layer: nn.Module, i: int, name: str) -> tuple[list[str], dict[str, np
     if isinstance(layer, nn.Linear):
         weights = {f"lw{i}": _array(layer.weight), f"lb{i}": _array(layer.bias)}
         return [f"{out} = Gemm <transB = 1> ({name}, lw{i}, lb{i})"], weights, out
-    if isinstance(layer, nn.BatchNorm1d):
+    if isinstance(layer, nn.BatchNorm1d | nn.SyncBatchNorm):  # the second: trained by many GPUs
         keys = ("weight", "bias", "running_mean", "running_var")
         weights = {f"n{i}{key}": _array(getattr(layer, key)) for key in keys}
         given = ", ".join(weights)
