@@ -25,7 +25,7 @@ from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import predictions
 from onecycle.learn.callback import Callback
-from onecycle.learn.callbacks import CSVLogger
+from onecycle.learn.recorder import CSVLogger
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy, accuracy_thresh, fbeta
 from onecycle.vision.augment import get_transforms, zoom
