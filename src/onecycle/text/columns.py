@@ -18,7 +18,7 @@ from onecycle.data.tables import Column, column, listed
 from onecycle.runtime.inputs.subwords import encoded, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.targets import is_blank
-from onecycle.text.input import as_texts
+from onecycle.text.corpus import Texts
 
 _MOST_ROWS = 5  # that a warning names
 TEXTS, LABELS = ("text", "texts"), ("label", "labels")
@@ -137,7 +137,7 @@ def _warn_of_wordless(sides: Mapping[str, LabelList]) -> None:
     for name, side in sides.items():
         given: Any = side.task.input
         marks = {*(marks_of(given.tokenizer) if given.tokenizer else SPECIAL), "\n"}
-        texts = as_texts(side.items)
+        texts = Texts.of(side.items)
         tokens = texts.corpus.tokens(given.tokenizer)
         says = np.array([word not in marks for word in tokens.words], bool)
         short = np.flatnonzero(tokens.lengths[texts.rows] <= _MARKS)
@@ -166,7 +166,7 @@ def _warn_of_unknown(sides: Mapping[str, LabelList]) -> None:
     given: Any = sides["training"].task.input
     told, lost = [], dict[str, int]()
     for name, side in sides.items():
-        counts = as_texts(side.items).counts(given.tokenizer)
+        counts = Texts.of(side.items).counts(given.tokenizer)
         unknown, total = unknown_of(counts, given.numbers, given.unknown)
         if sum(unknown.values()) >= max(_FEW, _MUCH * total):
             told.append(f"{sum(unknown.values()) / total:.0%} of the {total:,} words of {name}")

@@ -33,7 +33,7 @@ from onecycle.text.columns import (
     warn_of_texts,
 )
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
-from onecycle.text.input import NextToken, TextInput, as_texts
+from onecycle.text.input import NextToken, TextInput
 
 _LARGE = 50_000_000  # bytes
 NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")
@@ -53,7 +53,7 @@ class TextList(ItemList):
     def take(self, positions: Iterable[int]) -> Self:
         index = checked_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
-        return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
+        return replace(self, items=Texts.of(self.items).take(index), inner_df=rows)
 
     @classmethod
     def from_df(  # type: ignore[override]
