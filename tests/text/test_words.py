@@ -150,6 +150,6 @@ def test_numbers_come_back_as_tokens_through_json():
 
 def test_the_golden_tokens_are_those_of_the_stored_file():
     """The page's tokenizer is held to the same file: tests/runtime/test_text_page.py."""
-    file = Path(__file__).parents[1] / "spec" / "tokens.json"
+    file = Path(__file__).parents[1] / "runtime" / "tokens.json"
     for row in json.loads(file.read_text(encoding="utf-8")):
         assert tokenize(row["text"]) == row["tokens"]

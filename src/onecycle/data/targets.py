@@ -29,12 +29,14 @@ class Target(TargetSpec):
     here is what most answers do: y are values, which stay the same however the image is turned.
     Answers that are `drawn_over` their image want one each for actual and predicted. Those that
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
-    `fitting_losses` says what to use in place of a loss that does not fit.
+    `fitting_losses` says what to use in place of a loss that does not fit, `suited_metrics` names
+    functions of `learn.metrics` that are shown where nobody chooses any.
     """
 
     drawn_over: ClassVar[bool] = False
     on_image: ClassVar[bool] = False
     fitting_losses: ClassVar[str] = "leave loss_func out"
+    suited_metrics: ClassVar[tuple[str, ...]] = ()
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
@@ -146,6 +148,7 @@ class Category(CategorySpec, Target):
         "for one class per item there are nn.CrossEntropyLoss(weight=...) and "
         "LabelSmoothingCrossEntropy(), or leave loss_func out"
     )
+    suited_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def named(self, label: Any) -> Sequence[Any]:
         """The label itself."""

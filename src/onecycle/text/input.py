@@ -187,6 +187,7 @@ class NextToken(Target):
         "for the next token there are nn.CrossEntropyLoss(label_smoothing=...), or leave loss_func "
         "out"
     )
+    suited_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     @property
     def n_outputs(self) -> int:
