@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.text import TextSpec, vocabulary
+from onecycle.runtime.inputs.text import TextSpec, text_of, vocabulary
 from onecycle.runtime.inputs.words import SPECIAL, clean, detokenize, tokenize
-from onecycle.runtime.targets import CategorySpec
+from onecycle.runtime.targets.category import CategorySpec
 from onecycle.runtime.task import task_from_json, task_to_json
 
 

@@ -40,6 +40,7 @@ class Input(InputSpec):
     where several looks at an item can be drawn by `train_tfms`, as test-time augmentation does.
     """
 
+    trains: ClassVar[bool] = True
     shows_samples: ClassVar[bool] = False
     in_tables: ClassVar[bool] = False
     augmented: ClassVar[bool] = False

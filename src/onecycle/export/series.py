@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError
-from onecycle.export.graph import session, traced
+from onecycle.export.graph import session, trace
 from onecycle.export.image import OPSET
 
 _TOLERANCE = 1e-4  # of pixels in [-1, 1]
@@ -37,7 +37,7 @@ def series_prelude(given: Any, series: Iterable[np.ndarray]) -> Any:
     from onnx.compose import add_prefix, merge_models
 
     example = torch.zeros(1, given.channels, given.length or 2)
-    encoding = add_prefix(traced(_Encoding(given), example, "image"), "encode/")
+    encoding = add_prefix(trace(_Encoding(given), example, "image"), "encode/")
     first = _stretch(given, encoding.ir_version)
     pair = [("stretched", "encode/x")]
     joined = merge_models(first, encoding, io_map=pair, outputs=["encode/image"])

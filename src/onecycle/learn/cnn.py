@@ -16,7 +16,7 @@ from onecycle.models.architectures import find
 from onecycle.models.body import Body, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.head import create_head, init_layers
-from onecycle.runtime.inputs.series import ArraySpec
+from onecycle.runtime.inputs.array import ArraySpec
 
 Kind = TypeVar("Kind", bound=Learner)
 

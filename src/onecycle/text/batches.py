@@ -13,8 +13,8 @@ from torch import Tensor
 
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.rng import generator
-from onecycle.data.labelled import LabelList
-from onecycle.data.loader import Loader, moved
+from onecycle.data.databunch import LabelList
+from onecycle.data.loader import Loader, to_device
 from onecycle.text.corpus import NumberedTexts
 
 _REST = 0.05  # of all tokens, left out in silence
@@ -130,7 +130,7 @@ class StreamLoader:
         for start in range(0, self.per_stream, self.bptt):
             end = min(start + self.bptt, self.per_stream) + 1  # with the answer to the last one
             rows = [self._part(order, begins, at + start, at + end) for at in streams.tolist()]
-            batch = moved(torch.from_numpy(np.stack(rows)), self.device)
+            batch = to_device(torch.from_numpy(np.stack(rows)), self.device)
             yield batch[:, :-1], batch[:, 1:]
 
     def _part(self, order: np.ndarray, begins: np.ndarray, start: int, end: int) -> np.ndarray:

@@ -13,12 +13,11 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import OnecycleWarning, TableError, listing
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelList
-from onecycle.data.tables import Column, column, listed
-from onecycle.runtime.inputs.subwords import encoded, marks_of, uncut
+from onecycle.data.databunch import DataBunch, LabelList
+from onecycle.data.tables import Column, column, column_list
+from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 from onecycle.text.corpus import Texts
 
 _MOST_ROWS = 5  # that a warning names
@@ -33,7 +32,7 @@ def refuse_other_column(
     The course counts: labels in the first column, texts in the second. A table in another order
     would be read without a sound.
     """
-    chosen = listed(cols)
+    chosen = column_list(cols)
     if not all(isinstance(c, Integral) and c not in frame.columns for c in chosen):
         return
     taken = [frame.columns[int(c)] for c in chosen if -frame.shape[1] <= int(c) < frame.shape[1]]
@@ -61,7 +60,7 @@ def refuse_joined(frame: Any, file: object) -> None:
 def texts_of(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     """The text of each row; of several columns each after `xxfld` and its number."""
     refuse_other_column(frame, cols, TEXTS, "cols")
-    rows = list(zip(*(column(frame, name) for name in listed(cols)), strict=True))
+    rows = list(zip(*(column(frame, name) for name in column_list(cols)), strict=True))
     blank = [where for where, row in zip(frame.index, rows, strict=True) if all(map(is_blank, row))]
     if blank:
         raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(blank)}")
@@ -86,7 +85,7 @@ class NumberCells:
 
     def add(self, frame: Any, cols: Column | Sequence[Column]) -> None:
         """Count those of another piece."""
-        for name in listed(cols):
+        for name in column_list(cols):
             cells = column(frame, name)
             odd = [(row, c) for row, c in zip(frame.index, cells, strict=True) if _is_number(c)]
             self.cells[name] += len(cells)
@@ -201,7 +200,7 @@ def warn_of_text(given: Any, text: str) -> None:
             OnecycleWarning,
             stacklevel=3,
         )
-    cut = len(encoded(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
+    cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
         warn(
             f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off",

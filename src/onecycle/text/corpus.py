@@ -26,8 +26,8 @@ import numpy as np
 
 from onecycle.core.errors import DataError, OnecycleWarning, listing
 from onecycle.core.machine import defaults
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.subwords import encoded, pieces_of
+from onecycle.runtime.inputs.subwords import encode_texts, pieces_of
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.worker import Block, ask, number_tokens
 
 _ANEW = "load the data again, with load_data"
@@ -237,7 +237,7 @@ def number_all(texts: Iterable[str], workers: int, tokenizer: str = "") -> Itera
     given = pieces(texts)
     if tokenizer:
         words = list(pieces_of(tokenizer))
-        for ids in (encoded(tokenizer, piece) for piece in given):
+        for ids in (encode_texts(tokenizer, piece) for piece in given):
             lengths = np.array([len(one) for one in ids], np.int64)
             yield Block(words, np.concatenate(ids).astype(np.int32), lengths)
         return

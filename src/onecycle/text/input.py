@@ -22,9 +22,8 @@ from onecycle.export.graph import Examples
 from onecycle.export.text import classifier_graph
 from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
 from onecycle.models.awd_lstm import TextClassifier, Undecoded
-from onecycle.runtime.feeds import text_of
 from onecycle.runtime.inputs.subwords import padding_of, pieces_of
-from onecycle.runtime.inputs.text import TextSpec, commonest
+from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
 from onecycle.text.batches import LengthLoader, StreamLoader, TextSample
@@ -187,7 +186,7 @@ class NextToken(Target):
         "for the next token there are nn.CrossEntropyLoss(label_smoothing=...), or leave loss_func "
         "out"
     )
-    suited_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("accuracy", {}),)
 
     @property
     def n_outputs(self) -> int:

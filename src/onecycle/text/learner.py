@@ -15,14 +15,14 @@ from onecycle.core.arguments import require_number, require_share, require_whole
 from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
-from onecycle.learn import metrics
 from onecycle.learn.callbacks import ActivationRegularization, GradientClipping
+from onecycle.learn.metrics import accuracy
 from onecycle.models import awd_lstm
 from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.models.groups import modes_kept
 from onecycle.models.transformer import TransformerClassifier
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.subwords import encoded, pieces_of, uncut
+from onecycle.runtime.inputs.subwords import encode_texts, pieces_of, uncut
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.columns import sides_of, warn_of_long
 from onecycle.text.learners import LanguageLearner, TextLearner
 from onecycle.text.pretrained import SIZES, Encoder, find_encoder
@@ -117,9 +117,9 @@ def text_classifier_learner(
 
 
 def _learner(kind: Any, data: DataBunch, model: Any, **options: Any) -> Any:
-    """A learner with the metrics that suit the answers."""
-    suited = [getattr(metrics, name) for name in data.task.target.suited_metrics]
-    return kind(data, model, **{"metrics": suited, **options})
+    """A learner with the accuracy as its metric, where there is one class a text or token."""
+    suited = ("accuracy", {}) in data.task.target.suited_metrics
+    return kind(data, model, **{"metrics": [accuracy] if suited else [], **options})
 
 
 def _head(
@@ -233,7 +233,7 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
         for side in sides
         for i in np.flatnonzero(given.numbered(side.items).lengths >= limit)
     ]
-    found = encoded(uncut(given.tokenizer), full) if full else []
+    found = encode_texts(uncut(given.tokenizer), full) if full else []
     long = [len(ids) for ids in found if len(ids) > limit]
     if long:
         warn(

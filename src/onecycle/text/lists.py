@@ -13,12 +13,11 @@ from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
-from onecycle.data.databunch import DataBunch
-from onecycle.data.items import ItemList
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
+from onecycle.data.items import check_positions
 from onecycle.data.labels import Labeller, SplitItems
-from onecycle.data.splitters import positions as checked_positions
-from onecycle.data.tables import Column, as_frame, listed, read_pieces, read_table
+from onecycle.data.lists import ItemList
+from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
 from onecycle.data.task import Task
 from onecycle.runtime.inputs.subwords import pieces_of
 from onecycle.runtime.inputs.text import FILES
@@ -43,7 +42,7 @@ class TextList(ItemList):
         return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
-        index = checked_positions(positions, len(self))
+        index = check_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
         return replace(self, items=Texts.of(self.items).take(index), inner_df=rows)
 
@@ -97,7 +96,7 @@ class TextList(ItemList):
                 columns.refuse_joined(piece, file)
             writer.add(columns.texts_of(piece, cols))
             numbers.add(piece, cols)
-            for c in listed(cols):
+            for c in column_list(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
         numbers.warn(stacklevel=2)

@@ -10,19 +10,14 @@ import numpy as np
 
 from onecycle.core.errors import CheckpointError
 from onecycle.core.paths import Path as ListablePath
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
 from onecycle.data.task import Task
-from onecycle.runtime.kinds import frozen
+from onecycle.runtime.kinds import freeze
+from onecycle.runtime.task import kind_of_target
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, Tokens
-from onecycle.text.input import NextToken, TextInput
+from onecycle.text.input import TextInput
 from onecycle.text.lists import TextList, databunch_of
 from onecycle.text.store import SIDES, read_data
-
-_TARGETS: dict[str, Any] = {
-    target.kind: target for target in (Category, MultiCategory, NoLabel, Numbers, NextToken)
-}
 
 
 def load_data(
@@ -40,9 +35,9 @@ def load_data(
     file = Path(path) / file
     about, arrays, start = read_data(file)
     try:
-        target = _TARGETS[about["target"]["kind"]].from_json(about["target"])
-        given = TextInput(**{name: frozen(value) for name, value in about["input"].items()})
-        labels = frozen(about["labels"])
+        target = kind_of_target(about["target"]["kind"], torch=True).from_json(about["target"])
+        given = TextInput(**{name: freeze(value) for name, value in about["input"].items()})
+        labels = freeze(about["labels"])
         kept = {"bs": 64, **about.get("options", {})}
         tokens = Tokens(about["words"], arrays["tokens"], np.array(arrays["token_ends"]))
         sources = StoredTexts(file, np.array(arrays["ends"]), start)

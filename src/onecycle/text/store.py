@@ -18,7 +18,7 @@ import numpy as np
 from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.data.databunch import DataBunch
-from onecycle.runtime.feeds import text_of
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.corpus import Corpus, StoredTexts, Texts
 
 FORMAT = 1
