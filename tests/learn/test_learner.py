@@ -25,9 +25,9 @@ from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
 from onecycle.learn import predictions
 from onecycle.learn.callback import Callback
-from onecycle.learn.recorder import CSVLogger
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy, accuracy_thresh, fbeta
+from onecycle.learn.recorder import CSVLogger
 from onecycle.vision.augment import get_transforms, zoom
 
 NORM = {"0.1.weight", "0.1.bias", "0.4.weight", "0.4.bias", "1.2.weight", "1.2.bias"}
