@@ -21,7 +21,7 @@ from onecycle import Category, Learner, MultiCategory, from_arrays, mlp
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, WeightsError
 from onecycle.learn.checkpoint import read
 
-HERE = Path(__file__).parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.fixture
@@ -392,7 +392,7 @@ while True:
 
 
 def test_a_process_killed_while_saving_leaves_the_old_file_or_the_new_one(tmp_path):
-    code = SAVE_FOR_EVER.format(here=str(HERE), root=str(tmp_path))
+    code = SAVE_FOR_EVER.format(here=str(HELPERS), root=str(tmp_path))
     path = tmp_path / "models" / "model.safetensors"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True

@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from onecycle.core.arguments import require_number
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, Run, StopFit
+from onecycle.learn.checkpoint import checkpoint_path, stored_row
 from onecycle.learn.losses import per_item_loss
 from onecycle.learn.metric import COLUMNS
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -199,11 +200,9 @@ class SaveModel(Tracker):
 
     def before_fit(self, run: Run) -> None:
         """Begin afresh, or with what the file there has."""
-        from onecycle.learn.checkpoint import checkpoint_path, stored_row
-
         super().before_fit(run)
-        path = checkpoint_path(self.learner, self.name)
-        row, self.foreign = stored_row(self.learner, path)
+        path = checkpoint_path(self.learner.path, self.learner.model_dir, self.name)
+        row, self.foreign = stored_row(path, self.learner.model, self.learner.task)
         value = row.get(self.monitor)
         self.earlier = float(value) if isinstance(value, int | float) else None
         if self.reset_on_fit:

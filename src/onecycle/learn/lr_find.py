@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from onecycle.core.errors import UsageError
 from onecycle.core.plot import axes
+from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.schedule import exponential, rates_by_group
-
-if TYPE_CHECKING:
-    from onecycle.learn.trainer import Trainer
-
 
 FLAT = 0.05  # a curve that varies less than this before it rises is flat
 RISE = 1.1  # a loss this many times the minimum shoots up
@@ -182,8 +180,24 @@ class _RangeTest(Callback):
             raise StopFit
 
 
+class Trainable(Protocol):
+    """What the test needs of a learner."""
+
+    wd: float
+
+    @property
+    def data(self) -> DataBunch: ...
+    @property
+    def accumulate(self) -> int: ...
+    def restored(self) -> AbstractContextManager[None]: ...
+    def create_opt(self, lr: float | slice, wd: float) -> Any: ...
+    def run_fit(
+        self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool
+    ) -> None: ...
+
+
 def find_lr(
-    learner: Trainer,
+    learner: Trainable,
     start_lr: float | slice = 1e-7,
     end_lr: float | slice = 10,
     num_it: int = 100,

@@ -128,7 +128,7 @@ class TextLearner(Learner):
         return self
 
     def _encoder_path(self, name: str | Path) -> Path:
-        return checkpoint_path(self, name)
+        return checkpoint_path(self.path, self.model_dir, name)
 
 
 def _warn_of_new(given: Encoder, vocab: Sequence[str], origin: str) -> None:
