@@ -82,16 +82,7 @@ def build_cnn(
             )
         base_arch = replace(found, options={**found.options, "in_chans": planes})
     model = create_cnn_model(
-        base_arch,
-        data.c,
-        pretrained,
-        cut,
-        lin_ftrs,
-        ps,
-        custom_head,
-        bn_final,
-        concat_pool,
-        size,
+        base_arch, data.c, pretrained, cut, lin_ftrs, ps, custom_head, bn_final, concat_pool, size
     )
     groups = layer_groups(model, split_on)
     learner = kind(data, model, groups=groups, **learner_options)

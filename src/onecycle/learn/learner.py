@@ -161,10 +161,9 @@ class Learner:
 
     @metrics.setter
     def metrics(self, given: Any) -> None:
-        found = given if isinstance(given, list | tuple) else [given]
-        found = [metric for metric in found if metric is not None]
-        self.recorder.metric_names = names_of(found)
-        self._metrics = found
+        listed = given if isinstance(given, list | tuple) else [given]
+        found = [metric for metric in listed if metric is not None]
+        self._metrics, self.recorder.metric_names = found, names_of(found)
 
     def with_threshold(self, thresh: float) -> Self:
         """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
@@ -316,19 +315,10 @@ class Learner:
             usual += [checks.FiniteLoss(), checks.PlainOutputs(), *self.callbacks]
         everyone = [*usual, *callbacks]
         check_callbacks(everyone)
-        run = Run(
-            self.model,
-            self.data,
-            self.opt,
-            self.engine,
-            self.loss_func,
-            epochs,
-            epochs * ceil(len(self.data.train_dl) / self.accumulate),
-            self.accumulate,
-            history=self.history,
-            directions=columns,
-            callbacks=everyone,
-        )
+        what = self.model, self.data, self.opt, self.engine, self.loss_func
+        steps = epochs * ceil(len(self.data.train_dl) / self.accumulate)
+        run = Run(*what, epochs, steps, self.accumulate, directions=columns, callbacks=everyone)
+        run.history = self.history
         found = lambda run: evaluate.validate(run, self.loss_func, self.metrics)  # noqa: E731
         try:
             loop.fit(run, found if validate else None, shown)

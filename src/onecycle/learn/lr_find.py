@@ -109,11 +109,8 @@ class RateCurve:
         ax.set(xlabel="learning rate", ylabel="loss (smoothed)", xscale="log")
         ax.grid(grid)
         if suggestion:
-            for (name, rate), colour in zip(
-                self.suggestions().items(),
-                ("red", "tab:green", "tab:orange", "tab:purple"),
-                strict=True,
-            ):
+            colours = ("red", "tab:green", "tab:orange", "tab:purple")
+            for (name, rate), colour in zip(self.suggestions().items(), colours, strict=True):
                 if rate is not None:
                     print(f"{name}: {rate:.2e}")
                     ax.axvline(rate, color=colour, ls=":", label=f"{name} {rate:.1e}")
@@ -183,14 +180,12 @@ class _RangeTest(Callback):
 class Trainable(Protocol):
     """What the test needs of a learner."""
 
-    wd: float
-
     @property
     def data(self) -> DataBunch: ...
     @property
     def accumulate(self) -> int: ...
     def restored(self) -> AbstractContextManager[None]: ...
-    def create_opt(self, lr: float | slice, wd: float) -> Any: ...
+    def create_opt(self, lr: float | slice, wd: float | None) -> Any: ...
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool
     ) -> None: ...
@@ -213,7 +208,7 @@ def find_lr(
         raise UsageError(f"num_it is at least 2, not {num_it}")
     test = _RangeTest(start_lr, end_lr, num_it, stop_div)
     with learner.restored():
-        learner.create_opt(start_lr, learner.wd if wd is None else wd)
+        learner.create_opt(start_lr, wd)
         steps = ceil(len(learner.data.train_dl) / learner.accumulate)
         epochs = ceil(num_it / steps)
         learner.run_fit(epochs, [test], validate=False, bare=True)
