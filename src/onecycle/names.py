@@ -18,7 +18,7 @@ _DATA = _WEB | {
     "Category": "onecycle.data.targets",
     "DataBunch": "onecycle.data.databunch",
     "DatasetType": "onecycle.data.databunch",
-    "ItemList": "onecycle.data.items",
+    "ItemList": "onecycle.data.lists",
     "MultiCategory": "onecycle.data.targets",
     "Numbers": "onecycle.data.targets",
     "planet_sample": "onecycle.samples.planet",

@@ -9,10 +9,11 @@ from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from test_page import NETS, made
 
-from onecycle.runtime.http.requests import Limits, Room
+from onecycle.runtime.http.body import Limits
+from onecycle.runtime.http.requests import Room
 from onecycle.runtime.http.server import application
 from onecycle.runtime.predictor import Predictor
-from onecycle.runtime.targets import MultiCategorySpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
 
 
 def png(colour, size=(40, 50)):
@@ -124,7 +125,7 @@ def test_a_threshold_decides_for_its_own_request_only(folder):
 
 
 def test_limits_are_those_that_were_set_and_reached_ones_are_still_answered(folder):
-    limits = Limits(body_bytes=3000, pixels=2000, pictures=2)
+    limits = Limits(body_bytes=3000, pixels=2000, items=2)
     with TestClient(application(made("category", folder), limits)) as client:
 
         def status(content):

@@ -17,12 +17,12 @@ from onecycle.vision.input import ImageInput, half_stats
 from onecycle.vision.learner import cnn_learner, load_cnn
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.validation import validation_spec
 
 
 def told(*tfms, size=(16, 16), method="crop"):
-    return validation_spec(ImageSpec(size, method), flattened(tfms))
+    return validation_spec(ImageSpec(size, method), flatten(tfms))
 
 
 @pytest.mark.parametrize(

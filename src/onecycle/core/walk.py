@@ -247,20 +247,20 @@ def _near(path: str, folders: dict[str, dict[str, str]]) -> str:
     found = pure.anchor or "."
     for part in pure.parts[1:] if pure.anchor else pure.parts:
         if found not in folders:
-            folders[found] = {_folded(name): name for name in _listed(found)}
+            folders[found] = {_fold(name): name for name in _list_folder(found)}
         there = os.path.lexists(os.path.join(found, part))  # noqa: PTH118 - text in, text out
-        name = part if there else folders[found].get(_folded(part), "")
+        name = part if there else folders[found].get(_fold(part), "")
         if not name:
             return ""
         found = os.path.join(found, name)  # noqa: PTH118
     return found
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return normalize("NFC", name).casefold()
 
 
-def _listed(folder: str) -> list[str]:
+def _list_folder(folder: str) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names, not paths
     except OSError:

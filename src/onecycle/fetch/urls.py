@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from onecycle.core.errors import DownloadError
 from onecycle.core.paths import Path
-from onecycle.fetch.archives import SUFFIXES, unpacked
+from onecycle.fetch.archives import SUFFIXES, unpack
 from onecycle.fetch.download import download, require_digest
 
 _BUCKETS = "https://s3.amazonaws.com/fast-ai-"
@@ -112,7 +112,7 @@ def untar_data(
         require_digest(archive, sha256)
     if _is_of_the_course(url):
         _verify(archive, *KNOWN[name])
-    with unpacked(archive, folder) as fresh:
+    with unpack(archive, folder) as fresh:
         inside = list(fresh.iterdir())
         whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else fresh
         if folder.exists():

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import UsageError
-from onecycle.data.databunch import DatasetType
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.export.graph import Cost, Examples, Run
 from onecycle.export.graph import export as write
 from onecycle.learn.predictions import Trained, part_of

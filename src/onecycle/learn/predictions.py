@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from onecycle.core.display import Table, refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError
-from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import DataBunch, DatasetType, LabelList
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop
 from onecycle.learn.engine import Engine

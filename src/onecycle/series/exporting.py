@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError
-from onecycle.export.graph import Examples, session, traced
+from onecycle.export.graph import Examples, session, trace
 from onecycle.export.image import OPSET
 from onecycle.learn.exporting import own_side, paired, pictured, sources_of
 from onecycle.runtime.inputs.series import series_of
@@ -66,7 +66,7 @@ def series_prelude(given: SeriesInput) -> Any:
     """float32 `series` [n, channels, t] of any length t > 1 to pictures `x`, as ONNX."""
     from onnx.compose import add_prefix, merge_models
 
-    encoding = traced(Encoding(given), torch.zeros(1, given.channels, given.length or 2), "picture")
+    encoding = trace(Encoding(given), torch.zeros(1, given.channels, given.length or 2), "picture")
     encoding = add_prefix(encoding, "encode/")
     first = _stretch(given, encoding.ir_version)
     pair = [("stretched", "encode/x")]

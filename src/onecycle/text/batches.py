@@ -12,8 +12,8 @@ from torch import Tensor
 
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.rng import generator
-from onecycle.data.labelled import LabelList
-from onecycle.data.loader import Loader, moved
+from onecycle.data.databunch import LabelList
+from onecycle.data.loader import Loader, to_device
 from onecycle.text.corpus import Numbered
 from onecycle.text.input import TextSample
 
@@ -124,7 +124,7 @@ class StreamLoader:
         for start in range(0, self.per_stream, self.bptt):
             width = min(self.bptt, self.per_stream - start)
             rows = torch.from_numpy(np.stack([stream.send(width) for stream in streams]))
-            rows = moved(rows, self.device)
+            rows = to_device(rows, self.device)
             yield rows[:, :-1], rows[:, 1:]
 
     def _stream(

@@ -12,12 +12,11 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import OnecycleWarning, TableError, listing
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelList
-from onecycle.data.tables import Column, column, listed
-from onecycle.runtime.inputs.subwords import encoded, marks_of, uncut
+from onecycle.data.databunch import DataBunch, LabelList
+from onecycle.data.tables import Column, column, column_list
+from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 from onecycle.text.input import as_texts
 
 _MOST_ROWS = 5  # that a warning names
@@ -32,7 +31,7 @@ def refuse_other_column(
     The course counts: labels in the first column, texts in the second. A table in another order
     would be read without a sound.
     """
-    chosen = listed(cols)
+    chosen = column_list(cols)
     if not all(isinstance(c, Integral) and c not in frame.columns for c in chosen):
         return
     taken = [frame.columns[int(c)] for c in chosen if -frame.shape[1] <= int(c) < frame.shape[1]]
@@ -59,7 +58,7 @@ def refuse_joined(frame: Any, file: object) -> None:
 
 def texts_of(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     """The text of each row; of several columns each after `xxfld` and its number."""
-    columns = [column(frame, name) for name in listed(cols)]
+    columns = [column(frame, name) for name in column_list(cols)]
     blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
     if blank:
         rows = [frame.index[i] for i in blank]
@@ -209,7 +208,7 @@ def warn_of_text(given: Any, text: str) -> None:
             OnecycleWarning,
             stacklevel=3,
         )
-    cut = len(encoded(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
+    cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
         warn(
             f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off",

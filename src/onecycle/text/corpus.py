@@ -26,8 +26,8 @@ import numpy as np
 
 from onecycle.core.errors import DataError, OnecycleWarning, listing
 from onecycle.core.machine import defaults
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.subwords import encoded, pieces_of
+from onecycle.runtime.inputs.subwords import encode_texts, pieces_of
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.worker import Counted, ask, counted
 
 _ANEW = "load the data again, with load_data"
@@ -223,7 +223,7 @@ def pieces(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def counted_pieces(tokenizer: str, texts: Sequence[str]) -> Counted:
     """As `counted`, by a tokenizer in JSON, on all cores; `words` are all that it knows."""
-    ids = encoded(tokenizer, texts)
+    ids = encode_texts(tokenizer, texts)
     lengths = np.array([len(one) for one in ids], np.int64)
     return Counted(list(pieces_of(tokenizer)), np.concatenate(ids).astype(np.int32), lengths)
 

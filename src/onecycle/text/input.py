@@ -19,9 +19,8 @@ from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input
 from onecycle.models.awd_lstm import Undecoded
-from onecycle.runtime.feeds import text_of
 from onecycle.runtime.inputs.subwords import padding_of, pieces_of
-from onecycle.runtime.inputs.text import TextSpec, commonest
+from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
 from onecycle.text.corpus import Corpus, Numbered, Texts

@@ -27,8 +27,8 @@ from onecycle.models.awd_lstm import (
 )
 from onecycle.models.groups import modes_kept
 from onecycle.models.transformer import TransformerClassifier
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.subwords import encoded, pieces_of, uncut
+from onecycle.runtime.inputs.subwords import encode_texts, pieces_of, uncut
+from onecycle.runtime.inputs.text import text_of
 from onecycle.text.columns import warn_of_long
 from onecycle.text.learners import LanguageLearner, TextLearner, usual_metrics
 from onecycle.text.pretrained import Encoder, Sizes, find_encoder
@@ -234,7 +234,7 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
         for side in sides
         for i in np.flatnonzero(given.numbered(side.items).lengths >= limit)
     ]
-    found = encoded(uncut(given.tokenizer), full) if full else []
+    found = encode_texts(uncut(given.tokenizer), full) if full else []
     long = [len(ids) for ids in found if len(ids) > limit]
     if long:
         warn(

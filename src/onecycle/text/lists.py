@@ -13,12 +13,11 @@ from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
-from onecycle.data.databunch import DataBunch
-from onecycle.data.items import ItemList
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
+from onecycle.data.items import check_positions
 from onecycle.data.labels import Labeller, SplitItems
-from onecycle.data.splitters import positions as checked_positions
-from onecycle.data.tables import Column, as_frame, listed, read_pieces, read_table
+from onecycle.data.lists import ItemList
+from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
 from onecycle.data.task import Task
 from onecycle.runtime.inputs.subwords import pieces_of
 from onecycle.runtime.inputs.text import FILES
@@ -51,7 +50,7 @@ class TextList(ItemList):
         return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
-        index = checked_positions(positions, len(self))
+        index = check_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
         return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
 
@@ -72,7 +71,7 @@ class TextList(ItemList):
         frame = as_frame(df)
         refuse_other_column(frame, cols, TEXTS, "cols")
         texts = texts_of(frame, cols)
-        for name in listed(cols):
+        for name in column_list(cols):
             numbers = NumberCells(name)
             numbers.add(frame)
             numbers.warn(stacklevel=2)
@@ -104,7 +103,7 @@ class TextList(ItemList):
         import pandas as pd
 
         writer, rest = TextWriter(), list[Any]()
-        numbers = [NumberCells(name) for name in listed(cols)]
+        numbers = [NumberCells(name) for name in column_list(cols)]
         for piece in read_pieces(file, delimiter, header):
             if delimiter is None and not rest:
                 refuse_joined(piece, file)
@@ -112,7 +111,7 @@ class TextList(ItemList):
             writer.add(texts_of(piece, cols))
             for each in numbers:
                 each.add(piece)
-            for c in listed(cols):
+            for c in column_list(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
         for each in numbers:

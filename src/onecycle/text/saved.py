@@ -18,19 +18,15 @@ import numpy as np
 from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.paths import Path as ListablePath
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
 from onecycle.data.task import Task
-from onecycle.runtime.feeds import text_of
+from onecycle.runtime.inputs.text import text_of
+from onecycle.runtime.task import kind_of_target
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, Tokens
-from onecycle.text.input import NextToken, TextInput, as_texts
+from onecycle.text.input import TextInput, as_texts
 from onecycle.text.lists import TextList, databunch_of
 
 FORMAT = 1
-_TARGETS: dict[str, Any] = {
-    target.kind: target for target in (Category, MultiCategory, NoLabel, Numbers, NextToken)
-}
 _DTYPES = {"I64": np.int64, "I32": np.int32, "U8": np.uint8}
 _SIDES = ("train", "valid", "test")
 _KEPT = ("bs", "val_bs", "seed")  # options of the loaders, which `load_data` takes up
@@ -193,7 +189,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], int]:
 
 
 def _target(told: dict[str, Any]) -> Any:
-    return _TARGETS[told["kind"]].from_json(told)
+    return kind_of_target(told["kind"], torch=True).from_json(told)
 
 
 def _tuple(value: Any) -> Any:

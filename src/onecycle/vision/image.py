@@ -84,9 +84,9 @@ class Image:
 
     def apply_tfms(self, tfms: Any, size: Any = None, seed: int | None = None, **how: Any) -> Image:
         """The picture through random transforms; `how` are `transform()`'s ways of resizing."""
-        from onecycle.vision.input import ImageInput
+        from onecycle.runtime.task import kind_of_input
 
-        given = ImageInput().transformed((tfms or [], []), size=size, **how)
+        given = kind_of_input("image", torch=True)().transformed((tfms or [], []), size=size, **how)
         rng = np.random.default_rng(seed)
         return given.as_item(given.load_pixels(self.pixels, rng))
 

@@ -19,11 +19,10 @@ from onecycle.data.loader import Loader, can_fork
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Input
 from onecycle.runtime.inputs.image import ImageSpec, parse_size
-from onecycle.runtime.inputs.pixels import open_pixels
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.image import Image
-from onecycle.vision.transform import Foreign, Transform, flattened
+from onecycle.vision.transform import Foreign, Transform, flatten
 from onecycle.vision.validation import validation_spec
 from onecycle.vision.warp import Plan, draw_plan, exact, exact_plan, one_window, warp
 
@@ -57,7 +56,8 @@ class ImageInput(ImageSpec, Input):
     @cached_property
     def shipped(self) -> ImageSpec:
         """How validation and `predict` prepare a picture: what files hold."""
-        plain = ImageSpec(**{f.name: getattr(self, f.name) for f in fields(ImageSpec)})
+        half: Any = next(c for c in type(self).__mro__ if not getattr(c, "trains", True))
+        plain: ImageSpec = half(**{f.name: getattr(self, f.name) for f in fields(half)})
         return validation_spec(plain, self.valid_tfms)
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class ImageInput(ImageSpec, Input):
 
     def read(self, source: Any) -> Sample:
         """The picture at its own size."""
-        pixels = source.pixels if isinstance(source, Image) else open_pixels(source)
+        pixels = source.pixels if isinstance(source, Image) else self.array(source)
         return Sample(pixels, np.zeros((), np.float32), NoLabel())
 
     def fit(self, sources: Sequence[Any]) -> Self:
@@ -107,7 +107,7 @@ class ImageInput(ImageSpec, Input):
                 f"size={size} and resize_method={resize_method!r}: a way of resizing goes with a "
                 'size, and "none" with none'
             )
-        train, valid = flattened(pair[0]), flattened(pair[1])
+        train, valid = flatten(pair[0]), flatten(pair[1])
         for tfms in (train, valid):
             one_window(tfms, wanted)
         return replace(
@@ -130,7 +130,7 @@ class ImageInput(ImageSpec, Input):
         if isinstance(source, Image):
             pixels = source.pixels
         else:
-            pixels = open_pixels(source, None if plain else self._enough(y), Remarks())
+            pixels = self.array(source, Remarks(), None if plain else self._enough(y))
         if plain:
             plan = exact_plan(pixels.shape[:2], spec)
             return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source)
@@ -248,7 +248,7 @@ def run_foreign(sample: Sample, size: tuple[int, int] | None = None) -> Sample:
     culprit = sample.plan.foreign[-1][0]
     for tfm, seed in sample.plan.foreign:
         before = _is_in_range(_image_of(given, label))
-        given = _called(tfm, seed, given, label)
+        given = _call(tfm, seed, given, label)
         if before and not _is_in_range(_image_of(given, label)):
             culprit = tfm
     x = _bytes(_image_of(given, label), culprit.name)
@@ -262,7 +262,7 @@ def run_foreign(sample: Sample, size: tuple[int, int] | None = None) -> Sample:
     return replace(sample, x=x, y=y, plan=replace(sample.plan, foreign=()))
 
 
-def _called(tfm: Foreign, seed: int, given: Any, label: Any) -> Any:
+def _call(tfm: Foreign, seed: int, given: Any, label: Any) -> Any:
     """What a transform makes of an image, or of the pair of an image and its label."""
     with untouched(torch):
         torch.manual_seed(seed)

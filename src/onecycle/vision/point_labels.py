@@ -119,7 +119,7 @@ def _warn_outside(
     if not any(outside):
         return
     swapped = set(sizes) != {(2, 2)} and all(
-        (np.abs(_swapped(place, size)) <= 1 + _EDGE).all()
+        (np.abs(_swap(place, size)) <= 1 + _EDGE).all()
         for place, size in zip(places, sizes, strict=True)
     )
     warn(
@@ -148,7 +148,7 @@ def _warn_of_corner(places: Sequence[np.ndarray], sizes: Sequence[tuple[int, int
         )
 
 
-def _swapped(places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _swap(places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Shares of points whose pixels were given as (x, y)."""
     pixels = (places + 1) / 2 * size - 0.5
     return (pixels[:, ::-1] + 0.5) / size * 2 - 1

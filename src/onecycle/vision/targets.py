@@ -16,19 +16,21 @@ from torch.nn import functional as F
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
 from onecycle.core.plot import add_legend
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.runtime.inputs.pixels import open_indexes
+from onecycle.runtime.inputs.pixels import open_indexes, open_size
 from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets import MaskSpec, PointsSpec, sorted_classes
+from onecycle.runtime.targets.classes import sorted_classes
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.checks import IGNORED, check_masks
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
 from onecycle.vision.point_labels import UNITS, as_points, located_boxes, located_points
-from onecycle.vision.warp import Plan, warp_maps, warp_mask
+from onecycle.vision.warp import Plan, exact_plan, warp_maps, warp_mask
 
 _MOST = 32_767  # classes of masks, whose numbers are warped as int16
 
 
-def _named(label: Any) -> str:
+def _name_labels(label: Any) -> str:
     return str(label) if isinstance(label, str | PathLike) else "a mask"
 
 
@@ -73,10 +75,10 @@ class Mask(MaskSpec, Target):
         source = source.numpy() if isinstance(source, Tensor) else source
         stored = open_indexes(source, self.colours).astype(np.int64)
         if isinstance(self.void, str) or self.void in {None, self.ignored}:
-            return halves(stored, _named(label))[None] if self.div else stored[None]
+            return halves(stored, _name_labels(label))[None] if self.div else stored[None]
         left_out = stored == self.void
         if self.div:
-            stored = halves(np.where(left_out, 0, stored), _named(label))
+            stored = halves(np.where(left_out, 0, stored), _name_labels(label))
         return np.where(left_out, IGNORED, stored)[None]
 
     @property
@@ -122,15 +124,15 @@ class Mask(MaskSpec, Target):
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers of the classes of all pixels that count, in a row."""
-        counted = self._counted(y)
+        counted = self._count_classes(y)
         return outputs.argmax(1)[counted], y[:, 0][counted]
 
     def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (pixels, classes) of all pixels that count, and their classes."""
-        counted = self._counted(y)
+        counted = self._count_classes(y)
         return self.activate(outputs).movedim(1, -1)[counted], y[:, 0][counted]
 
-    def _counted(self, y: Tensor) -> Tensor:
+    def _count_classes(self, y: Tensor) -> Tensor:
         """Which pixels (n, h, w) are neither void nor outside the picture."""
         return (y[:, 0] >= 0) & (y[:, 0] != (IGNORED if self.void is None else self.void))
 
@@ -252,6 +254,12 @@ class Points(PointsSpec, Target):
         moved = ((here + 0.5) / out * 2 - 1).astype(np.float32)
         return self.swapped(moved, plan)
 
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """Points (count, 2) of -1 to 1 in the network's input as (y, x) in pixels of the image."""
+        plan = exact_plan(open_size(source), given.shipped)
+        here = ((y + 1) / 2 * plan.out - 0.5)[:, ::-1]
+        return geo.move_points(here, np.linalg.inv(plan.matrix))[:, ::-1]
+
     def swapped(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
         """A row for each point; in a mirror those of the `flip_pairs` change places."""
         if not (plan.mirrored and self.flip_pairs):
@@ -339,9 +347,9 @@ class Boxes(Target):
         """The edges and class of each box of a located label, filled up."""
         boxes, names = label
         numbers = np.array([self.classes.index(name) for name in names], np.float32)
-        return self._filled(np.c_[boxes, numbers.reshape(-1, 1)])
+        return self._fill_up(np.c_[boxes, numbers.reshape(-1, 1)])
 
-    def _filled(self, rows: np.ndarray) -> np.ndarray:
+    def _fill_up(self, rows: np.ndarray) -> np.ndarray:
         rest = np.tile(np.array([0, 0, 0, 0, -1], np.float32), (self.count - len(rows), 1))
         return np.concatenate([rows.astype(np.float32), rest])
 
@@ -357,7 +365,7 @@ class Boxes(Target):
         corners = Points().move(real[:, CORNERS].reshape(-1, 2), plan).reshape(-1, 4, 2)
         edges = np.concatenate([corners.min(1), corners.max(1)], 1).clip(-1, 1)
         seen = (edges[:, :2] < edges[:, 2:]).all(1)
-        return self._filled(np.c_[edges, real[:, 4:]][seen])
+        return self._fill_up(np.c_[edges, real[:, 4:]][seen])
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """Transforms of torchvision are not applied to boxes."""

@@ -158,9 +158,9 @@ def as_transform(tfm: Any) -> Transform:
     raise UsageError(f"a transform is made by a function such as rotate(...), not {tfm!r}")
 
 
-def flattened(tfms: Sequence[Any]) -> tuple[Transform, ...]:
+def flatten(tfms: Sequence[Any]) -> tuple[Transform, ...]:
     """Lists within the list (rand_pad and others return lists) laid flat."""
     flat: list[Transform] = []
     for tfm in tfms:
-        flat += flattened(tfm) if isinstance(tfm, list | tuple) else [as_transform(tfm)]
+        flat += flatten(tfm) if isinstance(tfm, list | tuple) else [as_transform(tfm)]
     return tuple(flat)

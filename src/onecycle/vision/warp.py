@@ -38,7 +38,7 @@ class Plan:
     foreign: tuple[tuple[Foreign, int], ...] = ()
     record: tuple[tuple[str, Params], ...] = ()
 
-    def resized(self, source: tuple[int, int]) -> Plan:
+    def for_source(self, source: tuple[int, int]) -> Plan:
         """The same plan for the same picture, decoded or resized to another size (h, w)."""
         scale = geo.scaling(source[1] / self.source[1], source[0] / self.source[0])
         there = geo.to_index(source) @ scale @ geo.from_index(self.source)
@@ -50,7 +50,7 @@ class Plan:
         Both are plans of one image. The matrix maps pixel indexes of the output of `kept` to
         those of this plan's output; only the geometry comes back.
         """
-        there = kept.resized(self.source).matrix
+        there = kept.for_source(self.source).matrix
         matrix = np.linalg.inv(self.matrix) @ there
         return Plan(self.out, kept.out, matrix, mirrored=self.mirrored != kept.mirrored)
 
@@ -167,7 +167,7 @@ def warp(pixels: np.ndarray, plan: Plan) -> np.ndarray:
 
 def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
     """An integer (h, w) mask through the plan of its picture: nearest, `void` outside it."""
-    resized = plan.resized((mask.shape[0], mask.shape[1]))
+    resized = plan.for_source((mask.shape[0], mask.shape[1]))
     return _remap(mask, resized, nearest=True, outside=void)
 
 
@@ -199,7 +199,7 @@ def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
 def shrunk(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
     """The picture area-averaged to about the scale of its output, with the plan that fits it."""
     h, w = pixels.shape[:2]
-    plan = plan if (h, w) == plan.source else plan.resized((h, w))
+    plan = plan if (h, w) == plan.source else plan.for_source((h, w))
     (a, b, _), (c, d, _), _ = plan.matrix.tolist()
     step_x, step_y = hypot(a, b), hypot(c, d)
     small = (_fewer(h, step_y), _fewer(w, step_x))
@@ -207,7 +207,7 @@ def shrunk(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
         return pixels, plan
     import cv2
 
-    return cv2.resize(pixels, small[::-1], interpolation=cv2.INTER_AREA), plan.resized(small)
+    return cv2.resize(pixels, small[::-1], interpolation=cv2.INTER_AREA), plan.for_source(small)
 
 
 def _fewer(length: int, step: float) -> int:
@@ -253,7 +253,7 @@ def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
     if spec.resize_method == "crop":
         pixels = cut_out(pixels, spec.size)
     elif spec.resize_method == "pad":
-        return _padded(pixels, spec)
+        return _pad(pixels, spec)
     return resize(pixels, spec.size)
 
 
@@ -289,7 +289,7 @@ def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return pixels[top : top + ch, left : left + cw]
 
 
-def _padded(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
+def _pad(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
     """The whole picture in the middle of `size`, the rest filled as `padding_mode` says."""
     assert spec.size is not None
     rows, cols = spec.size

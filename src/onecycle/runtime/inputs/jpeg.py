@@ -16,7 +16,7 @@ _DAMAGE = re.compile("Corrupt JPEG data|Premature end of JPEG")
 _HARMLESS = re.compile("extraneous bytes before marker 0x(e.|fe|db|c[0-3])$")
 
 
-def decoded(
+def decode(
     data: bytes, name: str, at_least: tuple[int, int] | None, most: int
 ) -> np.ndarray | None:
     """Upright uint8 (h, w, 3); None for what Pillow should look at: CMYK, or above `most` pixels.
@@ -42,7 +42,7 @@ def decoded(
         if _DAMAGE.search(told) and not _HARMLESS.search(told):
             raise DamagedImageError(f"{name}: damaged or cut off ({told})") from error
         return None
-    return pixels if turn == 1 else _turned(pixels, turn).copy()  # also of 1 x 1: no turned strides
+    return pixels if turn == 1 else _turn(pixels, turn).copy()  # also of 1 x 1: no turned strides
 
 
 def _shrink(height: int, width: int, at_least: tuple[int, int] | None, turn: int) -> int:
@@ -92,7 +92,7 @@ def _segments(data: bytes) -> Iterator[bytes]:
         at += 2 + max(2, length)
 
 
-def _turned(pixels: np.ndarray, turn: int) -> np.ndarray:
+def _turn(pixels: np.ndarray, turn: int) -> np.ndarray:
     """EXIF orientation 1-8 applied: 5-8 swap the axes, then rows and columns are reversed."""
     if turn >= 5:
         pixels = pixels.swapaxes(0, 1)
