@@ -224,7 +224,7 @@ def test_at_a_constant_rate_a_callback_may_change_it(multi):
 
 def stored(learn, name="bestmodel"):
     """The figure in the file."""
-    about, _ = read(checkpoint_path(learn, name))
+    about, _ = read(checkpoint_path(learn.path, learn.model_dir, name))
     return about["history"][-1]["figure"]
 
 

@@ -22,7 +22,7 @@ from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, W
 from onecycle.learn.checkpoint import read
 from onecycle.vision.augment import rotate, zoom
 
-HERE = Path(__file__).parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.fixture
@@ -400,7 +400,7 @@ while True:
 
 
 def test_a_process_killed_while_saving_leaves_the_old_file_or_the_new_one(tmp_path):
-    code = SAVE_FOR_EVER.format(here=str(HERE), root=str(tmp_path))
+    code = SAVE_FOR_EVER.format(here=str(HELPERS), root=str(tmp_path))
     path = tmp_path / "models" / "model.safetensors"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as PurePath
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import DataError, UsageError
+from onecycle.core.errors import DataError, ModelError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.kinds import guess_kind
@@ -47,6 +47,16 @@ class Row:
 @dataclass(frozen=True, eq=False)
 class ArrayInput(ArraySpec, Input):
     """How an array becomes a tensor: float32, normalised where statistics were given."""
+
+    has_channels: ClassVar[bool] = False
+
+    def image_shape(self) -> tuple[int, tuple[int, int] | None]:
+        if len(self.shape) != 3:
+            raise ModelError(
+                f"items of shape {self.shape} are no images (planes, h, w)"
+                + ": add the axis of one plane, x[:, None]" * (len(self.shape) == 2)
+            )
+        return self.shape[0], (self.shape[1], self.shape[2])
 
     def read(self, source: Any) -> Row:
         return Row(as_row(source, self.shape), np.zeros((), np.float32))

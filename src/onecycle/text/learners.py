@@ -72,7 +72,7 @@ class TextLearner(Learner):
         model: Any = self.model
         if not hasattr(model, "encoder"):
             raise UsageError("an AWD-LSTM's encoder can be kept; keep this model with learn.save()")
-        path, reading = checkpoint_path(self, name), reading_of(self.task.input)
+        path, reading = self._encoder_path(name), reading_of(self.task.input)
         return write_encoder(path, model.encoder, self.vocab, _bias(model), reading=reading)
 
     def load_encoder(self, name: str | Path) -> Self:
@@ -82,7 +82,7 @@ class TextLearner(Learner):
         not know. A vocabulary that shares less than a tenth with the encoder's is an error: the
         texts were tokenized otherwise, or are in another language.
         """
-        path = checkpoint_path(self, name)
+        path = self._encoder_path(name)
         return self.use_encoder(read_encoder(path), str(path))
 
     def use_encoder(self, given: Encoder, origin: str, published: bool = False) -> Self:
@@ -123,6 +123,9 @@ class TextLearner(Learner):
             _warn_of_new(given, self.vocab, origin)
         self.freeze()
         return self
+
+    def _encoder_path(self, name: str | Path) -> Path:
+        return checkpoint_path(self.path, self.model_dir, name)
 
 
 def _bias(model: Any) -> Tensor | None:
