@@ -5,11 +5,11 @@ from copy import deepcopy
 import pytest
 import timm
 import torch
-from onecycle.learn.shared_norm import share_norms
 from torch import nn
 from torch.nn.utils import parametrize
 
 from onecycle.core.errors import UsageError
+from onecycle.learn.engine import share_norms
 
 DEVICES = [torch.device("cpu"), torch.device("cuda")]  # for the second no GPU is needed here
 

@@ -156,11 +156,11 @@ class Items:
 
 def check_positions(given: Iterable[Any], count: int, what: str = "positions") -> np.ndarray:
     """Positions in a list of `count` items, int64; UsageError for what are none."""
-    given = as_array(given)
-    single = isinstance(given, str | bytes) or not getattr(given, "ndim", 1)
-    if single or not isinstance(given, Iterable):
+    places = as_array(given)
+    single = isinstance(places, str | bytes) or not getattr(places, "ndim", 1)
+    if single or not isinstance(places, Iterable):
         raise UsageError(f"{what} are a list of whole numbers, not {given!r}")
-    places = list(given)
+    places = list(places)
     odd = [p for p in places if isinstance(p, bool | np.bool_) or not isinstance(p, Integral)]
     if odd:
         mask = all(isinstance(p, bool | np.bool_) for p in places) and len(places) == count
