@@ -93,7 +93,7 @@ class SoundList(ItemList):
 # That was all that training needs. Some sounds to try it on: tones that rise, and tones that fall.
 
 # %%
-n = 120  # tiny: 40
+n = 240  # tiny: 40
 t = np.arange(4000) / 8000
 for i in range(n):
     rng = np.random.default_rng(i)
@@ -124,15 +124,17 @@ from torch import nn
 
 model = nn.Sequential(
     nn.Conv2d(3, 16, 5, stride=2),
+    nn.BatchNorm2d(16),
     nn.ReLU(),
     nn.Conv2d(16, 32, 3, stride=2),
+    nn.BatchNorm2d(32),
     nn.ReLU(),
     nn.AdaptiveAvgPool2d((4, 4)),
     nn.Flatten(),
     nn.Linear(512, data.c),
 )
 learn = Learner(data, model, metrics=accuracy)
-learn.fit_one_cycle(8, 3e-3)
+learn.fit_one_cycle(6, 1e-2)
 answer = learn.predict("sounds/rising/1.wav")[0]
 print(answer)
 
