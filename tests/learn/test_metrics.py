@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.learn import metrics as ours
 from onecycle.learn.evaluate import evaluate
-from onecycle.learn.metrics import name_of, names_of, needs_whole_set, whole_set
+from onecycle.learn.metric import name_of, names_of, needs_whole_set, whole_set
 
 NEAR = {"rel": 0, "abs": 1e-6}
 N, C = 103, 5  # the batches of 8 leave 7 over

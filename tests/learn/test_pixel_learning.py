@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.losses import CombinedLoss, CrossEntropyFlat, DiceLoss, FocalLoss
-from onecycle.learn.metrics import dice, foreground_acc, mean_iou, name_of, pixel_accuracy
+from onecycle.learn.metric import name_of
+from onecycle.learn.metrics import dice, foreground_acc, mean_iou, pixel_accuracy
 
 VOID = 3
 

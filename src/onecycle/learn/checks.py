@@ -97,39 +97,6 @@ def warn_of_seen(before: DataBunch, after: DataBunch) -> None:
         )
 
 
-def warn_of_activated(outputs: Any, activation: str) -> None:
-    """Say that a network's outputs are probabilities already, which loss and answers do not expect.
-
-    Rows of a softmax are known by their sums.
-    """
-    if activation == "identity" or not isinstance(outputs, Tensor) or outputs.ndim < 2:
-        return
-    values = outputs.detach().float()
-    if values.shape[1] < 2 or not bool((values >= 0).all()):
-        return
-    if bool(((values.sum(1) - 1).abs() < 1e-3).all()):
-        _warn_of_layer("a softmax", activation)
-
-
-def warn_of_last_layer(model: nn.Module, activation: str) -> None:
-    """The same of a sigmoid at the end of a model, whose outputs could be any numbers."""
-    last = model
-    while isinstance(last, nn.Sequential) and len(last):
-        last = last[-1]
-    if activation != "identity" and isinstance(last, nn.Sigmoid):
-        _warn_of_layer("a sigmoid", activation)
-
-
-def _warn_of_layer(found: str, activation: str) -> None:
-    warn(
-        f"the network seems to end in {found}, and a {activation} follows in the loss and in all "
-        "answers: probabilities would be squeezed twice, and training is slow. Leave that layer "
-        "out: a network gives plain numbers (logits)",
-        OnecycleWarning,
-        stacklevel=4,
-    )
-
-
 # Guards of every training: the loss is a number, and the network gives what the loss expects.
 
 
@@ -172,18 +139,36 @@ class FiniteLoss(Callback):
 
 
 class PlainOutputs(Callback):
-    """Warns, once a fit, of a network whose outputs are probabilities already."""
+    """Warns of a network whose outputs are probabilities already: loss and answers want logits."""
 
     def before_fit(self, run: Run) -> None:
-        """Look at its last layer."""
+        """Look for a sigmoid at the end, whose outputs could be any numbers."""
         self.looked = False
-        warn_of_last_layer(run.model, run.data.task.target.activation)
+        last = run.model
+        while isinstance(last, nn.Sequential) and len(last):
+            last = last[-1]
+        if isinstance(last, nn.Sigmoid):
+            self._warn(run, "a sigmoid")
 
     def after_loss(self, run: Run) -> None:
-        """Look at the first outputs."""
-        if not self.looked:
-            self.looked = True
-            warn_of_activated(run.outputs, run.data.task.target.activation)
+        """Look at the first outputs of a fit: rows of a softmax are known by their sums."""
+        outputs = None if self.looked else run.outputs
+        self.looked = True
+        if isinstance(outputs, Tensor) and outputs.ndim > 1 and outputs.shape[1] > 1:
+            rows = outputs.detach().float()
+            if bool((rows >= 0).all() and ((rows.sum(1) - 1).abs() < 1e-3).all()):
+                self._warn(run, "a softmax")
+
+    def _warn(self, run: Run, found: str) -> None:
+        activation = run.data.task.target.activation
+        if activation == "identity":
+            return
+        message = (
+            f"the network seems to end in {found}, and a {activation} follows in the loss and in "
+            "all answers: probabilities would be squeezed twice, and training is slow. Leave that "
+            "layer out: a network gives plain numbers (logits)"
+        )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
 def _cause(run: Run) -> str:

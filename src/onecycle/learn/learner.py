@@ -28,7 +28,6 @@ from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.schedule import rates_by_group
-from onecycle.learn.summary import summary
 from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
 
 Rate = float | slice | Sequence[float]
@@ -419,7 +418,8 @@ class Learner:
     def summary(self) -> str:
         """A table of the layers: shapes of their outputs, parameters, what is trained."""
         x = self.data.one_batch(DatasetType.Train)[0][:1].to(self.data.device)
-        return summary(self.model, x, self.engine, self.loss_func, len(self.layer_groups))
+        how = self.engine, self.loss_func, len(self.layer_groups)
+        return predictions.summary(self.model, x, *how)
 
     # --- keeping -----------------------------------------------------------------------------
 

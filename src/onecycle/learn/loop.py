@@ -51,7 +51,7 @@ def fit(run: Run, validate: Validate | None, show: bool = True) -> None:
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"out of memory with batches of {run.data.batch_size}: use "
-            f"bs={max(1, run.data.batch_size // 2)}, smaller pictures or to_fp16()"
+            f"bs={max(1, run.data.batch_size // 2)}, smaller images or to_fp16()"
         ) from error
     finally:
         run.engine.end()

@@ -34,6 +34,23 @@ class Smooth:
         return self.average / (1 - self.beta**self.count)
 
 
+class StepLosses(Callback):
+    """Smoothed losses, one for each step: the mean of the batches that it was accumulated from."""
+
+    def _reset(self) -> None:
+        self.losses: list[float] = []
+        self._smooth, self._batches = Smooth(), list[float]()
+
+    def after_loss(self, run: Run) -> None:
+        """Note the batch."""
+        self._batches.append(run.loss_value)
+
+    def after_step(self, run: Run) -> None:
+        """Note the step that was taken."""
+        self.losses.append(self._smooth.add(sum(self._batches) / len(self._batches)))
+        self._batches.clear()
+
+
 @dataclass(frozen=True)
 class RateCurve:
     """Smoothed loss against learning rate, in the order of growing rates."""
@@ -142,7 +159,7 @@ class RateCurve:
 # Source: Smith 2015 (arXiv 1506.01186).
 
 
-class _RangeTest(Callback):
+class _RangeTest(StepLosses):
     """Raise the rate step by step, until the loss is four times its best or not a number."""
 
     def __init__(
@@ -150,9 +167,7 @@ class _RangeTest(Callback):
     ) -> None:
         self.start, self.end, self.n_steps, self.stop_div = start, end, n_steps, stop_div
         self.rates: list[float] = []
-        self.losses: list[float] = []
-        self.smooth, self.rate = Smooth(), 0.0
-        self.batches: list[float] = []  # the losses of the batches that one step is made of
+        self._reset()
 
     def before_batch(self, run: Run) -> None:
         count = run.optimizer.n_groups
@@ -165,13 +180,12 @@ class _RangeTest(Callback):
         """A loss that is no number ends the test, and is not on the curve."""
         if not isfinite(run.loss_value):
             raise StopFit
-        self.batches.append(run.loss_value)
+        super().after_loss(run)
 
     def after_step(self, run: Run) -> None:
-        """A point for every step, of all the batches that it was accumulated from."""
+        """A point for every step."""
+        super().after_step(run)
         self.rates.append(self.rate)
-        self.losses.append(self.smooth.add(sum(self.batches) / len(self.batches)))
-        self.batches.clear()
         wild = self.losses[-1] > 4 * min(self.losses)
         if (self.stop_div and wild) or run.step + 1 >= self.n_steps:
             raise StopFit

@@ -15,17 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from onecycle.core.errors import UsageError
-from onecycle.learn.metric import (
-    Metric,
-    higher_is_better,
-    lower_is_better,
-    name_of,
-    names_of,
-    needs_whole_set,
-    whole_set,
-)
+from onecycle.learn.metric import Metric, higher_is_better, lower_is_better, whole_set
 
-__all__ = ["name_of", "names_of", "needs_whole_set", "whole_set"]
 AVERAGES = ("macro", "weighted", "micro", "binary", "samples", "none")
 _of_classes = partial(Metric, takes=("void",), higher_is_better=True)
 

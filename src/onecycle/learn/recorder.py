@@ -13,10 +13,10 @@ from onecycle.core.errors import UsageError, listing
 from onecycle.core.files import require_writable
 from onecycle.core.plot import NAME, axes, drawable, grid
 from onecycle.learn.callback import Callback, Run
-from onecycle.learn.lr_find import RateCurve, Smooth
+from onecycle.learn.lr_find import RateCurve, StepLosses
 
 
-class Recorder(Callback):
+class Recorder(StepLosses):
     """Rates, momenta, losses and metrics of the last fit, and the curve of the last `lr_find`.
 
     `lrs` are the last group's; `losses` the smoothed training losses, one per step;
@@ -30,30 +30,23 @@ class Recorder(Callback):
         self._reset()
 
     def _reset(self) -> None:
+        super()._reset()
         self.curve: RateCurve | None = None
         self.lrs: list[float] = []
         self.moms: list[float | None] = []
-        self.losses: list[float] = []
         self.val_losses: list[float | None] = []
         self.metrics: list[list[float]] = []
         self.epoch_ends: list[int] = []
-        self._smooth = Smooth()
-        self._batches: list[float] = []  # the losses of the batches of one step
 
     def before_fit(self, run: Run) -> None:
         """Forget the fit before."""
         self._reset()
 
-    def after_loss(self, run: Run) -> None:
-        """Note the batch."""
-        self._batches.append(run.loss_value)
-
     def after_step(self, run: Run) -> None:
-        """Note the step that was taken, with the mean of the batches it was accumulated from."""
+        """Note the step that was taken."""
+        super().after_step(run)
         self.lrs.append(run.optimizer.rates()[-1])
         self.moms.append(run.optimizer.momentum)
-        self.losses.append(self._smooth.add(sum(self._batches) / len(self._batches)))
-        self._batches.clear()
 
     def before_validate(self, run: Run) -> None:
         """The smoothed training loss goes into the row."""

@@ -40,15 +40,9 @@ def find(arch: Any) -> Architecture:
         inner = find(arch.func if not arch.args else arch.args[0])
         options = {k: v for k, v in (arch.keywords or {}).items() if k != "pretrained"}
         return Architecture(inner.name, inner.source, {**inner.options, **options})
-    if callable(arch):
-        module = getattr(arch, "__module__", "")
-        if module.startswith("torchvision."):
-            return Architecture(arch.__name__, "torchvision")
-        arch = arch.__name__
-    return _by_name(str(arch))
-
-
-def _by_name(name: str) -> Architecture:
+    if callable(arch) and getattr(arch, "__module__", "").startswith("torchvision."):
+        return Architecture(arch.__name__, "torchvision")
+    name = str(arch.__name__ if callable(arch) else arch)
     if name == "small":
         return Architecture("small", "onecycle")
     import timm
@@ -84,7 +78,7 @@ def _from_timm(name: str, pretrained: bool, **options: Any) -> nn.Module:
     if len(unknown) == len(flexible):
         plain = unknown[len(flexible) // 2]  # the attempt without an option of ours
         raise ModelError(f"{name} cannot be built: {plain}") from plain
-    raise ModelError(f"{name} takes no pictures of {size}: give transform() another size")
+    raise ModelError(f"{name} takes no images of {size}: give transform() another size")
 
 
 def planes_of(net: nn.Module) -> int:
@@ -93,7 +87,7 @@ def planes_of(net: nn.Module) -> int:
 
 
 def _accepts(net: nn.Module, size: tuple[int, int]) -> bool:
-    """Whether the network runs on pictures of `size` (some are built for one size only)."""
+    """Whether the network runs on images of `size` (some are built for one size only)."""
     import torch
 
     try:
@@ -110,8 +104,7 @@ def _from_torchvision(name: str, pretrained: bool, **options: Any) -> nn.Module:
     import torchvision
 
     options.pop("img_size", None)
-    build: Callable[..., nn.Module] = getattr(torchvision.models, name)
-    return build(weights="DEFAULT" if pretrained else None, **options)
+    return getattr(torchvision.models, name)(weights="DEFAULT" if pretrained else None, **options)
 
 
 def _small(name: str, pretrained: bool, **options: Any) -> nn.Module:

@@ -13,11 +13,12 @@ from onecycle.core.errors import ModelError
 from onecycle.models.architectures import SMALL, find, planes_of
 from onecycle.models.weights import load_weights, published
 
+_ENDS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Linear, nn.Flatten)
 _AFTER_POOL = ("pre_logits", "conv_head", "norm_head", "head", "fc", "classifier")
 
 
 class Body(nn.Module):
-    """A network from pictures (n, 3, h, w) to its last features (n, channels, h', w').
+    """A network from images (n, 3, h, w) to its last features (n, channels, h', w').
 
     Tokens become a map again where their grid is square, else (n, channels, tokens, 1).
     `stats` are the (mean, std) its weights were trained with, where these are known.
@@ -62,7 +63,7 @@ class Body(nn.Module):
                 channels = self.eval()(torch.zeros(2, planes_of(self.net), *size)).shape[1]
         except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{type(self.net).__name__} does not run on pictures of {size}: {error}"
+                f"{type(self.net).__name__} does not run on images of {size}: {error}"
             ) from error
         finally:
             for hook in hooks:
@@ -75,19 +76,15 @@ class Body(nn.Module):
 
     def halves(self) -> list[list[nn.Parameter]]:
         """The parameters of the early and of the late layers, as timm orders its stages."""
-        parameters = dict(self.net.named_parameters())
         matcher = getattr(self.net, "group_matcher", None)
         if matcher is None:
             return _split_by_children(self.net)
         from timm.models import group_parameters
 
         groups = group_parameters(self.net, matcher(coarse=True))
-        order = sorted(groups)
-        early = {n for g in order[: len(order) // 2 + 1] for n in groups[g]}
-        return [
-            [p for n, p in parameters.items() if n in early],
-            [p for n, p in parameters.items() if n not in early],
-        ]
+        early = {name for key in sorted(groups)[: len(groups) // 2 + 1] for name in groups[key]}
+        named = list(self.net.named_parameters())
+        return [[p for name, p in named if (name in early) is first] for first in (True, False)]
 
 
 def create_body(
@@ -134,14 +131,8 @@ def _cut(net: nn.Module, cut: int | Callable[[nn.Module], nn.Module] | None) -> 
     if cut is None:
         if len(children) > 1 and isinstance(getattr(net, "features", None), nn.Module):
             return net.features  # type: ignore[return-value]
-        ends = [i for i, child in enumerate(children) if _pools(child)]
-        cut = ends[0] if ends else len(children)
+        cut = next((i for i, m in enumerate(children) if isinstance(m, _ENDS)), len(children))
     return nn.Sequential(*children[:cut])
-
-
-def _pools(module: nn.Module) -> bool:
-    kinds = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Linear, nn.Flatten)
-    return isinstance(module, kinds)
 
 
 def _split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
@@ -159,7 +150,7 @@ def _split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
 
 
 class Pyramid(nn.Module):
-    """Pictures (n, 3, h, w) to the last feature map of each size, (n, c, h / r, w / r), r growing.
+    """Images (n, 3, h, w) to the last feature map of each size, (n, c, h / r, w / r), r growing.
 
     `channels` and `reductions` are those of the maps. Takes timm's networks, and bodies that are
     a plain sequence of layers. What only the classifier needed is dropped.
@@ -175,7 +166,7 @@ class Pyramid(nn.Module):
                 "give `cut`, a function that returns the body as an nn.Sequential"
             )
         self.kept: list[int] = []
-        maps = self._probe(size)
+        maps = [shape[2:] for shape in self._shapes(size)]
         ends = [i for i, m in enumerate(maps) if i + 1 == len(maps) or m != maps[i + 1]]
         if len(ends) < 2:
             raise ModelError(
@@ -194,10 +185,7 @@ class Pyramid(nn.Module):
             return self.body.net.forward_intermediates(  # type: ignore[operator]
                 x, indices=self.kept or None, intermediates_only=True, output_fmt="NCHW"
             )
-        maps = []
-        for layer in self.body.net.children():
-            x = layer(x)
-            maps.append(x)
+        maps = [x := layer(x) for layer in self.body.net.children()]
         return [maps[i] for i in self.kept] if self.kept else maps
 
     def _drop_unused(self, size: tuple[int, int]) -> None:
@@ -210,9 +198,6 @@ class Pyramid(nn.Module):
         for name, child in self.body.net.named_children():
             if not used.intersection(child.modules()):
                 setattr(self.body.net, name, nn.Identity())
-
-    def _probe(self, size: tuple[int, int]) -> list[tuple[int, ...]]:
-        return [shape[2:] for shape in self._shapes(size)]
 
     def _shapes(self, size: tuple[int, int]) -> list[torch.Size]:
         mode = self.training

@@ -47,14 +47,10 @@ class TransformerClassifier(nn.Module):
         if not stacks:
             raise ModelError(f"{type(self.body).__name__} has no list of layers to be grouped")
         layers = max(stacks, key=lambda stack: sum(p.numel() for p in stack.parameters()))
-        half = len(layers) // 2
-        lower = [p for layer in layers[:half] for p in layer.parameters()]
-        within = {id(p) for p in layers.parameters()}
-        names = [id(p) for p in self.body.parameters()]
-        first = min(i for i, name in enumerate(names) if name in within)
-        rest = [p for p in self.body.parameters() if id(p) not in within]
-        before = [p for p in rest if names.index(id(p)) < first]
-        after = [p for p in rest if names.index(id(p)) > first]
-        upper = [p for layer in layers[half:] for p in layer.parameters()]
-        groups = [before, lower, [*upper, *after], list(self.head.parameters())]
+        half, within = len(layers) // 2, {id(p) for p in layers.parameters()}
+        lower, upper = ([*part.parameters()] for part in (layers[:half], layers[half:]))
+        own = list(self.body.parameters())
+        first = next(i for i, p in enumerate(own) if id(p) in within)
+        after = [p for p in own[first:] if id(p) not in within]
+        groups = [own[:first], lower, [*upper, *after], list(self.head.parameters())]
         return [group for group in groups if group]

@@ -6,8 +6,8 @@ initialisation, and the blur of Sugawara et al. 2018); Zhang et al. 2018 (self-a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -35,11 +35,9 @@ def conv_layer(n_in: int, n_out: int, size: int = 3, norm: str | None = None) ->
 
 def normalized(conv: nn.Module, norm: str | None) -> nn.Module:
     """The layer with a norm on its weights."""
-    wrap: dict[str | None, Callable[[nn.Module], nn.Module]] = {
-        "weight": nn.utils.parametrizations.weight_norm,
-        "spectral": nn.utils.parametrizations.spectral_norm,
-    }
-    return wrap[norm](conv) if norm in wrap else conv
+    if norm not in ("weight", "spectral"):
+        return conv
+    return getattr(nn.utils.parametrizations, f"{norm}_norm")(conv)
 
 
 class PixelShuffle(nn.Sequential):
@@ -104,10 +102,10 @@ class UpBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Pictures (n, 3, h, w) of any size to maps (n, n_outputs, h, w).
+    """Images (n, 3, h, w) of any size to maps (n, n_outputs, h, w).
 
     `blur` smooths after each doubling (`blur_final` also the last), `self_attention` goes into
-    the third-last block, `last_cross` joins the picture itself before the last block, which
+    the third-last block, `last_cross` joins the image itself before the last block, which
     `bottle` makes narrower inside; `y_range` (low, high) bounds the outputs by a sigmoid; `norm`
     is None, "batch", "weight" or "spectral", for the convolutions of the decoder. `checkpoint`
     computes activations anew in the backward pass: a third more time, far less memory.
@@ -180,7 +178,10 @@ class UNet(nn.Module):
             return part(*inputs)
         norms = [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         return recomputed(
-            part, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _still(norms))
+            part,
+            *inputs,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _hold(norms)),
         )
 
     def layer_groups(self) -> Groups:
@@ -203,19 +204,15 @@ def _cross(n: int, bottle: bool, norm: str | None) -> nn.Sequential:
     return nn.Sequential(conv_layer(n, inner, norm=norm), conv_layer(inner, n, norm=norm))
 
 
-def _still(norms: list[Any]) -> AbstractContextManager[None]:
+@contextmanager
+def _hold(norms: list[Any]) -> Iterator[None]:
     """Batch norm does not count a batch twice when its activations are computed anew."""
-
-    @contextmanager
-    def context() -> Any:
-        before = [(m, m.momentum, m.num_batches_tracked.clone()) for m in norms]
-        for m in norms:
-            m.momentum = 0.0
-        try:
-            yield
-        finally:
-            for m, momentum, count in before:
-                m.momentum = momentum
-                m.num_batches_tracked.copy_(count)
-
-    return context()
+    before = [(m, m.momentum, m.num_batches_tracked.clone()) for m in norms]
+    for m in norms:
+        m.momentum = 0.0
+    try:
+        yield
+    finally:
+        for m, momentum, count in before:
+            m.momentum = momentum
+            m.num_batches_tracked.copy_(count)
