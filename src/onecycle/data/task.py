@@ -73,6 +73,9 @@ class Input(InputSpec):
         """Learn a vocabulary or statistics from the training side; returns a new input."""
         return self
 
+    def require_alike(self, other: Any) -> None:
+        """Raise where two lists that are joined are read otherwise: only this would count."""
+
     def check(self, sources: Iterable[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
         raise NotImplementedError

@@ -104,12 +104,11 @@ class StreamLoader:
             )
         rest = self.n_tokens - 1 - self.per_stream * batch_size
         if rest > _REST * self.n_tokens:
-            warn(
+            message = (
                 f"the last {rest} of {self.n_tokens} tokens do not fill {batch_size} streams, and "
-                f"are left out of {'each epoch' if train else 'validation'}: use a smaller bs",
-                OnecycleWarning,
-                stacklevel=5,
+                f"are left out of {'each epoch' if train else 'validation'}: use a smaller bs"
             )
+            warn(message, OnecycleWarning, stacklevel=5)
 
     @property
     def ids(self) -> np.ndarray:

@@ -97,13 +97,12 @@ class NumberCells:
         for name, count in (+self.odd).items():
             rows, cells = zip(*self.first[name], strict=True)
             more = f" and {count - len(rows)} more" if count > len(rows) else ""
-            warn(
+            message = (
                 f"{count} of {self.cells[name]} texts in column {name!r} are numbers, such as "
                 f"{cells[0]} (in row(s) {listing(rows)}{more}), and are read as they are "
-                "written: is it the right column? It is named by cols= (text_cols=)",
-                OnecycleWarning,
-                stacklevel=stacklevel + 1,
+                "written: is it the right column? It is named by cols= (text_cols=)"
             )
+            warn(message, OnecycleWarning, stacklevel=stacklevel + 1)
 
 
 def _is_number(cell: Any) -> bool:
@@ -139,13 +138,12 @@ def _warn_of_wordless(sides: Mapping[str, LabelList]) -> None:
         empty = [int(i) for i in short if not says[tokens.of(int(texts.rows[i]))].any()]
         places += [_place(side, name, i) for i in empty]
     if places:
-        warn(
+        message = (
             f"{len(places)} of {sum(map(len, sides.values()))} texts hold no word: "
             f"{listing(places)}. They are kept: leave them out of the table or the folder if they "
-            "say nothing",
-            OnecycleWarning,
-            stacklevel=5,
+            "say nothing"
         )
+        warn(message, OnecycleWarning, stacklevel=5)
 
 
 def _place(side: LabelList, name: str, i: int) -> str:
@@ -174,12 +172,11 @@ def _warn_of_unknown(sides: Mapping[str, LabelList], given: Any) -> None:
             "(train_subwords); where vocab= was given, it is of other texts"
         )
         most = [token for token, _ in lost.most_common()]
-        warn(
+        message = (
             f"{' and '.join(shares)} are not in the vocabulary of {len(given.vocab):,} tokens, and "
-            f"all read as the same unknown one ({listing(most, 3)}): {mend}",
-            OnecycleWarning,
-            stacklevel=5,
+            f"all read as the same unknown one ({listing(most, 3)}): {mend}"
         )
+        warn(message, OnecycleWarning, stacklevel=5)
 
 
 def _unknown(words: Mapping[str, int], given: Any) -> Counter[str]:
@@ -194,19 +191,17 @@ def warn_of_text(given: Any, text: str) -> None:
     marks = {*SPECIAL, "\n", *(marks_of(given.tokenizer) if given.tokenizer else ())}
     known = [given.vocab[i] for i in ids if i not in (given.unknown, given.padding)]
     if marks.issuperset(known):
-        warn(
+        message = (
             f"{listing([text[:80]])} holds no word of the model's vocabulary: the answer is the "
-            "same for all such texts",
-            OnecycleWarning,
-            stacklevel=3,
+            "same for all such texts"
         )
+        warn(message, OnecycleWarning, stacklevel=3)
     cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
-        warn(
-            f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off",
-            OnecycleWarning,
-            stacklevel=3,
+        message = (
+            f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off"
         )
+        warn(message, OnecycleWarning, stacklevel=3)
 
 
 def sides_of(data: DataBunch) -> list[LabelList]:
@@ -221,10 +216,9 @@ def warn_of_long(data: DataBunch, limit: int) -> None:
     lengths = np.concatenate([given.numbered(side.items).lengths for side in sides_of(data)])
     long = int((lengths > limit).sum())
     if long:
-        warn(
+        message = (
             f"{long} of {len(lengths)} texts have more than max_len={limit} tokens (up to "
             f"{int(lengths.max())}): maximum and mean are over the last of them alone; max_len= "
-            "decides",
-            OnecycleWarning,
-            stacklevel=3,
+            "decides"
         )
+        warn(message, OnecycleWarning, stacklevel=3)

@@ -169,12 +169,11 @@ class Corpus:
         found = (self.sources[int(i)] for i in rows)
         files = [str(source) for source in found if isinstance(source, os.PathLike)]
         if files:
-            warn(
+            message = (
                 f"{len(files)} files are not UTF-8, or hold the mark of lost characters: "
-                f"{listing(files)}. Convert them, or those characters are lost",
-                OnecycleWarning,
-                stacklevel=2,
+                f"{listing(files)}. Convert them, or those characters are lost"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
 
 
 class Texts(Sequence[Any]):

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.display import Table
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input
 from onecycle.export.graph import Examples
@@ -31,6 +31,7 @@ from onecycle.text.corpus import NumberedTexts, Text, Texts
 from onecycle.text.store import save_data
 
 _HIDDEN = {"json": False}
+NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")  # options of every list
 _LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 
 
@@ -83,14 +84,13 @@ class TextInput(TextSpec, Input):
         enough = [n for n in usual if n >= self.min_freq]
         lost = enough[max(0, kept - len(SPECIAL)) :]
         if lost:
-            warn(
+            message = (
                 f"max_vocab={self.max_vocab} leaves out {len(lost):,} of the {len(enough):,} words "
                 f"that come {self.min_freq} times or more: {sum(lost) / sum(usual):.1%} of all "
                 "words of the training texts are read as unknown for it. Raise it, or train a "
-                "tokenizer of parts of words (train_subwords)",
-                OnecycleWarning,
-                stacklevel=5,
+                "tokenizer of parts of words (train_subwords)"
             )
+            warn(message, OnecycleWarning, stacklevel=5)
 
     def numbered(self, sources: Sequence[Any]) -> NumberedTexts:
         """The ids of each text; the tokens of a TextList's are made once for all."""
@@ -103,6 +103,14 @@ class TextInput(TextSpec, Input):
                 raise DataError(f"{source}: no such text file")
             if not isinstance(source, str | os.PathLike):
                 raise DataError(f"a text is a str or a path, not {source!r}")
+
+    def require_alike(self, other: Any) -> None:
+        for name in (*NUMBERING, *["vocab"] * bool(other.vocab)):
+            if getattr(self, name) != getattr(other, name):
+                raise UsageError(
+                    f"the two lists of texts were made with other options: {name} is "
+                    f"{listing([getattr(other, name)])} in the second; give both the same"
+                )
 
     def transformed(self, tfms: Any, *options: Any, **more: Any) -> Self:
         """Texts have no transforms."""

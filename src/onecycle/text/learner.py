@@ -236,13 +236,12 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
     found = encode_texts(uncut(given.tokenizer), full) if full else []
     long = [len(ids) for ids in found if len(ids) > limit]
     if long:
-        warn(
+        message = (
             f"{len(long)} of {sum(map(len, sides))} texts have more tokens than the {limit} that "
             f"are read (up to {max(long)}): what follows is cut off. max_len= decides, as far as "
-            "the model goes; or cut the texts in parts yourself",
-            OnecycleWarning,
-            stacklevel=4,
+            "the model goes; or cut the texts in parts yourself"
         )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
 def _positions(body: Any) -> float:

@@ -169,12 +169,11 @@ def read_wt103(folder: str | Path) -> Encoder:
     tensors = {key: value.float() for key, value in tensors.items()}
     reading = "words, backwards" if "bwd" in weights.name else "words"
     if "bwd" not in weights.name and "fwd" not in weights.name:
-        warn(
+        message = (
             f"{weights} does not say which way it reads: it is taken as forwards. Call the file "
-            "fwd.pth, or bwd.pth if it reads from the end",
-            OnecycleWarning,
-            stacklevel=2,
+            "fwd.pth, or bwd.pth if it reads from the end"
         )
+        warn(message, OnecycleWarning, stacklevel=2)
     return Encoder(tensors, vocab, given.get("1.decoder.bias"), reading)
 
 
