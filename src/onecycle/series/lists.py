@@ -105,8 +105,6 @@ class SeriesList(ItemList):
             if (kind := frame[name].dtype).kind in "mMc":
                 where = f"column {name!r} holds {kind}, no numbers"
                 raise TableError(f"{where}: leave it out of `cols`")
-                    f"column {name!r} holds {kind}, no numbers: leave it out of `cols`"
-                )
         if cols is None and (others := _others(names)):
             raise TableError(
                 f"column {others[0]!r} seems to be no step: the other columns are numbered; name "

@@ -162,11 +162,8 @@ class Corpus:
         odd = np.array([_REPLACED in word for word in tokens.words], bool)
         if not odd.any():
             return
-        starts = range(0, len(tokens.flat), _PIECE)
-        parts = [np.flatnonzero(odd[tokens.flat[at : at + _PIECE]]) + at for at in starts]
-        places = np.concatenate(parts)
-        rows = np.unique(np.searchsorted(tokens.ends, places, "right"))
-        found = (self.sources[int(i)] for i in rows)
+        rows = [i for i in range(len(tokens.ends)) if odd[tokens.of(i)].any()]
+        found = (self.sources[i] for i in rows)
         files = [str(source) for source in found if isinstance(source, os.PathLike)]
         if files:
             message = (
