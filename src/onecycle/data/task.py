@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from onecycle.core.display import Table
@@ -30,6 +31,14 @@ class Batches(Protocol):
 
     def restore(self, state: Any) -> None:
         """Go back to a `state`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A loaded item as an array, and its encoded label."""
+
+    x: np.ndarray
+    y: np.ndarray
 
 
 class Input(InputSpec):
@@ -107,7 +116,8 @@ class Input(InputSpec):
 
     def collate(self, samples: Sequence[Any]) -> tuple[Any, Tensor]:
         """Samples as one batch on the CPU."""
-        raise NotImplementedError
+        y = np.stack([sample.y for sample in samples])
+        return torch.from_numpy(self.stack([sample.x for sample in samples])), torch.from_numpy(y)
 
     def prepare(self, x: Any) -> Tensor:
         """On the device: to float, normalised."""

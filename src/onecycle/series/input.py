@@ -15,11 +15,11 @@ from torch import Tensor
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
-from onecycle.data.task import Input
+from onecycle.data.task import Input, Sample
 from onecycle.export.graph import Examples
 from onecycle.export.series import series_prelude
 from onecycle.learn.exporting import own_side, paired, pictured, sources_of
-from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, series_of, varies
+from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, varies
 from onecycle.series.encode import Change, aggregate, gadf, gasf, mtf, recurrence
 
 OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")  # of every list
@@ -54,14 +54,6 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """A loaded series: `x` float32 (channels, length), and its label."""
-
-    x: np.ndarray
-    y: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class SeriesInput(SeriesSpec, Input):
     """How a series becomes a tensor; `train_changes` are (x, rng) -> x on (channels, length)."""
 
@@ -72,12 +64,10 @@ class SeriesInput(SeriesSpec, Input):
     shows_samples: ClassVar[bool] = True
 
     def read(self, source: Any) -> Sample:
-        return Sample(self.stretched(self._array(source)), np.zeros((), np.float32))
+        return Sample(self.stretched(self.array(source)), np.zeros((), np.float32))
 
-    def _array(self, source: Any) -> np.ndarray:
-        """float32 (channels, t), as an exported file is fed with it."""
-        source = source.data if isinstance(source, Series) else source
-        return series_of(source, self.channels, self.by == "series")
+    def array(self, source: Any, remarks: Any = None) -> np.ndarray:
+        return super().array(source.data if isinstance(source, Series) else source, remarks)
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
         """(channels, t) on `length` steps, straight lines between the values.
@@ -187,14 +177,10 @@ class SeriesInput(SeriesSpec, Input):
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
-        x = self.stretched(self._array(source))
+        x = self.stretched(self.array(source))
         for change in self.train_changes if rng is not None else ():
             x = change(x, rng)  # type: ignore[arg-type]
         return Sample(x.astype(np.float32), target.move(y, None))
-
-    def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(np.stack([sample.x for sample in samples]))
-        return x, torch.from_numpy(np.stack([sample.y for sample in samples]))
 
     def prepare(self, x: Tensor) -> Tensor:
         """Series (n, channels, length) as pictures (n, planes, h, w) in [-1, 1]."""
@@ -264,7 +250,7 @@ class SeriesInput(SeriesSpec, Input):
             sources.append((centre + spread * walk).astype(np.float32))
         side = own_side(learner)
         sources += sources_of(side) if side is not None else []
-        pairs = paired(learner, sources, self._array)
+        pairs = paired(learner, sources, self.array)
         prelude = series_prelude(self, [x for x, _ in pairs])
         return pictured(learner, precision, pairs, prelude, calibrate)
 

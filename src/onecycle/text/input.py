@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from typing import Any, ClassVar, Self
 from warnings import warn
 
@@ -14,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from onecycle.core.arguments import require_whole
 from onecycle.core.display import Table
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.data.task import Batches, Input
+from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples
 from onecycle.export.text import classifier_graph
 from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
@@ -26,7 +26,7 @@ from onecycle.runtime.inputs.subwords import padding_of, pieces_of
 from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
-from onecycle.text.batches import LengthLoader, StreamLoader, TextSample
+from onecycle.text.batches import LengthLoader, StreamLoader
 from onecycle.text.corpus import NumberedTexts, Text, Texts
 from onecycle.text.store import save_data
 
@@ -49,9 +49,7 @@ class TextInput(TextSpec, Input):
 
     def __post_init__(self) -> None:
         for name, least in (("bptt", 1), ("max_vocab", len(SPECIAL)), ("min_freq", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise UsageError(f"{name} is a whole number from {least} on, not {value!r}")
+            require_whole(name, getattr(self, name), least)
         if not isinstance(self.tokenizer, str):
             raise UsageError(
                 "tokenizer= is a tokenizer's JSON as text: path.read_text() of a file, "
@@ -124,23 +122,15 @@ class TextInput(TextSpec, Input):
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
-    ) -> TextSample:
+    ) -> Sample:
         """The ids of one text."""
-        return TextSample(self.ids(self.text_of(source)), y)
-
-    def collate(self, samples: Sequence[TextSample]) -> tuple[Tensor, Tensor]:
-        """int64 (n, longest), padded at the end, and the labels."""
-        longest = max(len(s.x) for s in samples)
-        x = np.full((len(samples), longest), self.padding, np.int64)
-        for row, sample in zip(x, samples, strict=True):
-            row[: len(sample.x)] = sample.x
-        return torch.from_numpy(x), torch.from_numpy(np.stack([s.y for s in samples]))
+        return Sample(self.ids(self.text_of(source)), y)
 
     def as_item(self, x: Any) -> Text:
         """A sample, or a row of ids, as a readable text."""
         if isinstance(x, Text):
             return x
-        ids = x.x if isinstance(x, TextSample) else np.asarray(x)
+        ids = x.x if isinstance(x, Sample) else np.asarray(x)
         return Text(self.readable(ids.tolist()), ids)
 
     in_tables: ClassVar[bool] = True
