@@ -148,6 +148,7 @@ def _refuse_another_kind(first: Any, second: Any) -> None:
     if not lists or not (isinstance(second, type(first)) or isinstance(first, type(second))):
         kinds = f"{type(first).__name__} and {type(second).__name__}"
         raise UsageError(f"two lists of items of one kind are wanted, not {kinds}")
+    first.input.require_alike(second.input)
 
 
 def randomly(valid_pct: float = 0.2, seed: int | None = None) -> Splitter:

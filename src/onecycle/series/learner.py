@@ -27,12 +27,11 @@ class SeriesLearner(Learner):
             source = content_of(source)
         steps, usual = series_of(source, given.channels).shape[1], given.length
         if not usual / _FAR <= steps <= usual * _FAR:
-            warn(
+            message = (
                 f"the series has {steps} steps, and is stretched to the {usual} that the model "
-                "has learned from, so that its pace changes: give it parts of about that length",
-                OnecycleWarning,
-                stacklevel=2,
+                "has learned from, so that its pace changes: give it parts of about that length"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
         return super().predict(source, thresh, return_x)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from warnings import warn
 
@@ -15,18 +14,11 @@ from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.rng import generator
 from onecycle.data.databunch import LabelList
 from onecycle.data.loader import Loader, to_device
+from onecycle.data.task import Sample
 from onecycle.text.corpus import NumberedTexts
 
 _REST = 0.05  # of all tokens, left out in silence
 _CHUNK = 50  # batches among which training texts are sorted by length
-
-
-@dataclass(frozen=True, eq=False)
-class TextSample:
-    """The ids of one text and its label."""
-
-    x: np.ndarray
-    y: np.ndarray
 
 
 class LengthLoader(Loader):
@@ -42,10 +34,10 @@ class LengthLoader(Loader):
         self.texts: NumberedTexts = given.numbered(dataset.items)
         self.lengths = self.texts.lengths  # in tokens
 
-    def _load(self, index: int, epoch: int) -> TextSample:
+    def _load(self, index: int, epoch: int) -> Sample:
         labels = self.dataset.labels
         y = self.dataset.target.encode(None if labels is None else labels[index])
-        return TextSample(self.texts[index], y)
+        return Sample(self.texts[index], y)
 
     @property
     def order(self) -> np.ndarray | None:
@@ -104,12 +96,11 @@ class StreamLoader:
             )
         rest = self.n_tokens - 1 - self.per_stream * batch_size
         if rest > _REST * self.n_tokens:
-            warn(
+            message = (
                 f"the last {rest} of {self.n_tokens} tokens do not fill {batch_size} streams, and "
-                f"are left out of {'each epoch' if train else 'validation'}: use a smaller bs",
-                OnecycleWarning,
-                stacklevel=5,
+                f"are left out of {'each epoch' if train else 'validation'}: use a smaller bs"
             )
+            warn(message, OnecycleWarning, stacklevel=5)
 
     @property
     def ids(self) -> np.ndarray:

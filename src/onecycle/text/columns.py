@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 from warnings import warn
@@ -20,7 +19,6 @@ from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.targets.classes import is_blank
 from onecycle.text.corpus import Texts
 
-_MOST_ROWS = 5  # that a warning names
 TEXTS, LABELS = ("text", "texts"), ("label", "labels")
 
 
@@ -75,35 +73,29 @@ def texts_of(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     return [" ".join(f"xxfld {i + 1} {cell}" for i, cell in enumerate(row)) for row in cells]
 
 
-@dataclass
 class NumberCells:
     """Cells of columns of texts that are no text but numbers, piece by piece of a table."""
 
-    cells: Counter[Column] = field(default_factory=Counter)
-    odd: Counter[Column] = field(default_factory=Counter)
-    first: dict[Column, list[tuple[Any, Any]]] = field(default_factory=dict)  # (row, cell)
+    def __init__(self) -> None:
+        self.count, self.odd = 0, dict[Column, list[tuple[Any, Any]]]()  # (row, cell) of columns
 
     def add(self, frame: Any, cols: Column | Sequence[Column]) -> None:
         """Count those of another piece."""
+        self.count += len(frame)
         for name in column_list(cols):
-            cells = column(frame, name)
-            odd = [(row, c) for row, c in zip(frame.index, cells, strict=True) if _is_number(c)]
-            self.cells[name] += len(cells)
-            self.odd[name] += len(odd)
-            self.first[name] = [*self.first.get(name, ()), *odd[:_MOST_ROWS]][:_MOST_ROWS]
+            cells = zip(frame.index, column(frame, name), strict=True)
+            self.odd.setdefault(name, []).extend(pair for pair in cells if _is_number(pair[1]))
 
     def warn(self, stacklevel: int) -> None:
         """A column of numbers is hardly one of texts."""
-        for name, count in (+self.odd).items():
-            rows, cells = zip(*self.first[name], strict=True)
-            more = f" and {count - len(rows)} more" if count > len(rows) else ""
-            warn(
-                f"{count} of {self.cells[name]} texts in column {name!r} are numbers, such as "
-                f"{cells[0]} (in row(s) {listing(rows)}{more}), and are read as they are "
-                "written: is it the right column? It is named by cols= (text_cols=)",
-                OnecycleWarning,
-                stacklevel=stacklevel + 1,
-            )
+        for name, odd in self.odd.items():
+            if odd:
+                message = (
+                    f"{len(odd)} of {self.count} texts in column {name!r} are numbers, such as "
+                    f"{odd[0][1]} (in row(s) {listing(row for row, _ in odd)}), and are read as "
+                    "they are written: is it the right column? It is named by cols= (text_cols=)"
+                )
+                warn(message, OnecycleWarning, stacklevel=stacklevel + 1)
 
 
 def _is_number(cell: Any) -> bool:
@@ -139,13 +131,12 @@ def _warn_of_wordless(sides: Mapping[str, LabelList]) -> None:
         empty = [int(i) for i in short if not says[tokens.of(int(texts.rows[i]))].any()]
         places += [_place(side, name, i) for i in empty]
     if places:
-        warn(
+        message = (
             f"{len(places)} of {sum(map(len, sides.values()))} texts hold no word: "
             f"{listing(places)}. They are kept: leave them out of the table or the folder if they "
-            "say nothing",
-            OnecycleWarning,
-            stacklevel=5,
+            "say nothing"
         )
+        warn(message, OnecycleWarning, stacklevel=5)
 
 
 def _place(side: LabelList, name: str, i: int) -> str:
@@ -158,13 +149,14 @@ def _place(side: LabelList, name: str, i: int) -> str:
 
 def _warn_of_unknown(sides: Mapping[str, LabelList], given: Any) -> None:
     """Say which share of each side's words the vocabulary does not hold, where it is large."""
-    shares, lost = list[str](), Counter[str]()
+    shares, lost, look, none = list[str](), Counter[str](), given.numbers.get, given.unknown
     for name, side in sides.items():
         counts = Texts.of(side.items).counts(given.tokenizer)
         words = {token: n for token, n in counts.items() if token not in SPECIAL[1:]}
-        unknown, total = _unknown(words, given), sum(words.values())
-        if unknown.total() >= max(_FEW, _MUCH * total):
-            shares.append(f"{unknown.total() / total:.0%} of the {total:,} words of {name}")
+        unknown = Counter({t: n for t, n in words.items() if look(t, none) == none})
+        count, total = unknown.total(), sum(words.values())
+        if count >= max(_FEW, _MUCH * total):
+            shares.append(f"{count / total:.0%} of the {total:,} words of {name}")
             lost += unknown
     if shares:
         mend = (
@@ -173,19 +165,12 @@ def _warn_of_unknown(sides: Mapping[str, LabelList], given: Any) -> None:
             else "lower min_freq=, raise max_vocab=, or train a tokenizer of parts of words "
             "(train_subwords); where vocab= was given, it is of other texts"
         )
-        most = [token for token, _ in lost.most_common()]
-        warn(
+        most = dict(lost.most_common())
+        message = (
             f"{' and '.join(shares)} are not in the vocabulary of {len(given.vocab):,} tokens, and "
-            f"all read as the same unknown one ({listing(most, 3)}): {mend}",
-            OnecycleWarning,
-            stacklevel=5,
+            f"all read as the same unknown one ({listing(most, 3)}): {mend}"
         )
-
-
-def _unknown(words: Mapping[str, int], given: Any) -> Counter[str]:
-    """Those of the counted words that have no number of their own."""
-    look, unknown = given.numbers.get, given.unknown
-    return Counter({token: n for token, n in words.items() if look(token, unknown) == unknown})
+        warn(message, OnecycleWarning, stacklevel=5)
 
 
 def warn_of_text(given: Any, text: str) -> None:
@@ -194,19 +179,17 @@ def warn_of_text(given: Any, text: str) -> None:
     marks = {*SPECIAL, "\n", *(marks_of(given.tokenizer) if given.tokenizer else ())}
     known = [given.vocab[i] for i in ids if i not in (given.unknown, given.padding)]
     if marks.issuperset(known):
-        warn(
+        message = (
             f"{listing([text[:80]])} holds no word of the model's vocabulary: the answer is the "
-            "same for all such texts",
-            OnecycleWarning,
-            stacklevel=3,
+            "same for all such texts"
         )
+        warn(message, OnecycleWarning, stacklevel=3)
     cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
-        warn(
-            f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off",
-            OnecycleWarning,
-            stacklevel=3,
+        message = (
+            f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off"
         )
+        warn(message, OnecycleWarning, stacklevel=3)
 
 
 def sides_of(data: DataBunch) -> list[LabelList]:
@@ -221,10 +204,9 @@ def warn_of_long(data: DataBunch, limit: int) -> None:
     lengths = np.concatenate([given.numbered(side.items).lengths for side in sides_of(data)])
     long = int((lengths > limit).sum())
     if long:
-        warn(
+        message = (
             f"{long} of {len(lengths)} texts have more than max_len={limit} tokens (up to "
             f"{int(lengths.max())}): maximum and mean are over the last of them alone; max_len= "
-            "decides",
-            OnecycleWarning,
-            stacklevel=3,
+            "decides"
         )
+        warn(message, OnecycleWarning, stacklevel=3)

@@ -162,19 +162,15 @@ class Corpus:
         odd = np.array([_REPLACED in word for word in tokens.words], bool)
         if not odd.any():
             return
-        starts = range(0, len(tokens.flat), _PIECE)
-        parts = [np.flatnonzero(odd[tokens.flat[at : at + _PIECE]]) + at for at in starts]
-        places = np.concatenate(parts)
-        rows = np.unique(np.searchsorted(tokens.ends, places, "right"))
-        found = (self.sources[int(i)] for i in rows)
+        rows = [i for i in range(len(tokens.ends)) if odd[tokens.of(i)].any()]
+        found = (self.sources[i] for i in rows)
         files = [str(source) for source in found if isinstance(source, os.PathLike)]
         if files:
-            warn(
+            message = (
                 f"{len(files)} files are not UTF-8, or hold the mark of lost characters: "
-                f"{listing(files)}. Convert them, or those characters are lost",
-                OnecycleWarning,
-                stacklevel=2,
+                f"{listing(files)}. Convert them, or those characters are lost"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
 
 
 class Texts(Sequence[Any]):

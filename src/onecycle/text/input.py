@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from typing import Any, ClassVar, Self
 from warnings import warn
 
@@ -14,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from onecycle.core.arguments import require_whole
 from onecycle.core.display import Table
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.data.task import Batches, Input
+from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples
 from onecycle.export.text import classifier_graph
 from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
@@ -26,11 +26,12 @@ from onecycle.runtime.inputs.subwords import padding_of, pieces_of
 from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
-from onecycle.text.batches import LengthLoader, StreamLoader, TextSample
+from onecycle.text.batches import LengthLoader, StreamLoader
 from onecycle.text.corpus import NumberedTexts, Text, Texts
 from onecycle.text.store import save_data
 
 _HIDDEN = {"json": False}
+NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")  # options of every list
 _LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 
 
@@ -48,9 +49,7 @@ class TextInput(TextSpec, Input):
 
     def __post_init__(self) -> None:
         for name, least in (("bptt", 1), ("max_vocab", len(SPECIAL)), ("min_freq", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise UsageError(f"{name} is a whole number from {least} on, not {value!r}")
+            require_whole(name, getattr(self, name), least)
         if not isinstance(self.tokenizer, str):
             raise UsageError(
                 "tokenizer= is a tokenizer's JSON as text: path.read_text() of a file, "
@@ -83,14 +82,13 @@ class TextInput(TextSpec, Input):
         enough = [n for n in usual if n >= self.min_freq]
         lost = enough[max(0, kept - len(SPECIAL)) :]
         if lost:
-            warn(
+            message = (
                 f"max_vocab={self.max_vocab} leaves out {len(lost):,} of the {len(enough):,} words "
                 f"that come {self.min_freq} times or more: {sum(lost) / sum(usual):.1%} of all "
                 "words of the training texts are read as unknown for it. Raise it, or train a "
-                "tokenizer of parts of words (train_subwords)",
-                OnecycleWarning,
-                stacklevel=5,
+                "tokenizer of parts of words (train_subwords)"
             )
+            warn(message, OnecycleWarning, stacklevel=5)
 
     def numbered(self, sources: Sequence[Any]) -> NumberedTexts:
         """The ids of each text; the tokens of a TextList's are made once for all."""
@@ -104,6 +102,14 @@ class TextInput(TextSpec, Input):
             if not isinstance(source, str | os.PathLike):
                 raise DataError(f"a text is a str or a path, not {source!r}")
 
+    def require_alike(self, other: Any) -> None:
+        for name in (*NUMBERING, *["vocab"] * bool(other.vocab)):
+            if getattr(self, name) != getattr(other, name):
+                raise UsageError(
+                    f"the two lists of texts were made with other options: {name} is "
+                    f"{listing([getattr(other, name)])} in the second; give both the same"
+                )
+
     def transformed(self, tfms: Any, *options: Any, **more: Any) -> Self:
         """Texts have no transforms."""
         if any((tfms, *options, *more.values())):
@@ -116,23 +122,15 @@ class TextInput(TextSpec, Input):
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
-    ) -> TextSample:
+    ) -> Sample:
         """The ids of one text."""
-        return TextSample(self.ids(self.text_of(source)), y)
-
-    def collate(self, samples: Sequence[TextSample]) -> tuple[Tensor, Tensor]:
-        """int64 (n, longest), padded at the end, and the labels."""
-        longest = max(len(s.x) for s in samples)
-        x = np.full((len(samples), longest), self.padding, np.int64)
-        for row, sample in zip(x, samples, strict=True):
-            row[: len(sample.x)] = sample.x
-        return torch.from_numpy(x), torch.from_numpy(np.stack([s.y for s in samples]))
+        return Sample(self.ids(self.text_of(source)), y)
 
     def as_item(self, x: Any) -> Text:
         """A sample, or a row of ids, as a readable text."""
         if isinstance(x, Text):
             return x
-        ids = x.x if isinstance(x, TextSample) else np.asarray(x)
+        ids = x.x if isinstance(x, Sample) else np.asarray(x)
         return Text(self.readable(ids.tolist()), ids)
 
     in_tables: ClassVar[bool] = True

@@ -17,10 +17,8 @@ from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn.callbacks import ActivationRegularization, GradientClipping
 from onecycle.learn.metrics import accuracy
-from onecycle.models import awd_lstm
+from onecycle.models import awd_lstm, groups, transformer
 from onecycle.models.awd_lstm import AWD_LSTM
-from onecycle.models.groups import modes_kept
-from onecycle.models.transformer import TransformerClassifier
 from onecycle.runtime.inputs.subwords import encode_texts, pieces_of, uncut
 from onecycle.runtime.inputs.text import text_of
 from onecycle.text.columns import sides_of, warn_of_long
@@ -218,7 +216,7 @@ def _transformer_learner(
     given = replace(given, tokenizer=subwords, vocab=pieces_of(subwords), stream=False)
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
-    model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
+    model = transformer.TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
     learner = _learner(TextLearner, renumbered, model, **learner_options)
     _warn_of_cut(renumbered, limit)
     return learner.freeze()
@@ -236,13 +234,12 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
     found = encode_texts(uncut(given.tokenizer), full) if full else []
     long = [len(ids) for ids in found if len(ids) > limit]
     if long:
-        warn(
+        message = (
             f"{len(long)} of {sum(map(len, sides))} texts have more tokens than the {limit} that "
             f"are read (up to {max(long)}): what follows is cut off. max_len= decides, as far as "
-            "the model goes; or cut the texts in parts yourself",
-            OnecycleWarning,
-            stacklevel=4,
+            "the model goes; or cut the texts in parts yourself"
         )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
 def _positions(body: Any) -> float:
@@ -267,7 +264,7 @@ def _load(name: str) -> tuple[Any, Any]:
         raise ModelError(f"{name!r}: no Hugging Face model that can be read: {error}") from error
     body = body.get_encoder() if body.config.is_encoder_decoder else body
     try:
-        with modes_kept(body), torch.no_grad():
+        with groups.modes_kept(body), torch.no_grad():
             features = body.eval()(input_ids=torch.tensor([[0, 1]])).last_hidden_state
         assert features.shape == (1, 2, body.config.hidden_size)
     except Exception as error:  # whatever this architecture wants

@@ -138,13 +138,12 @@ def _warn_of_new(given: Encoder, vocab: Sequence[str], origin: str) -> None:
     known = {*given.vocab, *SPECIAL, "xxfake"}
     new = [word for word in vocab if word not in known]
     if new:
-        warn(
+        message = (
             f"{origin} does not know {len(new):,} of the {len(vocab):,} tokens of this data "
             f"({listing(new, 3)}): each begins as its mean word. To read texts as it does, make "
-            "the data with its vocabulary (vocab=, the language model's data.vocab)",
-            OnecycleWarning,
-            stacklevel=4,
+            "the data with its vocabulary (vocab=, the language model's data.vocab)"
         )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
 # A learner of what comes next: it writes, and shows what it predicts.
@@ -198,12 +197,11 @@ class LanguageLearner(TextLearner):
 
         whole = self._continue(start, n_words, draw)
         if unlikely:
-            warn(
+            message = (
                 f"before {unlikely} of {n_words} tokens none was as likely as min_p={min_p}, which "
-                "was left aside there: take a lower one",
-                OnecycleWarning,
-                stacklevel=2,
+                "was left aside there: take a lower one"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
         return _join(given, text, start, whole)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:

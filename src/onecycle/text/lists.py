@@ -24,10 +24,9 @@ from onecycle.runtime.inputs.text import FILES
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.text import columns
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
-from onecycle.text.input import NextToken, TextInput
+from onecycle.text.input import NUMBERING, NextToken, TextInput
 
 _LARGE = 50_000_000  # bytes
-NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")
 
 
 class TextList(ItemList):
@@ -135,30 +134,6 @@ class TextList(ItemList):
 
     def _sides(self, train: Self, valid: Self) -> TextSplitItems:
         return TextSplitItems(train, valid)
-
-    def split_by_list(self, train: Self, valid: Self) -> TextSplitItems:
-        """Two lists made elsewhere, whose texts are read alike: UsageError where they are not."""
-        made = super().split_by_list(train, valid)
-        _require_same_reading(train.input, valid.input)
-        return TextSplitItems(made.train, made.valid)
-
-    def add(self, other: ItemList) -> Self:
-        if not isinstance(other, TextList):
-            raise UsageError(f"a TextList takes another one, not a {type(other).__name__}")
-        _require_same_reading(self.input, other.input)
-        return super().add(other)
-
-
-def _require_same_reading(ours: Any, theirs: Any) -> None:
-    """UsageError for two lists whose options differ: only those of the first would count."""
-    differ = [name for name in NUMBERING if getattr(ours, name) != getattr(theirs, name)]
-    if theirs.vocab and theirs.vocab != ours.vocab:
-        differ.append("vocab")
-    if differ:
-        raise UsageError(
-            f"the two lists of texts were made with other options: {differ[0]} is "
-            f"{listing([getattr(theirs, differ[0])])} in the second; give both the same"
-        )
 
 
 def _check_vocab(vocab: Sequence[str], tokenizer: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 from warnings import warn
@@ -146,18 +147,17 @@ def read_wt103(folder: str | Path) -> Encoder:
     """
     from onecycle.models.weights import read_weights
 
-    files = {suffix: sorted(Path(folder).rglob(f"*{suffix}")) for suffix in (".pth", ".pkl")}
-    for suffix, found in files.items():
-        if len(found) != 1:
-            raise WeightsError(f"{folder}: {len(found)} files *{suffix}, where there should be one")
-    (weights,), (words,) = files.values()
+    found = {suffix: sorted(Path(folder).rglob(f"*{suffix}")) for suffix in (".pth", ".pkl")}
+    for suffix, files in found.items():
+        if len(files) != 1:
+            raise WeightsError(f"{folder}: {len(files)} files *{suffix}, where there should be one")
+    (weights,), (words,) = found.values()
     given = read_weights(weights)
     layers = sorted({m[1] for key in given if (m := re.match(r"0\.rnns\.(\d+)\.", key))}, key=int)
     tensors: dict[str, Any] = {"embedding.weight": given.get("0.encoder.weight")}
-    for i in layers:
-        for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
-            plain, raw = given.get(f"0.rnns.{i}.module.{name}"), given.get(f"0.rnns.{i}.{name}_raw")
-            tensors[f"rnns.{i}.inner.{name}"] = plain if raw is None else raw
+    for i, name in product(layers, ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")):
+        plain = given.get(f"0.rnns.{i}.module.{name}")
+        tensors[f"rnns.{i}.inner.{name}"] = given.get(f"0.rnns.{i}.{name}_raw", plain)
     lost = [key for key, value in tensors.items() if value is None]
     if lost or not layers:
         raise WeightsError(f"{weights}: no AWD-LSTM of the reference library ({lost[:2]} missing)")
@@ -169,12 +169,11 @@ def read_wt103(folder: str | Path) -> Encoder:
     tensors = {key: value.float() for key, value in tensors.items()}
     reading = "words, backwards" if "bwd" in weights.name else "words"
     if "bwd" not in weights.name and "fwd" not in weights.name:
-        warn(
+        message = (
             f"{weights} does not say which way it reads: it is taken as forwards. Call the file "
-            "fwd.pth, or bwd.pth if it reads from the end",
-            OnecycleWarning,
-            stacklevel=2,
+            "fwd.pth, or bwd.pth if it reads from the end"
         )
+        warn(message, OnecycleWarning, stacklevel=2)
     return Encoder(tensors, vocab, given.get("1.decoder.bias"), reading)
 
 
