@@ -102,8 +102,8 @@ class SeriesList(ItemList):
         if len(names) < 2:
             raise UsageError(f"cols are the names of two columns or more, one a step, not {names}")
         for name in names:
-            if (kind := frame[name].dtype).kind in "mMc":
-                where = f"column {name!r} holds {kind}, no numbers"
+            if (dtype := frame[name].dtype).kind in "mMc":
+                where = f"column {name!r} holds {dtype}, no numbers"
                 raise TableError(f"{where}: leave it out of `cols`")
         if cols is None and (others := _others(names)):
             raise TableError(
