@@ -256,13 +256,12 @@ def check_swap(ours: Task, theirs: Task) -> None:
     # Another size is what data is swapped for.
     found = different(ours.input.to_json(), theirs.input.to_json(), without=("size", "vocab"))
     if found:
-        warn(
+        message = (
             f"the other data is normalised or resized otherwise than this learner's: "
             f"{'; '.join(found)}. Make it in the same way: normalize() with the same statistics, "
-            "transform() with the same ways of resizing",
-            OnecycleWarning,
-            stacklevel=3,
+            "transform() with the same ways of resizing"
         )
+        warn(message, OnecycleWarning, stacklevel=3)
 
 
 def different(

@@ -219,12 +219,12 @@ class Processes(Engine):
     def whole(self, pairs: Pairs, share: Any) -> Pairs:
         from accelerate.utils import gather
 
-        def joined(part: Tensor) -> Tensor:
+        def join(part: Tensor) -> Tensor:
             rows = gather(part.contiguous()).unflatten(0, (self.processes, -1))
             return rows.transpose(0, 1).flatten(0, 1)[: share.count]
 
         for outputs, y in pairs:
-            yield joined(outputs), joined(y)
+            yield join(outputs), join(y)
 
     def wait(self) -> None:
         self.state.wait_for_everyone()
@@ -270,11 +270,11 @@ def require_same_data(data: DataBunch) -> None:
 # that a program can be tried, and tested, without a GPU.
 
 
-def synchronized(model: nn.Module, device: torch.device) -> nn.Module:
+def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
     """The model with every batch norm synchronized; its parameters stay the same objects."""
     if device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return _converted(model)
+    return _convert(model)
 
 
 class _Sum(torch.autograd.Function):
@@ -351,10 +351,10 @@ class SharedNorm3d(SharedNorm, nn.BatchNorm3d):
 _KINDS = {nn.BatchNorm1d: SharedNorm1d, nn.BatchNorm2d: SharedNorm2d, nn.BatchNorm3d: SharedNorm3d}
 
 
-def _converted(module: nn.Module) -> nn.Module:
+def _convert(module: nn.Module) -> nn.Module:
     for plain, shared in _KINDS.items():
         if isinstance(module, plain):
             return shared.of(module)
     for name, child in module.named_children():
-        module.add_module(name, _converted(child))
+        module.add_module(name, _convert(child))
     return module

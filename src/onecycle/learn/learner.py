@@ -22,7 +22,7 @@ from onecycle.data.task import Task
 from onecycle.learn import checkpoint, checks, evaluate, exporting, loop, predictions
 from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
-from onecycle.learn.engine import Engine, Processes, require_same_data, synchronized
+from onecycle.learn.engine import Engine, Processes, require_same_data, synchronize_norms
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
@@ -223,7 +223,7 @@ class Learner:
         require_same_data(self.data)
         self.engine = engine
         if sync_bn and engine.processes > 1:
-            self.model = synchronized(self.model, self.data.device)
+            self.model = synchronize_norms(self.model, self.data.device)
         self.model.to(self.data.device)
         return self
 
