@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from onecycle import ItemList
+from onecycle import ItemList, Learner
 from onecycle.core.errors import DataError
 from onecycle.core.walk import FileKind
 from onecycle.runtime.inputs.image import ImageSpec
@@ -93,7 +93,7 @@ class SoundList(ItemList):
 # That was all that training needs. Some sounds to try it on: tones that rise, and tones that fall.
 
 # %%
-n = 120  # tiny: 40
+n = 240  # tiny: 40
 t = np.arange(4000) / 8000
 for i in range(n):
     rng = np.random.default_rng(i)
@@ -116,9 +116,25 @@ data = (
 print(data)
 data.show_batch(rows=2, figsize=(7, 4))
 
+# %% [markdown]
+# Any network for images will do: `cnn_learner`, or one of one's own.
+
 # %%
-learn = cnn_learner(data, models.small, pretrained=False, metrics=accuracy)
-learn.fit_one_cycle(5, 1e-2)
+from torch import nn
+
+model = nn.Sequential(
+    nn.Conv2d(3, 16, 5, stride=2),
+    nn.BatchNorm2d(16),
+    nn.ReLU(),
+    nn.Conv2d(16, 32, 3, stride=2),
+    nn.BatchNorm2d(32),
+    nn.ReLU(),
+    nn.AdaptiveAvgPool2d((4, 4)),
+    nn.Flatten(),
+    nn.Linear(512, data.c),
+)
+learn = Learner(data, model, metrics=accuracy)
+learn.fit_one_cycle(6, 1e-2)
 answer = learn.predict("sounds/rising/1.wav")[0]
 print(answer)
 

@@ -154,7 +154,7 @@ _DEPLOY = {
 _TEXT = {
     "AWD_LSTM": "onecycle.models.awd_lstm",
     "Ensemble": "onecycle.text.learners",
-    "Text": "onecycle.text.input",
+    "Text": "onecycle.text.corpus",
     "TextClasDataBunch": "onecycle.text.lists",
     "TextDataBunch": "onecycle.text.lists",
     "TextLMDataBunch": "onecycle.text.lists",

@@ -52,11 +52,11 @@ def test_a_charset_is_followed_or_refused(reader):
     heads = {"Content-Type": "text/plain; charset=utf-16-le"}
     data = "good good bad".encode("utf-16-le")
     assert share_of_good(reader, content=data, headers=heads) == [pytest.approx(0.6)]
-    reply = reader.post(
-        "/api/predict", content=b"x", headers={"Content-Type": "text/plain; charset=klingon"}
-    )
-    assert reply.status_code == 415
-    assert "klingon" in reply.json()["detail"]
+    for charset in ("klingon", "idna", '"utf\0"', "hex"):
+        heads = {"Content-Type": f"text/plain; charset={charset}"}
+        reply = reader.post("/api/predict", content=b"good.." * 99, headers=heads)
+        assert reply.status_code == 415
+        assert repr(charset.strip('"')) in reply.json()["detail"]
 
 
 def test_several_texts_are_answered_in_their_order(reader):

@@ -140,48 +140,58 @@ def _find_items(
 
 def _of_table(table: Path, given: Any, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     encoding = encoding_of(table)
-    total = sum(1 for _ in _lines(table, encoding))
-    first = next(_lines(table, encoding), {})
-    _refuse_header(table, encoding, first)
+    total, names = _looked_through(table, _lines(table, encoding))
     columns = given.columns if where.column is None else (where.column,)
-    fitting = [name for name in columns if name in first] or (
-        list(first) if len(first) == 1 and where.column is None else []
+    fitting = [name for name in columns if name in names] or (
+        names if len(names) == 1 and where.column is None else []
     )
     if not fitting:
-        raise TableError(f"{table}: say which --column it is, of {listing(first, 12)}")
+        raise TableError(f"{table}: say which --column it is, of {listing(names, 12)}")
     heading = fitting[0]
+    at = names.index(heading)
 
-    def source(row: dict[str, str]) -> tuple[str, Any]:
-        name = row[heading] or ""
+    def source(line: tuple[int, list[str]]) -> tuple[str, Any]:
+        name = line[1][at]
         if not given.by_file:
             return name, name
         return name, table.parent / where.folder / f"{name}{where.suffix}"
 
-    return heading, total, map(source, _lines(table, encoding))
+    return heading, total, map(source, islice(_lines(table, encoding), 1, None))
 
 
-def _refuse_header(table: Path, encoding: str, first: dict[Any, Any]) -> None:
-    """TableError for names that occur twice, for longer rows, and where other marks divide it."""
-    with table.open(encoding=encoding, newline="") as file:
-        names = next(csv.reader(file, delimiter=_TABLES[table.suffix.lower()]), [])
+def _looked_through(table: Path, lines: Iterator[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    """How many rows there are below the header, and its names; TableError for what is misread."""
+    _, names = next(lines, (0, list[str]()))
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise TableError(f"{table}: the header names {listing(twice)} twice: rename or drop one")
-    if None in first:  # where csv.DictReader puts the rest of a row
-        raise TableError(f"{table}: the first row has more cells than the header has names")
-    if len(names) == 1 and (mark := next((m for m in ";\t|" if m in names[0]), None)):
+    own = _TABLES[table.suffix.lower()]
+    if len(names) == 1 and (mark := next((m for m in ",;\t|" if m in names[0] and m != own), None)):
         raise TableError(
             f"{table}: {mark!r} stands between the names of the header {names[0]!r}: in .csv it is "
             "a comma, in .tsv a tab"
         )
+    total, uneven = 0, list[int]()
+    for line, cells in lines:
+        total += 1
+        if len(cells) != len(names):
+            uneven.append(line)
+    if uneven:
+        raise TableError(
+            f"{table}: {len(uneven)} of {total} rows have more cells than the header has names "
+            f"({len(names)}), or fewer: line {listing(uneven)}. A text with {own!r} or a line's "
+            "end in it stands in quotes"
+        )
+    return total, names
 
 
-def _lines(table: Path, encoding: str) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file under its header, one at a time."""
+def _lines(table: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    """(number of its last line, cells) of the header and each row of a table, one at a time."""
     csv.field_size_limit(1 << 30)
     try:
         with table.open(encoding=encoding, newline="") as file:
-            yield from csv.DictReader(file, delimiter=_TABLES[table.suffix.lower()])
+            reader = csv.reader(file, delimiter=_TABLES[table.suffix.lower()])
+            yield from ((reader.line_num, cells) for cells in reader if cells)
     except (OSError, csv.Error) as error:
         raise TableError(f"{table}: cannot be read ({error})") from error
 

@@ -199,7 +199,7 @@ def _frozen_epochs(how: How, epochs: int | None, unfrozen: int) -> int:
 
 def find(where: Where, how: How, out: Path) -> None:
     """Print the readings of the range test, and draw its curve."""
-    require_writable(out / "lr.png")
+    require_writable(out / "lr.png", in_place=True)
     learn = how.learner(where.labelled())
     curve = learn.lr_find()
     for name, rate in curve.suggestions().items():

@@ -19,18 +19,15 @@ from onecycle.data.lists import ItemList
 from onecycle.data.loader import Loader
 from onecycle.data.tables import as_array, label_frame
 from onecycle.data.targets import MultiCategory, Target
-from onecycle.data.task import Input
+from onecycle.data.task import Input, Sample
 from onecycle.runtime.inputs.array import ArraySpec
 from onecycle.runtime.inputs.series import refuse_kinds
 from onecycle.runtime.targets.classes import is_blank
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class Row(Sample):
     """One array, float32, and its label."""
-
-    x: np.ndarray
-    y: np.ndarray
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
         """A curve, or an image of a table of numbers; several tables lie side by side."""
@@ -92,10 +89,6 @@ class ArrayInput(ArraySpec, Input):
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Row:
         return Row(as_row(source, self.shape), y)
-
-    def collate(self, samples: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(np.stack([sample.x for sample in samples]))
-        return x, torch.from_numpy(np.stack([sample.y for sample in samples]))
 
     def prepare(self, x: Tensor) -> Tensor:
         if self.mean is None or self.std is None:

@@ -111,8 +111,8 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
         )
     if groups := _spellings(classes):
         messages.append(
-            f"{len(groups)} classes are there in several spellings that differ in blanks, capitals "
-            f"or quotes alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
+            f"{len(groups)} classes are there in several spellings that differ in blanks or "
+            f"capitals alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
             "in the table, or with label_from_func"
         )
     for message in messages:
@@ -120,7 +120,7 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
 
 
 def _spellings(classes: Sequence[Any]) -> list[str]:
-    """Classes that are the same but for blanks around them and capitals, or are 1 and "1"."""
+    """Classes that are the same but for blanks around them and capitals."""
     alike = defaultdict(list)
     for name in classes:
         plain = " ".join(str(name).split())
@@ -272,13 +272,14 @@ def _digest(path: str) -> bytes | None:
 # Folders beside those of the classes that hold nothing: classes that were meant, and are none.
 
 
-def warn_of_empty_folders(items: Iterable[Any]) -> None:
-    """Say which folders lie beside those of these files, and hold no file at all."""
+def warn_of_empty_folders(items: Iterable[Any], root: str | PurePath) -> None:
+    """Say which folders below `root` lie beside those of these files, and hold no file at all."""
     folders = {PurePath(item).parent for item in items if isinstance(item, os.PathLike)}
     taken = {folder for own in folders for folder in (own, *own.parents)}
     empty = [
         path
         for place in sorted({folder.parent for folder in folders})
+        if place.is_relative_to(root)  # of a file in `root` itself the place is outside
         for path in _folders_in(place)
         if path not in taken and not path.name.startswith(".") and _is_empty(path)
     ]

@@ -196,7 +196,8 @@ class LabelledItems(_OfTask):
         number of the epoch alone, whatever `num_workers` (of images: threads, beside CUDA
         processes; None means one per core) is. All files are looked at first, unless `no_check`:
         those that cannot be read are an error, and with `find_copies` a warning counts what is on
-        several sides or under several labels (`data.checks` says what that costs).
+        several sides or under several labels (`data.checks` says what that costs). Of an image the
+        begin and the end are looked at; `verify_images` finds damage in the middle.
         """
         val_bs = bs if val_bs is None else val_bs
         _require_whole(1, bs=bs, val_bs=val_bs)

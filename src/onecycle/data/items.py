@@ -14,7 +14,7 @@ import numpy as np
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind, files_below, with_dots
-from onecycle.data.tables import Column, as_frame, column, read_table
+from onecycle.data.tables import Column, as_array, as_frame, column, read_table
 from onecycle.data.task import Input
 
 if TYPE_CHECKING:
@@ -156,9 +156,11 @@ class Items:
 
 def check_positions(given: Iterable[Any], count: int, what: str = "positions") -> np.ndarray:
     """Positions in a list of `count` items, int64; UsageError for what are none."""
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    places = as_array(given)
+    single = isinstance(places, str | bytes) or not getattr(places, "ndim", 1)
+    if single or not isinstance(places, Iterable):
         raise UsageError(f"{what} are a list of whole numbers, not {given!r}")
-    places = list(given)
+    places = list(places)
     odd = [p for p in places if isinstance(p, bool | np.bool_) or not isinstance(p, Integral)]
     if odd:
         mask = all(isinstance(p, bool | np.bool_) for p in places) and len(places) == count

@@ -178,7 +178,7 @@ class SplitItems:
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         if classes is None:
-            checks.warn_of_empty_folders([*self.train.items, *self.valid.items])
+            checks.warn_of_empty_folders([*self.train.items, *self.valid.items], self.train.path)
             checks.warn_of_loose_files(self.train)
         labeller = from_function(lambda item: file_of(item).parent.name)
         return self.label(labeller, label_cls or self.train.label_cls or Category, classes, unknown)

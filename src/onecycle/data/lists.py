@@ -25,7 +25,7 @@ from onecycle.data.items import (
     warn_of_absent,
 )
 from onecycle.data.labels import SplitItems
-from onecycle.data.tables import Column, truths
+from onecycle.data.tables import Column, as_array, truths
 
 Sides = tuple[np.ndarray, np.ndarray]
 Splitter = Callable[[Items], Sides]
@@ -148,6 +148,7 @@ def _refuse_another_kind(first: Any, second: Any) -> None:
     if not lists or not (isinstance(second, type(first)) or isinstance(first, type(second))):
         kinds = f"{type(first).__name__} and {type(second).__name__}"
         raise UsageError(f"two lists of items of one kind are wanted, not {kinds}")
+    first.input.require_alike(second.input)
 
 
 def randomly(valid_pct: float = 0.2, seed: int | None = None) -> Splitter:
@@ -177,8 +178,9 @@ def subsets(train_size: float, valid_size: float, seed: int | None = None) -> Sp
 
 def by_index(valid: Iterable[int]) -> Splitter:
     """The items at positions `valid` validate."""
-    once = isinstance(valid, Iterable) and not isinstance(valid, str)
-    given: Any = list(valid) if once else valid
+    given: Any = as_array(valid)
+    if isinstance(given, Iterable) and not isinstance(given, str | np.ndarray):
+        given = list(given)  # of an iterator: it is asked once
 
     def split(items: Items) -> Sides:
         _refuse_row_names(valid, items)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from onecycle.core.display import Table
@@ -30,6 +31,14 @@ class Batches(Protocol):
 
     def restore(self, state: Any) -> None:
         """Go back to a `state`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A loaded item as an array, and its encoded label."""
+
+    x: np.ndarray
+    y: np.ndarray
 
 
 class Input(InputSpec):
@@ -84,6 +93,9 @@ class Input(InputSpec):
         """Learn a vocabulary or statistics from the training side; returns a new input."""
         return self
 
+    def require_alike(self, other: Any) -> None:
+        """Raise where two lists that are joined are read otherwise: only this would count."""
+
     def check(self, sources: Iterable[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
         raise NotImplementedError
@@ -115,7 +127,8 @@ class Input(InputSpec):
 
     def collate(self, samples: Sequence[Any]) -> tuple[Any, Tensor]:
         """Samples as one batch on the CPU."""
-        raise NotImplementedError
+        y = np.stack([sample.y for sample in samples])
+        return torch.from_numpy(self.stack([sample.x for sample in samples])), torch.from_numpy(y)
 
     def prepare(self, x: Any) -> Tensor:
         """On the device: to float, normalised."""

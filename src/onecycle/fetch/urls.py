@@ -108,7 +108,7 @@ def untar_data(
         return folder
     if force_download or not archive.is_file():
         _bring(url, name, archive, sha256)
-    if sha256:
+    elif sha256:
         require_digest(archive, sha256)
     if _is_of_the_course(url):
         _verify(archive, *KNOWN[name])
@@ -152,5 +152,7 @@ def _bring(url: str, name: str, archive: Path, sha256: str | None) -> None:
             raise DownloadError(f"the mirror $ONECYCLE_MIRROR={mirror} has no {name}")
         archive.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, archive)
+        if sha256:
+            require_digest(archive, sha256)
         return
     download(f"{mirror.rstrip('/')}/{name}" if mirror else url, archive, sha256)

@@ -20,6 +20,7 @@ from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, l
 from onecycle.core.files import write_atomically
 from onecycle.data.task import Task
 from onecycle.learn.optimizer import GroupedOptimizer
+from onecycle.runtime.kinds import Plain
 from onecycle.runtime.task import task_to_json
 from onecycle.version import __version__
 
@@ -186,14 +187,15 @@ def _check_task(task: Task, about: Mapping[str, Any], path: Path) -> None:
     """The saved answers must be the learner's: same kind, same classes; and texts' vocabulary."""
     saved = about.get("task", {}).get("target", {})
     plain = json.loads(json.dumps(task.target.to_json(), default=str))
-    differ = [k for k in plain if k != "thresh" and saved.get(k) != plain[k]]
+    differ = [k for k in plain | saved if k != "thresh" and saved.get(k) != plain.get(k)]
     if differ:
         raise CheckpointError(
             f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
-            f"{plain[differ[0]]}"
+            f"{plain.get(differ[0])}"
         )
     words, own = about["task"]["input"].get("vocab"), task.input.vocab
-    ways = different(about["task"]["input"], task.input.to_json(), only=_READING[1:])
+    given = task.input
+    ways = different(about["task"]["input"], given.to_json(), given, only=_READING[1:])
     if ways:
         raise CheckpointError(
             f"{path}: its texts are read otherwise than these: {'; '.join(ways)}. Make the data "
@@ -212,8 +214,8 @@ def _check_task(task: Task, about: Mapping[str, Any], path: Path) -> None:
 def _compare_inputs(task: Task, about: Mapping[str, Any], path: Path, differences: str) -> None:
     """Say where items are prepared, or decided about, otherwise than those of the saved model."""
     saved, ours = about["task"], task_to_json(task.input, task.target)
-    found = different(saved["input"], ours["input"], without=_READING)
-    found += different(saved["target"], ours["target"], only=("thresh",))
+    found = different(saved["input"], ours["input"], task.input, without=_READING)
+    found += different(saved["target"], ours["target"], task.target, only=("thresh",))
     if not found:
         return
     message = (
@@ -247,14 +249,15 @@ _LONG = 60  # characters of a value in a message
 def check_swap(ours: Task, theirs: Task) -> None:
     """Raise where the answers differ (other classes, another width), warn of other statistics."""
     old, new = ours.target.to_json(), theirs.target.to_json()
-    differ = [k for k in old if k != "thresh" and old[k] != new.get(k)]
+    differ = [k for k in old | new if k != "thresh" and old.get(k) != new.get(k)]
     if differ:
         raise UsageError(
             f"the other data has other answers: {differ[0]} is {new.get(differ[0])}, this "
-            f"learner was made for {old[differ[0]]}"
+            f"learner was made for {old.get(differ[0])}"
         )
     # Another size is what data is swapped for.
-    found = different(ours.input.to_json(), theirs.input.to_json(), without=("size", "vocab"))
+    without = ("size", "window", "vocab")
+    found = different(ours.input.to_json(), theirs.input.to_json(), ours.input, without)
     if found:
         message = (
             f"the other data is normalised or resized otherwise than this learner's: "
@@ -267,12 +270,18 @@ def check_swap(ours: Task, theirs: Task) -> None:
 def different(
     old: Mapping[str, Any],
     new: Mapping[str, Any],
+    spec: Any,
     without: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> list[str]:
-    """What differs between two specs as JSON, in words; fields that one does not know are none."""
-    new = json.loads(json.dumps(new, default=str))
-    old = json.loads(json.dumps(old, default=str))
+    """What differs between two specs as JSON, in words.
+
+    Fields that one does not know are none, but for those that the `spec` of either leaves out at
+    their default.
+    """
+    known = spec.left_out() if isinstance(spec, Plain) else {}
+    new = json.loads(json.dumps({**known, **new}, default=str))
+    old = json.loads(json.dumps({**known, **old}, default=str))
     return [
         f"{name} was {_short(old[name])}, here it is {_short(new[name])}"
         for name in old

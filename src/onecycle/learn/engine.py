@@ -12,6 +12,7 @@ from warnings import warn
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.databunch import DataBunch
@@ -270,11 +271,28 @@ def require_same_data(data: DataBunch) -> None:
 # that a program can be tried, and tested, without a GPU.
 
 
-def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model with every batch norm synchronized; its parameters stay the same objects."""
-    if device.type != "cpu":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return _convert(model)
+def share_norms(model: nn.Module, device: torch.device) -> None:
+    """Synchronize every batch norm in place: all modules and parameters stay the same objects.
+
+    UsageError, before any is changed, for norms that do something of their own.
+    """
+    kinds = _kinds(device)
+    found = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and not isinstance(module, SharedNorm | nn.SyncBatchNorm)
+    }
+    for name, norm in found.items():
+        if type(norm) not in kinds:
+            raise UsageError(
+                f"{name or 'the model'} is a {type(norm).__module__}.{type(norm).__name__}, and "
+                "sync_bn=True knows torch's BatchNorm and timm's BatchNormAct2d only: leave "
+                "sync_bn out (running statistics are averaged over the processes all the same)"
+            )
+    for norm in found.values():
+        norm.__class__ = kinds[type(norm)]  # submodules, hooks and mode stay where they are
+        if isinstance(norm, nn.SyncBatchNorm):
+            norm.process_group = None
 
 
 class _Sum(torch.autograd.Function):
@@ -293,16 +311,8 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-class SharedNorm(nn.modules.batchnorm._BatchNorm):
+class SharedNorm(_BatchNorm):
     """Batch norm of (n, c, ...) that, in training, counts the items of all processes."""
-
-    @classmethod
-    def of(cls, norm: nn.modules.batchnorm._BatchNorm) -> SharedNorm:
-        """One with the same parameters, buffers, options and mode."""
-        how = norm.eps, norm.momentum, norm.affine, norm.track_running_stats
-        made = cls(norm.num_features, *how)
-        made._parameters, made._buffers = norm._parameters, norm._buffers
-        return made.train(norm.training)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of axes."""
@@ -348,13 +358,27 @@ class SharedNorm3d(SharedNorm, nn.BatchNorm3d):
     """Of (n, c, d, h, w)."""
 
 
-_KINDS = {nn.BatchNorm1d: SharedNorm1d, nn.BatchNorm2d: SharedNorm2d, nn.BatchNorm3d: SharedNorm3d}
+class SharedNormAct2d(SharedNorm2d):
+    """Of (n, c, h, w), with the dropout and the activation that timm puts into its norms."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise, drop, activate."""
+        return self.act(self.drop(super().forward(input)))
 
 
-def _convert(module: nn.Module) -> nn.Module:
-    for plain, shared in _KINDS.items():
-        if isinstance(module, plain):
-            return shared.of(module)
-    for name, child in module.named_children():
-        module.add_module(name, _convert(child))
-    return module
+def _kinds(device: torch.device) -> dict[type[_BatchNorm], type[_BatchNorm]]:
+    """What each kind of batch norm becomes on a device."""
+    from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct
+
+    if device.type != "cpu":
+        plain = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+        return {**dict.fromkeys(plain, nn.SyncBatchNorm), BatchNormAct2d: SyncBatchNormAct}
+    return {
+        nn.BatchNorm1d: SharedNorm1d,
+        nn.BatchNorm2d: SharedNorm2d,
+        nn.BatchNorm3d: SharedNorm3d,
+        BatchNormAct2d: SharedNormAct2d,
+    }

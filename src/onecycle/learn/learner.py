@@ -22,7 +22,7 @@ from onecycle.data.task import Task
 from onecycle.learn import checkpoint, checks, evaluate, exporting, loop, predictions
 from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
-from onecycle.learn.engine import Engine, Processes, require_same_data, synchronize_norms
+from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer
@@ -162,7 +162,10 @@ class Learner:
     def metrics(self, given: Any) -> None:
         listed = given if isinstance(given, list | tuple) else [given]
         found = [metric for metric in listed if metric is not None]
-        self._metrics, self.recorder.metric_names = found, names_of(found)
+        names = names_of(found)
+        if not self.recorder.metrics:  # else they are those of the fit that is recorded
+            self.recorder.metric_names = names
+        self._metrics = found
 
     def with_threshold(self, thresh: float) -> Self:
         """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
@@ -221,9 +224,9 @@ class Learner:
         """
         engine = Processes(self.data.device, self.engine.precision, timeout)
         require_same_data(self.data)
-        self.engine = engine
         if sync_bn and engine.processes > 1:
-            self.model = synchronize_norms(self.model, self.data.device)
+            share_norms(self.model, self.data.device)
+        self.engine = engine
         self.model.to(self.data.device)
         return self
 
@@ -309,11 +312,13 @@ class Learner:
             columns |= {"valid_loss": False} | directions_of(self.metrics)
         usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
         if not bare:
-            self.recorder.metric_names = names = names_of(self.metrics)
+            names = names_of(self.metrics)
             usual += [self.recorder, Printer(names, shown)]
             usual += [checks.FiniteLoss(), checks.PlainOutputs(), *self.callbacks]
         everyone = [*usual, *callbacks]
         check_callbacks(everyone)
+        if not bare:
+            self.recorder.metric_names = names
         what = self.model, self.data, self.opt, self.engine, self.loss_func
         steps = epochs * ceil(len(self.data.train_dl) / self.accumulate)
         run = Run(*what, epochs, steps, self.accumulate, directions=columns, callbacks=everyone)

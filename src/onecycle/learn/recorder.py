@@ -167,10 +167,14 @@ class CSVLogger(Callback):
         """Open the file; compare the columns that are known by now."""
         if not run.engine.main:
             return
-        require_writable(self.path)
+        require_writable(self.path, in_place=True)
         self.columns, ends = _old_columns(self.path) if self.append else (None, True)
-        if self.columns is not None and not {"epoch", *run.directions} <= set(self.columns):
-            raise self._other_columns(["epoch", *run.directions, "seconds"])
+        if self.columns is not None:
+            ours, there = ["epoch", *run.directions, "seconds"], set(self.columns)
+            own = any(not type(c).__module__.startswith("onecycle.") for c in run.callbacks)
+            fits = there >= {*ours[:-1]} if own else there == {*ours}  # own ones may write more
+            if not fits:
+                raise self._other_columns(ours)
         self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
         if not ends:
             self.file.write("\r\n")

@@ -37,10 +37,13 @@ class Plain:
         """The fields of the spec (not a torch adapter's own ones) and its kind."""
         stored = [f for f in fields(self) if f.metadata.get("json", True)]
         values = {f.name: getattr(self, f.name) for f in stored}
-        rest = [
-            f.name for f in stored if f.metadata.get("optional") and values[f.name] == f.default
-        ]
+        rest = {k for k, default in self.left_out().items() if values[k] == default}
         return {"kind": self.kind, **{k: v for k, v in values.items() if k not in rest}}
+
+    @classmethod
+    def left_out(cls) -> dict[str, Any]:
+        """The fields that JSON leaves out at their default, with it."""
+        return {f.name: f.default for f in fields(cls) if f.metadata.get("optional")}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

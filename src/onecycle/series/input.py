@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -15,11 +15,14 @@ from torch import Tensor
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
-from onecycle.data.task import Input
-from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, series_of, varies
-from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
+from onecycle.data.task import Input, Sample
+from onecycle.export.graph import Examples
+from onecycle.export.series import series_prelude
+from onecycle.learn.exporting import examples_of, own_side, pairs_of, sources_of
+from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, varies
+from onecycle.series.encode import Change, aggregate, gadf, gasf, mtf, recurrence
 
-Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")  # of every list
 _HIDDEN = {"json": False}
 _REACH = 3.0  # standard deviations that lie on [-1, 1]
 _LEAST = 1e-30  # differences of what varies by less come near float32's end
@@ -51,14 +54,6 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """A loaded series: `x` float32 (channels, length), and its label."""
-
-    x: np.ndarray
-    y: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class SeriesInput(SeriesSpec, Input):
     """How a series becomes a tensor; `train_changes` are (x, rng) -> x on (channels, length)."""
 
@@ -69,11 +64,10 @@ class SeriesInput(SeriesSpec, Input):
     shows_samples: ClassVar[bool] = True
 
     def read(self, source: Any) -> Sample:
-        return Sample(self._stretched(source), np.zeros((), np.float32))
+        return Sample(self.stretched(self.array(source)), np.zeros((), np.float32))
 
-    def _stretched(self, source: Any) -> np.ndarray:
-        source = source.data if isinstance(source, Series) else source
-        return self.stretched(series_of(source, self.channels, self.by == "series"))
+    def array(self, source: Any, remarks: Any = None) -> np.ndarray:
+        return super().array(source.data if isinstance(source, Series) else source, remarks)
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
         """(channels, t) on `length` steps, straight lines between the values.
@@ -91,9 +85,11 @@ class SeriesInput(SeriesSpec, Input):
     def fit(self, sources: Sequence[Any]) -> Self:
         """The longest length, the number of channels and the statistics of the training set."""
         series = [as_series(source, shift=self.by == "series") for source in sources]
-        _same_channels(series)
+        counts = {len(x) for x in series}
+        if len(counts) > 1:
+            raise DataError(f"series have different numbers of channels: {sorted(counts)}")
         if self.by == "train":
-            _room_in_float32(sources)
+            _require_room(sources)
         whole = np.concatenate(series, axis=1)
         low, high = whole.min(1), whole.max(1)
         spread = np.where(high > low, whole.std(1, dtype=np.float64), 0)  # float32's squares are 0
@@ -123,14 +119,21 @@ class SeriesInput(SeriesSpec, Input):
         others = [n for n in lengths if n != self.length]
         if others and self.measured:
             found = str(min(others)) + f" to {max(others)}" * (min(others) < max(others))
-            warn(
-                f"{len(others)} of {len(lengths)} series have {found} steps "
-                f"and are stretched to the {self.length} of the longest that trains, so that their "
-                "pace changes; length= of the list says to how many instead, and keeps them "
-                "without this warning",
-                OnecycleWarning,
-                stacklevel=3,
+            message = (
+                f"{len(others)} of {len(lengths)} series have {found} steps and are stretched to "
+                f"the {self.length} of the longest that trains, so that their pace changes; "
+                "length= of the list says to how many instead, and keeps them without this warning"
             )
+            warn(message, OnecycleWarning, stacklevel=3)
+
+    def require_alike(self, other: Any) -> None:
+        for name in OPTIONS:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                raise UsageError(
+                    f"the two lists of series were made with other options: {name} is {ours!r} and "
+                    f"{theirs!r}; give both the same"
+                )
 
     def transformed(
         self,
@@ -159,13 +162,13 @@ class SeriesInput(SeriesSpec, Input):
         """UsageError for what does not map a series and a generator to a series."""
         x = np.ones((self.channels, self.length or 32))
         try:
-            fits = np.shape(change(x, np.random.default_rng(0))) == x.shape
+            shape = np.shape(change(x, np.random.default_rng(0)))
         except Exception as error:
             raise UsageError(
                 f"{change!r} is no change of series, (channels, t) and a generator to (channels, t)"
                 f", as onecycle.series has them: {error}"
             ) from error
-        if not fits:
+        if shape != x.shape:
             raise UsageError(f"{change!r} gives a series of another shape")
 
     def normalized(self, stats: Any, data: Any) -> Self:
@@ -174,17 +177,10 @@ class SeriesInput(SeriesSpec, Input):
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
-        x = self._stretched(source)
+        x = self.stretched(self.array(source))
         for change in self.train_changes if rng is not None else ():
             x = change(x, rng)  # type: ignore[arg-type]
         return Sample(x.astype(np.float32), target.move(y, None))
-
-    def finish(self, sample: Sample) -> Sample:
-        return sample
-
-    def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(np.stack([sample.x for sample in samples]))
-        return x, torch.from_numpy(np.stack([sample.y for sample in samples]))
 
     def prepare(self, x: Tensor) -> Tensor:
         """Series (n, channels, length) as pictures (n, planes, h, w) in [-1, 1]."""
@@ -202,8 +198,7 @@ class SeriesInput(SeriesSpec, Input):
         """By the statistics of each series or of the training set."""
         if self.by == "train":
             pair = (self.low, self.high) if self.scale == "minmax" else (self.centre, self.spread)
-            first, second = (torch.tensor(v, dtype=x.dtype, device=x.device) for v in pair)
-            first, second = first[:, None], second[:, None]
+            first, second = (torch.tensor(v, dtype=x.dtype, device=x.device)[:, None] for v in pair)
         elif self.scale == "minmax":
             first, second = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
         else:
@@ -230,8 +225,7 @@ class SeriesInput(SeriesSpec, Input):
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(n, places, planes, p, p) to (n, planes, rows p, columns p); places left over are 0."""
         rows, columns = self.grid
-        empty = rows * columns - x.shape[1]
-        if empty:
+        if empty := rows * columns - x.shape[1]:
             x = torch.cat([x, torch.zeros_like(x[:, :1]).repeat(1, empty, 1, 1, 1)], 1)
         tiles = x.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5)
         return tiles.reshape(-1, self.planes, rows * self.pixels, columns * self.pixels)
@@ -245,14 +239,24 @@ class SeriesInput(SeriesSpec, Input):
         """Without threads: what they would do holds Python's lock."""
         return Loader(dataset, **{**options, "num_workers": 0})
 
-    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
-        """What `deploy.export` needs to write a network of series."""
-        from onecycle.series.exporting import examples
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Examples:
+        """Walks of several lengths, and series of the validation set."""
+        assert self.length is not None
+        rng = np.random.default_rng(0)
+        centre, spread = (np.array(v, np.float32)[:, None] for v in (self.centre, self.spread))
+        sources: list[Any] = []
+        for t in (2, self.length, self.length + 1, 3 * self.length + 2):
+            walk = rng.normal(size=(self.channels, t)).cumsum(1) / t**0.5
+            sources.append((centre + spread * walk).astype(np.float32))
+        side = own_side(learner)
+        sources += sources_of(side) if side is not None else []
+        pairs = pairs_of(learner, sources, self.array)
+        prelude = series_prelude(self, [x for x, _ in pairs])
+        return examples_of(learner, precision, pairs, prelude, calibrate)
 
-        return examples(learner, precision, calibrate)
 
-
-def _room_in_float32(sources: Sequence[Any]) -> None:
+def _require_room(sources: Sequence[Any]) -> None:
+    """DataError for a channel that varies too little for float32."""
     x = np.concatenate([numbers(source) for source in sources], axis=1)
     low, high = np.nanmin(x, 1), np.nanmax(x, 1)
     tiny = varies(low, high) & (high - low < _LEAST)
@@ -263,9 +267,3 @@ def _room_in_float32(sources: Sequence[Any]) -> None:
             "for float32: subtract its level and take a smaller unit, or scale each series by "
             'itself (by="series")'
         )
-
-
-def _same_channels(series: Sequence[np.ndarray]) -> None:
-    counts = {len(x) for x in series}
-    if len(counts) > 1:
-        raise DataError(f"series have different numbers of channels: {sorted(counts)}")

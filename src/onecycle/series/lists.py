@@ -20,22 +20,14 @@ from onecycle.core.errors import (
     listing,
 )
 from onecycle.core.paths import Path
+from onecycle.data import tables
 from onecycle.data.kinds import few_whole_numbers, whole
 from onecycle.data.lists import ItemList
-from onecycle.data.tables import (
-    Column,
-    as_frame,
-    column_list,
-    label_frame,
-    looks_like_numbers,
-    read_table,
-)
 from onecycle.data.targets import Category, Numbers
 from onecycle.runtime.inputs.series import GAPS, numbers
 from onecycle.runtime.inputs.series_files import labels_are, read_series
-from onecycle.series.input import SeriesInput
+from onecycle.series.input import OPTIONS, SeriesInput
 
-_OPTIONS = ("encodings", "bins", "scale", "by", "length", "layout")
 _NO_STEPS = {"index", "level_0", "id", "split", "fold", "valid", "is_valid"}
 
 
@@ -62,20 +54,18 @@ class SeriesList(ItemList):
         series = tuple(items)
         if not series:
             raise EmptyDataError("there are no series")
+        first, gaps = None, dict[Any, int]()
         names = range(len(series)) if inner_df is None else inner_df.index
-        counts, gaps = list[int](), dict[Any, int]()
         for x, name in zip(series, names, strict=True):
             values = numbers(x, name)
-            counts.append(len(values))
-            if counts[-1] != counts[0]:
-                raise DataError(
-                    f"series {name} has {counts[-1]} channels, the first has {counts[0]}"
-                )
+            first = first or len(values)
+            if len(values) != first:
+                raise DataError(f"series {name} has {len(values)} channels, the first has {first}")
             if lost := int(np.isnan(values).sum()):
                 gaps[name] = lost
         _warn_of_gaps(gaps, len(series))
         made = _input(**options)
-        _warn_of_turned(series)
+        _warn_of_turned([np.shape(x) for x in series])
         return cls(series, Path(path), made, inner_df, label_col=label_col, steps=tuple(steps))
 
     @classmethod
@@ -87,7 +77,7 @@ class SeriesList(ItemList):
         if not isinstance(x, Iterable) or isinstance(x, str | bytes):
             raise UsageError(f"an array or a list of series is wanted, not {x!r}")
         x = x.to_numpy() if hasattr(x, "to_numpy") else list(x)
-        frame = None if y is None else label_frame(y, len(x))
+        frame = None if y is None else tables.label_frame(y, len(x))
         return cls._make(x, path, frame, **options)
 
     @classmethod
@@ -104,26 +94,27 @@ class SeriesList(ItemList):
         `label_col=None` says that every column is a step. Raises TableError where a column that
         holds the answer, the split, times or a saved index would become a step.
         """
-        frame = as_frame(df)
-        names = _steps(frame, label_col) if cols is None else column_list(cols)
-        gone = [name for name in names if name not in frame.columns]
-        if gone:
-            raise TableError(f"there is no column {gone[0]!r}")
+        frame = tables.as_frame(df)
+        names = _steps(frame, label_col) if cols is None else tables.column_list(cols)
+        for name in names:
+            if name not in frame.columns:
+                raise TableError(f"there is no column {name!r}")
         if len(names) < 2:
             raise UsageError(f"cols are the names of two columns or more, one a step, not {names}")
-        odd = [name for name in names if frame[name].dtype.kind in "mMc"]
-        if odd:
-            kind = frame[odd[0]].dtype
-            raise TableError(f"column {odd[0]!r} holds {kind}, no numbers: leave it out of `cols`")
+        for name in names:
+            if (kind := frame[name].dtype).kind in "mMc":
+                where = f"column {name!r} holds {kind}, no numbers"
+                raise TableError(f"{where}: leave it out of `cols`")
         if cols is None and (others := _others(names)):
             raise TableError(
                 f"column {others[0]!r} seems to be no step: the other columns are numbered; name "
                 "the steps in `cols`"
             )
+        cells = _without_gaps(frame[names])
         try:
-            values = _without_gaps(frame[names]).to_numpy(dtype=np.float64)
+            values = cells.to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise TableError(_odd_cell(frame[names])) from error
+            raise TableError(_odd_cell(cells)) from error
         return cls._make(list(values), path, frame, label_col, names, **options)
 
     @classmethod
@@ -136,7 +127,8 @@ class SeriesList(ItemList):
         **options: Any,
     ) -> Self:
         """As `from_df`, from the file `path/csv_name`; empty cells, ?, NA and null are gaps."""
-        return cls.from_df(read_table(Path(path) / csv_name, delimiter, header), path, **options)
+        frame = tables.read_table(Path(path) / csv_name, delimiter, header)
+        return cls.from_df(frame, path, **options)
 
     @classmethod
     def from_ts(cls, *files: str | PurePath, **options: Any) -> Self:
@@ -146,50 +138,36 @@ class SeriesList(ItemList):
         whether its labels are classes or numbers; few whole numbers in another, as UCR writes
         classes (`1.0000000e+00`), become classes (`1`), with a warning.
         """
-        if not files:
+        paths = [Path(file) for file in files]
+        if not paths:
             raise UsageError("name one file or more")
-        if len({Path(file).resolve() for file in files}) < len(files):
+        if len({path.resolve() for path in paths}) < len(paths):
             raise UsageError(f"a file is named twice: {listing(map(str, files))}")
         series, labels, places, side = [], [], [], []
-        for number, file in enumerate(files):
-            found, named, lines = read_series(Path(file))
+        for number, path in enumerate(paths):
+            found, named, lines = read_series(path)
             series += found
             labels += named
             places += lines
             side += [number] * len(found)
-        said = {labels_are(Path(file)) for file in files}
-        labels = labels if said - {""} else _class_names(labels)
-        frame = label_frame(labels, len(series)).set_index([places])
-        frame["file"] = side
-        made = cls._make(series, Path(files[0]).parent, frame, **options)
-        kind = {"class": Category, "target": Numbers}.get(said.pop() if len(said) == 1 else "")
-        return replace(made, label_cls=kind)
+        kinds = {labels_are(path) for path in paths}
+        labels = labels if kinds - {""} else _class_names(labels)
+        frame = tables.label_frame(labels, len(series)).set_index([places]).assign(file=side)
+        made = cls._make(series, paths[0].parent, frame, **options)
+        kind = kinds.pop() if len(kinds) == 1 else ""
+        return replace(made, label_cls={"class": Category, "target": Numbers}.get(kind))
 
     def split_by_file(self) -> Any:
         """The series of the first file train, those of the others validate."""
         if self.inner_df is None or "file" not in self.inner_df:
             raise UsageError("these series come from no files: use from_ts(train, test)")
-        numbers = self.inner_df["file"].tolist()
-        return self.split_by_idx([i for i, number in enumerate(numbers) if number])
+        return self.split_by_idx(np.flatnonzero(self.inner_df["file"]).tolist())
 
-    def split_by_list(self, train: Self, valid: Self) -> Any:
-        """Two lists made elsewhere with the same options: UsageError where these differ."""
-        made = super().split_by_list(train, valid)
-        _require_same_options(train.input, valid.input)
-        return made
-
-    def add(self, other: ItemList) -> Self:
-        if not isinstance(other, SeriesList):
-            raise UsageError(f"a SeriesList takes another one, not a {type(other).__name__}")
-        _require_same_options(self.input, other.input)
-        return super().add(other)
-
-    def refuse_inputs(self, cols: Iterable[Column]) -> None:
+    def refuse_inputs(self, cols: Iterable[tables.Column]) -> None:
         names: list[Any] = self.frame.columns.tolist() if self.steps else []
         for col in cols:
-            name: Any = col
-            if isinstance(col, int) and col not in names and -len(names) <= col < len(names):
-                name = names[col]
+            counted = isinstance(col, int) and col not in names and -len(names) <= col < len(names)
+            name: Any = names[col] if counted else col  # type: ignore[index]
             if name in self.steps:
                 raise TableError(
                     f"column {name!r} is a step of these series, and no label or split as well: "
@@ -199,70 +177,55 @@ class SeriesList(ItemList):
 
 def _class_names(labels: list[str]) -> list[str]:
     """Classes that are written as real numbers as the whole numbers they are; others as given."""
-    numbers = few_whole_numbers(labels) if looks_like_numbers(labels) else []
-    if not numbers:
+    found = few_whole_numbers(labels) if tables.looks_like_numbers(labels) else []
+    if not found:
         return labels
-    warn(
+    message = (
         f"the {len(labels)} labels are written as real numbers ({labels[0]!r}, ...), and are taken "
-        f"as the classes {listing(map(str, numbers))}. If they are numbers to be met, say "
-        "label_from_df(label_cls=Numbers)",
-        OnecycleWarning,
-        stacklevel=3,
+        f"as the classes {listing(map(str, found))}. If they are numbers to be met, say "
+        "label_from_df(label_cls=Numbers)"
     )
+    warn(message, OnecycleWarning, stacklevel=3)
     return [str(whole(label)) for label in labels]
-
-
-def _require_same_options(ours: Any, theirs: Any) -> None:
-    """Only those of the first list would count."""
-    differ = [name for name in _OPTIONS if getattr(ours, name) != getattr(theirs, name)]
-    if differ:
-        raise UsageError(
-            f"the two lists of series were made with other options: {differ[0]} is "
-            f"{getattr(ours, differ[0])!r} and {getattr(theirs, differ[0])!r}; give both the same"
-        )
 
 
 def _warn_of_gaps(gaps: dict[Any, int], count: int) -> None:
     if gaps:
-        warn(
+        message = (
             f"{sum(gaps.values())} gaps in {len(gaps)} of {count} series ({listing(gaps)}) are "
             "filled by straight lines between their neighbours: leave such series out, or fill "
-            "them before, if that is not meant",
-            OnecycleWarning,
-            stacklevel=4,
+            "them before, if that is not meant"
         )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
-def _warn_of_turned(series: Sequence[Any]) -> None:
+def _warn_of_turned(shapes: Sequence[tuple[int, ...]]) -> None:
     """Arrays (steps, channels), as other libraries have them, would be taken for many channels."""
-    shapes = [np.shape(x) for x in series]
     turned = [shape for shape in shapes if len(shape) == 2 and shape[0] > shape[1]]
     if turned:
-        channels, steps = turned[0]
-        warn(
-            f"{len(turned)} of {len(series)} series have more channels than steps ({channels} and "
-            f"{steps}): each is an array (channels, steps). If yours are (steps, channels), give "
-            "x.transpose(0, 2, 1), or x.T of each",
-            OnecycleWarning,
-            stacklevel=4,
+        message = (
+            f"{len(turned)} of {len(shapes)} series have more channels than steps ({turned[0][0]} "
+            f"and {turned[0][1]}): each is an array (channels, steps). If yours are (steps, "
+            "channels), give x.transpose(0, 2, 1), or x.T of each"
         )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
 def _input(**options: Any) -> SeriesInput:
     for name in options:
-        if name not in _OPTIONS:
-            raise UsageError(f"there is no option {name!r}: there are {', '.join(_OPTIONS)}")
+        if name not in OPTIONS:
+            raise UsageError(f"there is no option {name!r}: there are {', '.join(OPTIONS)}")
     given = options.get("encodings", SeriesInput.encodings)
     several = isinstance(given, Iterable) and not isinstance(given, str)
-    options["encodings"] = tuple(given) if several else (given,)
-    ranks = options["encodings"] == ("mtf",)
-    for name, useless, why in (
-        ("bins", "mtf" not in options["encodings"], "are those of the encoding 'mtf'"),
-        ("scale", ranks, "has no effect on 'mtf', which takes ranks"),
-        ("by", ranks, "has no effect on 'mtf', which takes ranks"),
-    ):
-        if useless and name in options:
-            raise UsageError(f"{name} {why}: leave it out with encodings={options['encodings']}")
+    options["encodings"] = encodings = tuple(given) if several else (given,)
+    useless = {}
+    if "mtf" not in encodings:
+        useless = {"bins": "are those of the encoding 'mtf'"}
+    if encodings == ("mtf",):
+        useless = dict.fromkeys(("scale", "by"), "has no effect on 'mtf', which takes ranks")
+    for name, why in useless.items():
+        if name in options:
+            raise UsageError(f"{name} {why}: leave it out with encodings={encodings}")
     return SeriesInput(**options)
 
 
@@ -274,13 +237,11 @@ def _steps(frame: Any, label_col: Any) -> list[Any]:
             "column is a step), or the steps in `cols`"
         )
     names = [c for c in frame.columns if label_col is None or c != label_col]
-    odd = [
-        c
-        for c in names
-        if frame[c].dtype == bool or str(c).lower() in _NO_STEPS or str(c).startswith("Unnamed:")
-    ]
-    if odd:
-        raise TableError(f"column {odd[0]!r} seems to be no step: name the steps in `cols`")
+    for name in names:
+        text = str(name)
+        odd = text.lower() in _NO_STEPS or text.startswith("Unnamed:")
+        if odd or frame[name].dtype == bool:
+            raise TableError(f"column {name!r} seems to be no step: name the steps in `cols`")
     return names
 
 
@@ -288,10 +249,8 @@ def _others(names: Sequence[Any]) -> list[Any]:
     """Names without a number among names that are numbered, such as `age` beside `t0`, `t1`, ..."""
     stems = [re.sub(r"[\d.]+$", "", str(name)) for name in names]
     usual = max(stems, key=stems.count)
-    numbered = [stem == usual and stem != str(n) for stem, n in zip(stems, names, strict=True)]
-    if 2 * sum(numbered) <= len(names):
-        return []
-    return [name for name, fits in zip(names, numbered, strict=True) if not fits]
+    others = [n for stem, n in zip(stems, names, strict=True) if stem != usual or stem == str(n)]
+    return others if 2 * len(others) < len(names) else []
 
 
 def _without_gaps(cells: Any) -> Any:
@@ -300,11 +259,10 @@ def _without_gaps(cells: Any) -> Any:
 
 
 def _odd_cell(frame: Any) -> str:
-    """Where the first cell is that is no number."""
+    """Where the first cell is that is no number, of cells without marks of gaps."""
     import pandas as pd
 
-    for name in frame.columns:
-        cells = _without_gaps(frame[name])
+    for name, cells in frame.items():
         odd = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
         if odd.any():
             row = odd.idxmax()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from typing import Any, ClassVar, Self
 from warnings import warn
 
@@ -14,49 +13,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from onecycle.core.arguments import require_whole
 from onecycle.core.display import Table
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.data.task import Batches, Input
-from onecycle.models.awd_lstm import Undecoded
+from onecycle.data.task import Batches, Input, Sample
+from onecycle.export.graph import Examples
+from onecycle.export.text import classifier_graph
+from onecycle.learn.exporting import cost_on, own_side, pairs_of, sources_of
+from onecycle.models.awd_lstm import TextClassifier, Undecoded
 from onecycle.runtime.inputs.subwords import padding_of, pieces_of
 from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
-from onecycle.text.corpus import Corpus, Numbered, Texts
+from onecycle.text.batches import LengthLoader, StreamLoader
+from onecycle.text.corpus import NumberedTexts, Text, Texts
+from onecycle.text.store import save_data
 
 _HIDDEN = {"json": False}
-
-
-@dataclass(frozen=True, eq=False)
-class Text:
-    """A text that can show itself; `data` are its ids, int64 (tokens,), where it has some."""
-
-    text: str
-    data: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2)) -> Any:
-        """Write the beginning of the text into axes."""
-        import textwrap
-
-        from onecycle.core.plot import axes, drawable
-
-        ax = axes(ax, figsize)
-        shown = "\n".join(textwrap.wrap(self.text, 40)[:9])
-        ax.text(0, 1, drawable(shown), va="top", fontsize=7, wrap=True, transform=ax.transAxes)
-        ax.axis("off")
-        return ax
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True, eq=False)
-class TextSample:
-    """The ids of one text and its label."""
-
-    x: np.ndarray
-    y: np.ndarray
+NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")  # options of every list
+_LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +49,7 @@ class TextInput(TextSpec, Input):
 
     def __post_init__(self) -> None:
         for name, least in (("bptt", 1), ("max_vocab", len(SPECIAL)), ("min_freq", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise UsageError(f"{name} is a whole number from {least} on, not {value!r}")
+            require_whole(name, getattr(self, name), least)
         if not isinstance(self.tokenizer, str):
             raise UsageError(
                 "tokenizer= is a tokenizer's JSON as text: path.read_text() of a file, "
@@ -97,7 +71,7 @@ class TextInput(TextSpec, Input):
         if self.tokenizer:
             padding_of(self.tokenizer)  # raises where there is none
             return replace(self, vocab=pieces_of(self.tokenizer))
-        counts = as_texts(sources).counts()
+        counts = Texts.of(sources).counts()
         vocab = commonest(counts, self.max_vocab, self.min_freq)
         self._warn_of_cut(counts, len(vocab))
         return replace(self, vocab=vocab)
@@ -108,18 +82,17 @@ class TextInput(TextSpec, Input):
         enough = [n for n in usual if n >= self.min_freq]
         lost = enough[max(0, kept - len(SPECIAL)) :]
         if lost:
-            warn(
+            message = (
                 f"max_vocab={self.max_vocab} leaves out {len(lost):,} of the {len(enough):,} words "
                 f"that come {self.min_freq} times or more: {sum(lost) / sum(usual):.1%} of all "
                 "words of the training texts are read as unknown for it. Raise it, or train a "
-                "tokenizer of parts of words (train_subwords)",
-                OnecycleWarning,
-                stacklevel=5,
+                "tokenizer of parts of words (train_subwords)"
             )
+            warn(message, OnecycleWarning, stacklevel=5)
 
-    def numbered(self, sources: Sequence[Any]) -> Numbered:
+    def numbered(self, sources: Sequence[Any]) -> NumberedTexts:
         """The ids of each text; the tokens of a TextList's are made once for all."""
-        return Numbered(as_texts(sources), self)
+        return NumberedTexts(Texts.of(sources), self)
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise for files that are missing and for what is no text."""
@@ -128,6 +101,14 @@ class TextInput(TextSpec, Input):
                 raise DataError(f"{source}: no such text file")
             if not isinstance(source, str | os.PathLike):
                 raise DataError(f"a text is a str or a path, not {source!r}")
+
+    def require_alike(self, other: Any) -> None:
+        for name in (*NUMBERING, *["vocab"] * bool(other.vocab)):
+            if getattr(self, name) != getattr(other, name):
+                raise UsageError(
+                    f"the two lists of texts were made with other options: {name} is "
+                    f"{listing([getattr(other, name)])} in the second; give both the same"
+                )
 
     def transformed(self, tfms: Any, *options: Any, **more: Any) -> Self:
         """Texts have no transforms."""
@@ -141,27 +122,15 @@ class TextInput(TextSpec, Input):
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
-    ) -> TextSample:
+    ) -> Sample:
         """The ids of one text."""
-        return TextSample(self.ids(self.text_of(source)), y)
-
-    def finish(self, sample: TextSample) -> TextSample:
-        """Nothing is left to do."""
-        return sample
-
-    def collate(self, samples: Sequence[TextSample]) -> tuple[Tensor, Tensor]:
-        """int64 (n, longest), padded at the end, and the labels."""
-        longest = max(len(s.x) for s in samples)
-        x = np.full((len(samples), longest), self.padding, np.int64)
-        for row, sample in zip(x, samples, strict=True):
-            row[: len(sample.x)] = sample.x
-        return torch.from_numpy(x), torch.from_numpy(np.stack([s.y for s in samples]))
+        return Sample(self.ids(self.text_of(source)), y)
 
     def as_item(self, x: Any) -> Text:
         """A sample, or a row of ids, as a readable text."""
         if isinstance(x, Text):
             return x
-        ids = x.x if isinstance(x, TextSample) else np.asarray(x)
+        ids = x.x if isinstance(x, Sample) else np.asarray(x)
         return Text(self.readable(ids.tolist()), ids)
 
     in_tables: ClassVar[bool] = True
@@ -174,32 +143,31 @@ class TextInput(TextSpec, Input):
         return Table(columns)
 
     def save_data(self, data: Any, file: Any) -> Any:
-        """Write the data for `load_data`."""
-        from onecycle.text.saved import save_data
-
         return save_data(data, file)
 
-    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
-        """What an export of a classifier is made of and checked with."""
-        from onecycle.text.exporting import examples
-
-        return examples(learner, precision, calibrate)
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Examples:
+        """Random ids of several lengths and texts of the validation set."""
+        if not isinstance(learner.model, TextClassifier):
+            raise UsageError(
+                "an AWD-LSTM classifier is exported; a language model only gives its encoder, and "
+                "a Hugging Face model stays in Python (learn.save)"
+            )
+        if calibrate is not None:
+            raise UsageError("calibrate= is for images and series: texts are scaled as they come")
+        if precision == "int8" and learner.data.valid_dl is None:
+            raise UsageError("int8 needs the data: export it from the learner that was trained")
+        rng = np.random.default_rng(0)
+        raw = [rng.integers(0, len(self.vocab), n) for n in _LENGTHS]
+        pairs = [(ids, torch.as_tensor(ids)[None]) for ids in raw]
+        side = own_side(learner)
+        texts = [] if side is None else [self.text_of(source) for source in sources_of(side)]
+        pairs += pairs_of(learner, texts, self.ids)
+        return Examples(pairs, [pairs[1][1]], cost_on(learner), None, classifier_graph)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """A stream for language models, batches by length for everything else; without threads."""
-        from onecycle.text.batches import LengthLoader, StreamLoader
-
         options["num_workers"] = 0  # three times as fast as sixteen threads that wait for a lock
         return (StreamLoader if self.stream else LengthLoader)(dataset, **options)
-
-
-def as_texts(sources: Sequence[Any]) -> Texts:
-    """The items of a TextList as they are; others as texts of their own."""
-    if isinstance(sources, Texts):
-        return sources
-    return Texts(
-        Corpus([source.text if isinstance(source, Text) else source for source in sources])
-    )
 
 
 # The next token as an answer: what a language model is trained on.
@@ -216,6 +184,7 @@ class NextToken(Target):
         "for the next token there are nn.CrossEntropyLoss(label_smoothing=...), or leave loss_func "
         "out"
     )
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("accuracy", {}),)
 
     @property
     def n_outputs(self) -> int:
@@ -251,14 +220,6 @@ class NextToken(Target):
     def weight(self, y: Tensor) -> int:
         """Its tokens: the last batch of a pass holds fewer than the others."""
         return y.numel()
-
-    def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
-        """Tokens do not move."""
-        return y
-
-    def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
-        """Tokens do not move."""
-        return None
 
     def show(self, answer: Answer, ax: Any) -> None:
         """Nothing: the text itself says what comes next."""

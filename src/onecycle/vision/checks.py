@@ -65,16 +65,14 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
             _same_size(unique, list(pool.map(open_size, unique, chunksize=64)))
 
 
-def warn_of_surprises(
-    sources: Sequence[Any], run: Callable[..., Iterable[Any]] = map, stacklevel: int = 5
-) -> None:
+def warn_of_surprises(sources: Sequence[Any], run: Callable[..., Iterable[Any]] = map) -> None:
     """What a sample of the images hides, one warning of each kind; `run` maps, as a pool does."""
     plain = run(_is_plain, sources)
     odd = [source for source, simple in zip(sources, plain, strict=True) if not simple]
     rows = np.linspace(0, len(odd) - 1, min(len(odd), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
     list(run(partial(open_pixels, remarks=remarks), [odd[i] for i in rows]))
-    remarks.warn(len(rows), stacklevel=stacklevel)
+    remarks.warn(len(rows), stacklevel=5)
 
 
 def _is_plain(source: Any) -> bool:

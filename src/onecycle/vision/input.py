@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -36,13 +36,17 @@ _MARGIN = 1.1  # a training JPEG is decoded at least this much larger than its o
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One loaded picture: `x` uint8 (h, w, 3), its label, and what is still to be done with it."""
+    """One loaded picture: `x` uint8 (h, w, 3), its label, and what is still to be done with it.
+
+    `remarks` are on what was reinterpreted as it was read.
+    """
 
     x: np.ndarray
     y: np.ndarray
     target: Any
     plan: Plan | None = None
     source: Any = None
+    remarks: Remarks = field(default_factory=Remarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,11 @@ class ImageInput(ImageSpec, Input):
         others: list[Any] = []
         for source in sources:
             (files if isinstance(source, str | os.PathLike) else others).append(source)
+        if opened := [source for source in others if hasattr(source, "read")]:
+            raise ImageError(
+                f"{len(opened)} items are open files ({listing(opened)}), which can be read once "
+                "only, and training reads each item in every epoch: give their paths or their bytes"
+            )
         check_files(files, self._fixed_size())
         warn_of_surprises([s for s in others if not isinstance(s, Image)])
 
@@ -126,17 +135,17 @@ class ImageInput(ImageSpec, Input):
     ) -> Sample:
         """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
         tfms, spec = (self.valid_tfms, self.shipped) if rng is None else (self.train_tfms, self)
-        plain = not (spec.in_python if rng is None else tfms)
+        plain, remarks = not (spec.in_python if rng is None else tfms), Remarks()
         if isinstance(source, Image):
             pixels = source.pixels
         else:
-            pixels = self.array(source, Remarks(), None if plain else self._enough(y))
+            pixels = self.array(source, remarks, None if plain else self._enough(y))
         if plain:
             plan = exact_plan(pixels.shape[:2], spec)
-            return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source)
+            return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source, remarks)
         rng = rng or np.random.default_rng(0)
         plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
-        return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source)
+        return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source, remarks)
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the picture and its label."""
@@ -207,11 +216,24 @@ class ImageInput(ImageSpec, Input):
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads, or beside a CUDA device from processes.
 
-        Sets were checked by `databunch()`; a single item to be predicted is looked at here.
+        Sets were checked by `databunch()`; of a single item to be predicted what it hides is said.
         """
-        if len(dataset) == 1 and dataset.labels is None:
-            warn_of_surprises([s for s in dataset.items if not isinstance(s, Image)], stacklevel=6)
-        return Loader(dataset, processes=can_fork(options["device"]), **options)
+        kind = _Single if len(dataset) == 1 and dataset.labels is None else Loader
+        return kind(dataset, processes=can_fork(options["device"]), **options)
+
+
+class _Single(Loader):
+    """The loader of one item, read once: it may be a file that is open."""
+
+    def _load(self, index: int, epoch: int) -> Sample:
+        found: Sample = super()._load(index, epoch)
+        self.remarks = found.remarks
+        return found
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for pair in super().__iter__():
+            self.remarks.warn(1, stacklevel=4)  # the line that called predict()
+            yield pair
 
 
 def _different(samples: Sequence[Sample]) -> str:

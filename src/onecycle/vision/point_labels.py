@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from typing import Any
 from warnings import warn
 
@@ -124,11 +125,17 @@ def _warn_outside(
     )
     warn(
         f"{sum(outside)} points of {sum(map(bool, outside))} images lie outside their image (of "
-        f"{listing([s for s, n in zip(sources, outside, strict=True) if n], 3)})"
+        f"{_first(sources, outside)})"
         + (": they would all lie inside as (x, y), but (y, x) is wanted" if swapped else ""),
         OnecycleWarning,
         stacklevel=_LEVEL,
     )
+
+
+def _first(sources: Sequence[Any], counts: Sequence[int]) -> str:
+    """The first sources whose count is not 0: paths, and the places of what is in memory."""
+    named = (s if isinstance(s, str | PathLike) else f"item {i}" for i, s in enumerate(sources))
+    return listing([name for name, count in zip(named, counts, strict=True) if count], 3)
 
 
 def _warn_of_corner(places: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]]) -> None:
@@ -172,15 +179,15 @@ def located_boxes(
         )
     found = []
     outside = []
-    for source, (boxes, names), size in zip(sources, labels, sizes, strict=True):
+    for (boxes, names), size in zip(labels, sizes, strict=True):
         edges = boxes / np.tile(size, 2) * 2 - 1
         beyond = int((np.abs(edges) > 1 + _EDGE).any(1).sum())
-        outside += [source] * beyond
+        outside.append(beyond)
         found.append((edges, names))
-    if outside:
+    if any(outside):
         warn(
-            f"{len(outside)} boxes reach beyond their image and are cut at its edge, of "
-            f"{listing(dict.fromkeys(outside), 3)}. Are they (top, left, bottom, right) in pixels?",
+            f"{sum(outside)} boxes reach beyond their image and are cut at its edge, of "
+            f"{_first(sources, outside)}. Are they (top, left, bottom, right) in pixels?",
             OnecycleWarning,
             stacklevel=_LEVEL,
         )

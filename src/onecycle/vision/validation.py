@@ -10,9 +10,8 @@ import numpy as np
 
 from onecycle.export.graph import Examples
 from onecycle.export.image import image_prelude
-from onecycle.learn.exporting import own_side, paired, pictured, sources_of
+from onecycle.learn.exporting import examples_of, own_side, pairs_of, sources_of
 from onecycle.runtime.inputs.image import ImageSpec, View
-from onecycle.runtime.inputs.pixels import open_pixels
 from onecycle.vision.image import Image
 from onecycle.vision.transform import Always, Crop, Foreign, Geometric, Pixels, Transform
 from onecycle.vision.warp import is_plain
@@ -87,13 +86,13 @@ _SIZES = ((61, 83), (128, 96), (33, 240))  # besides the items' own: odd, uprigh
 
 def examples(learner: Any, precision: str, calibrate: int | None = None) -> Examples:
     """Noise of three sizes, and items of the validation set as the user has them."""
+
+    def read(source: Any) -> np.ndarray:
+        return source.pixels if isinstance(source, Image) else learner.task.input.array(source)
+
     prelude = image_prelude(learner.task.input.shipped)
     rng = np.random.default_rng(0)
     sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
     side = own_side(learner)
     sources += sources_of(side) if side is not None else []
-    return pictured(learner, precision, paired(learner, sources, _pixels), prelude, calibrate)
-
-
-def _pixels(source: Any) -> np.ndarray:
-    return source.pixels if isinstance(source, Image) else open_pixels(source)
+    return examples_of(learner, precision, pairs_of(learner, sources, read), prelude, calibrate)

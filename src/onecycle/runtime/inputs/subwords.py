@@ -103,17 +103,20 @@ def whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+@lru_cache(maxsize=8)
 def pieces_of(told: str) -> tuple[str, ...]:
     """The tokens in the order of their numbers."""
     made = tokenizer_of(told)
     return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
 
 
+@lru_cache(maxsize=8)
 def marks_of(told: str) -> frozenset[str]:
     """The tokens that are put around every text, such as `xxbos`, or [CLS] and [SEP]."""
     return frozenset(tokenizer_of(told).encode("").tokens)
 
 
+@lru_cache(maxsize=8)
 def padding_of(told: str) -> int:
     """The id that fills up batches: what the JSON says, or that of a token with a usual name."""
     padding = json.loads(told).get("padding")
@@ -129,6 +132,7 @@ def padding_of(told: str) -> int:
     )
 
 
+@lru_cache(maxsize=8)
 def unknown_of(told: str) -> int | None:
     """The id of what the tokenizer has no piece for; None where there is no such thing."""
     model = json.loads(told)["model"]
@@ -138,6 +142,7 @@ def unknown_of(told: str) -> int | None:
     return None if found is None else int(found)
 
 
+@lru_cache(maxsize=8)
 def uncut(told: str) -> str:
     """The same tokenizer without a limit of tokens."""
     return json.dumps({**json.loads(told), "truncation": None})

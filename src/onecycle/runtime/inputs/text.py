@@ -228,10 +228,10 @@ def text_of(source: Any) -> str:
 
 
 def _decode(data: bytes, charset: str) -> str:
-    """A body or an uploaded file as text; 415 for a charset that Python does not know."""
+    """A body or an uploaded file as text; 415 for what is no charset of texts."""
     if charset.lower() in {"utf-8", "utf8"}:
         return text_of(data)
     try:
         return data.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
         raise RequestError(415, f"the charset {charset[:40]!r} is not known: send UTF-8") from None
