@@ -9,7 +9,7 @@ from torch import nn
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.models.body import Pyramid, create_body
 from onecycle.models.groups import layer_groups
-from onecycle.models.unet import PixelShuffle, SelfAttention, UNet, fitted
+from onecycle.models.unet import PixelShuffle, SelfAttention, UNet, match_size
 
 
 def unet(arch="small", n=3, **options):
@@ -156,7 +156,7 @@ def test_computing_activations_anew_changes_neither_gradients_nor_batch_norm():
 
 def test_maps_are_cut_or_continued_to_fit():
     x = torch.arange(6.0).reshape(1, 1, 2, 3)
-    assert torch.equal(fitted(x, torch.zeros(1, 1, 1, 2)), x[..., :1, :2])
-    wider = fitted(x, torch.zeros(1, 1, 3, 4))
+    assert torch.equal(match_size(x, torch.zeros(1, 1, 1, 2)), x[..., :1, :2])
+    wider = match_size(x, torch.zeros(1, 1, 3, 4))
     assert torch.equal(wider[..., :2, :3], x)
     assert wider[0, 0, 2, 3] == 5

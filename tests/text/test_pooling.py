@@ -40,7 +40,7 @@ def test_a_text_is_pooled_over_its_own_last_tokens_whatever_stands_beside_it(
     model = TextClassifier(encoder, 3, (4,), (0.0, 0.0), bptt, max_len).double().eval()
     rows = [torch.randint(7, 20, (n,)) for n in LENGTHS]
     with torch.no_grad():
-        found = model.pooled(padded(rows, padding))
+        found = model.pool(padded(rows, padding))
         assert encoder.state is None
         for row, pooled in zip(rows, found, strict=True):
             encoder.reset()
@@ -54,7 +54,7 @@ def test_the_padding_within_a_text_is_a_token_and_an_empty_text_is_one():
     model = TextClassifier(encoder, 2, bptt=4).eval()
     ids = torch.tensor([[3, 1, 4, 1, 1], [1, 1, 1, 1, 1]])
     with torch.no_grad():
-        found = model.pooled(ids)
+        found = model.pool(ids)
         for row, pooled in zip((ids[0, :3], ids[1, :1]), found, strict=True):
             encoder.reset()
             assert pooled.tolist() == pytest.approx(by_hand(encoder(row[None])[0], 99), abs=1e-6)

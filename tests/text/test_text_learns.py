@@ -175,7 +175,7 @@ def test_windows_give_what_one_pass_gives():
     encoder.reset()
     whole = encoder(ids)
     wanted = torch.cat([whole[:, -1], whole.amax(1), whole.mean(1)], 1)
-    windows = TextClassifier(encoder, 2, bptt=6, max_len=100).pooled(ids)
+    windows = TextClassifier(encoder, 2, bptt=6, max_len=100).pool(ids)
     assert torch.allclose(windows, wanted, atol=1e-5)
 
 
@@ -432,7 +432,7 @@ def test_a_batch_of_long_and_short_texts_keeps_no_more_than_max_len_of_each():
         row[n:] = 1
     held = []
     encoder.register_forward_hook(lambda _, given, x: held.append(len(x) * x.requires_grad))
-    found = model.pooled(ids)
+    found = model.pool(ids)
     assert sum(held) <= sum(-(-min(n, 9) // 4) + 1 for n in lengths)
     for row, n, pooled in zip(ids, lengths, found, strict=True):
         x = torch.cat(encoded(encoder, row[None, :n]), 1)[0, max(0, n - 9) :]

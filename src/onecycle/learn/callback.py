@@ -107,12 +107,11 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
             )
         unheard = [n for n in dir(callback) if _LIKE_MOMENTS.fullmatch(n) and n not in MOMENTS]
         if unheard:
-            warn(
+            message = (
                 f"{type(callback).__name__} has {', '.join(unheard)}, which nothing calls: the "
-                f"moments are {', '.join(MOMENTS)}. Rename what is a helper of its own",
-                OnecycleWarning,
-                stacklevel=4,
+                f"moments are {', '.join(MOMENTS)}. Rename what is a helper of its own"
             )
+            warn(message, OnecycleWarning, stacklevel=4)
         if id(callback) in owners:
             raise UsageError(
                 f"the same {type(callback).__name__} is there twice: in learn.callbacks, or there "

@@ -69,18 +69,17 @@ class Tracker(Callback):
             'callback of your own writes into run.row, give mode="max" or mode="min"'
         )
 
-    def improved(self, run: Run) -> bool:
+    def improves(self, run: Run) -> bool:
         """Compare the row of this epoch with the best one."""
         value = run.row.get(self.monitor)
         if value is None:
             raise self._not_there([name for name, v in run.row.items() if isinstance(v, float)])
         if isnan(value):
-            warn(
+            message = (
                 f"{self.monitor} is not a number in epoch {run.epoch}, which "
-                f"{type(self).__name__} takes for no improvement",
-                OnecycleWarning,
-                stacklevel=2,
+                f"{type(self).__name__} takes for no improvement"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
         better = self.sign * value > self.best + self.min_delta
         self.best = self.sign * value if better else self.best
         self.waited = 0 if better else self.waited + 1
@@ -107,7 +106,7 @@ class Patient(Tracker):
 
     def waited_enough(self, run: Run) -> bool:
         """Compare the row of this epoch, and count."""
-        return not self.improved(run) and self.waited >= self.patience
+        return not self.improves(run) and self.waited >= self.patience
 
 
 class EarlyStopping(Patient):
@@ -150,13 +149,12 @@ class ReduceLROnPlateau(Patient):
         schedules = [type(c).__name__ for c in run.callbacks if c.schedules]
         self.idle = bool(schedules)
         if self.idle:
-            warn(
+            message = (
                 f"{schedules[0]} (as in fit_one_cycle) sets the learning rate before every batch, "
                 f"so {type(self).__name__} would change nothing and is left out of this fit: use "
-                "learn.fit(epochs, rate) with it",
-                OnecycleWarning,
-                stacklevel=2,
+                "learn.fit(epochs, rate) with it"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
 
     def after_epoch(self, run: Run) -> None:
         """Lower the rates where it has waited long enough."""
@@ -214,7 +212,7 @@ class SaveModel(Tracker):
 
     def after_epoch(self, run: Run) -> None:
         """Save where it is better than before."""
-        if self.improved(run):
+        if self.improves(run):
             self.learner.save(self.name)
             self.saved = True
 
@@ -232,13 +230,12 @@ class SaveModel(Tracker):
         worse = earlier is not None and self.best < self.sign * earlier
         if saved and (worse or foreign):
             was = f"of an earlier fit, with {self.monitor} {earlier:.6g}" if worse else foreign
-            warn(
+            message = (
                 f"{self.name}: the file that was there, {was}, is replaced by the best of this "
                 f"fit, with {self.sign * self.best:.6g}. SaveModel(..., reset_on_fit=False) keeps "
-                "the best of all fits; name= gives each fit a file of its own",
-                OnecycleWarning,
-                stacklevel=2,
+                "the best of all fits; name= gives each fit a file of its own"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
 
 
 # 1cycle as a callback: rate and momentum of every step.
@@ -306,13 +303,12 @@ class OneCycle(Callback):
         others = [kind.__name__ for kind in kinds if not f"{kind.__module__}.".startswith(own)]
         who = " or ".join(dict.fromkeys(others)) or "something outside the callbacks"
         what = " and ".join(changed)
-        warn(
+        message = (
             f"{who} changed the {what} (in epoch {run.epoch}, before step {run.step}), which does "
             f"not last: {type(self).__name__}, as in fit_one_cycle, sets both before every batch. "
-            "Use learn.fit(epochs, rate), or leave one of the two out",
-            OnecycleWarning,
-            stacklevel=2,
+            "Use learn.fit(epochs, rate), or leave one of the two out"
         )
+        warn(message, OnecycleWarning, stacklevel=2)
 
 
 def _values(optimizer: GroupedOptimizer) -> dict[str, Any]:
@@ -347,11 +343,11 @@ class MixUp(Callback):
         run.x = run.x * wide + run.x[other] * (1 - wide)
         plain, partner, target = run.loss_func, run.y[other], run.data.task.target
 
-        def blended(outputs: Tensor, y: Tensor) -> Tensor:
+        def blend_loss(outputs: Tensor, y: Tensor) -> Tensor:
             each = [per_item_loss(plain, outputs, labels, target) for labels in (y, partner)]
             return (each[0] * share + each[1] * (1 - share)).mean()
 
-        run.loss_func = blended
+        run.loss_func = blend_loss
 
 
 # What happens to gradients between backward and step.

@@ -259,13 +259,12 @@ def check_swap(ours: Task, theirs: Task) -> None:
     without = ("size", "window", "vocab")
     found = different(ours.input.to_json(), theirs.input.to_json(), ours.input, without)
     if found:
-        warn(
+        message = (
             f"the other data is normalised or resized otherwise than this learner's: "
             f"{'; '.join(found)}. Make it in the same way: normalize() with the same statistics, "
-            "transform() with the same ways of resizing",
-            OnecycleWarning,
-            stacklevel=3,
+            "transform() with the same ways of resizing"
         )
+        warn(message, OnecycleWarning, stacklevel=3)
 
 
 def different(

@@ -34,22 +34,21 @@ class Layers:
         own = {id(parameter) for parameter in model.parameters()}
         added, gone = own - held.keys() - self.left_out.keys(), held.keys() - own
         if added or gone:
-            self.groups = self._renewed(model, held)
-            warn(
+            self.groups = self._renew(model, held)
+            message = (
                 f"the model's layers were changed after the learner was made: {len(added)} of its "
                 f"tensors of weights are new, {len(gone)} that were to be trained are gone. New "
                 "ones join the layer groups of their neighbours (learn.split() makes others), and "
-                "training begins with a fresh optimizer",
-                OnecycleWarning,
-                stacklevel=4,
+                "training begins with a fresh optimizer"
             )
+            warn(message, OnecycleWarning, stacklevel=4)
         return self.groups
 
     def _held(self) -> dict[int, int]:
         """The number of the group of each parameter, by its id."""
         return {id(p): number for number, group in enumerate(self.groups) for p in group}
 
-    def _renewed(self, model: nn.Module, held: dict[int, int]) -> Groups:
+    def _renew(self, model: nn.Module, held: dict[int, int]) -> Groups:
         """Every parameter in its group; new ones in the group that went from their place, or else
         in that of the one before them.
         """
@@ -87,14 +86,13 @@ def warn_of_seen(before: DataBunch, after: DataBunch) -> None:
     seen = {os.fspath(item) for item in before.train_ds.items if isinstance(item, os.PathLike)}
     known = [name for item in items if (name := os.fspath(item)) in seen]
     if known:
-        warn(
+        message = (
             f"{len(known)} of the {len(items)} validation items of the other data are in this "
             f"learner's training set, such as {known[0]!r}: what is measured on them has been "
             "learned by heart. Split once and make both data of it, or give the split a seed: "
-            "split_by_rand_pct(0.2, seed=42)",
-            OnecycleWarning,
-            stacklevel=4,
+            "split_by_rand_pct(0.2, seed=42)"
         )
+        warn(message, OnecycleWarning, stacklevel=4)
 
 
 # Guards of every training: the loss is a number, and the network gives what the loss expects.

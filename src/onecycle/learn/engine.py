@@ -220,12 +220,12 @@ class Processes(Engine):
     def whole(self, pairs: Pairs, share: Any) -> Pairs:
         from accelerate.utils import gather
 
-        def joined(part: Tensor) -> Tensor:
+        def join(part: Tensor) -> Tensor:
             rows = gather(part.contiguous()).unflatten(0, (self.processes, -1))
             return rows.transpose(0, 1).flatten(0, 1)[: share.count]
 
         for outputs, y in pairs:
-            yield joined(outputs), joined(y)
+            yield join(outputs), join(y)
 
     def wait(self) -> None:
         self.state.wait_for_everyone()

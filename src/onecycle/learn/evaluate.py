@@ -194,7 +194,7 @@ class Foreign:
 
 def _state(given: Any, target: Target | None, weight: Callable[[Tensor], float]) -> State:
     name = metric.name_of(given)
-    plain, options = metric.opened(given)
+    plain, options = metric.unwrap(given)
     if isinstance(plain, metric.Metric):
         known = {} if target is None else target.metric_options
         options = {k: known[k] for k in plain.takes if k in known} | options

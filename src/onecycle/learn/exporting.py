@@ -40,7 +40,7 @@ def export(learner: Trained, path: Path, precision: str, calibrate: int | None =
         model.to(device)
 
 
-def pictured(
+def examples_of(
     learner: Trained,
     precision: str,
     pairs: Sequence[Pair],
@@ -74,7 +74,7 @@ def own_side(learner: Trained) -> LabelList | None:
     return learner.data.ordered(DatasetType.Valid if held else DatasetType.Train).dataset
 
 
-def paired(
+def pairs_of(
     learner: Trained, sources: Sequence[Any], read: Callable[[Any], np.ndarray]
 ) -> list[Pair]:
     """Each source as an exported file is fed with it (by `read`), and as `predict` prepares it."""

@@ -31,7 +31,7 @@ def loss_of(
     UsageError (ModelError for a network of another width) for losses of torch and onecycle that
     do not fit what `target` encodes, with those that do; an error of another loss gets a note.
     """
-    loss = _called(func, outputs, y, target)
+    loss = _call(func, outputs, y, target)
     if isinstance(loss, Tensor) and loss.numel() != 1:
         raise UsageError(
             f"the loss gave {loss.numel()} values (shape {tuple(loss.shape)}), and a loss is one "
@@ -47,10 +47,10 @@ def per_item_loss(
     if isinstance(func, nn.Module) and hasattr(func, "reduction"):
         func = copy(func)
         func.reduction = "none"  # type: ignore[assignment]
-        losses = _called(func, outputs, y, target)
+        losses = _call(func, outputs, y, target)
     else:
         try:
-            losses = _called(func, outputs, y, target, reduction="none")
+            losses = _call(func, outputs, y, target, reduction="none")
         except TypeError as error:
             raise UsageError(
                 "the loss gives no loss per item: let it take reduction='none', as torch's do"
@@ -58,7 +58,7 @@ def per_item_loss(
     return losses.reshape(len(outputs), -1).mean(1)
 
 
-def _called(
+def _call(
     func: Callable[..., Tensor], outputs: Any, y: Any, target: Target | None, **options: Any
 ) -> Tensor:
     if target is None:
@@ -159,7 +159,7 @@ class PixelLoss(nn.Module):
         given = None if weight is None else torch.as_tensor(weight, dtype=torch.float32)
         self.register_buffer("weight", given, persistent=False)
 
-    def prepared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Classes (n, h, w), and the weight of each pixel, 0 for void ones."""
         y = y[:, 0] if y.ndim == outputs.ndim else y
         counted = (y != self.ignore_index) & (y >= 0)
@@ -182,7 +182,7 @@ class PerPixelLoss(PixelLoss, ABC):
 
     def forward(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """The weighted mean over all pixels, or over each item's."""
-        known, shares = self.prepared(outputs, y)
+        known, shares = self.prepare(outputs, y)
         losses = self.each(outputs, known) * shares
         if reduction == "mean":
             return losses.sum() / shares.sum().clamp(min=1e-8)
@@ -238,7 +238,7 @@ class DiceLoss(PixelLoss):
 
     def forward(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean over items, or one loss per item."""
-        known, shares = self.prepared(outputs, y)
+        known, shares = self.prepare(outputs, y)
         predicted = outputs.softmax(1) * shares[:, None]
         true = F.one_hot(known, outputs.shape[1]).movedim(-1, 1) * shares[:, None]
         both, sizes = (predicted * true).sum((2, 3)), (predicted + true).sum((2, 3))

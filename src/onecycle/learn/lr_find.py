@@ -93,7 +93,7 @@ class RateCurve:
         """Whether the loss varies less than 5 % before it shoots up."""
         lowest = self._lowest()
         # the climb from the minimum belongs to the rise, not to the flat part
-        before = self.losses[self._settled() : lowest + 1]
+        before = self.losses[self._first_trusted() : lowest + 1]
         return max(before) - min(before) < FLAT * max(before)
 
     @property
@@ -139,13 +139,13 @@ class RateCurve:
         short = len(self.rates) < 2 * (skip_start + skip_end)
         return (0, len(self.rates)) if short else (skip_start, len(self.rates) - skip_end)
 
-    def _settled(self) -> int:
+    def _first_trusted(self) -> int:
         """The first place to trust: the values before it average too few batches."""
         return min(10, len(self._finite()) // 4)
 
     def _lowest(self) -> int:
         """Where the smallest loss is."""
-        start = self._settled()
+        start = self._first_trusted()
         return start + int(np.argmin(self._finite()[start:]))
 
     def _finite(self) -> Sequence[float]:

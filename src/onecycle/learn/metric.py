@@ -60,15 +60,15 @@ def whole_set(func: Callable[..., Any], takes: tuple[str, ...] = ()) -> Metric:
 
 def higher_is_better(metric: M) -> M:
     """Mark a metric as one that should rise, for `monitor=`; returns it."""
-    return _directed(metric, True)
+    return _with_direction(metric, True)
 
 
 def lower_is_better(metric: M) -> M:
     """Mark a metric as one that should fall, for `monitor=`; returns it."""
-    return _directed(metric, False)
+    return _with_direction(metric, False)
 
 
-def _directed(metric: Any, rises: bool) -> Any:
+def _with_direction(metric: Any, rises: bool) -> Any:
     if isinstance(metric, Metric):
         return replace(metric, higher_is_better=rises)
     metric.higher_is_better = rises
@@ -100,7 +100,7 @@ def innermost(metric: Any) -> Any:
     return metric
 
 
-def opened(metric: Any) -> tuple[Any, dict[str, Any]]:
+def unwrap(metric: Any) -> tuple[Any, dict[str, Any]]:
     """What is inside partials, and the options that these give."""
     options: dict[str, Any] = {}
     while isinstance(metric, partial):
@@ -169,7 +169,7 @@ def names_of(metrics: Sequence[Any]) -> list[str]:
 
 def needs_whole_set(metric: Any) -> bool:
     """Whether a metric, or the function inside a partial, is marked by `whole_set`."""
-    inner = opened(metric)[0]
+    inner = unwrap(metric)[0]
     return isinstance(inner, Metric) and inner.value is None
 
 

@@ -107,7 +107,7 @@ def _counts(
     return [v.double() for v in counts]
 
 
-def _averaged(
+def _average(
     outputs: Tensor,
     y: Tensor,
     weights: tuple[float, float],
@@ -158,7 +158,7 @@ def precision(
     "samples" (the mean over items with several labels), "none" (one for each class). Where nothing
     is predicted it is 0; with "none" it is NaN for a class that is neither actual nor predicted.
     """
-    return _averaged(outputs, y, (1, 0), average, thresh, sigmoid, void)
+    return _average(outputs, y, (1, 0), average, thresh, sigmoid, void)
 
 
 @_of_classes
@@ -171,7 +171,7 @@ def recall(
     void: int | None = None,
 ) -> Tensor:
     """Of what is true, the share that is predicted; over the whole set. `average` as above."""
-    return _averaged(outputs, y, (0, 1), average, thresh, sigmoid, void)
+    return _average(outputs, y, (0, 1), average, thresh, sigmoid, void)
 
 
 @_of_classes
@@ -184,7 +184,7 @@ def f1(
     void: int | None = None,
 ) -> Tensor:
     """The harmonic mean of precision and recall; over the whole set. `average` as above."""
-    return _averaged(outputs, y, (0.5, 0.5), average, thresh, sigmoid, void)
+    return _average(outputs, y, (0.5, 0.5), average, thresh, sigmoid, void)
 
 
 @whole_set

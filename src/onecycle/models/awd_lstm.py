@@ -88,7 +88,7 @@ class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
         """Features of the last layer, with dropout; goes on from the state of the batch before."""
         if self.state is not None and self.state[0][0].shape[1] != len(ids):
             self.state = None
-        x = self._embedded(ids)
+        x = self._embed(ids)
         after: State = []
         for i, rnn in enumerate(self.rnns):
             x, state = rnn(x, None if self.state is None else self.state[i])
@@ -99,7 +99,7 @@ class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
         self.state = after
         return x
 
-    def _embedded(self, ids: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor) -> Tensor:
         """Word vectors; whole words are dropped, everywhere in the batch."""
         x = self.embedding(ids)
         if self.training and self.embed_p:
@@ -175,9 +175,9 @@ class TextClassifier(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of each text."""
-        return self.head(self.pooled(ids))
+        return self.head(self.pool(ids))
 
-    def pooled(self, ids: Tensor) -> Tensor:
+    def pool(self, ids: Tensor) -> Tensor:
         """Last, maximum and mean (n, 3 emb_sz)."""
         ends = self._lengths(ids)
         found: list[tuple[Tensor, ...]] = []

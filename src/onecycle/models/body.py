@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import ModelError
 from onecycle.models.architectures import SMALL, find, planes_of
-from onecycle.models.weights import load_weights, published
+from onecycle.models.weights import build_published, load_weights
 
 _ENDS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Linear, nn.Flatten)
 _AFTER_POOL = ("pre_logits", "conv_head", "norm_head", "head", "fc", "classifier")
@@ -109,7 +109,7 @@ def create_body(
         own = architecture.source == "onecycle"
         fetch = pretrained is True and not own
         options = {} if size is None else {"img_size": size}
-        build = published if fetch else (lambda build, _: build())
+        build = build_published if fetch else (lambda build, _: build())
         net = build(lambda: architecture(pretrained=fetch, **options), architecture.name)
         file = SMALL if pretrained in ("small", True) and own else pretrained
         if pretrained == "small" and not own:

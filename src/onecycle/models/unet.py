@@ -29,11 +29,11 @@ def conv_layer(n_in: int, n_out: int, size: int = 3, norm: str | None = None) ->
     layers = init_layers(nn.Sequential(conv, nn.ReLU(inplace=True)))
     if norm == "batch":
         layers.append(nn.BatchNorm2d(n_out))
-    layers[0] = normalized(conv, norm)
+    layers[0] = with_norm(conv, norm)
     return layers
 
 
-def normalized(conv: nn.Module, norm: str | None) -> nn.Module:
+def with_norm(conv: nn.Module, norm: str | None) -> nn.Module:
     """The layer with a norm on its weights."""
     if norm not in ("weight", "spectral"):
         return conv
@@ -52,7 +52,7 @@ class PixelShuffle(nn.Sequential):
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         conv.weight.data.copy_(kernel.repeat_interleave(4, 0))
         norm = None if norm == "batch" else norm
-        layers = [normalized(conv, norm), nn.ReLU(inplace=True), nn.PixelShuffle(2)]
+        layers = [with_norm(conv, norm), nn.ReLU(inplace=True), nn.PixelShuffle(2)]
         if blur:
             layers += [nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1)]
         super().__init__(*layers)
@@ -97,7 +97,7 @@ class UpBlock(nn.Module):
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         """(n, n_coarse, h, w) and (n, n_skip, 2h, 2w) to (n, channels, 2h, 2w)."""
-        up = fitted(self.up(coarse), skip)
+        up = match_size(self.up(coarse), skip)
         return self.convs(F.relu(torch.cat([up, self.skip_norm(skip)], 1)))
 
 
@@ -167,7 +167,7 @@ class UNet(nn.Module):
         return y.sigmoid() * (high - low) + low
 
     def _finish(self, y: Tensor, x: Tensor) -> Tensor:
-        y = fitted(self.ups(y), x)
+        y = match_size(self.ups(y), x)
         if self.cross is not None:
             y = torch.cat([y, x.to(y.dtype)], 1)  # 16-bit stays 16-bit: three times less copying
             y = y + self.cross(y)
@@ -178,10 +178,7 @@ class UNet(nn.Module):
             return part(*inputs)
         norms = [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         return recomputed(
-            part,
-            *inputs,
-            use_reentrant=False,
-            context_fn=lambda: (nullcontext(), _hold(norms)),
+            part, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _hold(norms))
         )
 
     def layer_groups(self) -> Groups:
@@ -191,7 +188,7 @@ class UNet(nn.Module):
         return [group for group in (*self.encoder.body.halves(), decoder) if group]
 
 
-def fitted(x: Tensor, like: Tensor) -> Tensor:
+def match_size(x: Tensor, like: Tensor) -> Tensor:
     """`x` cut, or continued by its last row and column, to the height and width of `like`."""
     h, w = like.shape[-2:]
     x = x[..., :h, :w]

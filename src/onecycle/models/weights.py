@@ -114,7 +114,7 @@ def _leaf(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def published(build: Callable[[], nn.Module], name: str) -> nn.Module:
+def build_published(build: Callable[[], nn.Module], name: str) -> nn.Module:
     """Build with published weights; whatever goes wrong on the way says what to do instead."""
     try:
         _require_hub(name)

@@ -18,7 +18,7 @@ from onecycle.data.targets import Target
 from onecycle.data.task import Input, Sample
 from onecycle.export.graph import Examples
 from onecycle.export.series import series_prelude
-from onecycle.learn.exporting import own_side, paired, pictured, sources_of
+from onecycle.learn.exporting import examples_of, own_side, pairs_of, sources_of
 from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, varies
 from onecycle.series.encode import Change, aggregate, gadf, gasf, mtf, recurrence
 
@@ -250,9 +250,9 @@ class SeriesInput(SeriesSpec, Input):
             sources.append((centre + spread * walk).astype(np.float32))
         side = own_side(learner)
         sources += sources_of(side) if side is not None else []
-        pairs = paired(learner, sources, self.array)
+        pairs = pairs_of(learner, sources, self.array)
         prelude = series_prelude(self, [x for x, _ in pairs])
-        return pictured(learner, precision, pairs, prelude, calibrate)
+        return examples_of(learner, precision, pairs, prelude, calibrate)
 
 
 def _require_room(sources: Sequence[Any]) -> None:

@@ -20,7 +20,7 @@ from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples
 from onecycle.export.text import classifier_graph
-from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
+from onecycle.learn.exporting import cost_on, own_side, pairs_of, sources_of
 from onecycle.models.awd_lstm import TextClassifier, Undecoded
 from onecycle.runtime.inputs.subwords import padding_of, pieces_of
 from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
@@ -161,7 +161,7 @@ class TextInput(TextSpec, Input):
         pairs = [(ids, torch.as_tensor(ids)[None]) for ids in raw]
         side = own_side(learner)
         texts = [] if side is None else [self.text_of(source) for source in sources_of(side)]
-        pairs += paired(learner, texts, self.ids)
+        pairs += pairs_of(learner, texts, self.ids)
         return Examples(pairs, [pairs[1][1]], cost_on(learner), None, classifier_graph)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:

@@ -10,7 +10,7 @@ import numpy as np
 
 from onecycle.export.graph import Examples
 from onecycle.export.image import image_prelude
-from onecycle.learn.exporting import own_side, paired, pictured, sources_of
+from onecycle.learn.exporting import examples_of, own_side, pairs_of, sources_of
 from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.vision.image import Image
 from onecycle.vision.transform import Always, Crop, Foreign, Geometric, Pixels, Transform
@@ -95,4 +95,4 @@ def examples(learner: Any, precision: str, calibrate: int | None = None) -> Exam
     sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
     side = own_side(learner)
     sources += sources_of(side) if side is not None else []
-    return pictured(learner, precision, paired(learner, sources, read), prelude, calibrate)
+    return examples_of(learner, precision, pairs_of(learner, sources, read), prelude, calibrate)
