@@ -7,7 +7,7 @@ from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.transform import as_transform, drawn, flattened
+from onecycle.vision.transform import as_draw, as_transform, flatten
 from onecycle.vision.warp import draw_plan, warp
 
 N = 10_000
@@ -20,7 +20,7 @@ def names(tfms):
 @pytest.fixture(scope="module")
 def draws():
     """What 10,000 plans of the default transforms recorded, by name."""
-    tfms = flattened([*get_transforms()[0], augment.dihedral()])
+    tfms = flatten([*get_transforms()[0], augment.dihedral()])
     rng = np.random.default_rng(0)
     found = {tfm.name: [] for tfm in tfms}
     for _ in range(N):
@@ -101,7 +101,7 @@ def test_parameters_of_different_transforms_are_independent(draws):
 
 def test_the_crop_reaches_every_place_in_the_room_and_no_other():
     rng = np.random.default_rng(1)
-    tfms = flattened([augment.rand_crop()])
+    tfms = flatten([augment.rand_crop()])
     plans = [draw_plan(tfms, ImageSpec((32, 32)), (32, 64), rng) for _ in range(3000)]
     left = np.array([plan.matrix[0, 2] for plan in plans])
     assert looks_uniform(left, 0, 32)
@@ -163,7 +163,7 @@ def test_a_transform_without_a_chance_rests_and_a_certain_one_does_not():
 def test_a_range_is_low_and_high():
     for bad in ((3, 1), (1, 2, 3), [1]):
         with pytest.raises(UsageError, match="a range is"):
-            drawn(bad)
+            as_draw(bad)
     with pytest.raises(UsageError, match=r"made by a function such as rotate"):
         as_transform("flip")
 
@@ -172,7 +172,7 @@ def test_a_range_is_low_and_high():
 
 
 def lit(value, *tfms):
-    plan = draw_plan(flattened(tfms), ImageSpec(), (1, 1), np.random.default_rng(0))
+    plan = draw_plan(flatten(tfms), ImageSpec(), (1, 1), np.random.default_rng(0))
     return int(warp(np.full((1, 1, 3), value, np.uint8), plan)[0, 0, 0])
 
 
@@ -205,7 +205,7 @@ def test_black_and_white_stay_within_a_grey_level_without_lighting_of_their_own(
 
 def changed(tfms, pixels, seed=0, **spec):
     spec = ImageSpec(**spec)
-    plan = draw_plan(flattened(tfms), spec, pixels.shape[:2], np.random.default_rng(seed))
+    plan = draw_plan(flatten(tfms), spec, pixels.shape[:2], np.random.default_rng(seed))
     return warp(pixels, plan), plan
 
 
@@ -269,8 +269,8 @@ def test_crop_pad_may_name_the_size_and_the_padding_itself():
 
 
 def test_zoom_crop_in_the_middle_and_anywhere():
-    assert names(flattened(augment.zoom_crop(1.2))) == ["zoom", "crop_pad"]
-    assert names(flattened(augment.zoom_crop((1.0, 1.2), do_rand=True))) == ["zoom", "crop"]
+    assert names(flatten(augment.zoom_crop(1.2))) == ["zoom", "crop_pad"]
+    assert names(flatten(augment.zoom_crop((1.0, 1.2), do_rand=True))) == ["zoom", "crop"]
     middle = changed(augment.zoom_crop(2.0), np.zeros((32, 32, 3), np.uint8), size=(32, 32))[1]
     np.testing.assert_allclose(middle.matrix @ [15.5, 15.5, 1], [15.5, 15.5, 1])
     np.testing.assert_allclose(middle.matrix[:2, :2], np.eye(2) / 2)

@@ -12,7 +12,7 @@ from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.lists import ObjectItemList
 from onecycle.vision.targets import Boxes
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, warp
 
 TARGET = Boxes(classes=("cat", "dog"), count=2)
@@ -42,7 +42,7 @@ def test_a_box_holds_its_object_after_every_transform(name, source, out, method,
 
 def test_a_box_is_cut_at_the_edge_and_dropped_outside():
     zoom = augment.zoom(2.0, row_pct=0, col_pct=0)  # the upper left quarter remains
-    plan = draw_plan(flattened([zoom]), ImageSpec(), (40, 80), np.random.default_rng(0))
+    plan = draw_plan(flatten([zoom]), ImageSpec(), (40, 80), np.random.default_rng(0))
     y = TARGET.encode((np.array([[-0.5, -0.75, 0.5, 0.25], [0.2, 0.3, 0.4, 0.9]]), ["dog", "cat"]))
     moved = TARGET.move(y, plan)
     assert moved[0] == pytest.approx([0, -0.5, 1, 1, 1], abs=1e-5)

@@ -101,7 +101,7 @@ def test_shrinking_keeps_the_way_up_and_refuses_to_lose_pages(tmp_path):
     assert np.abs(after - halved).mean() < 25
     page = Pillow.fromarray(GOOD)
     page.save(tmp_path / "b.tif", save_all=True, append_images=[page])
-    with pytest.raises(ImageError, match=r"b\.tif: cannot be shrunk \(it holds several images"):
+    with pytest.raises(ImageError, match=r"b\.tif: cannot be shrink \(it holds several images"):
         verify_images(tmp_path, max_size=10)
 
 

@@ -12,7 +12,7 @@ from onecycle.vision import geometry as geo
 from onecycle.vision.checks import IGNORED
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Boxes, Mask, Points
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, exact, exact_plan, warp
 
 FAMILY = {
@@ -41,7 +41,7 @@ law = settings(deadline=None, derandomize=True, max_examples=60, database=None)
 
 def drawn(names, source, out, method, seed):
     spec = ImageSpec(out, method, "zeros")
-    tfms = flattened([FAMILY[name]() for name in names])
+    tfms = flatten([FAMILY[name]() for name in names])
     return draw_plan(tfms, spec, source, np.random.default_rng(seed))
 
 
@@ -104,7 +104,7 @@ def test_a_point_stays_on_its_pixel_in_validation(source, out, method, seed):
 def test_training_without_luck_shows_what_validation_shows(source, out, method, seed):
     spec = ImageSpec(out, method)
     picture = smooth_noise(np.random.default_rng(seed), source, 3)
-    plan = draw_plan(flattened([augment.crop_pad()]), spec, source, np.random.default_rng(0))
+    plan = draw_plan(flatten([augment.crop_pad()]), spec, source, np.random.default_rng(0))
     apart = np.abs(warp(picture, plan).astype(int) - exact(picture, spec))
     assert apart.mean() < 10  # cut on whole source pixels there, between them here
 
@@ -128,7 +128,7 @@ def test_a_mask_moves_like_the_picture_of_its_classes(name, source, out, method,
 @given(source=sizes, out=sizes, method=methods, seed=seeds)
 def test_a_spot_its_point_its_mask_and_its_box_stay_together(name, source, out, method, seed):
     """As they are loaded: by one input, with one draw, an image and each kind of label."""
-    given_tfms = flattened([FAMILY[name]()])
+    given_tfms = flatten([FAMILY[name]()])
     size = None if any(getattr(tfm, "size", None) for tfm in given_tfms) else out
     load = ImageInput(size, method if size else "none", "zeros", train_tfms=given_tfms).load
     y, x, sigma = spot(source, drawn([name], source, out, method, seed), seed)
@@ -212,7 +212,7 @@ def test_flip_pairs_change_places_in_a_mirror_and_only_there():
     target = Points(count=3, flip_pairs=((0, 1),))
 
     def moved(*tfms):
-        plan = draw_plan(flattened(tfms), ImageSpec(), (20, 30), np.random.default_rng(0))
+        plan = draw_plan(flatten(tfms), ImageSpec(), (20, 30), np.random.default_rng(0))
         return target.move(eyes, plan)
 
     mirrored = [[0.1, -0.7], [0.0, 0.5], [0.8, 0.0]]

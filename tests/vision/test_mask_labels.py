@@ -18,7 +18,7 @@ from onecycle.vision.checks import IGNORED
 from onecycle.vision.image import ImageSegment, open_mask
 from onecycle.vision.lists import SegmentationItemList
 from onecycle.vision.targets import Mask
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan
 
 
@@ -171,7 +171,7 @@ def test_void_counts_in_no_metric_loss_or_interpretation(tmp_path):
 def test_what_lies_outside_the_image_is_void_after_a_turn():
     target = Mask(classes=("a", "b"), void=255)
     plan = draw_plan(
-        flattened([augment.rotate(45.0)]), ImageSpec((9, 9), "crop", "zeros"), (9, 9),
+        flatten([augment.rotate(45.0)]), ImageSpec((9, 9), "crop", "zeros"), (9, 9),
         np.random.default_rng(0),
     )  # fmt: skip
     moved = target.move(np.ones((1, 9, 9), np.int64), plan)[0]

@@ -25,7 +25,7 @@ from onecycle.vision.lists import (
     PointsItemList,
     SegmentationItemList,
 )
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, warp
 
 PICTURE = smooth_noise(np.random.default_rng(0), (30, 44))
@@ -66,7 +66,7 @@ CHANGED = {
 
 
 def made(name, options):
-    tfms = flattened([getattr(augment, name)(**options)])
+    tfms = flatten([getattr(augment, name)(**options)])
     plan = draw_plan(tfms, ImageSpec(), PICTURE.shape[:2], np.random.default_rng(1))
     return warp(PICTURE, plan)
 

@@ -22,7 +22,7 @@ from onecycle.vision.image import FlowField, ImagePoints
 from onecycle.vision.learner import ImageLearner
 from onecycle.vision.lists import ImageList, ObjectItemList, PointsItemList, SegmentationItemList
 from onecycle.vision.targets import Boxes, Mask, Points
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.tta import TTA
 from onecycle.vision.warp import Plan, draw_plan, exact_plan, warp_maps
 
@@ -258,7 +258,7 @@ def test_a_map_is_covered_up_to_its_edges_and_not_behind_the_eye():
 
 @pytest.mark.parametrize("smaller", [(60, 90), (33, 41)])
 def test_the_way_back_of_a_plan_undoes_it_whatever_the_size_at_which_it_was_read(smaller):
-    tfms = flattened([augment.rotate(25.0), augment.zoom(1.3, 0.2, 0.9), augment.flip_lr()])
+    tfms = flatten([augment.rotate(25.0), augment.zoom(1.3, 0.2, 0.9), augment.flip_lr()])
     plan = draw_plan(tfms, ImageSpec((40, 50)), (120, 180), np.random.default_rng(0))
     kept = exact_plan((120, 180), ImageSpec((32, 64), "pad"))
     back = plan.resized(smaller).back_to(kept)

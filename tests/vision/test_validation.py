@@ -13,16 +13,15 @@ from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import FlowField, ImagePoints
-from onecycle.vision.input import ImageInput, half_stats
+from onecycle.vision.input import ImageInput, half_stats, validation_spec
 from onecycle.vision.learner import cnn_learner, load_cnn
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points
-from onecycle.vision.transform import flattened
-from onecycle.vision.validation import validation_spec
+from onecycle.vision.transform import flatten
 
 
 def told(*tfms, size=(16, 16), method="crop"):
-    return validation_spec(ImageSpec(size, method), flattened(tfms))
+    return validation_spec(ImageSpec(size, method), flatten(tfms))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.transform import flattened
+from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, exact, warp, warp_mask
 
 STRONG = get_transforms(flip_vert=True, max_rotate=45, max_zoom=1.4, max_lighting=0.4, max_warp=0.3,
@@ -30,7 +30,7 @@ def test_the_fast_warp_does_what_exact_sampling_does(source, method, mode):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         picture = smooth_noise(rng, source, 12)
-        plan = draw_plan(flattened(STRONG[0]), spec, source, rng)
+        plan = draw_plan(flatten(STRONG[0]), spec, source, rng)
         fast = warp(picture, plan)
         assert fast.shape == (64, 80, 3)
         apart.append(np.abs(fast - sampled(picture, plan)))
@@ -45,7 +45,7 @@ def test_masks_are_warped_as_exact_sampling_does():
     for seed in range(20):
         mask = smooth_noise(rng, (96, 130), 6).argmax(2).astype(np.int16)
         spec = ImageSpec((64, 80), "crop", "border")
-        plan = draw_plan(flattened(STRONG[0]), spec, (96, 130), np.random.default_rng(seed))
+        plan = draw_plan(flatten(STRONG[0]), spec, (96, 130), np.random.default_rng(seed))
         y, x = np.mgrid[:64, :80].astype(np.float64)
         u, v, d = np.einsum("ij,jhw->ihw", plan.matrix, np.stack([x, y, np.ones_like(x)]))
         places = np.stack([(2 * u / d + 1) / 130 - 1, (2 * v / d + 1) / 96 - 1], -1)[None]
@@ -63,7 +63,7 @@ def test_masks_are_warped_as_exact_sampling_does():
 def test_a_plan_replayed_gives_the_same_pixels():
     picture = smooth_noise(np.random.default_rng(0), (50, 60))
     extras = [augment.cutout((1, 3), 8), augment.jitter(0.05), augment.rgb_randomize()]
-    tfms = flattened([*STRONG[0], *extras])
+    tfms = flatten([*STRONG[0], *extras])
     plan = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(1))
     first = warp(picture, plan)
     np.random.seed(3)
@@ -86,7 +86,7 @@ def test_flips_and_quarter_turns_lose_nothing():
 def test_a_much_larger_picture_is_averaged_not_sampled():
     chequered = np.zeros((256, 256, 3), np.uint8)
     chequered[::2, 1::2] = chequered[1::2, ::2] = 255
-    tfms = flattened(get_transforms(max_lighting=0)[0])
+    tfms = flatten(get_transforms(max_lighting=0)[0])
     plan = draw_plan(tfms, ImageSpec((32, 32)), (256, 256), np.random.default_rng(0))
     assert np.abs(warp(chequered, plan).astype(int) - 127).max() < 12
 
@@ -94,7 +94,7 @@ def test_a_much_larger_picture_is_averaged_not_sampled():
 def test_a_picture_decoded_smaller_shows_the_same():
     picture = smooth_noise(np.random.default_rng(0), (400, 600), 10)
     small = np.array(PillowImage.fromarray(picture).resize((300, 200), PillowImage.Resampling.BOX))
-    tfms = flattened(get_transforms(max_lighting=0)[0])
+    tfms = flatten(get_transforms(max_lighting=0)[0])
     plan = draw_plan(tfms, ImageSpec((80, 80)), (400, 600), np.random.default_rng(5))
     apart = np.abs(warp(picture, plan).astype(int) - warp(small, plan))
     assert apart.mean() < 1.5
@@ -109,14 +109,14 @@ def test_what_lies_outside_is_filled_as_the_mode_says(mode):
         "border": [10, 10, 10, 20, 30, 40, 40, 40],
         "zeros": [0, 0, 10, 20, 30, 40, 0, 0],
     }[mode]
-    tfms = flattened([augment.crop_pad(size=(4, 8))])
+    tfms = flatten([augment.crop_pad(size=(4, 8))])
     plan = draw_plan(tfms, ImageSpec(padding_mode=mode), (4, 4), np.random.default_rng(0))
     assert warp(picture, plan)[1, :, 2].tolist() == wanted
     assert exact(picture, ImageSpec((4, 8), "pad", mode))[1, :, 2].tolist() == wanted
 
 
 def test_a_mask_is_void_outside_where_the_picture_is_black():
-    tfms = flattened([augment.crop_pad(size=(3, 5))])
+    tfms = flatten([augment.crop_pad(size=(3, 5))])
     plan = draw_plan(tfms, ImageSpec(padding_mode="zeros"), (3, 3), np.random.default_rng(0))
     moved = warp_mask(np.array([[1, 2, 3]] * 3, np.int16), plan, 255)
     assert moved.tolist() == [[255, 1, 2, 3, 255]] * 3
@@ -196,5 +196,5 @@ def test_extreme_shapes_are_still_resized():
         for method in ("crop", "pad", "squish"):
             spec = ImageSpec((16, 24), method)
             assert exact(np.full((*source, 3), 77, np.uint8), spec).shape == (16, 24, 3)
-            plan = draw_plan(flattened(STRONG[0]), spec, source, np.random.default_rng(0))
+            plan = draw_plan(flatten(STRONG[0]), spec, source, np.random.default_rng(0))
             assert warp(np.full((*source, 3), 77, np.uint8), plan).shape == (16, 24, 3)

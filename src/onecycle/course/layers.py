@@ -70,7 +70,7 @@ def hook_outputs(modules: Iterable[nn.Module], detach: bool = True, grad: bool =
 
 
 def model_sizes(model: nn.Module, size: tuple[int, int] | int = (64, 64)) -> list[torch.Size]:
-    """The shape of each child's output for one RGB picture of `size` (h, w)."""
+    """The shape of each child's output for one RGB image of `size` (h, w)."""
     first = next(model.parameters(), None)
     device = "cpu" if first is None else first.device
     size = (size, size) if isinstance(size, int) else size
@@ -91,7 +91,7 @@ def num_features_model(model: nn.Module) -> int:
             return int(model_sizes(model, (side, side))[-1][1])
         except RuntimeError:
             continue
-    raise UsageError("the model takes no square picture of 64 to 512 pixels")
+    raise UsageError("the model takes no square image of 64 to 512 pixels")
 
 
 __getattr__, __dir__, __all__ = course_names(__name__)

@@ -46,7 +46,7 @@ def ReduceLROnPlateauCallback(  # noqa: N802
 
 
 def MixUpCallback(learn: Any, alpha: float = 0.4) -> MixUp:  # noqa: N802
-    """Train on blends of two pictures."""
+    """Train on blends of two images."""
     return MixUp(alpha)
 
 
