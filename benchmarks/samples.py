@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from onecycle import average_precision, cnn_learner
 from onecycle.cli.demo import data_at, labelled, planet
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import LabelledItems, LabelList
 from onecycle.samples import planet_sample
 
 

@@ -25,6 +25,7 @@ from onecycle.text.lists import TextList
 from onecycle.text.pretrained import SMALL, write_encoder
 
 HELD_OUT = 25
+VOCAB = 12_000
 
 
 class KeepEachEpoch(Callback):
@@ -75,7 +76,7 @@ def main() -> None:
         texts += kept
     frame = pd.DataFrame({"text": texts})
     held = [i for i in range(len(texts)) if i % HELD_OUT == 0]
-    options = {"max_vocab": SMALL.vocab_sz, "min_freq": 3}
+    options = {"max_vocab": VOCAB, "min_freq": 3}
     data = (
         TextList.from_df(frame, cols="text", **options)
         .split_by_idx(held)
@@ -84,7 +85,7 @@ def main() -> None:
     )
     learner = language_model_learner(
         data,
-        config=SMALL.config(),
+        config=SMALL,
         drop_mult=args.drop_mult,
         pretrained=False,
         metrics=[accuracy],

@@ -1,9 +1,13 @@
 """The order of the rooms as a test: a package imports those before it, and no other."""
 
 import ast
+import re
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+
+import pytest
 
 import onecycle
 
@@ -52,6 +56,44 @@ def between_rooms():
         for room in rooms:
             if room in ROOMS and room != here.parts[0]:
                 yield here.parts[0], room, f"{here.as_posix()}:{line}"
+
+
+@pytest.fixture(scope="module")
+def size():
+    """`scripts/size.py` by its names."""
+    name = "size_of_the_library"
+    spec = spec_from_file_location(name, Path(__file__).parents[1] / "scripts" / "size.py")
+    sys.modules[name] = module = module_from_spec(spec)  # where its dataclass looks for itself
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_modules_import_one_another_in_a_circle(size):
+    """Imports in functions and for types count, too."""
+    assert size.circles(size.read()) == []
+
+
+def test_circles_of_any_sort_are_found(size, tmp_path):
+    (tmp_path / "onecycle").mkdir()
+    for name, text in {
+        "a": "from onecycle import b",
+        "b": "def late():\n    from onecycle.c import x",
+        "c": "if TYPE_CHECKING:\n    import onecycle.a",
+        "d": "import onecycle.a",
+    }.items():
+        (tmp_path / "onecycle" / f"{name}.py").write_text(text)
+    files = [
+        size.File(size.PACKAGE / p.name, p.read_text(), ast.parse(p.read_text()))
+        for p in sorted((tmp_path / "onecycle").glob("*.py"))
+    ]
+    assert size.circles(files) == [["onecycle.a", "onecycle.b", "onecycle.c"]]
+
+
+def test_files_and_functions_are_short_and_take_few_arguments(size):
+    files = size.counted(size.read())
+    assert [f.name for f in files if len(f.text.splitlines()) > 500] == []
+    assert size.long_functions(files) == []
+    assert size.wide_functions(files) == []
 
 
 def run(code):
@@ -132,7 +174,8 @@ for gone in ("torch", "torchvision", "timm", "pandas", "cv2"):
     sys.modules[gone] = None
 import numpy as np
 from onecycle.runtime.inputs.image import ImageSpec
-from onecycle.runtime.targets import MaskSpec, PointsSpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_from_json, task_to_json
 def read_back(target):
     return task_from_json(json.loads(json.dumps(task_to_json(ImageSpec((2, 3)), target))))[1]
@@ -148,3 +191,68 @@ print(points.data.tolist(), points)
         "[[[1, 0, 2], [1, 2, 0]]] mask 2 x 3",
         "[[-0.5, 0.25], [0.0, 1.0]] 2 points",
     ]
+
+
+def kinds():
+    """Names of the classes that are kinds of inputs and answers, and the files that define them."""
+    classes = {
+        node: path
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    names, files = {"InputSpec", "TargetSpec"}, set()
+    grown = True
+    while grown:
+        before = len(names)
+        for node, path in classes.items():
+            if names & {getattr(base, "id", "") for base in node.bases} or node.name in names:
+                names.add(node.name)
+                files.add(path)
+        grown = len(names) > before
+    return names, files
+
+
+def trees():
+    for path in sorted(ROOT.rglob("*.py")):
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+ASKED = re.compile(r"(^|[._])(task|target|input|given|spec)$")
+
+
+def kind_names():
+    nodes = [node for _, tree in trees() for node in ast.walk(tree)]
+    marks = [n for n in nodes if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "kind"]
+    return {n.value.value for n in marks if isinstance(n.value, ast.Constant)}
+
+
+def probes(path, names, kinds_named):
+    """Places that look at what kind an input or an answer is, in place of asking it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        where = f"{path.relative_to(ROOT).as_posix()}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Compare):
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            if any(re.search(r"(?<!dtype)\.kind$|\[.kind.\]$", side) for side in sides):
+                yield f"{where} compares a kind"
+            named = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+            if named & kinds_named and any(re.search(r"kind$", side) for side in sides):
+                yield f"{where} compares the name of a kind"
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        if node.func.id in ("isinstance", "issubclass"):
+            named = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
+            if named & names - {"InputSpec", "TargetSpec", "Input", "Target"}:  # any kind at all
+                yield f"{where} asks for a class of a kind"
+        asks = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3)
+        if asks and ASKED.search(ast.unparse(node.args[0])):
+            yield f"{where} probes a task for a member"
+
+
+def test_kinds_answer_for_themselves():
+    names, files = kinds()
+    assert {"ImageSpec", "ImageInput", "Category", "Mask", "NextToken", "ArrayInput"} <= names
+    outside, known = [path for path, _ in trees() if path not in files], kind_names()
+    assert {"image", "category", "mask", "next_token"} <= known
+    found = [line for path in outside for line in probes(path, names, known)]
+    assert found == []

@@ -18,7 +18,7 @@ _DATA = _WEB | {
     "Category": "onecycle.data.targets",
     "DataBunch": "onecycle.data.databunch",
     "DatasetType": "onecycle.data.databunch",
-    "ItemList": "onecycle.data.items",
+    "ItemList": "onecycle.data.lists",
     "MultiCategory": "onecycle.data.targets",
     "Numbers": "onecycle.data.targets",
     "planet_sample": "onecycle.samples.planet",
@@ -154,7 +154,7 @@ _DEPLOY = {
 _TEXT = {
     "AWD_LSTM": "onecycle.models.awd_lstm",
     "Ensemble": "onecycle.text.learners",
-    "Text": "onecycle.text.input",
+    "Text": "onecycle.text.corpus",
     "TextClasDataBunch": "onecycle.text.lists",
     "TextDataBunch": "onecycle.text.lists",
     "TextLMDataBunch": "onecycle.text.lists",

@@ -152,6 +152,24 @@ def test_a_file_that_can_be_written_later_is_not_made_yet(tmp_path):
         require_writable(tmp_path / "new")
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_is_moved_into_place_needs_the_folder_and_what_is_opened_the_file(
+    tmp_path, monkeypatch, in_place
+):
+    """As of a user who is not root: a closed file in an open folder, and the other way round."""
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"old")
+    closed = [file]
+    monkeypatch.setattr(os, "access", lambda path, mode: pathlib.Path(path) not in closed)
+    for refused in (in_place, not in_place):
+        if refused:
+            with pytest.raises(WriteError, match="Permission denied"):
+                require_writable(file, in_place=in_place)
+        else:
+            require_writable(file, in_place=in_place)
+        closed = [tmp_path]
+
+
 @pytest.mark.parametrize("way", ["save", "log", "plot", "table", "vocabulary", "fetch", "images"])
 def test_everything_that_writes_says_what_could_not_be_written(tmp_path, way):
     place = nowhere(tmp_path)

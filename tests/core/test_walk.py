@@ -155,6 +155,30 @@ def test_links_in_a_circle_end(tmp_path, target):
     assert len(found) == 2
 
 
+@needs_links
+def test_a_link_to_a_folder_that_is_walked_anyway_is_left_out_with_a_word(tmp_path):
+    root = fill(tmp_path / "set", "run1/cat/1.wav", "run2/cat/2.wav", ".store/3.wav")
+    (root / "a_latest").symlink_to(root / "run2")  # before and behind it in the alphabet
+    (root / "run1" / "zoo").symlink_to(root / "run1" / "cat")
+    (root / "stored").symlink_to(root / ".store")
+    with pytest.warns(OnecycleWarning) as told:
+        assert names(root) == ["run1/cat/1.wav", "run2/cat/2.wav", "stored/3.wav"]
+    first, second = (str(warning.message) for warning in told)
+    assert "1 hidden sound files" in first
+    assert "2 links" in second
+    assert "'a_latest', 'run1/zoo'" in second
+    with pytest.warns(OnecycleWarning, match="hidden") as told:
+        assert names(root, include=["a_latest"]) == ["a_latest/cat/2.wav"]
+    assert len(told) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    fill(tmp_path, "1.wav")
+    os.mkfifo(tmp_path / "pipe")
+    assert names(tmp_path) == ["1.wav"]
+
+
 def test_the_whole_walk_keeps_what_was_passed_by(tmp_path):
     fill(tmp_path, "1.wav", ".2.wav", "3.mp3", "4.csv")
     found = walk(tmp_path, {".wav"})

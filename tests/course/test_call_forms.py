@@ -20,7 +20,7 @@ def c(monkeypatch):
     import timm
 
     from onecycle import defaults
-    from onecycle.learn import trainer
+    from onecycle.learn import learner
 
     create = timm.create_model
     tiny = lambda name, pretrained=False, **more: create("test_resnet", **more)  # noqa: E731
@@ -28,9 +28,9 @@ def c(monkeypatch):
     monkeypatch.setattr("onecycle.models.weights._require_hub", lambda name: None)
     monkeypatch.setattr(defaults, "device", "cpu")
     monkeypatch.setattr(defaults, "progress", False)
-    find = trainer.find_lr
+    find = learner.find_lr
     short = lambda learn, first, last, count, *more: find(learn, first, last, 12, *more)  # noqa: E731
-    monkeypatch.setattr(trainer, "find_lr", short)
+    monkeypatch.setattr(learner, "find_lr", short)
     module = importlib.import_module("onecycle.course")
     return type("Star", (), {name: staticmethod(getattr(module, name)) for name in module.__all__})
 

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from onecycle import ClassificationInterpretation, DataBunch, Learner, course
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import LabelledItems
 from onecycle.data.labels import SplitItems
 from onecycle.learn.recorder import Recorder
 from onecycle.text.learners import LanguageLearner, TextLearner

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from onecycle.fetch.urls import URLs
-from onecycle.learn import trainer
+from onecycle.learn import learner
 from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.runtime.inputs.words import SPECIAL, tokenize
 from onecycle.text.pretrained import write_encoder
@@ -57,9 +57,9 @@ def home(drawn, encoder, monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", tiny)
     monkeypatch.setattr("onecycle.models.weights._require_hub", lambda name: None)
-    find = trainer.find_lr
+    find = learner.find_lr
     short = lambda learn, first, last, count, *more: find(learn, first, last, 12, *more)  # noqa: E731
-    monkeypatch.setattr(trainer, "find_lr", short)
+    monkeypatch.setattr(learner, "find_lr", short)
     monkeypatch.setattr(URLs, "WT103_FWD", str(encoder))
     monkeypatch.setattr(defaults, "device", "cpu")
     monkeypatch.setattr(defaults, "progress", False)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from onecycle.core.errors import EmptyDataError, LabelError, OnecycleWarning
-from onecycle.data.items import ItemList
+from onecycle.data.lists import ItemList
 from onecycle.text.lists import TextDataBunch, TextList
 from onecycle.vision.lists import ImageDataBunch, ImageList, PointsItemList
 

@@ -6,7 +6,7 @@ import pytest
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.items import ItemList
+from onecycle.data.lists import ItemList
 from onecycle.vision.lists import ImageList
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from onecycle.core.errors import LabelError, OnecycleWarning
 from onecycle.data.arrays import from_arrays
-from onecycle.data.kinds import few_whole_numbers, inferred
+from onecycle.data.kinds import few_whole_numbers, infer_kind
 from onecycle.data.targets import Category, MultiCategory, Numbers
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextDataBunch
@@ -272,4 +272,4 @@ def test_the_header_of_an_archive_file_says_what_its_labels_are(tmp_path):
 def test_a_kind_is_inferred_from_the_labels(labels, wanted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert inferred(labels) is wanted
+        assert infer_kind(labels) is wanted

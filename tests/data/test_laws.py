@@ -16,7 +16,10 @@ from onecycle.core.paths import Path
 from onecycle.data.arrays import TensorList
 from onecycle.data.tables import column, read_table
 from onecycle.data.targets import Category, MultiCategory, Numbers
-from onecycle.runtime.targets import CategorySpec, MultiCategorySpec, NumbersSpec, PointsSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList
 from onecycle.vision.lists import ImageList

@@ -17,7 +17,7 @@ import torch
 
 from onecycle.core.errors import DataError, ImageError, UsageError
 from onecycle.data.arrays import from_arrays
-from onecycle.data.loader import AHEAD, Loader, can_fork, forked
+from onecycle.data.loader import AHEAD, Loader, can_fork, fork_batches
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextDataBunch
 from onecycle.vision.augment import get_transforms
@@ -177,7 +177,7 @@ def test_warnings_of_processes_are_heard():
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        assert list(forked(make, [np.arange(3)] * 2, 1, False)) == [1, 1]
+        assert list(fork_batches(make, [np.arange(3)] * 2, 1, False)) == [1, 1]
 
 
 def test_processes_have_room_for_their_batches_or_threads_load(labelled, monkeypatch):
@@ -227,7 +227,11 @@ def test_processes_have_no_threads_of_opencv():
     cv2.setNumThreads(4)
     large = np.zeros((2000, 2000, 3), np.uint8)
     cv2.warpPerspective(large, np.eye(3), (1900, 1900))
-    assert list(forked(lambda _: cv2.getNumThreads(), [np.arange(1)] * 3, 2, False)) == [1, 1, 1]
+    assert list(fork_batches(lambda _: cv2.getNumThreads(), [np.arange(1)] * 3, 2, False)) == [
+        1,
+        1,
+        1,
+    ]
     cv2.setNumThreads(-1)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from onecycle.core.errors import ImageError, OnecycleWarning, TableError, UsageError
 from onecycle.vision.lists import ImageList
@@ -29,6 +30,17 @@ def test_a_mask_of_yes_and_no_is_refused(make):
     with pytest.raises(UsageError, match=r"positions are whole numbers.*flatnonzero"):
         items().split_by_idx(mask)
     assert validating(items().split_by_idx(np.flatnonzero(mask))) == ["2.png", "5.png", "6.png"]
+
+
+@pytest.mark.parametrize("make", [torch.tensor, iter, set, pd.Series, pd.Index])
+def test_positions_come_in_any_form(make):
+    src = items().split_by_idx(make([6, 2, 5]))
+    assert validating(src) == ["2.png", "5.png", "6.png"]
+    sides = torch.arange(8)[:2], torch.tensor([6, 2, 5])
+    assert validating(items().split(lambda items: sides)) == ["6.png", "2.png", "5.png"]
+    for odd in (torch.tensor([1.0, 2.5]), torch.tensor(3), torch.tensor([True, False])):
+        with pytest.raises(UsageError, match="whole numbers"):
+            items().split_by_idx(odd)
 
 
 @pytest.mark.parametrize("positions", [[1.0, 2.5], ["1", "2"], [True, 2.5]])

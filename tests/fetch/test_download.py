@@ -256,3 +256,15 @@ def test_a_digest_is_compared_wherever_the_archive_comes_from(home, tmp_path, mo
         untar_data("https://example.org/set.tgz", dest=home, sha256="0" * 64)
     path = untar_data("https://example.org/set.tgz", dest=home, sha256=right.upper())
     assert [p.name for p in path.ls()] == ["a.txt"]
+
+
+def test_a_fresh_archive_is_digested_once(site, home, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("a")
+    with tarfile.open(tmp_path / "set.tgz", "w:gz") as packed:
+        packed.add(tmp_path / "a.txt", "set/a.txt")
+    site.files["/set.tgz"] = (tmp_path / "set.tgz").read_bytes()
+    digest, seen = hashlib.file_digest, []
+    monkeypatch.setattr(hashlib, "file_digest", lambda *a: seen.append(a) or digest(*a))
+    right = hashlib.sha256(site.files["/set.tgz"]).hexdigest()
+    untar_data(f"{site.url}/set.tgz", dest=home, sha256=right)
+    assert len(seen) == 1

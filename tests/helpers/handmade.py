@@ -2,13 +2,14 @@
 
 import onnx
 
-from onecycle.export.graph import _joined, _sealed
+from onecycle.export.graph import _join, _seal
 from onecycle.export.image import HEADER
 from onecycle.runtime import file as form
 from onecycle.runtime.inputs.series import SeriesSpec
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets import CategorySpec, NumbersSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
 from onecycle.runtime.task import task_to_json
 
 WORDS = (*SPECIAL, "good", "bad", "film", "a")
@@ -17,7 +18,7 @@ WORDS = (*SPECIAL, "good", "bad", "film", "a")
 def sealed(folder, net, name, spec, target, file):
     """The net as an exported file with this task."""
     about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
-    (folder / file).write_bytes(_sealed(_joined(None, net, False, name), about))
+    (folder / file).write_bytes(_seal(_join(None, net, False, name), about))
     return folder / file
 
 

@@ -86,6 +86,7 @@ def normed(**options):
     model = nn.Sequential(first, nn.BatchNorm1d(16), nn.Tanh(), last, nn.BatchNorm1d(3))
     groups = [[*model[:3].parameters()], [*model[3:].parameters()]]
     learn = Learner(data, model, groups=groups, metrics=accuracy, path=OWN, silent=True)
+    learn.recipe = {"kind": "mine"}
     learn.distributed(60, **options)
     learn.fit(2, 0.02)
     name = "synchronized" if options else "normed"
@@ -99,6 +100,8 @@ def normed(**options):
         "buffers": [b.tolist() for b in learn.model.buffers()],
         "weights": [p.tolist() for p in learn.model.parameters()],
         "saved": str(OWN / f"models/{name}.safetensors"),
+        "groups": [len(group) for group in learn.layer_groups],
+        "recipe": learn.recipe,
         "norms": [isinstance(learn.model[i], nn.BatchNorm1d) for i in (1, 4)],
     }
 

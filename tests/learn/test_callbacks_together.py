@@ -224,7 +224,7 @@ def test_at_a_constant_rate_a_callback_may_change_it(multi):
 
 def stored(learn, name="bestmodel"):
     """The figure in the file."""
-    about, _ = read(checkpoint_path(learn, name))
+    about, _ = read(checkpoint_path(learn.path, learn.model_dir, name))
     return about["history"][-1]["figure"]
 
 
@@ -351,6 +351,17 @@ def test_a_log_with_other_columns_is_refused_as_soon_as_they_are_known(
     assert (tmp_path / "log.csv").read_bytes() == before
     later = set(second) < set(first)  # a callback could still bring what is missing
     assert begun.epochs == 1 + later
+
+
+def test_columns_that_nobody_will_write_are_refused_before_training(multi, tmp_path):
+    path = tmp_path / "log.csv"
+    log = CSVLogger(path, append=True)
+    tiny_learner(multi, metrics=[scripted(0.5, name="a")]).fit(1, 1e-3, callbacks=[log])
+    learn = tiny_learner(multi)
+    before = weights(learn)
+    with pytest.raises(UsageError, match="only there: 'a'"):
+        learn.fit(1, 1e-3, callbacks=[log])
+    assert differences(before, weights(learn)) == []
 
 
 def test_the_same_columns_in_another_order_go_under_their_names(multi, tmp_path):

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from onecycle import Category, Learner, MultiCategory, from_arrays, mlp
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, WeightsError
 from onecycle.learn.checkpoint import read
+from onecycle.vision.augment import rotate, zoom
 
-HERE = Path(__file__).parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.fixture
@@ -251,11 +252,18 @@ def unlike(multi_src, what):
     if what == "size":
         data = multi_src.transform(None, size=24).databunch(**plain).normalize(half)
         return data, r"size was \[32, 32\], here it is \[24, 24\]"
+    if what in {"view", "in_python"}:
+        tfms = [zoom(scale=1.25)] if what == "view" else [rotate(degrees=9)]
+        data = multi_src.transform(([], tfms), size=32).databunch(**plain).normalize(half)
+        here = r"\[0\.5, 0\.5, 0\.8" if what == "view" else r"\['rotate"
+        return data, rf"data: {what} was \[\], here it is {here}"
     data = multi_src.transform(None, size=(32, 32)).databunch(**plain).normalize(half)
     return data, "resize_method was crop, here it is squish"
 
 
-@pytest.mark.parametrize("what", ["nothing", "mean", "std", "size", "resize_method"])
+@pytest.mark.parametrize(
+    "what", ["nothing", "mean", "std", "size", "resize_method", "view", "in_python"]
+)
 def test_data_that_is_prepared_otherwise_is_said_with_what_differs(
     saved, multi_src, tmp_path, what
 ):
@@ -392,7 +400,7 @@ while True:
 
 
 def test_a_process_killed_while_saving_leaves_the_old_file_or_the_new_one(tmp_path):
-    code = SAVE_FOR_EVER.format(here=str(HERE), root=str(tmp_path))
+    code = SAVE_FOR_EVER.format(here=str(HELPERS), root=str(tmp_path))
     path = tmp_path / "models" / "model.safetensors"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True

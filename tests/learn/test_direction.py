@@ -15,8 +15,7 @@ from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import EarlyStopping, ReduceLROnPlateau, SaveModel
 from onecycle.learn.checkpoint import checkpoint_path, read
 from onecycle.learn.metric import (
-    Summed,
-    WholeSet,
+    Metric,
     direction_of,
     directions_of,
     higher_is_better,
@@ -44,7 +43,7 @@ def kept(data, tmp_path, metric, **options):
     learn = tiny_learner(data, metrics=[metric], path=tmp_path)
     name = learn.recorder.metric_names[0]
     learn.fit(3, 1e-3, callbacks=[SaveModel(learn, monitor=name, **options)])
-    about, _ = read(checkpoint_path(learn, "bestmodel"))
+    about, _ = read(checkpoint_path(learn.path, learn.model_dir, "bestmodel"))
     return about["history"][-1]["epoch"]
 
 
@@ -129,8 +128,8 @@ def test_a_direction_goes_through_partials_marks_and_duplicates():
     assert direction_of(partial(partial(known, a=1), b=2)) is True
     assert direction_of(whole_set(known)) is True
     assert direction_of(lower_is_better(whole_set(known))) is False
-    assert isinstance(lower_is_better(whole_set(known)), WholeSet)
-    assert isinstance(lower_is_better(metrics.accuracy), Summed)
+    assert isinstance(lower_is_better(whole_set(known)), Metric)
+    assert isinstance(lower_is_better(metrics.accuracy), Metric)
     assert direction_of(metrics.accuracy) is True  # the mark made another one
     own = lower_is_better(partial(known, a=1))
     assert directions_of([known, own, metrics.mae]) == {"upside": True, "upside 2": False,
@@ -148,7 +147,7 @@ def test_the_second_column_of_a_name_is_watched_by_its_own_direction(multi, tmp_
 
 
 def last_epoch(learn, name):
-    return read(checkpoint_path(learn, name))[0]["history"][-1]["epoch"]
+    return read(checkpoint_path(learn.path, learn.model_dir, name))[0]["history"][-1]["epoch"]
 
 
 def built_in():

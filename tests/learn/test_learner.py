@@ -26,8 +26,9 @@ from onecycle.data.databunch import DatasetType
 from onecycle.learn import predictions
 from onecycle.learn.callback import Callback
 from onecycle.learn.learner import Learner
-from onecycle.learn.metrics import accuracy, fbeta
-from onecycle.vision.augment import get_transforms
+from onecycle.learn.metrics import accuracy, accuracy_thresh, fbeta
+from onecycle.learn.recorder import CSVLogger
+from onecycle.vision.augment import get_transforms, zoom
 
 NORM = {"0.1.weight", "0.1.bias", "0.4.weight", "0.4.bias", "1.2.weight", "1.2.bias"}
 EARLY, LATE, HEAD = {"0.0.weight"}, {"0.3.weight"}, {"1.3.weight", "1.3.bias"}
@@ -336,6 +337,19 @@ def test_each_of_the_statistics_is_compared(multi, multi_src, other, words):
     assert ("mean" in str(told[0].message)) != ("std" in str(told[0].message))
 
 
+def test_what_validation_looks_at_is_compared_but_not_its_size(multi, multi_src):
+    plain = {"bs": 8, "num_workers": 0, "device": "cpu", "no_check": True}
+
+    def zoomed(size, scale):
+        tfms = [], [zoom(scale=scale)]
+        return multi_src.transform(tfms, size=size).databunch(**plain).normalize(([0.5] * 3,) * 2)
+
+    learn = tiny_learner(zoomed(32, 1.25))
+    learn.data = zoomed(48, 1.25)  # warnings are errors
+    with pytest.warns(OnecycleWarning, match=r"view was \[0\.5, 0\.5, 0\.8, .*, here it is \[\]"):
+        learn.data = multi
+
+
 def test_a_destroyed_learner_says_so(multi):
     learn = tiny_learner(multi)
     learn.destroy()
@@ -448,12 +462,11 @@ def test_ctrl_c_in_validation_leaves_a_model_that_trains_on(multi):
         raise KeyboardInterrupt
 
     learn.metrics = [stop]
-    learn.recorder.metric_names = ["stop"]
     learn.fit(2, 1e-3)
     assert learn.history == []
     assert learn.model.training
     assert not torch.is_inference_mode_enabled()
-    learn.metrics, learn.recorder.metric_names = [], []
+    learn.metrics = []
     learn.fit(1, 1e-3)
 
 
@@ -576,6 +589,22 @@ def test_plots_of_a_fit_show_what_was_recorded(multi):
     panels = [ax for ax in learn.recorder.plot_metrics().axes if ax.get_ylabel()]
     assert [ax.get_ylabel() for ax in panels] == learn.recorder.metric_names
     assert panels[0].get_lines()[0].get_ydata().tolist() == [row["fbeta"] for row in learn.history]
+
+
+def test_metrics_that_are_assigned_later_leave_the_record_of_the_fit_before(multi):
+    learn = tiny_learner(multi, metrics=[fbeta, lambda o, y: o.mean()])
+    learn.fit(1, 1e-2)
+    names = list(learn.recorder.metric_names)
+    learn.metrics = [accuracy_thresh]
+    with pytest.raises(UsageError, match="both write to"):
+        learn.fit(1, 1e-2, callbacks=[CSVLogger("a"), CSVLogger("a")])
+    panels = [ax for ax in learn.recorder.plot_metrics().axes if ax.get_ylabel()]
+    assert [ax.get_ylabel() for ax in panels] == names
+    assert panels[0].get_lines()[0].get_ydata().tolist() == [learn.history[0]["fbeta"]]
+    learn.metrics.append(fbeta)
+    learn.fit(1, 1e-2)
+    panels = [ax for ax in learn.recorder.plot_metrics().axes if ax.get_ylabel()]
+    assert [ax.get_ylabel() for ax in panels] == ["accuracy_thresh", "fbeta"]
 
 
 def test_plots_before_any_fit_say_what_to_do(multi):

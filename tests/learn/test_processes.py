@@ -101,6 +101,8 @@ def normed_data():
 def test_with_batch_norm_of_all_processes_two_train_as_one_does(one, two, what):
     (single,), both = norms(one[0], 1), norms(two[0], 2)
     assert [seen[1]["norms"] for seen in both] == [[True, True]] * 2
+    assert [seen[1]["groups"] for seen in both] == [[3, 3]] * 2
+    assert [seen[1]["recipe"] for seen in both] == [{"kind": "mine"}] * 2
     for seen in both:
         for ours, theirs in zip(seen[1][what], single[1][what], strict=True):
             np.testing.assert_allclose(ours, theirs, atol=2e-5, rtol=2e-4)

@@ -10,7 +10,7 @@ from learn_helpers import tiny_learner
 from onecycle.core.errors import UsageError
 from onecycle.data.targets import MultiCategory
 from onecycle.learn.metrics import accuracy_thresh, f1, fbeta, precision, recall, top_k_accuracy
-from onecycle.runtime.targets import MultiCategorySpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
 
 PER_CENT = [50, 1.01, -0.1, float("nan")]
 

@@ -87,7 +87,7 @@ def exported(learners, tmp_path_factory):
 @pytest.fixture(scope="module")
 def traced_once():
     """Tracing takes a second: networks that are exported again and again are traced once."""
-    plain, held = export.traced, {}
+    plain, held = export.trace, {}
 
     def traced(model, x, output="probabilities"):
         if output != "probabilities":
@@ -97,6 +97,6 @@ def traced_once():
             held[key] = plain(model, x, output), model.model  # kept, so that no id is used twice
         return copy.deepcopy(held[key][0])
 
-    export.traced = traced
+    export.trace = traced
     yield
-    export.traced = plain
+    export.trace = plain

@@ -8,15 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MaskSpec,
-    MultiCategorySpec,
-    NoLabelSpec,
-    NumbersSpec,
-    PointsSpec,
-)
+from onecycle.runtime.kinds import Answer, NoLabelSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 
 HORNETS = ("Apis mellifera", "Vespa crabro", 7)
 

@@ -69,6 +69,30 @@ def test_padding_between_the_segments_of_the_header_is_no_damage():
     assert np.array_equal(open_pixels(data + b"and more"), open_pixels(data))
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 600])
+@pytest.mark.parametrize("kind", ["colours", "grey", "progressive"])
+def test_zeros_before_the_mark_of_the_end_are_no_damage(kind, count):
+    data = JPEGS[kind]
+    padded = data[:-2] + bytes(count) + data[-2:]
+    for at_least in (None, (12, 10)):
+        assert np.array_equal(open_pixels(padded, at_least), open_pixels(data, at_least))
+
+
+def test_nor_are_they_where_the_image_ends_with_ff_00():
+    ending = (saved(np.roll(PHOTO, (i, i)), quality=q) for i in range(40) for q in (80, 90, 95))
+    data = next(data for data in ending if data.endswith(b"\xff\x00\xff\xd9"))
+    padded = data[:-2] + bytes(5) + data[-2:]
+    assert np.array_equal(open_pixels(padded), open_pixels(data))
+
+
+@pytest.mark.parametrize("kind", ["colours", "grey", "progressive"])
+@pytest.mark.parametrize("count", [40, 200, 900])
+def test_but_zeros_in_place_of_the_last_rows_are_damage(kind, count):
+    data = JPEGS[kind]
+    with pytest.raises(DamagedImageError, match="damaged"):
+        open_pixels(data[: -2 - count] + bytes(count) + data[-2:])
+
+
 # --- which faults mean that a file is broken
 
 TIFF16 = b"II*\0\x08\0\0\0\x01\0\x15\x01\x03\0\x01\0\0\0\x05\0\0\0\0\0\0\0"  # a tag of 5 bands

@@ -183,8 +183,8 @@ def test_a_smaller_file_that_loses_more_than_a_point_is_refused(
                 tensor.raw_data = bytes(len(tensor.raw_data))
         return model
 
-    monkeypatch.setattr("onecycle.export.quantize.quantized", ruined)
-    monkeypatch.setattr("onecycle.export.graph.halved", ruined)
+    monkeypatch.setattr("onecycle.export.quantize.quantize", ruined)
+    monkeypatch.setattr("onecycle.export.graph.store_in_half", ruined)
     with pytest.raises(ExportError, match=f"{precision} costs .* points"):
         learners["numbers"].export(tmp_path / "small.onnx", precision=precision)
     assert list(tmp_path.iterdir()) == []

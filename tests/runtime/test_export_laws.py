@@ -164,7 +164,7 @@ def check_pictures(kind, files, folder, chosen, seed):
         found, wanted = predictor.predict(source), wanted.numpy()
         shares = found.probabilities
         np.testing.assert_allclose(shares, wanted.reshape(shares.shape), atol=1e-4)
-        picture = predictor.feed.read(source)
+        picture = predictor.input.array(source)
         if kind == "points":
             ours = in_the_picture(learn, picture, answer)
             assert found.answer.data == pytest.approx(ours, abs=1e-2)

@@ -10,7 +10,6 @@ from folder_server import served
 from test_page import asked, opened, until
 
 from onecycle.runtime.predictor import Predictor
-from onecycle.runtime.site import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BUILT = {  # kind of answer, how many classes, a file of the sample; the others: tests/examples
@@ -23,13 +22,12 @@ BUILT = {  # kind of answer, how many classes, a file of the sample; the others:
     "time_series": ("category", 3, None),
     "which_car": ("category", 5, "valid/Eyed_Satyr/23.jpg"),
 }
-SERIES = pytest.mark.skipif("series" not in KINDS, reason="the page does not take series yet")
 SLOW = {"camvid"}  # the export of a U-Net alone takes its time
 pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
 
 
 def each(names):
-    marks = {name: [pytest.mark.slow] for name in SLOW} | {"time_series": [SERIES]}
+    marks = {name: [pytest.mark.slow] for name in SLOW}
     return [pytest.param(name, marks=marks.get(name, [])) for name in names]
 
 
@@ -114,7 +112,6 @@ def test_the_page_of_the_reviews_reads(sites, browser):
         page.context.close()
 
 
-@SERIES
 def test_the_page_of_the_heartbeats_answers_a_csv_file(sites, browser, tmp_path):
     rows, _ = example("time_series").heartbeats(4, seed=5)
     (tmp_path / "beat.csv").write_text("\n".join(f"{value:.4f}" for value in rows[3]))

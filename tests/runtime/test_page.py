@@ -16,13 +16,11 @@ from onecycle.runtime import file as form
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MaskSpec,
-    MultiCategorySpec,
-    NumbersSpec,
-    PointsSpec,
-)
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_to_json
 
 SPEC = ImageSpec((24, 32), "crop", "reflection", (0.5,) * 3, (0.25,) * 3)
@@ -53,12 +51,12 @@ def made(kind, folder, spec=SPEC):
         unused = [n for n in net.graph.node if n.output[0] == "first" and kind != "points"]
         for node in unused:
             net.graph.node.remove(node)
-    from onecycle.export.graph import _joined, _sealed
+    from onecycle.export.graph import _join, _seal
 
-    whole = _joined(image_prelude(spec), net, kind == "mask")
+    whole = _join(image_prelude(spec), net, kind == "mask")
     about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
     file = folder / f"{kind}.onnx"
-    file.write_bytes(_sealed(whole, about))
+    file.write_bytes(_seal(whole, about))
     return file
 
 

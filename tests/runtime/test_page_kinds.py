@@ -39,7 +39,7 @@ def test_the_first_page_and_other_files_are_named_too(client):
 
 
 def test_every_kind_of_file_of_the_page_is_known(client):
-    endings = {file.suffix for file in page_folder().iterdir() if file.is_file()}
+    endings = {file.suffix for file in page_folder().rglob("*") if file.is_file()}
     from onecycle.runtime.http.server import _KINDS
 
     assert endings <= _KINDS.keys()

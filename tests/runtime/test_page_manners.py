@@ -12,7 +12,8 @@ from test_page import NETS, asked, made, opened, until
 
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import CategorySpec, MultiCategorySpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
 
 GONE = "document.getElementById('answer').children.length === 0 && !('lastAnswer' in window)"
 

@@ -20,13 +20,11 @@ from onecycle.runtime.inputs.series import as_series
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MaskSpec,
-    MultiCategorySpec,
-    NumbersSpec,
-    PointsSpec,
-)
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_to_json
 
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -43,22 +41,22 @@ def page(browser, tmp_path_factory):
 
 
 def decoded(page, spec, target, values, size=None):
-    """What answers.js makes of outputs of the graph; `probabilities` as 32-bit floats."""
-    about = {"task": task_to_json(spec, target)}
+    """What a target's module makes of outputs of the graph; `probabilities` as 32-bit floats."""
     return page.evaluate(
-        """async ([about, values, size]) => {
-            const { decode } = await import("./answers.js");
+        """async ([{ input, target }, values, size]) => {
+            const { decode } = await import(`./targets/${target.kind}.js`);
+            const { fixedSize } = await import(`./inputs/${input.kind}.js`);
             const probabilities = Float32Array.from(values.probabilities ?? []);
-            return decode(about, { ...values, probabilities }, size);
+            return decode(target, { ...values, probabilities }, size, fixedSize(input));
         }""",
-        [about, values, size],
+        [task_to_json(spec, target), values, size],
     )
 
 
 floats = st.floats(0, 1, width=32)
 
 
-# --- answers.js ----------------------------------------------------------------------------
+# --- targets ---------------------------------------------------------------------------------
 
 
 @MANY
@@ -154,7 +152,7 @@ def test_masks_count_what_lies_on_the_picture_as_python_does(page, box, seed):
 def test_the_classes_of_a_mask_have_colours_of_their_own(page):
     colours = page.evaluate(
         """async () => {
-            const { colour } = await import("./answers.js");
+            const { colour } = await import("./view.js");
             return Array.from({ length: 32 }, (_, i) => colour(i));
         }"""
     )
@@ -164,16 +162,16 @@ def test_the_classes_of_a_mask_have_colours_of_their_own(page):
     assert min(near) > 60
 
 
-# --- view.js -------------------------------------------------------------------------------
+# --- what is drawn -------------------------------------------------------------------------
 
 OVER = """async ([w, h, answer]) => {
-    const { drawOver } = await import("./view.js");
+    const { draw } = await import(`./targets/${answer.mask ? "mask" : "points"}.js`);
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [w, h];
     const context = canvas.getContext("2d");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, w, h);
-    drawOver(canvas, answer);
+    draw(canvas, answer);
     return Array.from(context.getImageData(0, 0, w, h).data);
 }"""
 
@@ -214,11 +212,12 @@ def test_a_point_is_drawn_at_its_row_and_column(page):
     assert (red * cols).sum() / red.sum() == pytest.approx(27, abs=0.3)
 
 
-SHOW = """async ([answer, smiley]) => {
-    const { show } = await import("./view.js");
+SHOW = """async ([kind, answer, smiley]) => {
+    const { show } = await import(`./targets/${kind}.js`);
     const place = document.createElement("section");
     document.body.append(place);
-    show(place, answer, smiley ? document.createElement("i") : undefined);
+    const companion = { node: document.createElement("i"), show() {} };
+    place.append(...show(answer, smiley ? companion : null).filter(Boolean));
     const text = (name) => [...place.querySelectorAll(name)].map((node) => node.textContent);
     const wide = [...place.querySelectorAll("rect")].map((node) => node.getAttribute("width"));
     place.remove();
@@ -226,17 +225,17 @@ SHOW = """async ([answer, smiley]) => {
 }"""
 
 
-def shown(page, smiley=False, **answer):
-    return page.evaluate(SHOW, [answer, smiley])
+def shown(page, kind, smiley=False, **answer):
+    return page.evaluate(SHOW, [kind, answer, smiley])
 
 
 def test_shares_are_written_as_people_read_them(page):
     bars = [["a", 0.987], ["b", 0.0995], ["c", 0.05123], ["d", 0.00099], ["e", 0.001]]
-    found = shown(page, headline="a", bars=bars)
+    found = shown(page, "category", headline="a", bars=bars)
     assert found["bars"] == ["a99 %", "b10.0 %", "c5.1 %", "d<0.1 %", "e0.1 %"]
     assert found["wide"] == ["98.7%", "10.0%", "5.1%", "0.1%", "0.1%"]
     assert found["headline"] == ["a"]
-    assert shown(page, smiley=True, headline="a", bars=bars)["bars"] == [
+    assert shown(page, "category", smiley=True, headline="a", bars=bars)["bars"] == [
         "a99 %",
         "b10.0 %",
         "c5.1 %",
@@ -244,14 +243,14 @@ def test_shares_are_written_as_people_read_them(page):
 
 
 def test_what_is_there_stands_as_chips_and_a_legend_has_colours(page):
-    found = shown(page, headline="", chips=["x", "<b>"])
+    found = shown(page, "multicategory", headline="", chips=["x", "<b>"], bars=[])
     assert (found["headline"], found["chips"]) == ([], ["x", "<b>"])
     legend = [[3, "road", 0.75], [0, "sky", 0.25]]
     html = page.evaluate(
         """async (legend) => {
-            const { show } = await import("./view.js");
+            const { show } = await import("./targets/mask.js");
             const place = document.createElement("section");
-            show(place, { headline: "", legend });
+            place.append(...show({ headline: "", legend }));
             return place.innerHTML;
         }""",
         legend,
@@ -260,17 +259,17 @@ def test_what_is_there_stands_as_chips_and_a_legend_has_colours(page):
     fills = re.findall(r'fill="(rgb\([^"]*\))"', html)
     colours = page.evaluate(
         """async () => {
-            const { colour } = await import("./answers.js");
+            const { colour } = await import("./view.js");
             return [3, 0].map((i) => `rgb(${colour(i)})`);
         }"""
     )
     assert fills == colours
 
 
-# --- pixels.js -----------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------
 
 READ = """async (bytes) => {
-    const { open, read } = await import("./pixels.js");
+    const { open, read } = await import("./inputs/image.js");
     const blob = new Blob([Uint8Array.from(bytes)]);
     const found = read(await open(blob), document.createElement("canvas"));
     return { ...found, data: Array.from(found.data) };
@@ -299,7 +298,7 @@ def test_pixels_are_red_green_blue_row_by_row(page):
     assert np.array_equal(read(page, Pillow.fromarray(pixels)), pixels)
     rgb = page.evaluate(
         """async () => {
-            const { withoutAlpha } = await import("./pixels.js");
+            const { withoutAlpha } = await import("./inputs/image.js");
             return Array.from(withoutAlpha(Uint8ClampedArray.from([1, 2, 3, 4, 5, 6, 7, 8])));
         }"""
     )
@@ -309,7 +308,7 @@ def test_pixels_are_red_green_blue_row_by_row(page):
 def test_a_picture_too_large_for_a_phone_is_made_smaller_and_says_so(page):
     sizes = page.evaluate(
         """async () => {
-            const { read } = await import("./pixels.js");
+            const { read } = await import("./inputs/image.js");
             const canvas = document.createElement("canvas");
             return [[8200, 2000], [4000, 4000]].map(([w, h]) => {
                 const { width, height, shrunk } = read(new OffscreenCanvas(w, h), canvas);
@@ -324,7 +323,7 @@ def test_a_picture_too_large_for_a_phone_is_made_smaller_and_says_so(page):
     assert w / h == pytest.approx(4.1, abs=0.01)
 
 
-# --- words.js and series.js ----------------------------------------------------------------
+# --- texts and series ----------------------------------------------------------------------
 
 VOCAB = (*SPECIAL, "the", "film", "the", "xxfake", "good", "!")
 
@@ -335,7 +334,7 @@ def test_texts_are_numbered_as_in_python_from_either_end(page):
         spec = TextSpec(VOCAB, backwards=backwards)
         found = page.evaluate(
             """async ([vocab, backwards, texts]) => {
-                const { numbering } = await import("./words.js");
+                const { numbering } = await import("./inputs/text.js");
                 const number = numbering(vocab, backwards);
                 return texts.map((text) => Array.from(number(text), Number));
             }""",
@@ -362,8 +361,8 @@ def test_gaps_are_filled_as_in_python(page, rows, shift):
         return  # one step is no series
     found = page.evaluate(
         """async ([rows, shift]) => {
-            const { filled } = await import("./series.js");
-            const whole = filled(rows.map((row) => row.map((v) => v ?? NaN)), shift);
+            const { fill } = await import("./inputs/series.js");
+            const whole = fill(rows.map((row) => row.map((v) => v ?? NaN)), shift);
             return whole.map((row) => Array.from(row));
         }""",
         [rows, shift],
@@ -375,7 +374,7 @@ def test_gaps_are_filled_as_in_python(page, rows, shift):
 
 def test_a_first_row_of_names_is_left_out_and_columns_are_channels(page):
     parse = """async ([text, channels]) => {
-        const { parse } = await import("./series.js");
+        const { parse } = await import("./inputs/series.js");
         return parse(text, channels);
     }"""
     assert page.evaluate(parse, ["up,down\n1,10\n2,20\n3,30", 2]) == [[1, 2, 3], [10, 20, 30]]

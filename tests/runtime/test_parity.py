@@ -63,7 +63,7 @@ def test_a_hundred_odd_pictures_are_answered_as_by_the_learner(kind, learners, e
 
 
 ASK = """async ([data, type]) => {
-    const { open, read } = await import("./pixels.js");
+    const { open, read } = await import("./inputs/image.js");
     const { describe, load } = await import("./model.js");
     window.asking ??= await load(await describe());
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));

@@ -13,7 +13,7 @@ from onecycle.core.errors import ExportError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.data.targets import Category
 from onecycle.data.task import Task
-from onecycle.export.graph import Cost, halved
+from onecycle.export.graph import Cost, store_in_half
 from onecycle.learn import exporting
 from onecycle.learn.learner import Learner
 from onecycle.runtime.kinds import Answer
@@ -180,7 +180,7 @@ def test_int8_is_calibrated_on_as_many_training_items_as_are_asked_for(
         seen.append(torch.cat(list(batches)))
         return model
 
-    monkeypatch.setattr("onecycle.export.quantize.quantized", recorded)
+    monkeypatch.setattr("onecycle.export.quantize.quantize", recorded)
     side = learn.data.train_ds
     for count, wanted in ((None, 18), (5, 5), (1000, 18)):
         learn.export(tmp_path / "m.onnx", precision="int8", calibrate=count)
@@ -223,7 +223,7 @@ def test_halving_rounds_to_the_nearest_number_of_16_bits():
     values = np.linspace(-3, 3, 100).astype(np.float32)
     tensor = numpy_helper.from_array(values, "w")
     graph = onnx.helper.make_graph([], "g", [], [], [tensor])
-    (half,) = halved(onnx.helper.make_model(graph)).graph.initializer
+    (half,) = store_in_half(onnx.helper.make_model(graph)).graph.initializer
     found = numpy_helper.to_array(half)
     assert found.dtype == np.float16
     assert np.array_equal(found, values.astype(np.float16))
@@ -236,5 +236,5 @@ def test_numbers_that_16_bits_cannot_hold_stay_as_they_are():
     values = np.linspace(0, 7e4, 100).astype(np.float32)
     tensor = numpy_helper.from_array(values, "variance")
     graph = onnx.helper.make_graph([], "g", [], [], [tensor])
-    (kept,) = halved(onnx.helper.make_model(graph)).graph.initializer
+    (kept,) = store_in_half(onnx.helper.make_model(graph)).graph.initializer
     assert np.array_equal(numpy_helper.to_array(kept), values)

@@ -114,7 +114,7 @@ def test_what_cannot_be_asked_is_one_clear_message(folder, tmp_path):
 def test_a_class_that_is_named_as_a_column_keeps_apart(tmp_path, folder):
     from test_page import NETS
 
-    from onecycle.runtime.targets import CategorySpec
+    from onecycle.runtime.targets.category import CategorySpec
 
     NETS["clash"] = (CategorySpec(("answer", "file", "c")), NETS["category"][1])
     try:
@@ -241,7 +241,7 @@ def test_no_digit_of_a_number_is_lost_in_a_table(tmp_path, folder):
     """32 bits are nine digits at most; the answers of numbers and points are not chances."""
     from test_page import NETS
 
-    from onecycle.runtime.targets import NumbersSpec
+    from onecycle.runtime.targets.numbers import NumbersSpec
 
     last = "big = Constant <value = float {123456.7}> ()\n probabilities = Mul (means, big)"
     NETS["large"] = (NumbersSpec(("r", "g", "b")), last)

@@ -9,10 +9,11 @@ from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from test_page import NETS, made
 
-from onecycle.runtime.http.requests import Limits, Room
+from onecycle.runtime.http.body import Limits
+from onecycle.runtime.http.requests import Room
 from onecycle.runtime.http.server import application
 from onecycle.runtime.predictor import Predictor
-from onecycle.runtime.targets import MultiCategorySpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
 
 
 def png(colour, size=(40, 50)):
@@ -51,11 +52,11 @@ def test_a_charset_is_followed_or_refused(reader):
     heads = {"Content-Type": "text/plain; charset=utf-16-le"}
     data = "good good bad".encode("utf-16-le")
     assert share_of_good(reader, content=data, headers=heads) == [pytest.approx(0.6)]
-    reply = reader.post(
-        "/api/predict", content=b"x", headers={"Content-Type": "text/plain; charset=klingon"}
-    )
-    assert reply.status_code == 415
-    assert "klingon" in reply.json()["detail"]
+    for charset in ("klingon", "idna", '"utf\0"', "hex"):
+        heads = {"Content-Type": f"text/plain; charset={charset}"}
+        reply = reader.post("/api/predict", content=b"good.." * 99, headers=heads)
+        assert reply.status_code == 415
+        assert repr(charset.strip('"')) in reply.json()["detail"]
 
 
 def test_several_texts_are_answered_in_their_order(reader):
@@ -124,7 +125,7 @@ def test_a_threshold_decides_for_its_own_request_only(folder):
 
 
 def test_limits_are_those_that_were_set_and_reached_ones_are_still_answered(folder):
-    limits = Limits(body_bytes=3000, pixels=2000, pictures=2)
+    limits = Limits(body_bytes=3000, pixels=2000, items=2)
     with TestClient(application(made("category", folder), limits)) as client:
 
         def status(content):

@@ -20,7 +20,7 @@ from onecycle.runtime.site import write_site
 from onecycle.series.learner import series_learner
 from onecycle.series.lists import SeriesList
 
-TABLES = Path(__file__).parents[1] / "spec" / "tables.json"
+TABLES = Path(__file__).with_name("tables.json")
 
 
 def trained(folder, channels):
@@ -75,7 +75,7 @@ def test_the_page_answers_a_csv_file_as_the_predictor(page, tmp_path):
         np.testing.assert_allclose(found["probabilities"], wanted.probabilities, atol=1e-3)
         assert found["headline"] == str(wanted)
         given = page.evaluate("window.lastSeries")
-        np.testing.assert_allclose(given, predictor.feed.read(file), rtol=1e-6)
+        np.testing.assert_allclose(given, predictor.input.array(file), rtol=1e-6)
     assert not page.is_visible("#stage")
     assert page.inner_text("#subtitle") == "Runs on this device. No number leaves it."
     assert page.faults == []
@@ -83,13 +83,13 @@ def test_the_page_answers_a_csv_file_as_the_predictor(page, tmp_path):
 
 ASK = """async (tables) => {
     const { describe, load } = await import("./model.js");
-    const { filled, parse } = await import("./series.js");
+    const { fill, parse } = await import("./inputs/series.js");
     const about = await describe();
     const { channels, by } = about.task.input;
     const ask = await load(about);
     const found = [];
     for (const text of tables) {
-        const rows = filled(parse(text, channels), by === "series");
+        const rows = fill(parse(text, channels), by === "series");
         found.push(Array.from((await ask(rows)).probabilities));
     }
     return found;
@@ -153,7 +153,7 @@ def test_the_page_reads_tables_as_python_does(page):
     cases = json.loads(TABLES.read_text(encoding="utf-8"))
     found = page.evaluate(
         """async (cases) => {
-            const { parse } = await import("./series.js");
+            const { parse } = await import("./inputs/series.js");
             const gaps = (rows) => rows.map((row) => row.map((v) => Number.isNaN(v) ? null : v));
             return cases.map(({ text, channels }) => {
                 try { return gaps(parse(text, channels)); } catch { return null; }
@@ -172,9 +172,9 @@ def test_the_page_keeps_what_varies_on_a_high_level(page):
     for rows, shift in ((high, True), (high, False), (small, True), (small[:2], False)):
         found = page.evaluate(
             """async ([rows, shift]) => {
-                const { filled } = await import("./series.js");
+                const { fill } = await import("./inputs/series.js");
                 const gaps = rows.map((row) => row.map((v) => v ?? NaN));
-                return filled(gaps, shift).map((row) => Array.from(row));
+                return fill(gaps, shift).map((row) => Array.from(row));
             }""",
             [rows, shift],
         )

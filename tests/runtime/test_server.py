@@ -25,7 +25,7 @@ from test_page import made
 
 from onecycle.core.errors import ModelError
 from onecycle.runtime.http.batching import Batcher, QueueFullError
-from onecycle.runtime.http.requests import Limits
+from onecycle.runtime.http.body import Limits
 from onecycle.runtime.http.server import application, serve
 from onecycle.runtime.predictor import Predictor
 
@@ -94,7 +94,7 @@ def server(models):
 
 @pytest.fixture(scope="module")
 def client(models):
-    limits = Limits(body_bytes=200_000, pixels=1_000_000, pictures=3, body_seconds=2)
+    limits = Limits(body_bytes=200_000, pixels=1_000_000, items=3, body_seconds=2)
     with TestClient(application(models["category"], limits)) as opened:
         yield opened
 
@@ -134,7 +134,7 @@ def test_masks_points_and_thresholds_come_as_json(models):
 
 def test_what_is_wrong_is_said_as_a_problem(client):
     cases = [
-        (b"", 400, "no picture"),
+        (b"", 400, "no image"),
         (b"I am text, not a picture", 422, "not a picture"),
         (png()[:60], 422, "the upload"),
         (b"x" * 300_000, 413, "larger than 200,000 bytes"),

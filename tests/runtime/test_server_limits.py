@@ -23,7 +23,8 @@ from test_page import made
 from test_series_page import trained as trained_series
 from test_server import png, running
 
-from onecycle.runtime.http.requests import Limits, Room, body_of
+from onecycle.runtime.http.body import Limits
+from onecycle.runtime.http.requests import Room, body_of
 from onecycle.runtime.http.server import application
 
 HERE = Path(__file__).parent
@@ -109,7 +110,7 @@ def test_a_body_that_comes_too_slowly_is_408():
     limits = Limits(body_seconds=0.2)
     taken = []
     whole = asyncio.run(body_of(slow_request([b"ab", b"c"], 0.01), limits, taken.append))
-    assert whole == b"abc"
+    assert whole.files == (b"abc",)
     assert taken == [2, 1]
     with pytest.raises(HTTPException) as told:
         asyncio.run(body_of(slow_request([b"a"] * 100, 0.05), limits, taken.append))

@@ -7,16 +7,13 @@ import pytest
 
 from onecycle.core.errors import CheckpointError, LabelError, UsageError
 from onecycle.runtime.inputs.image import ImageSpec, parse_size
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MaskSpec,
-    MultiCategorySpec,
-    NoLabelSpec,
-    NumbersSpec,
-    PointsSpec,
-    is_blank,
-    sorted_classes,
-)
+from onecycle.runtime.kinds import NoLabelSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.classes import is_blank, sorted_classes
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.runtime.task import task_from_json, task_to_json
 
 

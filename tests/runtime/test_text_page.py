@@ -15,7 +15,7 @@ from onecycle.runtime.site import write_site
 from onecycle.text.learner import text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch
 
-GOLDEN = Path(__file__).parents[1] / "spec" / "tokens.json"
+GOLDEN = Path(__file__).with_name("tokens.json")
 SIZES = {"emb_sz": 12, "n_hid": 16, "n_layers": 2}
 
 
@@ -45,7 +45,7 @@ def test_the_page_has_the_tokens_of_the_golden_file(page):
     units = [[ord(c) for c in row["text"]] for row in rows]  # lone surrogates do not survive JSON
     found = page.evaluate(
         """async (texts) => {
-            const { tokenize } = await import("./words.js");
+            const { tokenize } = await import("./inputs/text.js");
             const whole = (points) => points.map((p) => String.fromCodePoint(p)).join("");
             return texts.map((points) => tokenize(whole(points)));
         }""",

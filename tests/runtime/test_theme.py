@@ -12,9 +12,10 @@ from test_page import NETS, asked, made, opened, until
 from conftest import FLAGS
 from onecycle.core.errors import UsageError
 from onecycle.runtime.site import check_theme, write_site
-from onecycle.runtime.targets import CategorySpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
 
-TARGET = {"kind": "category", "classes": ["sad", "glad", 7]}
+TARGET = CategorySpec(("sad", "glad", 7))
 
 
 def test_what_a_smiley_leaves_out_rests_in_the_middle():
@@ -60,7 +61,7 @@ def test_a_theme_needs_a_file_that_holds_an_object_and_a_model_that_names_one_cl
         with pytest.raises(UsageError, match=said):
             check_theme(tmp_path / f"{name}.json", TARGET)
     with pytest.raises(UsageError, match="one class"):
-        check_theme({}, {"kind": "multicategory", "classes": ["a"]})
+        check_theme({}, MultiCategorySpec(("a",)))
 
 
 def test_the_examples_theme_fits_the_drawn_faces():
@@ -69,7 +70,7 @@ def test_the_examples_theme_fits_the_drawn_faces():
     from onecycle.samples.faces import EXPRESSIONS
 
     file = Path(__file__).parents[2] / "examples/smileys.json"
-    checked = check_theme(file, {"kind": "category", "classes": list(EXPRESSIONS)})
+    checked = check_theme(file, CategorySpec(tuple(EXPRESSIONS)))
     assert set(checked) == set(EXPRESSIONS)
     assert len({json.dumps(look) for look in checked.values()}) == len(EXPRESSIONS)
 

@@ -14,7 +14,7 @@ from test_page import asked, opened
 from torch import nn
 
 from onecycle.core.errors import LabelError
-from onecycle.export.graph import _joined, _sealed
+from onecycle.export.graph import _join, _seal
 from onecycle.export.image import HEADER, image_prelude
 from onecycle.learn.learner import Learner
 from onecycle.runtime import file as form
@@ -22,7 +22,7 @@ from onecycle.runtime.http.server import application
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.runtime.targets import MaskSpec
+from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.task import task_to_json
 from onecycle.vision.lists import SegmentationItemList
 
@@ -43,10 +43,10 @@ def made(folder, count=400, void=None, spec=SPEC):
         far = Abs (apart)
         probabilities = Neg (far)
     }}""")
-    whole = _joined(image_prelude(spec), net, True, dtype=target.mask_dtype)
+    whole = _join(image_prelude(spec), net, True, dtype=target.mask_dtype)
     about = {"format": form.FORMAT, "library": "test", "task": task_to_json(spec, target)}
     file = folder / "wide.onnx"
-    file.write_bytes(_sealed(whole, about))
+    file.write_bytes(_seal(whole, about))
     return file
 
 

@@ -94,6 +94,36 @@ def test_a_newer_version_is_said_and_takes_the_place_of_the_old_copy(
         page.context.close()
 
 
+PLANT = """async (copies) => {
+    for (const [name, paths] of Object.entries(copies)) {
+        const cache = await caches.open(name);
+        for (const path of paths) await cache.put(path, new Response("old"));
+    }
+}"""
+
+
+def test_copies_of_earlier_versions_go_if_they_are_ours_alone(browser, files, tmp_path):
+    """They were named without their site, and may be of another of the same origin."""
+    site = write_site(files["category"], tmp_path / "site", title="Old")
+    others = {
+        "onecycle-000000000002": ["/birds/", "/birds/index.html"],
+        "onecycle-000000000003": ["/site/old/", "/site/old/index.html"],
+        "onecycle-000000000004": ["/site/", "/site/index.html", "/site/old/", "/site/old/app.js"],
+        "onecycle-mine": ["/site/"],
+    }
+    with served(tmp_path) as address:
+        page = opened(browser, address + "site/")
+        until(page, READY)
+        page.evaluate(PLANT, others)
+        page.evaluate(PLANT, {"onecycle-000000000001": ["/site/", "/site/app.js", "/site/ort/x"]})
+        write_site(files["numbers"], site, title="New")
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        until(page, f"caches.keys().then((names) => names.length === {len(others) + 1})")
+        assert set(others) < set(page.evaluate(KEPT))
+        page.context.close()
+
+
 def test_the_worker_keeps_the_pages_own_files_and_leaves_all_others_alone(browser, files, tmp_path):
     site = write_site(files["category"], tmp_path / "site")
     (site / "notes.txt").write_text("first")
@@ -102,10 +132,10 @@ def test_the_worker_keeps_the_pages_own_files_and_leaves_all_others_alone(browse
     own = listed(site)
     assert {"notes.txt", "CNAME", "vercel.json", "netlify.toml", "sw.js"} & set(own) == set()
     assert {".", "index.html", "app.js", "model.json", "manifest.webmanifest"} <= set(own)
-    told = {"ort/ort.wasm.min.mjs", "style.css", "icon.svg", "answers.js"}
+    told = {"ort/ort.wasm.min.mjs", "style.css", "icon.svg", "targets/category.js"}
     assert told <= set(own)
     assert sum(name.endswith(".onnx") for name in own) == 1
-    fetch = "(name) => fetch(name).then((reply) => reply.text())"
+    fetch = "(name) => fetch(name, { cache: 'no-store' }).then((reply) => reply.text())"
     with served(tmp_path) as address:
         page = opened(browser, address + "site/")
         until(page, READY)

@@ -10,8 +10,8 @@ from test_series import waves
 
 from onecycle import models
 from onecycle.core.errors import DataError, ExportError, UsageError
+from onecycle.export import series as exporting
 from onecycle.runtime.predictor import Predictor
-from onecycle.series import exporting
 from onecycle.series.lists import SeriesList
 from onecycle.vision.learner import create_cnn
 

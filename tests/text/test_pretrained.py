@@ -180,7 +180,7 @@ def test_a_wrong_digest_of_a_published_archive_leaves_nothing(tmp_path, monkeypa
         right = hashlib.sha256(archive.read_bytes()).hexdigest()
         site.cut = [500]  # the rest is asked for when the connection breaks
         folder = untar_data(url, data=False, sha256=right)
-        assert read_wt103(folder).sizes.n_hid == 16
+        assert read_wt103(folder).sizes["n_hid"] == 16
         assert any("Range" in headers for _, headers in site.requests)
 
 
@@ -206,7 +206,7 @@ def test_an_encoder_in_16_bits_comes_back_with_its_sizes(tmp_path):
     net = AWD_LSTM(len(WORDS), 8, 12, 2)
     path = write_encoder(tmp_path / "e.safetensors", net, WORDS, torch.ones(len(WORDS)), half=True)
     found = read_encoder(path)
-    assert found.sizes.config() == {"emb_sz": 8, "n_hid": 12, "n_layers": 2}
+    assert found.sizes == {"emb_sz": 8, "n_hid": 12, "n_layers": 2}
     assert found.vocab == tuple(WORDS)
     torch.testing.assert_close(found.tensors, dict(net.state_dict()), atol=1e-3, rtol=1e-3)
     assert found.bias is not None

@@ -14,10 +14,10 @@ from onecycle import DatasetType
 from onecycle.core.errors import CheckpointError, DataError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.text import corpus as module
-from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter, tokenized
+from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter, number_all
 from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
 from onecycle.text.saved import load_data
-from onecycle.text.worker import counted
+from onecycle.text.worker import number_tokens
 
 ROWS = [("neg", "Dull film, don't go."), ("pos", "A GREAT film 🙂"), ("pos", "so good so good")] * 9
 FRAME = pd.DataFrame(ROWS, columns=["label", "text"])
@@ -82,7 +82,7 @@ def test_the_file_is_one_that_safetensors_opens(tmp_path):
 
 def test_loading_tokenizes_nothing_again(tmp_path, monkeypatch):
     clas(tmp_path).save("d")
-    monkeypatch.setattr(module, "counted", lambda texts: 1 / 0)
+    monkeypatch.setattr(module, "number_tokens", lambda texts: 1 / 0)
     assert len(list(load_data(tmp_path, "d", bs=4).train_dl)) == 5
 
 
@@ -126,7 +126,7 @@ def test_workers_end_with_the_pass_even_when_it_is_left_early(monkeypatch):
     import psutil
 
     monkeypatch.setattr(module, "_PIECE", 100)
-    found = tokenized(["some words to count"] * 2000, 2)
+    found = number_all(["some words to count"] * 2000, 2)
     for _ in range(4):
         next(found)
     assert psutil.Process().children()
@@ -168,7 +168,7 @@ def test_texts_of_a_file_that_has_changed_are_an_error_and_not_other_texts(tmp_p
 def test_texts_are_tokenized_once_for_vocabulary_and_all_epochs(monkeypatch):
     passes = []
     monkeypatch.setattr(
-        module, "counted", lambda texts: passes.append(len(texts)) or counted(texts)
+        module, "number_tokens", lambda texts: passes.append(len(texts)) or number_tokens(texts)
     )
     items = TextList.from_df(FRAME, cols="text", min_freq=1).split_by_rand_pct(0.2, seed=0)
     data = items.label_from_df("label").databunch(bs=4, num_workers=0)

@@ -10,6 +10,7 @@ import torch
 from onecycle import DatasetType, Ensemble
 from onecycle.core.errors import CheckpointError, ModelError, OnecycleWarning, UsageError
 from onecycle.interpret.words import _probabilities, word_scores
+from onecycle.runtime.inputs import subwords
 from onecycle.runtime.inputs.subwords import pieces_of, train_subwords
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.predictor import Predictor
@@ -199,7 +200,7 @@ def tiny_model(tmp_path):
     return folder
 
 
-def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path):
+def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path, monkeypatch):
     luck = np.random.default_rng(0)
     texts = [" ".join(luck.choice(["the", "film", "not"], luck.integers(1, 9))) for _ in range(64)]
     labels = luck.choice(["good", "bad"], 64)
@@ -220,6 +221,9 @@ def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path)
     learn.unfreeze().fit_one_cycle(6, slice(1e-3, 1e-2))
     assert learn.validate()[1] > 0.9
     assert str(learn.predict("the film not good")[0]) == "good"
+    with monkeypatch.context() as patch:
+        patch.setattr(subwords, "json", None)  # it is large, and was read before
+        assert str(learn.predict("the film not bad")[0]) == "bad"
     alone = torch.stack([learn.predict(text)[2] for text in data.valid_ds.items])
     torch.testing.assert_close(learn.get_preds()[0], alone, atol=1e-5, rtol=1e-5)
     scored = word_scores(learn, "the film bad")

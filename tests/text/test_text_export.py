@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from onecycle.core.errors import DataError, UsageError
+from onecycle.export.text import _head
+from onecycle.learn.engine import share_norms
 from onecycle.runtime.predictor import Predictor, load_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch
@@ -92,3 +95,15 @@ def test_a_language_model_is_not_exported(frame, tmp_path):
     learn = language_model_learner(data, config=SIZES, silent=True)
     with pytest.raises(UsageError, match="classifier"):
         learn.export("lm.onnx")
+
+
+def test_norms_that_several_gpus_share_are_exported_as_others_are():
+    head = nn.Sequential(nn.BatchNorm1d(3))
+    with torch.no_grad():
+        head[0].bias.copy_(torch.tensor([5.0, 7.0, 11.0]))
+    lines, weights, _ = _head(head)
+    share_norms(head, torch.device("cuda"))
+    assert isinstance(head[0], nn.SyncBatchNorm)
+    again, same, _ = _head(head)
+    assert again == lines
+    assert {k: v.tolist() for k, v in same.items()} == {k: v.tolist() for k, v in weights.items()}

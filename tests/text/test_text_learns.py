@@ -24,7 +24,7 @@ from onecycle.text.input import NextToken
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.learners import Ensemble
 from onecycle.text.lists import TextClasDataBunch, TextList, TextLMDataBunch
-from onecycle.text.pretrained import SMALL_FILE, read_encoder, remapped
+from onecycle.text.pretrained import SMALL_FILE, read_encoder, remap_rows
 from onecycle.text.saved import load_data
 
 SMALL = {"emb_sz": 24, "n_hid": 32, "n_layers": 2}
@@ -138,7 +138,7 @@ def test_an_encoder_is_read_by_token_and_new_words_get_the_mean_row(frame, tmp_p
 
 def test_rows_are_taken_by_token():
     weights = torch.arange(6.0).reshape(3, 2)
-    assert remapped(weights, ["a", "b", "c"], ["c", "new", "a"]).tolist() == [
+    assert remap_rows(weights, ["a", "b", "c"], ["c", "new", "a"]).tolist() == [
         [4, 5],
         [2, 3],
         [0, 1],

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.text import TextSpec, vocabulary
+from onecycle.runtime.inputs.text import TextSpec, text_of, vocabulary
 from onecycle.runtime.inputs.words import SPECIAL, clean, detokenize, tokenize
-from onecycle.runtime.targets import CategorySpec
+from onecycle.runtime.targets.category import CategorySpec
 from onecycle.runtime.task import task_from_json, task_to_json
 
 
@@ -150,6 +149,6 @@ def test_numbers_come_back_as_tokens_through_json():
 
 def test_the_golden_tokens_are_those_of_the_stored_file():
     """The page's tokenizer is held to the same file: tests/runtime/test_text_page.py."""
-    file = Path(__file__).parents[1] / "spec" / "tokens.json"
+    file = Path(__file__).parents[1] / "runtime" / "tokens.json"
     for row in json.loads(file.read_text(encoding="utf-8")):
         assert tokenize(row["text"]) == row["tokens"]

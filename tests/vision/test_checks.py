@@ -1,5 +1,7 @@
 """What is checked before training, and what verify_images deletes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -164,8 +166,35 @@ def test_an_item_that_is_predicted_is_looked_at(tmp_path):
     learn.predict(tmp_path / "0.png")
     fill(tmp_path, GOOD, TILE)
     for source in (tmp_path / "1.png", TILE, Pillow.fromarray(TILE)):
-        with pytest.warns(OnecycleWarning, match="1 of 1 images .*taken for transparency"):
+        with pytest.warns(OnecycleWarning, match="1 of 1 images .*taken for transparency") as said:
             learn.predict(source)
+        assert Path(said[0].filename).name == "test_checks.py"
+
+
+@pytest.mark.filterwarnings("ignore:there is only one class")
+def test_an_item_that_is_predicted_is_read_once(tmp_path, monkeypatch):
+    fill(tmp_path, GOOD, GOOD[::-1])
+    learn = Learner(data(tmp_path), nn.Sequential(nn.Flatten(), nn.Linear(192, 1)), silent=True)
+    path = tmp_path / "1.png"
+    wanted, times = learn.predict(path)[2], []
+    read = spec_pixels.open_pixels
+    monkeypatch.setattr(
+        spec_pixels, "open_pixels", lambda *a, **b: times.append(a) or read(*a, **b)
+    )
+    with path.open("rb") as file:
+        for source in (file, path.read_bytes(), GOOD[::-1]):
+            times.clear()
+            assert learn.predict(source)[2].tolist() == wanted.tolist()
+            assert len(times) == 1
+
+
+def test_open_files_are_no_items_of_a_set(tmp_path):
+    fill(tmp_path, GOOD)
+    with (
+        (tmp_path / "0.png").open("rb") as file,
+        pytest.raises(ImageError, match="1 items are ope"),
+    ):
+        ImageList._make([GOOD, file], ".").split_by_idx([0]).label_const(1.5).databunch(bs=1)
 
 
 @pytest.mark.filterwarnings("ignore:there is only one class")

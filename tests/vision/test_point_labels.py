@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from onecycle.core.errors import LabelError, OnecycleWarning, UsageError
 from onecycle.vision.image import FlowField, ImagePoints
 from onecycle.vision.lists import ObjectItemList, PointsItemList
+from onecycle.vision.point_labels import located_boxes, located_points
 from onecycle.vision.targets import Points
 
 SIZE = (40, 80)  # h, w
@@ -204,3 +205,14 @@ def test_boxes_beyond_their_image_are_counted(images):
     assert src.train.y.items[0, 0].tolist() == [-1, -1, 1, 1, 0]
     with pytest.warns(OnecycleWarning, match="4 boxes reach beyond their image"):
         boxed(images, [[0, 10, 60, 30], [1, 1, 5, 5]])  # (x, y) order: 60 of 40 rows
+
+
+def test_of_images_in_memory_as_well():
+    arrays = [np.full((20, 40, 3), i, np.uint8) for i in range(4)]
+    inside, beyond = [[0, 0, 9, 9]], [[0, 10, 60, 30], [1, 1, 50, 5]]
+    boxes = [(np.array(b, float), ["x"] * len(b)) for b in (inside, inside, beyond, inside)]
+    with pytest.warns(OnecycleWarning, match="2 boxes reach .* of 'item 2'. Are they"):
+        located_boxes(arrays, boxes)
+    points = [torch.tensor([[3.0, 5.0]])] * 2 + [torch.tensor([[3.0, 50.0]])] * 2
+    with pytest.warns(OnecycleWarning, match=r"2 points of 2 images .*\(of 'item 2', 'item 3'\)"):
+        located_points(arrays, points, "pixels")

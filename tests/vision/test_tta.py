@@ -261,7 +261,7 @@ def test_the_way_back_of_a_plan_undoes_it_whatever_the_size_at_which_it_was_read
     tfms = flatten([augment.rotate(25.0), augment.zoom(1.3, 0.2, 0.9), augment.flip_lr()])
     plan = draw_plan(tfms, ImageSpec((40, 50)), (120, 180), np.random.default_rng(0))
     kept = exact_plan((120, 180), ImageSpec((32, 64), "pad"))
-    back = plan.resized(smaller).back_to(kept)
+    back = plan.for_source(smaller).back_to(kept)
     place = np.array([17.0, 11.0, 1])
     in_image = kept.matrix @ place
     in_look = np.linalg.inv(plan.matrix) @ (in_image / in_image[2])

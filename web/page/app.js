@@ -1,29 +1,82 @@
-// The page: buttons, camera, clipboard and drop, and the way from a picture to its answer.
+// The page: it brings the model, the module of its input and that of its answers together.
 
+import { kindModule } from "./kinds.js";
 import { describe, load } from "./model.js";
-import { open, read } from "./pixels.js";
-import { decode } from "./answers.js";
-import { clear, drawOver, show } from "./view.js";
-import { smileys } from "./smiley.js";
-import { writing } from "./writing.js";
-import { curving } from "./curving.js";
+import { at } from "./view.js";
 
-const at = (id) => document.getElementById(id);
-const [stage, video, canvas] = ["stage", "video", "canvas"].map(at);
-const state = { about: null, run: null, smiley: null, take: null, busy: false, stream: null, timed: 0 };
+const state = { about: null, input: null, target: null, run: null, companion: null, take: null, timed: 0 };
 
-function say(text, error = false) {
-  at("status").textContent = text;
+/** What the module of an input may ask of the page. */
+const page = {
+  say,
+  clear,
+  ready,
+  ask,
+  show,
+  answer,
+  refuse,
+  get mirrors() { return Boolean(state.companion); }, // a smiley mirrors its beholder
+};
+
+/** Write a line under the answer. */
+function say(message, error = false) {
+  at("status").textContent = message;
   at("status").classList.toggle("error", error);
+}
+
+/** Take the answer away: what it was about is no longer there. */
+function clear() {
+  at("answer").replaceChildren();
+  delete window.lastAnswer;
+}
+
+/** Take the answer away, and say what went wrong. */
+function refuse(error) {
+  clear();
+  say(error.message, true);
+}
+
+/** Whether the model is here; says so where it is not. */
+function ready() {
+  if (!state.run) say("The model is still loading.", true);
+  return Boolean(state.run);
+}
+
+/** Ask the model about `source`: a reply for `show`. `size` is the [h, w] of an image. */
+async function ask(source, { size, began = performance.now() } = {}) {
+  const { input, target } = state.about.task;
+  const outputs = await state.run(source);
+  return { began, outputs, answer: state.target.decode(target, outputs, size, state.input.fixedSize?.(input)) };
+}
+
+/** Show a reply, also on the `canvas` with its image; of a `moving` source the time is said now and then only. */
+function show({ began, outputs, answer }, { canvas, moving = false, note = "" } = {}) {
+  if (canvas) state.target.draw?.(canvas, answer);
+  at("answer").replaceChildren(...state.target.show(answer, state.companion).filter(Boolean));
+  const now = performance.now();
+  if (!moving || now - state.timed > 2000) {
+    say(`Answered in ${Math.round(now - began)} ms, on this device.${note}`);
+    state.timed = now;
+  }
+  document.body.dataset.answered = String(Number(document.body.dataset.answered ?? 0) + 1);
+  window.lastAnswer = { probabilities: Array.from(outputs.probabilities), ...answer };
+}
+
+/** Ask about `source` and show the answer, or what went wrong. */
+async function answer(source) {
+  if (!ready()) return;
+  try {
+    show(await ask(source));
+  } catch (error) {
+    refuse(error);
+  }
 }
 
 async function start() {
   watch();
   try {
     state.about = await describe();
-    introduce(state.about);
-    const theme = state.about.theme ?? {};
-    if (Object.keys(theme).length) state.smiley = smileys(theme);
+    await introduce(state.about);
     state.run = await load(state.about, (share) => say(`Loading the model… ${Math.round(100 * share)} %`));
     say("Ready.");
     document.body.dataset.ready = "yes";
@@ -42,23 +95,22 @@ function watch() {
   });
 }
 
-function introduce(about) {
-  document.title = about.title;
-  at("title").textContent = about.title;
-  const { target, input } = about.task;
-  const forget = () => clear(at("answer"));
-  if (input.kind === "text") writing(answerText, forget);
-  if (input.kind === "series") state.take = curving(input, answerText, say, forget);
+/** Title, controls, and what is known of the model. */
+async function introduce({ title, task: { input, target }, theme = {}, made, library }) {
+  document.title = title;
+  at("title").textContent = title;
+  state.input = await kindModule("inputs", input.kind);
+  state.target = await kindModule("targets", target.kind);
+  at("subtitle").textContent = state.input.subtitle;
+  state.take = state.input.start(input, page);
+  state.companion = state.target.companion?.(theme);
   const rows = {
     Answers: target.kind,
-    Classes: (target.classes ?? target.names ?? []).join(", "),
-    "Decides above": target.thresh ?? "",
-    "Picture size": input.kind === "image" ? (input.size ?? input.window)?.join(" × ") ?? "any" : "",
-    Vocabulary: input.vocab ? `${input.vocab.length} tokens` : "",
-    Channels: input.channels ?? "",
-    Precision: about.made?.precision ?? "",
-    "Answers changed by it": about.made?.changed ? `${(100 * about.made.changed).toPrecision(2)} %` : "",
-    "Made with": `onecycle ${about.library}`,
+    ...state.target.rows(target),
+    ...state.input.rows(input),
+    Precision: made?.precision ?? "",
+    "Answers changed by it": made?.changed ? `${(100 * made.changed).toPrecision(2)} %` : "",
+    "Made with": `onecycle ${library}`,
   };
   for (const [name, value] of Object.entries(rows)) {
     if (value === "") continue;
@@ -68,146 +120,19 @@ function introduce(about) {
   }
 }
 
-/** Read what `source` shows, ask the model, and show its answer; `more` is said beside it. */
-async function answer(source, live = false, more = "") {
-  const began = performance.now();
-  const picture = read(source, canvas);
-  const found = await state.run(picture);
-  const decoded = decode(state.about, found, [picture.height, picture.width]);
-  if (live && !state.stream) return; // stopped while the model was at work
-  stage.classList.toggle("mirrored", live && Boolean(state.smiley));
-  drawOver(canvas, decoded);
-  state.smiley?.show(decoded.headline);
-  show(at("answer"), decoded, state.smiley?.node);
-  told(found, decoded, began, (picture.shrunk ? " The picture was too large, and made smaller first." : "") + more);
-}
-
-/** Ask about a text or a series, and show the answer. */
-async function answerText(text) {
-  if (!state.run) return say("The model is still loading.", true);
-  try {
-    const began = performance.now();
-    const found = await state.run(text);
-    const decoded = decode(state.about, found);
-    show(at("answer"), decoded);
-    told(found, decoded, began);
-  } catch (error) {
-    clear(at("answer"));
-    say(error.message, true);
-  }
-}
-
-function told(found, decoded, began, more = "") {
-  const now = performance.now();
-  if (!state.stream || now - state.timed > 2000) {
-    say(`Answered in ${Math.round(now - began)} ms, on this device.${more}`);
-    state.timed = now;
-  }
-  document.body.dataset.answered = String(Number(document.body.dataset.answered ?? 0) + 1);
-  window.lastAnswer = { probabilities: Array.from(found.probabilities), ...decoded };
-}
-
-/** Answer the first of some files; the others are not dropped without a word. */
-async function choose(files) {
-  const [blob, ...others] = files;
-  if (!blob) return;
-  if (state.busy) return say("Still looking at the picture before: give this one again.", true);
-  if (state.take) return state.take(blob);
-  if (!state.run) return say("The model is still loading.", true);
-  const more = others.length ? ` Of ${files.length} pictures this is the first: give them one by one.` : "";
-  stopCamera();
-  state.busy = true;
-  try {
-    say("Looking…");
-    const bitmap = await open(blob);
-    clear(at("answer")); // it was about another picture
-    reveal();
-    await answer(bitmap, false, more);
-    bitmap.close();
-  } catch (error) {
-    empty();
-    say(error.message, true);
-  } finally {
-    state.busy = false;
-  }
-}
-
-function reveal() {
-  stage.classList.add("filled");
-  at("empty").hidden = true;
-  canvas.hidden = false;
-}
-
-/** Neither a picture nor an answer, so that an error does not stand beside those of an earlier picture. */
-function empty() {
-  clear(at("answer"));
-  stage.classList.remove("filled");
-  at("empty").hidden = false;
-  canvas.hidden = true;
-}
-
-async function startCamera() {
-  if (!state.run) return say("The model is still loading.", true);
-  try {
-    const facingMode = { ideal: state.smiley ? "user" : "environment" }; // a smiley mirrors its beholder
-    const wanted = { video: { facingMode, width: { ideal: 640 } }, audio: false };
-    state.stream = await navigator.mediaDevices.getUserMedia(wanted);
-  } catch (error) {
-    return say(`No camera: ${error.message}. Choose a photo instead.`, true);
-  }
-  video.srcObject = state.stream;
-  await video.play();
-  reveal();
-  at("answer").setAttribute("aria-live", "off"); // a voice cannot follow every frame
-  at("live").setAttribute("aria-pressed", "true");
-  at("live").textContent = "Stop camera";
-  look();
-}
-
-/** One frame after the other, as fast as the model answers. */
-async function look() {
-  while (state.stream) {
-    try {
-      if (video.readyState >= 2) await answer(video, true);
-    } catch (error) {
-      stopCamera();
-      empty();
-      return say(error.message, true);
-    }
-    await new Promise((next) => requestAnimationFrame(next));
-  }
-}
-
-function stopCamera() {
-  state.stream?.getTracks().forEach((track) => track.stop());
-  state.stream = null;
-  video.srcObject = null;
-  at("answer").setAttribute("aria-live", "polite");
-  at("live").setAttribute("aria-pressed", "false");
-  at("live").textContent = "Live camera";
-}
-
-for (const id of ["choose", "take"]) {
-  at(id).addEventListener("change", (event) => {
-    choose([...event.target.files]);
-    event.target.value = "";
-  });
-}
 at("reload").addEventListener("click", () => location.reload());
-at("live").addEventListener("click", () => (state.stream ? stopCamera() : startCamera()));
-addEventListener("paste", (event) => choose([...event.clipboardData.files].filter((f) => f.type.startsWith("image/"))));
-for (const kind of ["dragenter", "dragover"]) {
-  addEventListener(kind, (event) => {
+for (const name of ["dragenter", "dragover"]) {
+  addEventListener(name, (event) => {
     event.preventDefault();
-    stage.classList.add("over");
+    document.body.classList.add("over");
   });
 }
-addEventListener("dragleave", () => stage.classList.remove("over"));
+addEventListener("dragleave", () => document.body.classList.remove("over"));
 addEventListener("drop", (event) => {
-  event.preventDefault();
-  stage.classList.remove("over");
-  choose([...event.dataTransfer.files]);
+  event.preventDefault(); // else the browser would leave the page
+  document.body.classList.remove("over");
+  if (state.take) state.take([...event.dataTransfer.files]);
+  else if (ready()) say("This page takes no files.", true);
 });
-if (!navigator.mediaDevices?.getUserMedia) at("live").hidden = true;
 
 start();

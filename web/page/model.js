@@ -1,7 +1,7 @@
-// The model: loads the exported file, and turns a source into an answer, here or on the server.
+// The model: loads the exported file, and turns a source into the graph's outputs.
 
 import * as ort from "./ort/ort.wasm.min.mjs";
-import { numbering } from "./words.js";
+import { kindModule } from "./kinds.js";
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
@@ -13,35 +13,22 @@ export async function describe() {
   return reply.json();
 }
 
-/** Of each kind of input: what makes the graph's tensors of a source. */
-const FEEDS = {
-  image: () => ({ data, width, height }) => ({ image: new ort.Tensor("uint8", data, [1, height, width, 3]) }),
-  text: ({ vocab, backwards }) => {
-    const number = numbering(vocab, backwards);
-    return (text) => {
-      const ids = number(text);
-      return { ids: new ort.Tensor("int64", ids, [1, ids.length]) };
-    };
-  },
-  series: () => (rows) => {
-    const values = Float32Array.from(rows.flatMap((row) => Array.from(row)));
-    return { series: new ort.Tensor("float32", values, [1, rows.length, rows[0].length]) };
-  },
-};
-
-/** A function from a source (RGB bytes {data, width, height}, a text, rows of numbers) to {probabilities, …}. */
+/** A function from a source, as the input's module takes it, to {probabilities, …}. */
 export async function load(about, progress = () => {}) {
+  const spec = about.task.input;
+  const feed = (await kindModule("inputs", spec.kind)).feed(spec);
   const bytes = await download(about.file, about.bytes, progress);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  const feed = FEEDS[about.task.input.kind](about.task.input);
   return async (source) => {
-    const given = feed(source);
+    const given = mapValues(feed(source), (tensor) => new ort.Tensor(...tensor));
     const found = await session.run(given);
-    const answer = Object.fromEntries(Object.entries(found).map(([name, value]) => [name, value.data]));
-    [...Object.values(given), ...Object.values(found)].forEach((value) => value.dispose());
-    return answer;
+    const outputs = mapValues(found, (tensor) => tensor.data);
+    [...Object.values(given), ...Object.values(found)].forEach((tensor) => tensor.dispose());
+    return outputs;
   };
 }
+
+const mapValues = (object, f) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, f(value)]));
 
 async function download(address, total, progress) {
   const reply = await fetch(address);

@@ -1,24 +1,18 @@
 // The smiley beside the answer: a face drawn from a few numbers, which follows the live camera.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { svgPart as part } from "./view.js";
+
 const PACE = 0.28; // of the way to the next face, each frame
 const INK = "#3b2416";
 
-function part(parent, name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  parent.append(made);
-  return made;
-}
-
 /** A face at rest, as parts of an SVG drawing of 100 × 100 units. */
 function face(svg) {
-  const defs = part(svg, "defs", {});
+  const defs = part(svg, "defs");
   const light = part(defs, "radialGradient", { id: "smiley-light", cx: "38%", cy: "28%", r: "80%" });
   part(light, "stop", { offset: "0", "stop-color": "#fff", "stop-opacity": ".75" });
   part(light, "stop", { offset: ".55", "stop-color": "#fff", "stop-opacity": "0" });
   part(light, "stop", { offset: "1", "stop-color": "#7a3d00", "stop-opacity": ".28" });
-  const inside = part(part(defs, "clipPath", { id: "smiley-inside" }), "path", {});
+  const inside = part(part(defs, "clipPath", { id: "smiley-inside" }), "path");
   const skin = part(svg, "circle", { cx: 50, cy: 50, r: 47 });
   part(svg, "circle", { cx: 50, cy: 50, r: 47, fill: "url(#smiley-light)" });
   const cheeks = [20, 80].map((cx) => part(svg, "ellipse", { cx, cy: 61, rx: 9, ry: 6, fill: "#ff5a4f" }));
@@ -74,14 +68,13 @@ function draw(parts, look) {
   parts.skin.setAttribute("fill", look.colour);
 }
 
-/** {node, show(name, look)}: what the theme says of a class, an emoji or a smiley's features. */
+/** {node, show(name)}: what the theme says of a class, an emoji or a smiley's features; null without a theme. */
 export function smileys(theme) {
+  if (!Object.keys(theme).length) return null;
   const node = document.createElement("div");
   node.id = "smiley";
   node.setAttribute("role", "img");
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 100 100");
-  svg.setAttribute("aria-hidden", "true");
+  const svg = part(document.createDocumentFragment(), "svg", { viewBox: "0 0 100 100", "aria-hidden": "true" });
   const parts = face(svg);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let [now, goal, moving] = [null, null, false];

@@ -12,10 +12,18 @@ self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(fresh)).then(() => self.skipWaiting()));
 });
 
+// Copies were once named without their site: one is ours if it has our page, and no other site's files.
+const isEarlier = async (name) => {
+  if (!/^onecycle-[0-9a-f]{12}$/.test(name)) return false;
+  const kept = (await (await caches.open(name)).keys()).map((request) => request.url);
+  const here = (url) => url.startsWith(HOME) && /^(ort\/)?[^/]*$/.test(url.slice(HOME.length));
+  return kept.includes(HOME) && kept.every(here);
+};
+
 self.addEventListener("activate", (event) => {
   const old = async () => {
     for (const name of await caches.keys()) {
-      if (name.startsWith(OURS) && name !== CACHE) await caches.delete(name);
+      if ((name.startsWith(OURS) && name !== CACHE) || (await isEarlier(name))) await caches.delete(name);
     }
     await self.clients.claim(); // an open page hears of it, and says that there is a new version
   };

@@ -10,8 +10,7 @@ from time import perf_counter
 import torch
 
 from onecycle.cli.train import stage_table, write_plots
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.classification import MultiLabelInterpretation
 from onecycle.learn.metrics import accuracy_thresh, average_precision, fbeta
 from onecycle.samples import planet_sample
@@ -29,7 +28,7 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def planet(
+def planet(  # long: the stages of a lesson, one after the other
     out: Path, tiles: int, seed: int, stages: Sequence[Stage] = STAGES
 ) -> dict[str, dict[str, float]]:
     """Draw the tiles, train through all stages, write model and plots; returns the stages."""

@@ -12,8 +12,7 @@ import torch
 
 from onecycle.cli.train import stage_table
 from onecycle.core.plot import save_figure
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.segmentation import SegmentationInterpretation
 from onecycle.learn.metrics import foreground_acc, mean_iou
 from onecycle.samples.streets import streets_sample

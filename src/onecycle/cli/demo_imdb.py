@@ -26,7 +26,7 @@ STAGES: tuple[Stage, ...] = (
 REVIEW = "Although the plot was great, the acting is far from clever. The ending was dull."
 
 
-def imdb(
+def imdb(  # long: the stages of a lesson, one after the other
     out: Path,
     reviews: int,
     seed: int,

@@ -16,9 +16,6 @@ import numpy as np
 from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of, write_atomically
-from onecycle.runtime.feeds import Curves, Feed, Pictures, files_in
-from onecycle.runtime.inputs.image import ImageSpec
-from onecycle.runtime.inputs.pixels import open_size
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _GROUP = 1024  # rows that are written together
@@ -54,9 +51,9 @@ def predict(
     order instead. What cannot be read gets an empty answer and its fault on standard error. Rows
     are read, answered and written in batches.
     """
-    answers, feed, target = _opened(model, thresh)
+    answers, given, target = _open_model(model, thresh)
     columns = _Columns(target, top)
-    heading, total, asked = _asked(sources, feed, where)
+    heading, total, asked = _find_items(sources, given, where)
     if not total:
         raise UsageError("there is nothing to look at: no file or row was found")
     taken = (heading, "answer")
@@ -74,152 +71,127 @@ def predict(
         print(f"{total - len(failed)} of {total} answers written to {out}")
 
 
-def _opened(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Feed, Any]:
-    """What answers a stream of sources, what reads them, and the kind of answer."""
+def _open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
+    """What answers a stream of sources, and the kinds of input and of answer."""
     if model.suffix == ".onnx":
         from onecycle.runtime.predictor import Predictor
 
         predictor = Predictor(model)
-        answers, feed, target = predictor.stream_with_faults, predictor.feed, predictor.target
-        return lambda sources: answers(sources, thresh), feed, target
+        answers, (given, target) = predictor.stream_with_faults, predictor.task
+        return lambda sources: answers(sources, thresh), given, target
     from onecycle.vision.learner import load_cnn
 
     learn = load_cnn(model)
-    drawn = learn.task.target.to_json()["kind"] == "points"
+    given, target = learn.task.input, learn.task.target
 
     def one_by_one(sources: Iterable[Any]) -> Iterator[Any]:
         for source in sources:
             try:
-                answer, data, given = learn.predict(source, thresh)
-                data = _in_pixels(learn, source, np.asarray(data)) if drawn else data
-                yield answer, data, given
+                answer, data, shares = learn.predict(source, thresh)
+                yield answer, target.in_pixels(np.asarray(data), source, given), shares
             except DataError as error:
                 yield error
 
-    return one_by_one, Pictures(ImageSpec()), learn.task.target
-
-
-def _in_pixels(learn: Any, source: Any, points: np.ndarray) -> np.ndarray:
-    """Points (n, 2) of -1 to 1 in the network's input as (y, x) in pixels of the picture.
-
-    An exported file's are that already, and both fill the same columns.
-    """
-    from onecycle.vision.warp import exact_plan
-
-    plan = exact_plan(open_size(source), learn.task.input.shipped)
-    here = ((points + 1) / 2 * plan.out - 0.5)[:, ::-1]
-    moved = np.c_[here, np.ones(len(here))] @ plan.matrix.T
-    return (moved[:, :2] / moved[:, 2:])[:, ::-1]
+    return one_by_one, given, target
 
 
 class _Columns:
-    """What is told of one answer beside itself: the numbers of it, or its `top` classes."""
+    """What a row holds of one answer beside itself: its numbers, or its `top` classes."""
 
     def __init__(self, target: Any, top: int | None) -> None:
-        classes = [str(c) for c in getattr(target, "classes", ())]
-        if top is not None and (target.kind == "mask" or not 0 < top <= len(classes)):
+        self.target, self.top = target, top
+        self.classes = [str(c) for c in target.classes]
+        if top is None:
+            self.names = target.columns
+            return
+        if not target.whole_classes:
             raise UsageError(
-                f"--top is a number of classes, 1 to {len(classes)} for this model, not {top}"
-                if classes and target.kind != "mask"
-                else f"--top is for answers of one or several classes, not for a {target.kind}"
+                f"--top is for answers of one or several classes, not for a {target.kind}"
             )
-        self.classes, self.top, self.points = classes, top, target.kind == "points"
-        if top is not None:
-            ranks = range(1, top + 1)
-            self.names = [f"{what} {i}" for i in ranks for what in ("class", "probability")]
-        elif self.points:
-            self.names = [f"{axis}{i}" for i in range(target.count) for axis in "yx"]
-        else:
-            self.names = classes or [str(name) for name in getattr(target, "names", ())]
+        if not 0 < top <= len(self.classes):
+            raise UsageError(
+                f"--top is a number of classes, 1 to {len(self.classes)} for this model, not {top}"
+            )
+        self.names = [f"{what} {i + 1}" for i in range(top) for what in ("class", "probability")]
 
     def of(self, data: Any, given: Any) -> list[Any]:
         """The values of one answer: of its encoded form, or of its probabilities."""
-        values = np.asarray(data if self.points else given)
-        values = values if values.ndim < 3 else values.mean((1, 2))  # masks: of all pixels
         if self.top is None:
-            return values.ravel().tolist()
-        order = np.argsort(-values, kind="stable")[: self.top]
-        return [value for i in order for value in (self.classes[i], float(values[i]))]
+            return self.target.cells(data, given)
+        order = np.argsort(-np.asarray(given), kind="stable")[: self.top]
+        return [value for i in order for value in (self.classes[i], float(given[i]))]
 
 
-def _asked(
-    sources: Sequence[Path], feed: Feed, where: Where
+def _find_items(
+    sources: Sequence[Path], given: Any, where: Where
 ) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     """The first column's heading, how many rows there will be, and (name, source) of each."""
     tables = [path for path in sources if path.suffix.lower() in _TABLES]
-    if isinstance(feed, Curves) or not tables:
+    if not tables or given.files.suffixes & set(_TABLES):  # a CSV file may be an item itself
         where.refuse("files", "column", "folder", "suffix")
-    if isinstance(feed, Curves):
-        asked = [pair for path in sources for pair in _series_in(path, feed)]
-        return "file", len(asked), iter(asked)
-    if tables:
-        if len(sources) > 1:
-            raise UsageError("a table of names or texts is given alone")
-        if not isinstance(feed, Pictures):
-            where.refuse("a table of texts", "folder", "suffix")
-        return _of_table(sources[0], feed, where)
-    files = [f for path in sources for f in (files_in(path, feed) if path.is_dir() else [path])]
-    return "file", len(files), ((str(file), file) for file in files)
+        found = [pair for path in sources for pair in given.named_sources(path)]
+        return "file", len(found), iter(found)
+    if len(sources) > 1:
+        raise UsageError("a table of names or texts is given alone")
+    if not given.by_file:
+        where.refuse(f"a table of {given.files.what}s", "folder", "suffix")
+    return _of_table(sources[0], given, where)
 
 
-def _series_in(path: Path, feed: Feed) -> Iterator[tuple[str, Any]]:
-    """(name, source) of a CSV file, which is a series, and of each series in an archive's file."""
-    if path.is_dir():
-        for file in files_in(path, feed):
-            yield from _series_in(file, feed)
-    elif path.suffix.lower() in {".ts", ".tsv"}:
-        from onecycle.runtime.inputs.series_files import read_series
-
-        for i, series in enumerate(read_series(path)[0], 1):
-            yield f"{path}, series {i}", series
-    else:
-        yield str(path), path
-
-
-def _of_table(table: Path, feed: Feed, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
+def _of_table(table: Path, given: Any, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     encoding = encoding_of(table)
-    total = sum(1 for _ in _lines(table, encoding))
-    first = next(_lines(table, encoding), {})
-    _refuse_header(table, encoding, first)
-    columns = feed.columns if where.column is None else (where.column,)
-    fitting = [name for name in columns if name in first] or (
-        list(first) if len(first) == 1 and where.column is None else []
+    total, names = _looked_through(table, _lines(table, encoding))
+    columns = given.columns if where.column is None else (where.column,)
+    fitting = [name for name in columns if name in names] or (
+        names if len(names) == 1 and where.column is None else []
     )
     if not fitting:
-        raise TableError(f"{table}: say which --column it is, of {listing(first, 12)}")
+        raise TableError(f"{table}: say which --column it is, of {listing(names, 12)}")
     heading = fitting[0]
+    at = names.index(heading)
 
-    def source(row: dict[str, str]) -> tuple[str, Any]:
-        name = row[heading] or ""
-        if not isinstance(feed, Pictures):
+    def source(line: tuple[int, list[str]]) -> tuple[str, Any]:
+        name = line[1][at]
+        if not given.by_file:
             return name, name
         return name, table.parent / where.folder / f"{name}{where.suffix}"
 
-    return heading, total, map(source, _lines(table, encoding))
+    return heading, total, map(source, islice(_lines(table, encoding), 1, None))
 
 
-def _refuse_header(table: Path, encoding: str, first: dict[Any, Any]) -> None:
-    """TableError for names that occur twice, for longer rows, and where other marks divide it."""
-    with table.open(encoding=encoding, newline="") as file:
-        names = next(csv.reader(file, delimiter=_TABLES[table.suffix.lower()]), [])
+def _looked_through(table: Path, lines: Iterator[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    """How many rows there are below the header, and its names; TableError for what is misread."""
+    _, names = next(lines, (0, list[str]()))
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise TableError(f"{table}: the header names {listing(twice)} twice: rename or drop one")
-    if None in first:  # where csv.DictReader puts the rest of a row
-        raise TableError(f"{table}: the first row has more cells than the header has names")
-    if len(names) == 1 and (mark := next((m for m in ";\t|" if m in names[0]), None)):
+    own = _TABLES[table.suffix.lower()]
+    if len(names) == 1 and (mark := next((m for m in ",;\t|" if m in names[0] and m != own), None)):
         raise TableError(
             f"{table}: {mark!r} stands between the names of the header {names[0]!r}: in .csv it is "
             "a comma, in .tsv a tab"
         )
+    total, uneven = 0, list[int]()
+    for line, cells in lines:
+        total += 1
+        if len(cells) != len(names):
+            uneven.append(line)
+    if uneven:
+        raise TableError(
+            f"{table}: {len(uneven)} of {total} rows have more cells than the header has names "
+            f"({len(names)}), or fewer: line {listing(uneven)}. A text with {own!r} or a line's "
+            "end in it stands in quotes"
+        )
+    return total, names
 
 
-def _lines(table: Path, encoding: str) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file under its header, one at a time."""
+def _lines(table: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    """(number of its last line, cells) of the header and each row of a table, one at a time."""
     csv.field_size_limit(1 << 30)
     try:
         with table.open(encoding=encoding, newline="") as file:
-            yield from csv.DictReader(file, delimiter=_TABLES[table.suffix.lower()])
+            reader = csv.reader(file, delimiter=_TABLES[table.suffix.lower()])
+            yield from ((reader.line_num, cells) for cells in reader if cells)
     except (OSError, csv.Error) as error:
         raise TableError(f"{table}: cannot be read ({error})") from error
 

@@ -15,8 +15,7 @@ from onecycle.core.errors import OnecycleWarning, UsageError, listing
 from onecycle.core.files import require_writable
 from onecycle.core.plot import save_figure
 from onecycle.data.checks import sides_of
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.labels import SplitItems
 from onecycle.interpret.classification import (
     ClassificationInterpretation,
@@ -156,31 +155,22 @@ def train(
 
     The head trains for `epochs` (4); from scratch nothing is frozen, and there are none of these.
     """
-    scratch = how.pretrained == "no"
-    if scratch and epochs:
-        print(
-            f"--epochs {epochs} are not used: they are those with a frozen body, and from scratch "
-            "nothing is frozen; --unfrozen-epochs are"
-        )
-    frozen = 0 if scratch else 4 if epochs is None else epochs
-    if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
-        raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
+    frozen = _frozen_epochs(how, epochs, unfrozen)
     require_writable(out / "model.safetensors")
     learn = how.learner(where.labelled())
     print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
-    stages = {}
-    curve = None
-    if lr is None:
-        curve = learn.lr_find()
+    curve = learn.lr_find() if lr is None else None
+    if curve is not None:
         lr = min(curve.suggestion, _MOST)
         higher = f" (not the {curve.suggestion:.1e} of the curve)" * (curve.suggestion > _MOST)
         print(f"learning rate: {lr:.1e}{higher}")
+    stages = {}
     if frozen:
         learn.fit_one_cycle(frozen, slice(lr))
         stages["frozen"] = learn.history[-1]
     if unfrozen:
         learn.unfreeze()
-        learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages else lr)
+        learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages and lr else lr)
         stages["unfrozen"] = learn.history[-1]
     print(stage_table(stages))
     if (out / "model.safetensors").exists():
@@ -193,9 +183,23 @@ def train(
     return learn
 
 
+def _frozen_epochs(how: How, epochs: int | None, unfrozen: int) -> int:
+    """Epochs with a frozen body; UsageError where there are no epochs at all."""
+    scratch = how.pretrained == "no"
+    if scratch and epochs:
+        print(
+            f"--epochs {epochs} are not used: they are those with a frozen body, and from scratch "
+            "nothing is frozen; --unfrozen-epochs are"
+        )
+    frozen = 0 if scratch else 4 if epochs is None else epochs
+    if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
+        raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
+    return frozen
+
+
 def find(where: Where, how: How, out: Path) -> None:
     """Print the readings of the range test, and draw its curve."""
-    require_writable(out / "lr.png")
+    require_writable(out / "lr.png", in_place=True)
     learn = how.learner(where.labelled())
     curve = learn.lr_find()
     for name, rate in curve.suggestions().items():
@@ -209,17 +213,11 @@ def _column(text: str) -> int | str:
 
 
 def _metrics(data: DataBunch) -> list[Any]:
-    kind = data.task.target.to_json()["kind"]
-    suited: dict[str, list[Any]] = {
-        "category": [metrics.accuracy],
-        "multicategory": [
-            partial(metrics.accuracy_thresh, thresh=0.5),
-            partial(metrics.fbeta, thresh=0.2),
-            metrics.average_precision,
-        ],
-        "numbers": [metrics.rmse, metrics.r2],
-    }
-    return suited.get(kind, [])
+    suited = data.task.target.suited_metrics
+    return [
+        partial(getattr(metrics, name), **how) if how else getattr(metrics, name)
+        for name, how in suited
+    ]
 
 
 # The table of stages and the folder of plots that a run leaves behind.
@@ -250,17 +248,14 @@ def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:
     save_figure(learn.recorder.plot_losses(), out / "losses.png")
     save_figure(learn.recorder.plot_lr(show_moms=True), out / "schedule.png")
     save_figure(learn.show_results(rows=4), out / "results.png")
-    kind = learn.task.target.to_json()["kind"]
-    found = learn.predictions()
+    target, found = learn.task.target, learn.predictions()
     worst: Interpretation = Interpretation(learn, found)
-    if kind == "category":
+    if target.one_class:
         worst = interp = ClassificationInterpretation(learn, found)
         save_figure(interp.plot_confusion_matrix(), out / "confusion.png")
-    elif kind == "multicategory":
+    elif target.whole_classes:
         worst = labels = MultiLabelInterpretation(learn, found)
         save_figure(labels.plot_per_label(), out / "per_label.png")
         save_figure(labels.plot_thresholds(), out / "thresholds.png")
         labels.per_label().round(3).to_csv(out / "per_label.csv")
-    save_figure(
-        worst.plot_top_losses(heatmap=kind in {"category", "multicategory"}), out / "worst.png"
-    )
+    save_figure(worst.plot_top_losses(heatmap=target.whole_classes), out / "worst.png")

@@ -23,7 +23,7 @@ def bar(work: Iterable[Any], total: int, label: str = "", show: bool = True) -> 
     if not show:
         yield from work
         return
-    with _bar_class()(work, total=total, desc=label, leave=False, disable=_disabled()) as shown:
+    with _bar_class()(work, total=total, desc=label, leave=False, disable=_is_disabled()) as shown:
         yield from shown
 
 
@@ -64,7 +64,7 @@ def _bar_class() -> Any:
     return tqdm
 
 
-def _disabled() -> bool | None:
+def _is_disabled() -> bool | None:
     """In a notebook always shown; elsewhere tqdm's None: only where stderr is a terminal."""
     return False if _in_notebook() else None
 

@@ -26,13 +26,18 @@ def write_errors(path: str | Path) -> Iterator[None]:
         raise WriteError(path, error.strerror or str(error)) from error
 
 
-def require_writable(path: Path) -> None:
-    """Make the folders of a file that is to be written later; WriteError where it cannot be."""
+def require_writable(path: Path, in_place: bool = False) -> None:
+    """Make the folders of a file that is to be written later; WriteError where it cannot be.
+
+    What is written beside it and moved into place needs the folder; what is opened `in_place` needs
+    the file itself, where there is one.
+    """
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
+        asked = path if in_place and path.exists() else path.parent
+        if not os.access(asked, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 

@@ -45,6 +45,7 @@ class Walk:
     hidden: list[Path] = field(default_factory=list)  # would be taken if their names were others
     others: dict[str, list[Path]] = field(default_factory=dict)  # by ending; not hidden
     closed: list[str] = field(default_factory=list)  # folders that could not be read, with reason
+    doubled: list[Path] = field(default_factory=list)  # links to folders that are walked anyway
 
 
 def is_hidden(name: str) -> bool:
@@ -69,15 +70,25 @@ def files_below(
 ) -> list[Path]:
     """The files of a kind below `root`, sorted; with `include`, of these first-level folders only.
 
-    Hidden files are left out; links to folders are followed, each once. What is left out and might
-    be meant is counted in a warning: hidden files, folders that cannot be read, and, unless
-    `suffixes` say what is wanted, files of other endings that hold the same kind of data. `option`
-    is the name under which the caller takes `suffixes`.
+    Hidden files are left out; links to folders elsewhere are followed, each once. What is left out
+    and might be meant is counted in a warning: hidden files, links to folders that are taken
+    anyway, folders that cannot be read, and, unless `suffixes` say what is wanted, files of other
+    endings that hold the same kind of data. `option` is the name under which the caller takes
+    `suffixes`.
     """
     found = walk(root, with_dots(suffixes or kind.suffixes), recurse, include)
     _warn_of_hidden(found, kind.what)
     if not suffixes:
         _warn_of_family(found, kind, option)
+    if found.doubled:
+        names = [link.relative_to(found.root).as_posix() for link in found.doubled]
+        warn(
+            f"{len(names)} links below {root} are left out, since the folders that they lead to "
+            f"are taken themselves: {listing(sorted(names))}. Without these links there is no "
+            "warning",
+            OnecycleWarning,
+            stacklevel=3,
+        )
     if found.closed:
         warn(
             f"{len(found.closed)} folders below {root} cannot be read, and their files are left "
@@ -98,7 +109,7 @@ def walk(
     found = Walk(Path(root))
     if not found.root.is_dir():
         raise EmptyDataError(f"{root} is not a folder")
-    for folder, below, names in _folders(found):
+    for folder, below, names in _folders(found, include):
         first = folder == found.root
         asked = include or () if first else ()
         hidden = [name for name in below if is_hidden(name) and name not in asked]
@@ -116,13 +127,16 @@ def walk(
     return found
 
 
-def _folders(found: Walk) -> Iterator[tuple[Path, list[str], list[str]]]:
+def _folders(
+    found: Walk, include: Collection[str] | None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
     """(folder, names of folders, names of files), through links too, but in no circle."""
 
     def refuse(error: OSError) -> None:
         found.closed.append(f"{error.filename}: {error.strerror}")
 
-    seen = {os.path.realpath(found.root)}
+    top = PurePath(os.path.realpath(found.root))
+    seen = {str(top)}
     for folder, below, names in os.walk(found.root, onerror=refuse, followlinks=True):
         yield Path(folder), below, names
         for name in list(below):
@@ -131,7 +145,17 @@ def _folders(found: Walk) -> Iterator[tuple[Path, list[str], list[str]]]:
                 real = PurePath(os.path.realpath(path))
                 if str(real) in seen or PurePath(os.path.realpath(folder)).is_relative_to(real):
                     below.remove(name)
+                elif real.is_relative_to(top) and _is_walked(real.relative_to(top).parts, include):
+                    below.remove(name)
+                    found.doubled.append(path)
                 seen.add(str(real))
+
+
+def _is_walked(parts: tuple[str, ...], include: Collection[str] | None) -> bool:
+    """Whether a folder below the root, no link, is among those that are walked."""
+    first, *others = parts
+    asked = first in include if include is not None else not is_hidden(first)
+    return asked and not any(map(is_hidden, others))
 
 
 def _inside(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
@@ -195,7 +219,9 @@ def _warn_of_family(found: Walk, kind: FileKind, option: str) -> None:
     )
 
 
-def _begin_of(file: PurePath) -> bytes:
+def _begin_of(file: Path) -> bytes:
+    if not file.is_file():  # a pipe would be waited for
+        return b""
     try:
         with open(file, "rb") as opened:  # noqa: PTH123 - as everywhere for many files
             return opened.read(_BEGIN)
@@ -247,20 +273,20 @@ def _near(path: str, folders: dict[str, dict[str, str]]) -> str:
     found = pure.anchor or "."
     for part in pure.parts[1:] if pure.anchor else pure.parts:
         if found not in folders:
-            folders[found] = {_folded(name): name for name in _listed(found)}
+            folders[found] = {_fold(name): name for name in _list_folder(found)}
         there = os.path.lexists(os.path.join(found, part))  # noqa: PTH118 - text in, text out
-        name = part if there else folders[found].get(_folded(part), "")
+        name = part if there else folders[found].get(_fold(part), "")
         if not name:
             return ""
         found = os.path.join(found, name)  # noqa: PTH118
     return found
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return normalize("NFC", name).casefold()
 
 
-def _listed(folder: str) -> list[str]:
+def _list_folder(folder: str) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names, not paths
     except OSError:

@@ -1,27 +1,28 @@
-"""Plain arrays as data: rows of numbers train with the same learner as pictures."""
+"""Plain arrays as data: rows of numbers train with the same learner as images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as PurePath
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import DataError, UsageError
+from onecycle.core.errors import DataError, ModelError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
-from onecycle.data.items import ItemList
-from onecycle.data.kinds import guessed
+from onecycle.data.kinds import guess_kind
+from onecycle.data.lists import ItemList
 from onecycle.data.loader import Loader
 from onecycle.data.tables import as_array, label_frame
 from onecycle.data.targets import MultiCategory, Target
 from onecycle.data.task import Input
-from onecycle.runtime.inputs.series import ArraySpec, refuse_kinds
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.inputs.array import ArraySpec
+from onecycle.runtime.inputs.series import refuse_kinds
+from onecycle.runtime.targets.classes import is_blank
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Row:
     y: np.ndarray
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
-        """A curve, or a picture of a table of numbers; several tables lie side by side."""
+        """A curve, or an image of a table of numbers; several tables lie side by side."""
         from onecycle.core.plot import axes
 
         ax = axes(ax, figsize)
@@ -47,6 +48,16 @@ class Row:
 class ArrayInput(ArraySpec, Input):
     """How an array becomes a tensor: float32, normalised where statistics were given."""
 
+    has_channels: ClassVar[bool] = False
+
+    def image_shape(self) -> tuple[int, tuple[int, int] | None]:
+        if len(self.shape) != 3:
+            raise ModelError(
+                f"items of shape {self.shape} are no images (planes, h, w)"
+                + ": add the axis of one plane, x[:, None]" * (len(self.shape) == 2)
+            )
+        return self.shape[0], (self.shape[1], self.shape[2])
+
     def read(self, source: Any) -> Row:
         return Row(as_row(source, self.shape), np.zeros((), np.float32))
 
@@ -57,8 +68,8 @@ class ArrayInput(ArraySpec, Input):
         for i, source in enumerate(sources):
             as_row(source, self.shape, f"array {i}")
 
-    def transformed(self, tfms: Any, size: Any = None, *_: Any, **options: Any) -> Self:
-        if tfms or size is not None or any(options.values()):
+    def transformed(self, tfms: Any, size: Any = None, *others: Any, **more: Any) -> Self:
+        if tfms or size is not None or any((*others, *more.values())):
             raise UsageError("arrays have no transforms and no size")
         return self
 
@@ -81,9 +92,6 @@ class ArrayInput(ArraySpec, Input):
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Row:
         return Row(as_row(source, self.shape), y)
-
-    def finish(self, sample: Row) -> Row:
-        return sample
 
     def collate(self, samples: Sequence[Row]) -> tuple[Tensor, Tensor]:
         x = torch.from_numpy(np.stack([sample.x for sample in samples]))
@@ -112,18 +120,13 @@ def _statistics(stats: Any, shape: tuple[int, ...]) -> list[np.ndarray]:
             else np.broadcast_to(v, shape)
             for v in (mean, std)
         ]
+        np.asarray_chkfinite(pair)
     except (TypeError, ValueError) as error:
-        raise _no_statistics(stats, shape) from error
-    if not np.isfinite(pair).all():
-        raise _no_statistics(stats, shape)
+        raise UsageError(
+            f"the statistics are a pair (mean, std), each a number or one for each place of arrays "
+            f"of shape {shape}, not {str(stats)[:200]}"
+        ) from error
     return pair
-
-
-def _no_statistics(stats: Any, shape: tuple[int, ...]) -> UsageError:
-    return UsageError(
-        f"the statistics are a pair (mean, std), each a number or one for each place of arrays of "
-        f"shape {shape}, not {str(stats)[:200]}"
-    )
 
 
 def as_row(source: Any, shape: tuple[int, ...], where: str = "the array") -> np.ndarray:
@@ -151,10 +154,6 @@ def _rows(x: Any) -> Any:
     if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.ndim):
         return x
     raise UsageError(f"an array (n, ...) or a list is wanted, not {type(x).__name__}")
-
-
-def _is_tags(label: Any) -> bool:
-    return isinstance(label, list | tuple | set) and any(isinstance(tag, str) for tag in label)
 
 
 class TensorList(ItemList):
@@ -188,7 +187,7 @@ def from_arrays(
     if y is None:
         raise UsageError("y are labels, not None: TensorList.from_arrays(x) makes items without")
     train = TensorList.from_arrays(x, y)
-    label_cls = label_cls or _kind_of(train.frame["label"].tolist())
+    label_cls = label_cls or _guess_kind(train.frame["label"].tolist())
     if valid_x is None:
         split = train.split_by_idx(range(4, len(train), 5))
     else:
@@ -196,9 +195,10 @@ def from_arrays(
     return split.label_from_df("label", label_cls).databunch(**options)
 
 
-def _kind_of(labels: list[Any]) -> Any:
-    kind = guessed([label for label in labels if not is_blank(label)])
-    if kind is MultiCategory and not any(map(_is_tags, labels)):
+def _guess_kind(labels: list[Any]) -> Any:
+    kind = guess_kind([label for label in labels if not is_blank(label)])
+    sets = [label for label in labels if isinstance(label, list | tuple | set)]
+    if kind is MultiCategory and not any(isinstance(tag, str) for tags in sets for tag in tags):
         raise UsageError(
             "labels are lists of whole numbers: make them floats to be met as numbers, or give "
             "label_cls=MultiCategory for tags"

@@ -1,8 +1,8 @@
-"""A DataBunch: loaders for training, validation and test, and the Task that describes them."""
+"""Labelled data: a side is a LabelList, all sides are LabelledItems, with loaders a DataBunch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from numbers import Integral, Real
@@ -14,18 +14,211 @@ import torch
 from torch import Tensor
 
 from onecycle.core.display import refuse_figsize
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.machine import checked_device, defaults
 from onecycle.core.paths import Path
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.checks import Side, warn_of_copies
+from onecycle.data.items import Items
+from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Batches, Task
 from onecycle.runtime.inputs.text import Vocab
+from onecycle.runtime.kinds import Answer
 
 _INSTEAD = {
     "export": "learn.export() writes it with the model",
     "one_item": "data.single([item]) is a loader of it",
     "sanity_check": "databunch() checks every item and label",
 }
+
+
+class _OfTask:
+    """What follows from the task alone."""
+
+    @property
+    def classes(self: Any) -> list[Any]:
+        """The names of the classes."""
+        return list(self.task.target.classes)
+
+    @property
+    def c(self: Any) -> int:
+        """The number of outputs a model needs."""
+        return self.task.target.n_outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Labels(_OfTask, Sequence[Any]):
+    """The labels of one side, encoded on demand."""
+
+    raw: tuple[Any, ...]
+    task: Task
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The label at `index` as an Answer."""
+        return self.task.target.answer(self.task.target.encode(self.raw[index]))
+
+    @property
+    def items(self) -> np.ndarray:
+        """All labels, encoded, as one array (n, ...)."""
+        return np.stack([self.task.target.encode(label) for label in self.raw])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelList(_OfTask):
+    """One side as a dataset: `ds[i]` is (item, answer), transformed afresh on every access."""
+
+    x: Items
+    labels: tuple[Any, ...] | None
+    task: Task
+    augment: bool = False
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> tuple[Any, Answer]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        rng = np.random.default_rng() if self.augment else None
+        sample = self.task.input.finish(self.sample(index, rng))
+        return self.task.input.as_item(sample), self.target.answer(sample.y)
+
+    def __iter__(self) -> Iterator[tuple[Any, Answer]]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} ({len(self)} items, {type(self.task.target).__name__})"
+
+    def sample(self, index: int, rng: np.random.Generator | None) -> Any:
+        """One loaded sample; with `rng` None as in validation."""
+        y = self.target.encode(None if self.labels is None else self.labels[index])
+        return self.task.input.load(self.x.items[index], y, self.target, rng)
+
+    @property
+    def target(self) -> Target:
+        """The task's target; a test set has no labels, whatever the task is."""
+        return NoLabel() if self.labels is None else self.task.target
+
+    @property
+    def y(self) -> Labels:
+        """The labels."""
+        return Labels(self.labels or (), self.task)
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """The sources of the items: paths, for images."""
+        return self.x.items
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledItems(_OfTask):
+    """Labelled sides; next come `add_test`, `transform` and `databunch`."""
+
+    train: LabelList
+    valid: LabelList
+    test: LabelList | None
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}: {len(self.train)} train, {len(self.valid)} valid, "
+            f"{len(self.test or ())} test, {type(self.task.target).__name__}"
+        )
+
+    @property
+    def task(self) -> Task:
+        """What an item and an answer are."""
+        return self.train.task
+
+    @property
+    def path(self) -> Path:
+        """The folder that names are relative to."""
+        return self.train.x.path
+
+    def add_test(self, items: Items | Iterable[Any]) -> Self:
+        """The same with an unlabelled test set: an item list, or sources."""
+        if isinstance(items, str | PurePath) or not isinstance(items, Iterable):
+            raise UsageError(f"a list of items is wanted, not {items!r}; or use add_test_folder()")
+        if not isinstance(items, Items):
+            items = replace(self.train.x, items=tuple(items), inner_df=None)
+        if not len(items):
+            raise EmptyDataError("the test set has no items")
+        return replace(self, test=LabelList(items, None, self.valid.task))
+
+    def add_test_folder(self, test_folder: str = "test") -> Self:
+        """The same with every file below `path/test_folder` as an unlabelled test set."""
+        return self.add_test(type(self.train.x).from_folder(self.path / test_folder))
+
+    def transform(
+        self,
+        tfms: Any = None,
+        size: Any = None,
+        resize_method: str | None = None,
+        padding_mode: str | None = None,
+        tfm_y: bool | None = None,
+    ) -> Self:
+        """The same with (train, valid) transforms; this value stays as it is.
+
+        `size` is an int or an array (h, w), which crop, or a tuple (h, w), which squishes, unless
+        `resize_method` ("crop", "pad", "squish", "none") says otherwise; `padding_mode` is
+        "reflection", "border" or "zeros". Masks, points and boxes move with their image: `tfm_y`
+        may say so, and False, which would leave them behind, raises UsageError.
+        """
+        task = self.task
+        if tfm_y is False and task.target.on_image:
+            raise UsageError(
+                f"tfm_y=False would leave the {task.target.kind} where it was while its image "
+                "moves: leave tfm_y out, or say tfm_y=True"
+            )
+        given = task.input.transformed(tfms, size, resize_method, padding_mode, tfm_y)
+        return self.with_task(Task(given, task.target))
+
+    def with_task(self, task: Task) -> Self:
+        """The same items under another task."""
+        train, valid = (replace(side, task=task) for side in (self.train, self.valid))
+        test = replace(self.test, task=task) if self.test else None
+        return replace(self, train=train, valid=valid, test=test)
+
+    def databunch(
+        self,
+        path: str | Path | None = None,
+        bs: int = 64,
+        val_bs: int | None = None,
+        num_workers: int | None = None,
+        device: Any = None,
+        seed: int = 0,
+        no_check: bool = False,
+        find_copies: bool = True,
+    ) -> DataBunch:
+        """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
+
+        The order of the training batches and every random transform depend on `seed` and the
+        number of the epoch alone, whatever `num_workers` (of images: threads, beside CUDA
+        processes; None means one per core) is. All files are looked at first, unless `no_check`:
+        those that cannot be read are an error, and with `find_copies` a warning counts what is on
+        several sides or under several labels (`data.checks` says what that costs). Of an image the
+        begin and the end are looked at; `verify_images` finds damage in the middle.
+        """
+        val_bs = bs if val_bs is None else val_bs
+        _require_whole(1, bs=bs, val_bs=val_bs)
+        _require_whole(0, num_workers=0 if num_workers is None else num_workers)
+        _require_whole(None, seed=seed)
+        if not no_check:
+            named = {"training": self.train, "validation": self.valid, "test": self.test}
+            sides = [Side(n, s.items, s.labels) for n, s in named.items() if s is not None]
+            self.task.input.check(item for side in sides for item in side.items)
+            labelled = [side for side in sides if side.labels is not None]
+            sources = [item for side in labelled for item in side.items]
+            self.train.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
+            warn_of_copies(sides, find_copies, stacklevel=3)
+        return DataBunch.of(self, path or self.path, bs, val_bs, num_workers, device, seed)
+
+
+def _require_whole(least: int | None, **given: Any) -> None:
+    for name, value in given.items():
+        if not isinstance(value, Integral) or (least is not None and value < least):
+            bound = "" if least is None else f" from {least} on"
+            raise UsageError(f"{name} is a whole number{bound}, not {value!r}")
 
 
 class DatasetType(Enum):
@@ -37,13 +230,10 @@ class DatasetType(Enum):
     Single = "single"
     Fix = "fix"
 
-
-def _side(ds_type: Any) -> DatasetType:
-    try:
-        return DatasetType(ds_type)
-    except ValueError as error:
-        names = ", ".join(f"DatasetType.{side.name}" for side in DatasetType)
-        raise UsageError(f"a side of the data is one of {names}, not {ds_type!r}") from error
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        names = ", ".join(map(str, cls))
+        raise UsageError(f"a side of the data is one of {names}, not {value!r}")
 
 
 def device_of(device: Any = None) -> torch.device:
@@ -53,7 +243,7 @@ def device_of(device: Any = None) -> torch.device:
 
 
 @dataclass(eq=False)
-class DataBunch:
+class DataBunch(_OfTask):
     """Loaders of one set of labelled items. `normalize` and `with_*` return new ones.
 
     It does not change once it is made.
@@ -78,37 +268,26 @@ class DataBunch:
         seed: int,
     ) -> DataBunch:
         """Ask the task's input for the loaders of each side."""
-        options = {
-            "bs": bs,
-            "val_bs": val_bs,
-            "num_workers": defaults.cpus if num_workers is None else num_workers,
-            "device": device_of(device),
-            "seed": seed,
-        }
-        shared = {k: options[k] for k in ("num_workers", "device", "seed")}
-        make = src.train.task.input.loader
-        held = [
-            make(side, batch_size=val_bs, **shared) if side is not None and len(side) else None
+        workers = defaults.cpus if num_workers is None else num_workers
+        shared = {"num_workers": workers, "device": device_of(device), "seed": seed}
+        make = src.task.input.loader
+        valid, test = [
+            make(side, batch_size=val_bs, **shared) if side else None
             for side in (src.valid, src.test)
         ]
         train = make(src.train, batch_size=bs, train=True, **shared)
-        return cls(src, Path(path), train, held[0], held[1], options)
+        return cls(src, Path(path), train, valid, test, {"bs": bs, "val_bs": val_bs, **shared})
 
     @classmethod
     def for_prediction(cls, src: LabelledItems, device: Any = None) -> DataBunch:
         """No sides at all: only `single` and the task are of use."""
-        options = {
-            "bs": 1,
-            "val_bs": 64,
-            "num_workers": defaults.cpus,
-            "device": device_of(device),
-            "seed": 0,
-        }
+        shared = {"num_workers": defaults.cpus, "device": device_of(device), "seed": 0}
+        options = {"bs": 1, "val_bs": 64, **shared}
         return cls(src, Path("."), None, None, None, options)  # type: ignore[arg-type]
 
     def __getattr__(self, name: str) -> Any:
-        told = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
-        raise AttributeError(f"a DataBunch has no attribute {name!r}{told}")
+        instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"a DataBunch has no attribute {name!r}{instead}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self) or name not in self.__dataclass_fields__:
@@ -119,18 +298,17 @@ class DataBunch:
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
-        sides = f"{len(self.train_ds)} train, {len(self.valid_ds)} valid"
         kinds = f"{type(self.task.input).__name__} -> {type(self.task.target).__name__}"
-        size = self.task.input.size
         return (
-            f"{type(self).__name__}: {sides}, {len(self.test_ds or ())} test, {kinds}, "
-            f"size {size}, bs {self.batch_size}, on {self.device}"
+            f"{type(self).__name__}: {len(self.train_ds)} train, {len(self.valid_ds)} valid, "
+            f"{len(self.test_ds or ())} test, {kinds}, size {self.task.input.size}, "
+            f"bs {self.batch_size}, on {self.device}"
         )
 
     @property
     def task(self) -> Task:
         """What an item and an answer are."""
-        return self.src.train.task
+        return self.src.task
 
     @property
     def device(self) -> torch.device:
@@ -141,16 +319,6 @@ class DataBunch:
     def batch_size(self) -> int:
         """Items in a training batch."""
         return self.options["bs"]
-
-    @property
-    def classes(self) -> list[Any]:
-        """The names of the classes."""
-        return self.src.classes
-
-    @property
-    def c(self) -> int:
-        """The number of outputs a model needs."""
-        return self.src.c
 
     @property
     def train_ds(self) -> LabelList:
@@ -173,34 +341,28 @@ class DataBunch:
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """The loader of one side."""
-        side = _side(ds_type)
+        side = DatasetType(ds_type)
         if side is DatasetType.Fix:
-            return self._held(replace(self.src.train, augment=False))
-        found = {
-            DatasetType.Train: self.train_dl,
-            DatasetType.Valid: self.valid_dl,
-            DatasetType.Test: self.test_dl,
-        }.get(side)
-        if found is None:
-            raise UsageError(
-                f"there is no {side.value} set"
-                + (": add one with add_test before databunch()" if self.valid_dl else "")
-            )
+            return self._loader(replace(self.src.train, augment=False))
+        loaders = {"train": self.train_dl, "valid": self.valid_dl, "test": self.test_dl}
+        if (found := loaders.get(side.value)) is None:
+            advice = ": add one with add_test before databunch()" if self.valid_dl else ""
+            raise UsageError(f"there is no {side.value} set{advice}")
         return found
 
     def ordered(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """A loader of one side in its order, without augmentation, nothing dropped."""
-        train = _side(ds_type) is DatasetType.Train
+        train = DatasetType(ds_type) is DatasetType.Train
         return self.dl(DatasetType.Fix if train else ds_type)
 
-    def _held(self, side: LabelList) -> Batches:
+    def _loader(self, side: LabelList) -> Batches:
         shared = {k: self.options[k] for k in ("num_workers", "device", "seed")}
         return self.task.input.loader(side, batch_size=self.options["val_bs"], **shared)
 
     def single(self, sources: Sequence[Any], task: Task | None = None) -> Batches:
         """A loader of unlabelled `sources`, prepared as in validation."""
         items = replace(self.src.valid.x, items=tuple(sources), inner_df=None)
-        return self._held(LabelList(items, None, task or self.task))
+        return self._loader(LabelList(items, None, task or self.task))
 
     def save(self, file: str | PurePath = "data_save.pkl") -> PurePath:
         """Write data of texts to `path/file`, for `load_data`; no pickle.
@@ -211,15 +373,19 @@ class DataBunch:
 
     def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> tuple[Tensor, Tensor]:
         """One batch (x, y) of that side, on the CPU; the order of training stays as it is."""
-        loader = self.dl(ds_type)
-        state = loader.state()
-        batches: Iterator[tuple[Tensor, Tensor]] = iter(loader)
-        try:
-            x, y = next(batches)
-        finally:
-            batches.close()  # type: ignore[attr-defined]  # a generator: its workers end here
-            loader.restore(state)
+        x, y = self._first(ds_type, iter)
         return x.cpu(), y.cpu()
+
+    def _first(self, ds_type: DatasetType, batches_of: Callable[[Any], Any]) -> Any:
+        """The first of the batches of that side's loader, which then stands where it stood."""
+        loader: Any = self.dl(ds_type)
+        state = loader.state()
+        batches = batches_of(loader)
+        try:
+            return next(batches)
+        finally:
+            batches.close()  # a generator: its workers end here
+            loader.restore(state)
 
     def show_batch(
         self,
@@ -235,36 +401,24 @@ class DataBunch:
 
         if not isinstance(rows, Integral) or rows < 1:
             raise UsageError(f"rows is a whole number from 1 on, not {rows!r}")
-        items, y = self._shown(ds_type)
-        if self.task.input.in_tables:
+        given, target = self.task.input, self.task.target
+        if given.shows_samples:
+            items = self._first(ds_type, lambda loader: loader.samples())
+            y = [sample.y for sample in items]
+        else:
+            items, y = self.one_batch(ds_type)
+        if given.in_tables:
             refuse_figsize(figsize)
-            return self.task.input.table(items[:rows], y[:rows], self.task.target)
+            return given.table(items[:rows], y[:rows], target)
+        if ds_type is DatasetType.Test and self.src.test:
+            target = self.src.test.target
         count = min(len(items), rows * rows)
         places = grid(count, min(rows, count), figsize, cell=2.4)
-        target = (
-            self.src.test.target
-            if ds_type is DatasetType.Test and self.src.test
-            else (self.task.target)
-        )
         for i, ax in enumerate(places):
-            self.task.input.as_item(items[i]).show(ax=ax)
+            given.as_item(items[i]).show(ax=ax)
             target.show(target.answer(np.asarray(y[i])), ax)
         target.legend(places[0].figure)
         return places[0].figure
-
-    def _shown(self, ds_type: DatasetType) -> tuple[Any, Any]:
-        """A batch as the model sees it, or for inputs that show more, its samples; and labels."""
-        if not self.task.input.shows_samples:
-            return self.one_batch(ds_type)
-        loader: Any = self.dl(ds_type)
-        state = loader.state()
-        batches = loader.samples()
-        try:
-            samples = next(batches)
-        finally:
-            batches.close()
-            loader.restore(state)
-        return samples, [sample.y for sample in samples]
 
     def normalize(self, stats: Any = None) -> Self:
         """The same with inputs minus mean, over standard deviation (each per channel, of 0-1).
@@ -290,6 +444,7 @@ class DataBunch:
 
     def with_task(self, task: Task) -> Self:
         """The same items and sizes under another task."""
+        src = self.src.with_task(task)
         if self.train_dl is None:  # made for prediction: there are no loaders to make anew
-            return replace(self, src=self.src.with_task(task))
-        return type(self).of(self.src.with_task(task), self.path, **self.options)  # type: ignore[return-value]
+            return replace(self, src=src)
+        return type(self).of(src, self.path, **self.options)  # type: ignore[return-value]

@@ -1,10 +1,10 @@
-"""Where the items are: an ItemList knows paths (or texts, or rows) and opens none of them."""
+"""Where the items are: an ordered list of sources (paths, texts, rows); none of them is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
+from numbers import Integral
 from pathlib import Path as PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from warnings import warn
@@ -12,21 +12,17 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
-from onecycle.core.files import read_lines
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind, files_below, with_dots
-from onecycle.data import splitters as split
-from onecycle.data.tables import Column, as_frame, column, read_table
+from onecycle.data.tables import Column, as_array, as_frame, column, read_table
 from onecycle.data.task import Input
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from onecycle.data.labels import SplitItems
-
 
 @dataclass(frozen=True, eq=False)
-class ItemList:
+class Items:
     """An ordered list of sources, below `path`; `inner_df` has one row per item, if there is one.
 
     Order is part of the value: it makes a seeded split repeatable. Every step returns a new list.
@@ -69,7 +65,7 @@ class ItemList:
             raise UsageError("include= names folders below, which recurse=False leaves out")
         kind = replace(cls.files, suffixes=cls.suffixes)
         found = files_below(root, kind, extensions, recurse, include, "extensions")
-        _warn_of_absent(include, (entry.name for entry in root.iterdir() if entry.is_dir()), root)
+        warn_of_absent(include, (entry.name for entry in root.iterdir() if entry.is_dir()), root)
         if not found:
             kinds = "/".join(sorted(extensions or cls.suffixes))
             raise EmptyDataError(f"no {kinds} file below {root}")
@@ -97,11 +93,10 @@ class ItemList:
         """One item a row: the file `path/folder/(value of cols)(suffix)`; keeps the frame."""
         frame = as_frame(df)
         base = Path(path) / (folder or "")
-        names = column(frame, cols)
-        blank = [row for row, name in zip(frame.index, names, strict=True) if not _name(name)]
-        if blank:
+        names = [_name(value) for value in column(frame, cols)]
+        if blank := [row for row, name in zip(frame.index, names, strict=True) if not name]:
             raise TableError(f"column {cols!r} names no file in row(s) {listing(blank)}")
-        return cls._make([base / f"{_name(n)}{suffix}" for n in names], path, inner_df=frame)
+        return cls._make([base / f"{name}{suffix}" for name in names], path, inner_df=frame)
 
     @classmethod
     def from_csv(
@@ -143,7 +138,7 @@ class ItemList:
 
     def take(self, positions: Iterable[int]) -> Self:
         """The items at `positions`, in that order, with their rows."""
-        index = split.positions(positions, len(self))
+        index = check_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
         return replace(self, items=tuple(self.items[i] for i in index), inner_df=rows)
 
@@ -158,118 +153,44 @@ class ItemList:
         name, slash, _ = self.relative(item).partition("/")
         return name if slash else ""
 
-    def filter_by_func(self, keep: Callable[[Any], bool]) -> Self:
-        """The items for which `keep(item)` is true."""
-        wanted = split.asked(keep, "filtering")
-        return self._kept([i for i, item in enumerate(self.items) if wanted(item)])
 
-    def filter_by_folder(
-        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
-    ) -> Self:
-        """The items whose first folder below `path` is in `include` and not in `exclude`."""
-        folders = [self.first_folder(item) for item in self.items]
-        include, exclude = (
-            [names] if isinstance(names, str) else names for names in (include, exclude)
-        )
-        for names in (include, exclude):
-            _warn_of_absent(names, folders, self.path)
-        return self._kept(
-            [
-                i
-                for i, name in enumerate(folders)
-                if (include is None or name in include) and name not in (exclude or ())
-            ]
-        )
+def check_positions(given: Iterable[Any], count: int, what: str = "positions") -> np.ndarray:
+    """Positions in a list of `count` items, int64; UsageError for what are none."""
+    places = as_array(given)
+    single = isinstance(places, str | bytes) or not getattr(places, "ndim", 1)
+    if single or not isinstance(places, Iterable):
+        raise UsageError(f"{what} are a list of whole numbers, not {given!r}")
+    places = list(places)
+    odd = [p for p in places if isinstance(p, bool | np.bool_) or not isinstance(p, Integral)]
+    if odd:
+        mask = all(isinstance(p, bool | np.bool_) for p in places) and len(places) == count
+        advice = "; of a mask np.flatnonzero(mask) makes positions" if mask else ""
+        raise UsageError(f"{what} are whole numbers, not {listing(odd, 3)}{advice}")
+    chosen = np.array(places, np.int64)
+    if len(chosen) and (chosen.min() < 0 or chosen.max() >= count):
+        raise UsageError(f"{what} lie in {chosen.min()}..{chosen.max()}, there are {count} items")
+    return chosen
 
-    def filter_by_rand(self, p: float, seed: int | None = None) -> Self:
-        """Each item with probability `p`; without `seed`, numpy's global generator draws."""
-        if not isinstance(p, Real) or not 0 < float(p) <= 1:
-            raise UsageError(f"p is a probability above 0, at most 1, not {p!r}")
-        uniform = np.random.rand if seed is None else split.legacy(seed).rand
-        return self._kept(np.flatnonzero(uniform(len(self)) < p))
 
-    def add(self, other: ItemList) -> Self:
-        """These items and then the others; the frames are joined where both have one."""
-        _refuse_another_kind(self, other)
-        frame = None
-        if (self.inner_df is None) != (other.inner_df is None):
-            warn(
-                f"one of the two lists ({len(self)} and {len(other)} items) has no table, so that "
-                "together they have none: labels cannot come from columns",
-                OnecycleWarning,
-                stacklevel=2,
-            )
-        if self.inner_df is not None and other.inner_df is not None:
-            import pandas as pd
+def require_function(func: Any, what: str) -> Callable[..., Any]:
+    """`func`; UsageError for what cannot be called."""
+    if not callable(func):
+        raise UsageError(f"{what} is a function of the items, not {func!r}")
+    return func
 
-            frame = pd.concat([self.inner_df, other.inner_df], ignore_index=True)
-        return replace(self, items=(*self.items, *other.items), inner_df=frame)
 
-    def _kept(self, positions: Iterable[int]) -> Self:
-        kept = self.take(positions)
-        if not len(kept):
-            raise EmptyDataError(f"the filter leaves none of {len(self)} items")
-        return kept
+def note_item(func: Any, doing: str) -> Callable[[Any], Any]:
+    """A user's function of an item, whose errors say at which item they were raised."""
+    require_function(func, "what is given")
 
-    def split(self, splitter: split.Splitter) -> SplitItems:
-        """Divide into training and validation items by any function of this list."""
-        sides = split.require_function(splitter, "a splitter")(self)
-        train, valid = split.checked(sides, len(self))
-        refuse_empty(len(train), len(valid), f"the split of {len(self)} items")
-        return self._sides(self.take(train), self.take(valid))
+    def call(item: Any) -> Any:
+        try:
+            return func(item)
+        except Exception as error:  # of whatever kind: it is the user's
+            error.add_note(f"while {doing} {item}")
+            raise
 
-    def _sides(self, train: Self, valid: Self) -> SplitItems:
-        """Two sides of this kind of list."""
-        from onecycle.data.labels import SplitItems
-
-        return SplitItems(train, valid)
-
-    def split_none(self) -> SplitItems:
-        """Everything trains, nothing validates."""
-        return self._sides(self, self.take([]))
-
-    def split_by_rand_pct(self, valid_pct: float = 0.2, seed: int | None = None) -> SplitItems:
-        """A random share validates; seeds as in `np.random.seed(seed)`."""
-        return self.split(split.randomly(valid_pct, seed))
-
-    def split_subsets(
-        self, train_size: float, valid_size: float, seed: int | None = None
-    ) -> SplitItems:
-        """Random shares for both sides; the rest is left out."""
-        return self.split(split.subsets(train_size, valid_size, seed))
-
-    def split_by_folder(self, train: str = "train", valid: str = "valid") -> SplitItems:
-        """By the first folder below `path`; items in neither are left out."""
-        return self.split(split.by_folder(train, valid))
-
-    def split_by_idx(self, valid_idx: Iterable[int]) -> SplitItems:
-        """The items at these positions validate."""
-        return self.split(split.by_index(valid_idx))
-
-    def split_by_valid_func(self, func: Callable[[Any], bool]) -> SplitItems:
-        """The items for which `func(item)` is true validate."""
-        return self.split(split.by_function(func))
-
-    def split_by_files(self, valid_names: Iterable[str]) -> SplitItems:
-        """The items of these file names validate."""
-        return self.split(split.by_names(valid_names))
-
-    def split_by_fname_file(
-        self, fname: str | PurePath, path: str | PurePath | None = None
-    ) -> SplitItems:
-        """The items named in the lines of a text file (relative to `path`) validate."""
-        file = Path(path or self.path) / fname
-        return self.split(split.by_names(read_lines(file), str(file)))
-
-    def split_by_list(self, train: Self, valid: Self) -> SplitItems:
-        """Two lists made elsewhere."""
-        _refuse_another_kind(train, valid)
-        refuse_empty(len(train), len(valid), "the split")
-        return train._sides(train, valid)
-
-    def split_from_df(self, col: Column = 2) -> SplitItems:
-        """The rows with a true value in column `col` validate."""
-        return self.split(split.by_column(col))
+    return call
 
 
 def file_of(item: Any) -> PurePath:
@@ -284,36 +205,23 @@ def file_of(item: Any) -> PurePath:
         ) from error
 
 
-def _refuse_another_kind(first: Any, second: Any) -> None:
-    """Two lists of one kind are wanted."""
-    lists = isinstance(first, ItemList) and isinstance(second, ItemList)
-    if not lists or not (isinstance(second, type(first)) or isinstance(first, type(second))):
-        kinds = f"{type(first).__name__} and {type(second).__name__}"
-        raise UsageError(f"two lists of items of one kind are wanted, not {kinds}")
-
-
 def refuse_empty(n_train: int, n_valid: int, step: str) -> None:
     """Raise where `step` leaves nothing to train on or nothing to validate on."""
     if not n_train:
         raise EmptyDataError(f"{step} leaves no training items")
     if not n_valid:
-        raise EmptyDataError(
-            f"{step} leaves no validation items; to train without validation use split_none()"
-        )
+        advice = "to train without validation use split_none()"
+        raise EmptyDataError(f"{step} leaves no validation items; {advice}")
 
 
 def _name(value: Any) -> str:
-    text = "" if value is None or value != value else str(value)  # NaN differs from itself
-    return text.strip()
+    return "" if value is None or value != value else str(value).strip()  # NaN differs from itself
 
 
-def _warn_of_absent(wanted: Sequence[str] | None, found: Iterable[str], where: object) -> None:
+def warn_of_absent(wanted: Sequence[str] | None, found: Iterable[str], where: object) -> None:
     """Names of folders that there are not: nothing is taken from them, or left out."""
     there = set(found) if wanted else set()
     if absent := [name for name in wanted or () if name not in there]:
-        warn(
-            f"{len(absent)} of {len(wanted or ())} folders are not in {where}: {listing(absent)}; "
-            f"there are {listing(sorted(there), 10)}",
-            OnecycleWarning,
-            stacklevel=4,
-        )
+        message = f"{len(absent)} of {len(wanted or ())} folders are not in {where}: "
+        message += f"{listing(absent)}; there are {listing(sorted(there), 10)}"
+        warn(message, OnecycleWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""Which kind of answer labels are where nobody says so; a guess that may be wrong is told."""
+"""Which kind of answer labels are where nobody says so; a guess that may be wrong is a warning."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ import numpy as np
 from onecycle.core.errors import OnecycleWarning, listing
 from onecycle.data.tables import looks_like_numbers
 from onecycle.data.targets import Category, MultiCategory, Numbers
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 
 Kind = type[Category] | type[MultiCategory] | type[Numbers]
 _COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
 _FEW = 20  # distinct whole numbers that may be classes, though each is rare
 _FEW_OF_MANY = 100  # and those of which each occurs twice or more often
 _MANY = 50  # distinct whole numbers that may be ages or prices
+_TAGS = (list, tuple, set, frozenset)
 _SEVERAL = 5  # distinct labels below which nobody wonders that each is rare
 
 
-def guessed(labels: Sequence[Any], of_table: bool = False, stacklevel: int = 4) -> Kind:
-    """As `inferred`, and with `of_table` text that reads as real numbers makes Numbers too.
+def guess_kind(labels: Sequence[Any], of_table: bool = False, stacklevel: int = 4) -> Kind:
+    """As `infer_kind`, and with `of_table` text that reads as real numbers makes Numbers too.
 
     A warning says both ways where the labels may well be meant otherwise: whole numbers stored as
     floats, rows of zeros and ones, as many classes as there are prices or ages.
     """
-    kind = Numbers if of_table and looks_like_numbers(list(labels)) else inferred(labels)
+    kind = Numbers if of_table and looks_like_numbers(list(labels)) else infer_kind(labels)
     message = _doubts_of_numbers(labels) if kind is Numbers else _doubts_of_classes(labels)
     if message and kind is not MultiCategory:
         warn(message, OnecycleWarning, stacklevel=stacklevel)
     return kind
 
 
-def inferred(labels: Sequence[Any]) -> Kind:
+def infer_kind(labels: Sequence[Any]) -> Kind:
     """Numbers if any label is a float, an array or holds a float; lists of tags MultiCategory."""
     if any(map(_is_real, labels)):
         return Numbers
     first = next((label for label in labels if not is_blank(label)), None)
-    return MultiCategory if isinstance(first, list | tuple | set | frozenset) else Category
+    return MultiCategory if isinstance(first, _TAGS) else Category
 
 
 def _is_real(label: Any) -> bool:
-    if isinstance(label, list | tuple | set | frozenset):
+    if isinstance(label, _TAGS):
         return any(isinstance(v, float | np.floating) and not np.isnan(v) for v in label)
     real = isinstance(label, float | np.floating | np.ndarray) or hasattr(label, "numpy")
     return real and not is_blank(label)
@@ -67,10 +68,9 @@ def whole(value: Any) -> int | None:
 
 def few_whole_numbers(labels: Iterable[Any]) -> list[int]:
     """The distinct values, where all are whole numbers and so few that they may be classes."""
-    values = [whole(label) for label in labels]
-    counts = Counter(values)
-    repeated = len(counts) < len(values)
-    often = 2 * len(counts) <= len(values)
+    counts = Counter(map(whole, labels))
+    repeated = len(counts) < counts.total()
+    often = 2 * len(counts) <= counts.total()
     few = (repeated and len(counts) <= _FEW) or (often and len(counts) <= _FEW_OF_MANY)
     found = [value for value in counts if value is not None]
     return sorted(found) if few and len(found) == len(counts) else []
@@ -101,22 +101,21 @@ def _doubts_of_classes(labels: Sequence[Any]) -> str:
     if not all(isinstance(label, str | int | np.integer) for label in labels):
         return ""
     distinct = list(dict.fromkeys(labels))
-    numbers = [whole(label) for label in distinct]
     rare = len(distinct) > max(_SEVERAL, len(labels) / 2)
-    if None not in numbers and (rare or len(distinct) > _MANY):
+    if None not in map(whole, distinct) and (rare or len(distinct) > _MANY):
         return (
             f"{len(distinct)} different whole numbers in {len(labels)} labels are taken as so many "
             f"classes ({listing(distinct)}). If they are numbers to be met, such as prices or "
             "ages, say label_cls=Numbers; if not, label_cls=Category keeps them without this "
             "warning"
         )
-    if rare:
-        return _nearly_numbers(distinct) or (
-            f"{len(labels)} labels are {len(distinct)} different classes ({listing(distinct)}), so "
-            "that most have a single item. Is it the right column, or does something stand between "
-            "several labels (label_delim=)? label_cls=Category keeps them without this warning"
-        )
-    return ""
+    if not rare:
+        return ""
+    return _nearly_numbers(distinct) or (
+        f"{len(labels)} labels are {len(distinct)} different classes ({listing(distinct)}), so "
+        "that most have a single item. Is it the right column, or does something stand between "
+        "several labels (label_delim=)? label_cls=Category keeps them without this warning"
+    )
 
 
 def _nearly_numbers(distinct: Sequence[Any]) -> str:

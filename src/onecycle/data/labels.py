@@ -7,43 +7,38 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 from warnings import warn
 
 import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleError, OnecycleWarning, UsageError, listing
-from onecycle.data.checks import (
-    warn_of_alike,
-    warn_of_classes,
-    warn_of_empty_folders,
-    warn_of_held_out,
-    warn_of_loose_files,
-)
-from onecycle.data.items import ItemList, file_of, refuse_empty
-from onecycle.data.kinds import guessed
-from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.splitters import asked, require_function
-from onecycle.data.tables import Column, column, listed
+from onecycle.core.paths import Path
+from onecycle.data import checks
+from onecycle.data.databunch import LabelledItems, LabelList
+from onecycle.data.items import Items, file_of, note_item, refuse_empty, require_function
+from onecycle.data.kinds import guess_kind
+from onecycle.data.tables import Column, column, column_list
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
 from onecycle.data.task import Task
-from onecycle.runtime.targets import is_blank
+from onecycle.runtime.targets.classes import is_blank
 
-Labeller = Callable[[ItemList], Sequence[Any]]
+Labeller = Callable[[Items], Sequence[Any]]
+Names = Sequence[Any] | None
 _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "True": True}
+_MISFITS = (TypeError, ValueError, AttributeError, IndexError, RuntimeError)  # of foreign labels
 
 
 def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
     """Labels from the list's frame: one column, one column of tags, or several columns."""
     if label_delim is not None and not (isinstance(label_delim, str) and label_delim):
         raise UsageError(f"label_delim= is the text between two tags, not {label_delim!r}")
-    if label_delim and len(listed(cols)) > 1:
+    if label_delim and len(column_list(cols)) > 1:
         raise UsageError("label_delim= is for one column of tags: leave it out, or name one column")
 
-    def label(items: ItemList) -> Sequence[Any]:
-        items.refuse_inputs(listed(cols))
-        columns = [column(items.frame, c) for c in listed(cols)]
+    def label(items: Items) -> Sequence[Any]:
+        items.refuse_inputs(column_list(cols))
+        columns = [column(items.frame, c) for c in column_list(cols)]
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
         return _split(items, columns[0], label_delim) if label_delim else columns[0]
@@ -51,7 +46,7 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
     return label
 
 
-def _split(items: ItemList, cells: Sequence[Any], delimiter: str) -> Sequence[Any]:
+def _split(items: Items, cells: Sequence[Any], delimiter: str) -> Sequence[Any]:
     """Cells as lists of tags, without blanks around them; blank cells stay as they are."""
     odd = [i for i, c in enumerate(cells) if not (isinstance(c, str | Integral) or is_blank(c))]
     if odd:
@@ -68,9 +63,8 @@ def _split(items: ItemList, cells: Sequence[Any], delimiter: str) -> Sequence[An
 
 def from_function(func: Callable[[Any], Any]) -> Labeller:
     """Labels from a function of the item."""
-
-    named = asked(func, "labelling")
-    return lambda items: [named(item) for item in items.items]
+    label = note_item(func, "labelling")
+    return lambda items: [label(item) for item in items.items]
 
 
 def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
@@ -82,7 +76,7 @@ def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
     if compiled.groups < 1:
         raise UsageError(f"the pattern {pattern!r} needs a group: the label in round brackets")
 
-    def label(items: ItemList) -> Sequence[str]:
+    def label(items: Items) -> Sequence[str]:
         files = map(file_of, items)
         names = [(file.absolute() if full_path else file).as_posix() for file in files]
         found = [compiled.search(name) for name in names]
@@ -98,8 +92,8 @@ def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
 class SplitItems:
     """Two sides without labels; the next step is one of `label_*`."""
 
-    train: ItemList
-    valid: ItemList
+    train: Items
+    valid: Items
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}: {len(self.train)} train, {len(self.valid)} valid"
@@ -113,7 +107,7 @@ class SplitItems:
         self,
         labeller: Labeller,
         label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
+        classes: Names = None,
         unknown: str | None = None,
     ) -> LabelledItems:
         """Label both sides, and fit the target on the training side only.
@@ -126,21 +120,20 @@ class SplitItems:
         unknown = unknown or ("error" if classes is None else "drop")
         if unknown not in {"error", "drop"}:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
-        sides = [(items, _labelled(labeller, items)) for items in (self.train, self.valid)]
+        sides = [(items, _labels_of(items, labeller)) for items in (self.train, self.valid)]
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
         for items, labels in sides:
             _refuse_blank(items, labels, target)
-        sides = _located(sides, target)
+        sides = _locate(sides, target)
         if classes is not None:
-            sides[0] = _known(*sides[0], target, unknown)
+            sides[0] = _drop_unknown(*sides[0], target, unknown)
             refuse_empty(len(sides[0][1]), 1, f"leaving out what is not in {listing(classes)}")
-        target = _fitted(target, *sides[0])
-        sides = [_known(items, labels, target, unknown) for items, labels in sides]
+        target = _fit(target, *sides[0])
+        sides = [_drop_unknown(items, labels, target, unknown) for items, labels in sides]
         if len(self.valid):
             refuse_empty(1, len(sides[1][1]), "leaving out unknown labels")
-        warn_of_held_out(sides[0][0], () if classes is None else classes)
-        warn_of_classes(target, sides[0][1], sides[1][1])
-        warn_of_alike(target)
+        checks.warn_of_held_out(sides[0][0], () if classes is None else classes)
+        checks.warn_of_classes(target, sides[0][1], sides[1][1])
         task = Task(self.train.input.fit(self.train.items), target)
         lists = [LabelList(items, tuple(labels), task) for items, labels in sides]
         return LabelledItems(replace(lists[0], augment=True), lists[1], None)
@@ -160,45 +153,41 @@ class SplitItems:
         several columns are several numbers.
         """
         cols = self.train.label_col if cols is None else cols
-        labeller = from_columns(cols, label_delim)
-        if label_cls is None and len(listed(cols)) > 1:
+        labeller, names = from_columns(cols, label_delim), column_list(cols)
+        if label_cls is None and len(names) > 1:
             if classes is not None:
                 raise UsageError("several columns are named by themselves: leave classes= out")
-            labeller, label_cls, classes = _several(self.train, listed(cols), labeller)
+            labeller, label_cls, classes = _several_columns(self.train, names, labeller)
         label_cls = label_cls or self.train.label_cls
         if label_cls is None and label_delim is None:
             values = [value for value in labeller(self.train) if not is_blank(value)]
-            label_cls = guessed(values, of_table=True, stacklevel=3)
+            label_cls = guess_kind(values, of_table=True, stacklevel=3)
         made = self.label(labeller, label_cls, classes, unknown)
-        if label_delim and all(len(tags) < 2 for tags in made.train.labels or ()):
-            warn(
+        labels = made.train.labels or ()
+        if label_delim and all(len(tags) < 2 for tags in labels):
+            message = (
                 f"label_delim={label_delim!r} divides none of the {len(made.train)} cells of "
-                f"column {listed(cols)[0]!r}: each is taken as one tag, such as "
-                f"{listing(made.train.labels or (), 2)}. Is it the right delimiter?",
-                OnecycleWarning,
-                stacklevel=2,
+                f"column {names[0]!r}: each is taken as one tag, such as {listing(labels, 2)}. "
+                "Is it the right delimiter?"
             )
+            warn(message, OnecycleWarning, stacklevel=2)
         return made
 
     def label_from_folder(
-        self,
-        label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
-        unknown: str | None = None,
+        self, label_cls: Any = None, classes: Names = None, unknown: str | None = None
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         if classes is None:
-            warn_of_empty_folders([*self.train.items, *self.valid.items])
-        named = from_function(lambda item: file_of(item).parent.name)
-        if classes is None:
-            warn_of_loose_files(self.train)
-        return self.label(named, label_cls or self.train.label_cls or Category, classes, unknown)
+            checks.warn_of_empty_folders([*self.train.items, *self.valid.items], self.train.path)
+            checks.warn_of_loose_files(self.train)
+        labeller = from_function(lambda item: file_of(item).parent.name)
+        return self.label(labeller, label_cls or self.train.label_cls or Category, classes, unknown)
 
     def label_from_func(
         self,
         func: Callable[[Any], Any],
         label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
+        classes: Names = None,
         unknown: str | None = None,
     ) -> LabelledItems:
         """`func(item)`."""
@@ -209,7 +198,7 @@ class SplitItems:
         pat: str,
         full_path: bool = False,
         label_cls: Any = None,
-        classes: Sequence[Any] | None = None,
+        classes: Names = None,
         unknown: str | None = None,
     ) -> LabelledItems:
         """Group 1 of a regular expression on the item's path."""
@@ -224,22 +213,23 @@ class SplitItems:
         return self.label(from_function(lambda _: 0), NoLabel)
 
 
-def _located(
-    sides: Sequence[tuple[ItemList, list[Any]]], target: Target
-) -> list[tuple[ItemList, list[Any]]]:
-    """Places as shares of their picture; which unit they are in is decided for both sides."""
-    sources = [item for items, _ in sides for item in items.items]
-    found = list(target.located(sources, [label for _, labels in sides for label in labels]))
-    first = len(sides[0][1])
-    return [(sides[0][0], found[:first]), (sides[1][0], found[first:])]
+def _locate(
+    sides: Sequence[tuple[Items, list[Any]]], target: Target
+) -> list[tuple[Items, list[Any]]]:
+    """Places as shares of their image; which unit they are in is decided for both sides."""
+    (train, labels), (valid, others) = sides
+    found = list(target.located([*train.items, *valid.items], [*labels, *others]))
+    return [(train, found[: len(labels)]), (valid, found[len(labels) :])]
 
 
-def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tuple[Any, Any, Any]:
+def _several_columns(
+    train: Items, cols: Sequence[Column], labeller: Labeller
+) -> tuple[Any, Any, Any]:
     """Columns of zeros and ones as tags; other columns as numbers."""
     found, known = labeller(train), train.frame.columns
     names = tuple(known[c] if isinstance(c, int) and c not in known else c for c in cols)
 
-    def tags(items: ItemList) -> Sequence[Any]:
+    def tags(items: Items) -> Sequence[Any]:
         rows = labeller(items)
         odd = [i for i, row in enumerate(rows) if not set(map(str, row)) <= _SWITCHES.keys()]
         if odd:
@@ -252,8 +242,8 @@ def _several(train: ItemList, cols: Sequence[Column], labeller: Labeller) -> tup
     return labeller, Numbers(names=tuple(map(str, names))), None
 
 
-def _labelled(labeller: Labeller, items: ItemList) -> list[Any]:
-    """What a labeller says of each item; UsageError unless it is one label for each."""
+def _labels_of(items: Items, labeller: Labeller) -> list[Any]:
+    """The label of each item; UsageError unless a labeller gives one for each."""
     given = require_function(labeller, "a labeller")(items)
     labels = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
     if labels is None or len(labels) != len(items):
@@ -262,33 +252,34 @@ def _labelled(labeller: Labeller, items: ItemList) -> list[Any]:
     return labels
 
 
-def _target(label_cls: Any, labels: Sequence[Any], classes: Sequence[Any] | None) -> Target:
-    """The kind that is said, or else guessed, with the `classes` where it has any."""
-    kind = label_cls or guessed([v for v in labels if not is_blank(v)], stacklevel=5)
-    if not callable(getattr(kind, "loss", None)):
-        raise UsageError(f"label_cls= is a kind of label, such as Category, not {kind!r}")
+def _target(label_cls: Any, labels: Sequence[Any], classes: Names) -> Target:
+    """The kind that is given, or else guessed, with the `classes` where it has any."""
+    given = label_cls or guess_kind([v for v in labels if not is_blank(v)], stacklevel=5)
+    kind = given if isinstance(given, type) else type(given)
+    if not issubclass(kind, Target):
+        raise UsageError(f"label_cls= is a kind of label, such as Category, not {given!r}")
+    target: Any = kind() if given is kind else given
     if classes is None:
-        return kind() if isinstance(kind, type) else kind
-    if "classes" not in getattr(kind, "__dataclass_fields__", ()):
-        name = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+        return target
+    if "classes" not in kind.__dataclass_fields__:
         raise UsageError(
-            f"classes= is for labels that name classes, and these are {name}: leave it out, or say "
-            "label_cls=Category"
+            f"classes= is for labels that name classes, and these are {kind.__name__}: leave it "
+            "out, or say label_cls=Category"
         )
     several = isinstance(classes, Iterable) and not isinstance(classes, str)
-    given = tuple(c.item() if isinstance(c, np.generic) else c for c in classes) if several else ()
-    if not given or not all(isinstance(name, str | int | float) for name in given):
+    names = tuple(c.item() if isinstance(c, np.generic) else c for c in classes) if several else ()
+    if not names or not all(isinstance(name, str | int | float) for name in names):
         raise UsageError(f"classes= is a list of names, one or more, not {classes!r}")
-    return kind(classes=given) if isinstance(kind, type) else replace(kind, classes=given)
+    return replace(target, classes=names)
 
 
-def _fitted(target: Target, items: ItemList, labels: Sequence[Any]) -> Target:
+def _fit(target: Target, items: Items, labels: Sequence[Any]) -> Target:
     """The target, fitted; LabelError where labels are nothing that it could be made of."""
     try:
         return target.fit(labels)
     except OnecycleError:
         raise
-    except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+    except _MISFITS as error:
         raise LabelError(
             f"{type(target).__name__} cannot be made of labels such as {listing(labels, 2)} "
             f"({error}), at {_where(items, range(min(2, len(labels))))}"
@@ -299,11 +290,11 @@ def _fault(target: Target, label: Any) -> str | None:
     """Why a label cannot be used, or None; also where looking at it fails."""
     try:
         return target.check(label)
-    except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+    except _MISFITS as error:
         return f"is no label of a {type(target).__name__} ({error})"
 
 
-def _refuse_blank(items: ItemList, labels: Sequence[Any], target: Target) -> None:
+def _refuse_blank(items: Items, labels: Sequence[Any], target: Target) -> None:
     rows = [i for i, label in enumerate(labels) if target.is_blank(label)]
     if rows:
         raise LabelError(
@@ -312,9 +303,9 @@ def _refuse_blank(items: ItemList, labels: Sequence[Any], target: Target) -> Non
         )
 
 
-def _known(
-    items: ItemList, labels: list[Any], target: Target, unknown: str
-) -> tuple[ItemList, list[Any]]:
+def _drop_unknown(
+    items: Items, labels: list[Any], target: Target, unknown: str
+) -> tuple[Items, list[Any]]:
     """Items whose label the target can encode; the others are an error or dropped."""
     faults = {i: fault for i, label in enumerate(labels) if (fault := _fault(target, label))}
     if not faults:
@@ -334,7 +325,7 @@ def _known(
     return items.take(kept), [labels[i] for i in kept]
 
 
-def _where(items: ItemList, rows: Iterable[int]) -> str:
+def _where(items: Items, rows: Iterable[int]) -> str:
     """Rows of the table, or names of the files."""
     if items.inner_df is not None:
         return "row(s) " + listing([items.inner_df.index[i] for i in rows])

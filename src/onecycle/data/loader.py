@@ -1,7 +1,7 @@
 """Batches from threads: decoding and warping run outside Python's lock, nothing is pickled.
 
-Beside a CUDA device pictures come from processes, see `forked`. Sample i of epoch e is augmented
-by a generator made from (seed, e, i), so the batches are the same for every number of workers.
+Beside a CUDA device images come from processes, see `fork_batches`. Sample i of epoch e is
+augmented by a generator made from (seed, e, i): the batches do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.rng import generator
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import LabelList
 
 AHEAD = 3  # batches being loaded while one is used
 
 
-def moved(x: Any, device: torch.device) -> Any:
+def to_device(x: Any, device: torch.device) -> Any:
     """`x` on the device; from pinned memory, so that nobody waits for what it still computes."""
     if device.type == "cuda" and isinstance(x, Tensor):
         x = x.pin_memory()
     return x.to(device, non_blocking=True)
 
 
+@dataclass(eq=False, repr=False)
 class Loader:
     """Iterates over `dataset` in batches (x, y) on `device`.
 
@@ -41,27 +43,24 @@ class Loader:
     load the samples, or with `processes` as many forked processes make whole batches.
     """
 
-    def __init__(
-        self,
-        dataset: LabelList,
-        batch_size: int,
-        num_workers: int,
-        device: torch.device,
-        seed: int = 0,
-        train: bool = False,
-        processes: bool = False,
-    ) -> None:
-        if batch_size < 1:
-            raise UsageError(f"a batch holds at least one item, not {batch_size}")
-        if train and batch_size > len(dataset):
+    dataset: LabelList
+    batch_size: int
+    num_workers: int
+    device: torch.device
+    seed: int = 0
+    train: bool = False
+    processes: bool = False
+    epoch: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)  # of a batch, once one was made
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"a batch holds at least one item, not {self.batch_size}")
+        if self.train and self.batch_size > len(self.dataset):
             raise UsageError(
-                f"bs={batch_size} is larger than the training set of {len(dataset)} items, so "
-                f"there would be no batch: use bs={len(dataset)} or less"
+                f"bs={self.batch_size} is larger than the training set of {len(self.dataset)} "
+                f"items, so there would be no batch: use bs={len(self.dataset)} or less"
             )
-        self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
-        self.device, self.seed, self.train = device, seed, train
-        self.processes, self._bytes = processes, 0
-        self.epoch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.dataset), self.batch_size)
@@ -73,11 +72,12 @@ class Loader:
 
     def parts(self, rows: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(size of the whole batch, x, y) of the `rows(size)` of each batch; others stay unread."""
-        task_input, epoch = self.dataset.task.input, self._begin()
+        prepare, epoch = self.dataset.task.input.prepare, self._begin()
         whole = self._positions(epoch)
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
-        for batch, (x, y) in zip(whole, self._collated(mine, epoch), strict=True):
-            yield len(batch), task_input.prepare(moved(x, self.device)), moved(y, self.device)
+        for batch, (x, y) in zip(whole, self._batches(mine, epoch), strict=True):
+            x, y = to_device(x, self.device), to_device(y, self.device)
+            yield len(batch), prepare(x), y
 
     def state(self) -> int:
         """The number of passes begun: it decides the order of the next one."""
@@ -90,7 +90,7 @@ class Loader:
     def samples(self) -> Iterator[list[Any]]:
         """The loaded samples of each batch, on the CPU."""
         epoch = self._begin()
-        return self._loaded(self._positions(epoch), epoch)
+        return self._samples(self._positions(epoch), epoch)
 
     def _begin(self) -> int:
         """The number of this pass; the next one of a training loader has another order."""
@@ -98,7 +98,7 @@ class Loader:
         self.epoch += self.train
         return epoch
 
-    def _collated(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
+    def _batches(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
         collate = self.dataset.task.input.collate
 
         def make(batch: np.ndarray) -> tuple[Any, Tensor]:
@@ -112,14 +112,9 @@ class Loader:
                 batches = batches[1:]
             workers = workers_for(self._bytes, self.num_workers, len(batches))
             if workers:
-                yield from forked(make, batches, workers, self.device.type == "cuda")
+                yield from fork_batches(make, batches, workers, self.device.type == "cuda")
                 return
-        yield from map(collate, self._loaded(batches, epoch))
-
-    def _loaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
-        if self.num_workers < 1:
-            return ([self._load(int(i), epoch) for i in batch] for batch in batches)
-        return self._threaded(batches, epoch)
+        yield from map(collate, self._samples(batches, epoch))
 
     def _positions(self, epoch: int) -> list[np.ndarray]:
         order = np.arange(len(self.dataset))
@@ -135,7 +130,10 @@ class Loader:
     def _load_part(self, part: np.ndarray, epoch: int) -> list[Any]:
         return [self._load(int(index), epoch) for index in part]
 
-    def _threaded(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
+    def _samples(self, batches: list[np.ndarray], epoch: int) -> Iterator[list[Any]]:
+        if self.num_workers < 1:
+            yield from (self._load_part(batch, epoch) for batch in batches)
+            return
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="onecycle-loader")
         waiting: deque[list[Future[list[Any]]]] = deque()
         try:
@@ -156,10 +154,6 @@ class Loader:
 # behind the workers. Nothing is pickled but the batches on their way back, in shared memory.
 
 _HELD = 3  # batches a worker may have in shared memory
-_OF_FORKS = {  # what Python says of every fork, and torch of more workers than cores
-    "This process .* is multi-threaded": DeprecationWarning,
-    "This DataLoader will create": UserWarning,
-}
 
 
 def can_fork(device: torch.device) -> bool:
@@ -176,31 +170,27 @@ def workers_for(size: int, wanted: int, count: int) -> int:
     return min(wanted, (count + 1) // 2, room // (_HELD * size))
 
 
-class _Batches(Dataset[Any]):
+@dataclass
+class _BatchSet(Dataset[Any]):
     """The positions of a batch to the batch; None where that raises."""
 
-    def __init__(self, make: Callable[[np.ndarray], Any]) -> None:
-        self.make = make
+    make: Callable[[np.ndarray], Any]
 
     def __getitem__(self, positions: Any) -> Any:
         try:
             return self.make(positions)
-        except Exception:  # of any kind: `forked` makes the batch again, and it is raised there
+        except Exception:  # of any kind: `fork_batches` makes the batch again, and raises it
             return None
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _alone(_: int) -> None:
+def _without_threads(_: int) -> None:
     """A worker has no threads of OpenCV's: those of the first process did not come along."""
     import cv2
 
     cv2.setNumThreads(0)
 
 
-def forked(
+def fork_batches(
     make: Callable[[np.ndarray], Any], batches: Sequence[np.ndarray], workers: int, pinned: bool
 ) -> Iterator[Any]:
     """`make(positions)` of each batch, in order, from that many processes.
@@ -209,17 +199,18 @@ def forked(
     processes. Tensors arrive in pinned memory where `pinned`. Moves no global generator.
     """
     with warnings.catch_warnings():
-        for message, kind in _OF_FORKS.items():
-            warnings.filterwarnings("ignore", message, kind)
+        # what Python says of every fork, and torch of more workers than cores
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         found: Any = iter(
             DataLoader(
-                _Batches(make),
+                _BatchSet(make),
                 batch_size=None,
                 sampler=batches,
                 num_workers=workers,
-                collate_fn=_as_it_is,
+                collate_fn=lambda batch: batch,
                 pin_memory=pinned,
-                worker_init_fn=_alone,
+                worker_init_fn=_without_threads,
                 multiprocessing_context="fork",
                 generator=torch.Generator(),
             )
@@ -228,11 +219,11 @@ def forked(
         for positions, batch in zip(batches, found, strict=True):
             yield make(positions) if batch is None else batch
     except RuntimeError as error:
-        if re.search("killed by signal|exited unexpectedly", str(error)):
-            raise DataError(
-                f"a process that loads batches ended ({error}): memory may be too short for "
-                f"{workers} of them; use databunch(num_workers={workers // 2})"
-            ) from error
-        raise
+        if not re.search("killed by signal|exited unexpectedly", str(error)):
+            raise
+        raise DataError(
+            f"a process that loads batches ended ({error}): memory may be too short for {workers} "
+            f"of them; use databunch(num_workers={workers // 2})"
+        ) from error
     finally:
         found._shutdown_workers()  # at once: the traceback of an error would keep them alive

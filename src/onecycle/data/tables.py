@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
@@ -30,30 +31,10 @@ def read_table(
     """A CSV file as a frame of strings: "007", "NA" and "null" stay what they are."""
     import pandas as pd
 
-    path = Path(path)
-    encoding = encoding_of(path)
-    text = path.read_bytes().decode(encoding)
-    if not text.strip():
-        raise EmptyDataError(f"{path}: the file is empty")
-    _check_header(path, text, delimiter, header)
-    try:
-        from io import StringIO
-
-        frame = pd.read_csv(
-            StringIO(text),
-            sep=delimiter or ",",
-            header=header,  # type: ignore[arg-type]
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise TableError(
-            f"{path}: {str(error).strip()}; is the delimiter {delimiter or ','!r}?"
-        ) from error
-    if frame.empty:
+    pieces = [piece for piece in read_pieces(path, delimiter, header) if len(piece)]
+    if not pieces:
         raise EmptyDataError(f"{path}: 0 rows below the header")
-    return _unindexed(path, frame)
+    return pd.concat(pieces)
 
 
 def read_pieces(
@@ -66,30 +47,23 @@ def read_pieces(
     encoding = encoding_of(path)
     with path.open(encoding=encoding) as file:
         _check_header(path, "".join(islice(file, 50)), delimiter, header)
+    options: dict[str, Any] = {"header": header, "encoding": encoding, "chunksize": _PIECE}
+    as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_filter": False}
     try:
-        with pd.read_csv(
-            path,
-            sep=delimiter or ",",
-            header=header,  # type: ignore[arg-type]
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            encoding=encoding,
-            chunksize=_PIECE,
-        ) as pieces:
+        with pd.read_csv(path, sep=delimiter or ",", **options, **as_text) as pieces:
             for piece in pieces:
-                yield _unindexed(path, piece)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise TableError(f"{path}: {error}; is the delimiter {delimiter or ','!r}?") from error
-
-
-def _unindexed(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame; TableError if pandas took cells of rows that are too long for an index."""
-    import pandas as pd
-
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise TableError(f"{path}: from line 2 on, rows have more cells than the header has names")
-    return frame
+                if not isinstance(piece.index, pd.RangeIndex):  # pandas takes the rest for names
+                    raise TableError(
+                        f"{path}: from line 2 on, rows have more cells than the header has names"
+                    )
+                yield piece
+    except TableError:
+        raise
+    except pd.errors.EmptyDataError as error:
+        raise EmptyDataError(f"{path}: the file is empty") from error
+    except ValueError as error:
+        message = f"{path}: {str(error).strip()}; is the delimiter {delimiter or ','!r}?"
+        raise TableError(message) from error
 
 
 def as_frame(table: Any) -> pd.DataFrame:
@@ -99,15 +73,14 @@ def as_frame(table: Any) -> pd.DataFrame:
     frame = table if isinstance(table, pd.DataFrame) else getattr(table, "to_pandas", lambda: 0)()
     if not isinstance(frame, pd.DataFrame):
         raise TableError(f"a DataFrame is wanted, not {type(table).__name__}")
-    twice = [str(name) for name, count in Counter(map(str, frame.columns)).items() if count > 1]
-    if twice:
+    if twice := _duplicates(map(str, frame.columns)):
         raise TableError(f"the frame has several columns named {listing(twice)}: rename or drop")
     if frame.empty:
         raise EmptyDataError("the frame has 0 rows")
     return frame
 
 
-def listed(cols: Any) -> list[Any]:
+def column_list(cols: Any) -> list[Any]:
     """One column, or a list, tuple or index of several, as a list; TableError for none."""
     names = list(cols) if isinstance(cols, Iterable) and not isinstance(cols, str) else [cols]
     if not names:
@@ -116,23 +89,23 @@ def listed(cols: Any) -> list[Any]:
 
 
 def column(frame: pd.DataFrame, col: Column) -> list[Any]:
-    """The values of one column, named or counted from 0."""
-    col, *more = listed(col)
-    if more:
-        raise TableError(f"one column is wanted, not {listing([col, *more])}")
-    if isinstance(col, int | np.integer) and col not in frame.columns:
-        if not -frame.shape[1] <= col < frame.shape[1]:
-            raise TableError(f"there is no column {col}: {_columns(frame)}")
-        return _values(frame.iloc[:, int(col)])
-    if col not in frame.columns:
-        raise TableError(f"there is no column {col!r}: {_columns(frame)}")
-    return _values(frame[col])
+    """The values of one column, named or counted from 0, as Python has them.
 
-
-def _values(series: pd.Series[Any]) -> list[Any]:
-    """Python values; pandas' own two ways of saying "nothing" become None."""
+    pandas' own two ways of saying "nothing" become None.
+    """
     import pandas as pd
 
+    col, *more = column_list(col)
+    if more:
+        raise TableError(f"one column is wanted, not {listing([col, *more])}")
+    col, count = int(col) if isinstance(col, np.integer) else col, frame.shape[1]
+    if col in frame.columns:
+        series = frame[col]
+    elif isinstance(col, int) and -count <= col < count:
+        series = frame.iloc[:, col]
+    else:
+        known = f"the table has {count} columns: {listing(frame.columns, 12)}"
+        raise TableError(f"there is no column {col!r}: {known}")
     return [None if value is pd.NA or value is pd.NaT else value for value in series.tolist()]
 
 
@@ -142,31 +115,22 @@ def truths(frame: pd.DataFrame, col: Column) -> np.ndarray:
     wrong = [i for i, v in enumerate(values) if v not in _TRUE and v not in _FALSE]
     if wrong:
         rows = listing(frame.index[wrong].tolist())
+        found = listing(dict.fromkeys(values[i] for i in wrong))
         raise TableError(
-            f"column {col!r} should hold true or false, but row(s) {rows} hold "
-            f"{listing(dict.fromkeys(values[i] for i in wrong))}"
+            f"column {col!r} should hold true or false, but row(s) {rows} hold {found}"
         )
     return np.array([v in _TRUE for v in values])
 
 
 def looks_like_numbers(values: list[Any]) -> bool:
     """Real numbers, not names: floats, or text that all reads as numbers, one with a point."""
-    if all(isinstance(v, float | np.floating) for v in values):
-        return True
-    texts = [v for v in values if isinstance(v, str)]
-    pointed = any("." in t or "e" in t.lower() for t in texts)
-    return len(texts) == len(values) and pointed and all(map(_is_number, texts))
-
-
-def _is_number(text: str) -> bool:
+    if not all(isinstance(v, str) for v in values):
+        return all(isinstance(v, float | np.floating) for v in values)
     try:
-        return bool(np.isfinite(float(text)))
+        finite = all(math.isfinite(float(text)) for text in values)
     except ValueError:
         return False
-
-
-def _columns(frame: pd.DataFrame) -> str:
-    return f"the table has {frame.shape[1]} columns: {listing(frame.columns, 12)}"
+    return not values or (finite and any("." in t or "e" in t.lower() for t in values))
 
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
@@ -180,9 +144,12 @@ def _check_header(path: Path, text: str, delimiter: str | None, header: int | st
     line = int(header) if not isinstance(header, str) else 0
     lines = [row for row in text.splitlines() if row.strip()]
     names = next(csv.reader(lines[line : line + 1], delimiter=delimiter or ","), [])
-    twice = [name for name, count in Counter(n.strip() for n in names).items() if count > 1]
-    if twice:
+    if twice := _duplicates(name.strip() for name in names):
         raise TableError(f"{path}: the header names {listing(twice)} twice: rename or drop one")
+
+
+def _duplicates(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 # Labels that are given beside the items: an array, a tensor, a frame or a list.
@@ -204,22 +171,21 @@ def label_frame(y: Any, count: int) -> Any:
     """
     import pandas as pd
 
-    labels = _listed(y)
+    labels = _label_values(y)
     if len(labels) != count:
         raise UsageError(f"there are {count} items in x and {len(labels)} labels in y")
     return pd.DataFrame({"label": pd.Series(labels, dtype=object)})
 
 
-def _listed(y: Any) -> list[Any]:
+def _label_values(y: Any) -> list[Any]:
     y = as_array(y)
     if not isinstance(y, Iterable) or isinstance(y, str | bytes | Mapping | Set):
         raise UsageError(f"labels are an array (n,) or a list, not {type(y).__name__}")
     if not isinstance(y, np.ndarray):
         y = [as_array(label) if isinstance(label, Tensor) else label for label in y]
         if not y or not all(isinstance(label, np.ndarray) for label in y):
-            return [
-                v.item() if isinstance(v, np.generic) and v.dtype.kind not in "mM" else v for v in y
-            ]
+            scalars = (isinstance(v, np.generic) and v.dtype.kind not in "mM" for v in y)
+            return [v.item() if plain else v for v, plain in zip(y, scalars, strict=True)]
         if len({label.shape for label in y}) > 1:
             raise UsageError(f"labels are of several shapes: {y[0].shape}, ...")
         y = np.stack(y)

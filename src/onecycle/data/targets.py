@@ -11,15 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import ModelError
-from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets import (
-    CategorySpec,
-    MultiCategorySpec,
-    NoLabelSpec,
-    NumbersSpec,
-    TargetSpec,
-    is_blank,
-)
+from onecycle.runtime.kinds import Answer, NoLabelSpec, TargetSpec
+from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.targets.classes import is_blank
+from onecycle.runtime.targets.multi_category import MultiCategorySpec
+from onecycle.runtime.targets.numbers import NumbersSpec
 
 
 class Target(TargetSpec):
@@ -29,12 +25,15 @@ class Target(TargetSpec):
     here is what most answers do: y are values, which stay the same however the image is turned.
     Answers that are `drawn_over` their image want one each for actual and predicted. Those that
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
-    `fitting_losses` says what to use in place of a loss that does not fit.
+    `fitting_losses` says what to use in place of a loss that does not fit, `suited_metrics` which
+    functions of `learn.metrics` suit such answers, with their options.
     """
 
+    trains: ClassVar[bool] = True
     drawn_over: ClassVar[bool] = False
     on_image: ClassVar[bool] = False
     fitting_losses: ClassVar[str] = "leave loss_func out"
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = ()
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
@@ -76,6 +75,13 @@ class Target(TargetSpec):
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """The label of an image of `size` (h, w) for torchvision's transforms; None: it stays."""
         return None
+
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """An encoded answer in terms of the whole item `source`, as exported files give it.
+
+        `given` is the input that the network's view of the item was made by.
+        """
+        return y
 
     def require_mergeable(self) -> None:
         """Raise where the answers of several looks at one image cannot be merged."""
@@ -142,6 +148,7 @@ def per_item(losses: Tensor, reduction: str) -> Tensor:
 class Category(CategorySpec, Target):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("accuracy", {}),)
     fitting_losses: ClassVar[str] = (
         "for one class per item there are nn.CrossEntropyLoss(weight=...) and "
         "LabelSmoothingCrossEntropy(), or leave loss_func out"
@@ -181,6 +188,11 @@ class Category(CategorySpec, Target):
 class MultiCategory(MultiCategorySpec, Target):
     """Several classes per item: binary cross-entropy, sigmoid. y is float32 (n, classes)."""
 
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (
+        ("accuracy_thresh", {"thresh": 0.5}),
+        ("fbeta", {"thresh": 0.2}),
+        ("average_precision", {}),
+    )
     fitting_losses: ClassVar[str] = (
         "for several labels per item there is nn.BCEWithLogitsLoss(pos_weight=...), or leave "
         "loss_func out"
@@ -225,6 +237,7 @@ class MultiCategory(MultiCategorySpec, Target):
 class Numbers(NumbersSpec, Target):
     """One or more numbers: mean squared error. y and outputs are float32 (n, k)."""
 
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("rmse", {}), ("r2", {}))
     fitting_losses: ClassVar[str] = (
         "for numbers there are nn.MSELoss(), nn.L1Loss() and nn.HuberLoss(), of outputs as wide "
         "as the labels, or leave loss_func out"

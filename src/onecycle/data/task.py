@@ -37,12 +37,20 @@ class Input(InputSpec):
 
     Class variables: `shows_samples` where `as_item` wants a loaded sample and no row of a batch;
     `in_tables` where items are shown in the rows of a table (see `table`), not drawn; `augmented`
-    where several looks at an item can be drawn by `train_tfms`, as test-time augmentation does.
+    where several looks at an item can be drawn by `train_tfms`, as test-time augmentation does;
+    `has_channels` where mean and std are those of channels, and not of every place.
     """
 
+    trains: ClassVar[bool] = True
     shows_samples: ClassVar[bool] = False
     in_tables: ClassVar[bool] = False
     augmented: ClassVar[bool] = False
+    has_channels: ClassVar[bool] = True
+
+    @property
+    def planes(self) -> int:
+        """How many planes the images that items become have."""
+        return 3
 
     @property
     def stream(self) -> bool | None:
@@ -63,6 +71,10 @@ class Input(InputSpec):
     def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
         """What an exported file is made of and checked with: see `export.graph.Examples`."""
         raise UsageError(f"{type(self).__name__} cannot be exported")
+
+    def image_shape(self) -> tuple[int, tuple[int, int] | None]:
+        """Planes, and (h, w) where it is known, of the images that items become."""
+        return self.planes, self.size
 
     def read(self, source: Any) -> Any:
         """A path, bytes, PIL, array or text as a typed item that can show itself."""

@@ -19,7 +19,7 @@ from onecycle.core.errors import CheckpointError, ExportError, OnecycleWarning, 
 from onecycle.core.files import write_atomically
 from onecycle.export.image import OPSET, mask_postlude
 from onecycle.runtime import file as form
-from onecycle.runtime.feeds import Feed, feed_for
+from onecycle.runtime.kinds import InputSpec
 from onecycle.runtime.task import task_from_json, task_to_json
 from onecycle.version import __version__
 
@@ -52,7 +52,7 @@ class Cost:
 class Examples:
     """What an export is made of and checked with.
 
-    `pairs` are items as the file's feed reads them, of three shapes at least, each with what the
+    `pairs` are items as the kind's `array` reads them, of three shapes at least, each with what the
     learner's own way prepares of it (1, ...): the user's own items among them. `prepared` are
     batches of inputs as in training, for tracing and calibration; `cost` compares two functions
     from prepared inputs to probabilities on the validation set. `prelude` (an ONNX model) turns raw
@@ -90,30 +90,30 @@ def export(
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
-    feed = feed_for(task.input)
+    given: InputSpec = task.input
     answering = Answering(model, task.target).cpu().eval()
-    body = (examples.body or traced)(answering, examples.prepared[0])
+    body = (examples.body or trace)(answering, examples.prepared[0])
     made: dict[str, Any] = {"precision": precision}
     if precision == "fp16":
-        body = halved(body)
+        body = store_in_half(body)
     elif precision == "int8":
-        from onecycle.export.quantize import quantized
+        from onecycle.export.quantize import quantize
 
-        body = quantized(body, examples.prepared if examples.prelude is not None else None)
+        body = quantize(body, examples.prepared if examples.prelude is not None else None)
     if precision != "fp32":
         made |= _cost(answering, body, examples, precision)
     mask_dtype = task.target.mask_dtype
-    whole = _joined(examples.prelude, body, bool(mask_dtype), feed.name, mask_dtype or "uint8")
+    whole = _join(examples.prelude, body, bool(mask_dtype), given.tensor, mask_dtype or "uint8")
     about = {
         "format": form.FORMAT,
         "library": __version__,
         "task": task_to_json(task.input, task.target),
-        "input": {"name": feed.name, "type": feed.dtype, "shape": list(feed.shape)},
+        "input": {"name": given.tensor, "type": given.dtype, "shape": list(given.axes)},
         "outputs": [output.name for output in whole.graph.output],
         "made": made,
     }
-    data = _sealed(whole, about)
-    _compare(data, feed, answering, examples, precision)
+    data = _seal(whole, about)
+    _compare(data, given, answering, examples, precision)
     write_atomically(path, lambda to: _write(to, data))
     return form.read(path)[1]
 
@@ -122,7 +122,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def traced(model: nn.Module, x: Tensor, output: str = "probabilities") -> Any:
+def trace(model: nn.Module, x: Tensor, output: str = "probabilities") -> Any:
     """The network as ONNX from `x` to `output`, any number of items at once."""
     x = x[:1].expand(2, *x.shape[1:]).contiguous()
     free = {"x": {0: torch.export.Dim("n", min=1)}}
@@ -173,7 +173,7 @@ def _bare(model: Any) -> Any:
     return model
 
 
-def halved(model: Any) -> Any:
+def store_in_half(model: Any) -> Any:
     """Weights stored in 16 bits and widened when the file is loaded; half the size."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -193,18 +193,18 @@ def halved(model: Any) -> Any:
     return model
 
 
-def _joined(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: str = "uint8") -> Any:
+def _join(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: str = "uint8") -> Any:
     """Prelude, body, and for masks what brings these to the picture's size, as one graph."""
     import onnx
     from onnx.compose import merge_models
 
     if prelude is None:
-        whole = _renamed(body, "x", name)
+        whole = _rename_input(body, "x", name)
     else:
-        first, second = _prefixed(prelude, "pre/", body), _prefixed(body, "net/", body)
+        first, second = _add_prefix(prelude, "pre/", body), _add_prefix(body, "net/", body)
         whole = merge_models(first, second, io_map=[("x", "x")])
     if masks:
-        last = _prefixed(mask_postlude(dtype), "post/", body)
+        last = _add_prefix(mask_postlude(dtype), "post/", body)
         names = ["probabilities", "box", "inner"]
         io_map = [(name, f"of {name}") for name in names]
         for value in last.graph.input:
@@ -218,7 +218,7 @@ def _joined(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: st
     return whole
 
 
-def _renamed(model: Any, old: str, new: str) -> Any:
+def _rename_input(model: Any, old: str, new: str) -> Any:
     """The model with another name for its input."""
     for value in model.graph.input:
         value.name = new if value.name == old else value.name
@@ -227,7 +227,7 @@ def _renamed(model: Any, old: str, new: str) -> Any:
     return model
 
 
-def _prefixed(model: Any, prefix: str, like: Any) -> Any:
+def _add_prefix(model: Any, prefix: str, like: Any) -> Any:
     """The model with a prefix before the names of its insides."""
     from onnx.compose import add_prefix
 
@@ -235,7 +235,7 @@ def _prefixed(model: Any, prefix: str, like: Any) -> Any:
     return add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
 
 
-def _sealed(model: Any, about: dict[str, Any]) -> bytes:
+def _seal(model: Any, about: dict[str, Any]) -> bytes:
     """The file's bytes, with `about` and the digest in its metadata."""
     graph = model.graph.SerializeToString(deterministic=True)
     about = json.loads(json.dumps(about))
@@ -254,18 +254,20 @@ def session(data: bytes) -> Any:
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _compare(data: bytes, feed: Feed, model: nn.Module, examples: Examples, precision: str) -> None:
+def _compare(
+    data: bytes, given: InputSpec, model: nn.Module, examples: Examples, precision: str
+) -> None:
     """Run the file on the raw items, and the model on what the learner prepares of them."""
     about = form.examine(data, "the exported model")
     target = _target_of(about, model)
     limit, prelude = _TOLERANCE.get(precision), examples.prelude
     run, first = session(data), prelude and session(prelude.SerializeToString())
     for i, (item, x) in enumerate(examples.pairs):
-        batch = feed.stack([item] * (1 + i % 3))
-        prepared = first.run(["x"], {feed.name: batch})[0] if first else batch
+        batch = given.stack([item] * (1 + i % 3))
+        prepared = first.run(["x"], {given.tensor: batch})[0] if first else batch
         _same_inputs(prepared[:1], x.numpy(), item)
         try:
-            (probabilities,) = run.run(["probabilities"], {feed.name: batch})
+            (probabilities,) = run.run(["probabilities"], {given.tensor: batch})
         except Exception as error:  # the runtime raises many kinds
             raise ExportError(
                 f"the exported model cannot take an item of shape {item.shape} ({error}): give "

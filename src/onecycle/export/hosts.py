@@ -92,7 +92,7 @@ def _container(model: Path, to: str, out: Path) -> None:
     data, _ = read(model)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    pins = "".join(f"{name}=={number}\n" for name, number in sorted(_installed(PACKAGES).items()))
+    pins = "".join(f"{name}=={number}\n" for name, number in sorted(_versions(PACKAGES).items()))
     out.mkdir(parents=True, exist_ok=True)
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
@@ -107,7 +107,7 @@ def _container(model: Path, to: str, out: Path) -> None:
     _modules(out / "onecycle")
 
 
-def _installed(names: Iterable[str]) -> dict[str, str]:
+def _versions(names: Iterable[str]) -> dict[str, str]:
     """The versions here of some packages and of all that they need."""
     from packaging.requirements import Requirement
 

@@ -227,14 +227,14 @@ def _constants(spec: ImageSpec) -> str:
     return "\n" + "\n".join(lines)
 
 
-def _named(text: str, **names: str) -> str:
+def _bind_names(text: str, **names: str) -> str:
     """The text with some of its values bound to others first."""
     bound = "\n".join(f"    {name} = Identity ({value})" for name, value in names.items())
     return "\n" + bound + text
 
 
 def _crop(spec: ImageSpec) -> str:
-    fit = _named(_FIT, sh="H", sw="W", rh="h", rw="w")
+    fit = _bind_names(_FIT, sh="H", sw="W", rh="h", rw="w")
     cut = _CENTRE.format(outer_h="h", outer_w="w") + _CUT
     resize = _PLANES.format(pixels="cut") + _RESIZE.format(height="H", width="W")
     return fit + cut + resize + _where(box="top, left, fh, fw", inner="zero, zero, H, W")
@@ -242,7 +242,7 @@ def _crop(spec: ImageSpec) -> str:
 
 def _pad(spec: ImageSpec) -> str:
     assert spec.size is not None
-    fit = _named(_FIT, sh="h", sw="w", rh="H", rw="W")
+    fit = _bind_names(_FIT, sh="h", sw="w", rh="H", rw="W")
     resize = _PLANES.format(pixels="image") + _RESIZE.format(height="fh", width="fw")
     text = fit + _CENTRE.format(outer_h="H", outer_w="W") + resize
     for a, total, start, n in (("y", 0, "top", "fh"), ("x", 1, "left", "fw")):
@@ -315,9 +315,9 @@ def _base(spec: ImageSpec) -> str:
     if spec.size is not None and spec.resize_method in {"crop", "pad"}:
         if spec.resize_method == "pad":
             return _COVER
-        return _named(_FIT, sh="H", sw="W", rh="h", rw="w") + _named("", by="fh", bx="fw")
+        return _bind_names(_FIT, sh="H", sw="W", rh="h", rw="w") + _bind_names("", by="fh", bx="fw")
     whole = spec.fixed is None or (spec.size is not None and spec.resize_method == "squish")
-    return _named("", by="h", bx="w") if whole else _named("", by="H", bx="W")
+    return _bind_names("", by="h", bx="w") if whole else _bind_names("", by="H", bx="W")
 
 
 _STEPS = {"crop": _crop, "pad": _pad, "squish": _squish, "none": _none, "view": _view}

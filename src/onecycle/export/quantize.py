@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 
-def quantized(model: Any, batches: Sequence[Tensor] | None) -> Any:
+def quantize(model: Any, batches: Sequence[Tensor] | None) -> Any:
     """The ONNX model with weights and activations of 8 bits.
 
     Scales of activations come from the prepared `batches`, those of weights are per channel; with

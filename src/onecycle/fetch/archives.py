@@ -262,7 +262,7 @@ def _settle(
 
 
 @contextmanager
-def unpacked(archive: str | Path, beside: Path) -> Iterator[Path]:
+def unpack(archive: str | Path, beside: Path) -> Iterator[Path]:
     """The archive's content in a temporary folder next to `beside`, to be moved from there."""
     beside.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}-", dir=beside.parent))

@@ -69,10 +69,10 @@ def _until_whole(part: _Part, max_bytes: int | None, patience: Patience, show: b
             return part.fetch(max_bytes, patience.timeout, show)
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, DownloadError) or not _passing(error):
-                raise _explained(part, error) from error
+                raise _explain(part, error) from error
             failures = 1 if part.size > before else failures + 1
             if failures >= patience.tries:
-                raise _explained(part, error) from error
+                raise _explain(part, error) from error
             time.sleep(min(30.0, patience.pause * 2 ** (failures - 1)))
 
 
@@ -80,7 +80,7 @@ def _passing(error: Exception) -> bool:
     return not isinstance(error, HTTPError) or error.code in _WORTH_ANOTHER_TRY
 
 
-def _explained(part: _Part, error: Exception) -> DownloadError:
+def _explain(part: _Part, error: Exception) -> DownloadError:
     if isinstance(error, DownloadError):
         return error
     said = f"HTTP {error.code} {error.reason}" if isinstance(error, HTTPError) else str(error)
@@ -133,7 +133,7 @@ class _Part:
         size = start
         with self.file.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for chunk in _shown(_chunks(answer), start, total, self.file.stem, show):
+            for chunk in _with_bar(_chunks(answer), start, total, self.file.stem, show):
                 size += len(chunk)
                 if max_bytes is not None and size > max_bytes:
                     raise DownloadError(f"{self.url}: more than {max_bytes} bytes")
@@ -175,7 +175,7 @@ def _chunks(answer: Any) -> Iterator[bytes]:
         yield chunk
 
 
-def _shown(
+def _with_bar(
     chunks: Iterator[bytes], start: int, total: int | None, name: str, show: bool
 ) -> Iterator[bytes]:
     """The chunks behind a bar of bytes."""

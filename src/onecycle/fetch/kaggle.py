@@ -24,7 +24,7 @@ def fetch_competition(competition: str, to: str | PurePath = "data") -> Path:
     An interrupted download goes on with the next call. Raises UsageError without credentials, and
     DownloadError where the service refuses (rules not accepted, no such competition).
     """
-    competition = _checked(competition)
+    competition = _check(competition)
     folder = Path(to) / competition
     api = _client()
     packed = Path(to) / ".kaggle" / f"{competition}.zip"
@@ -49,7 +49,7 @@ def submit(competition: str, file: str | PurePath, message: str) -> str:
     path = PurePath(file)
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    competition = _checked(competition)
+    competition = _check(competition)
     try:
         answer = _client().competition_submit(str(path), message, competition, quiet=True)
     except UsageError:
@@ -61,7 +61,7 @@ def submit(competition: str, file: str | PurePath, message: str) -> str:
     return str(answer.message)
 
 
-def _checked(competition: str) -> str:
+def _check(competition: str) -> str:
     """The competition's name, also from its address."""
     is_address = competition.startswith("https://www.kaggle.com/")
     name = competition.rstrip("/").rpartition("/")[2] if is_address else competition

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from onecycle.core.errors import DownloadError
 from onecycle.core.paths import Path
-from onecycle.fetch.archives import SUFFIXES, unpacked
+from onecycle.fetch.archives import SUFFIXES, unpack
 from onecycle.fetch.download import download, require_digest
 
 _BUCKETS = "https://s3.amazonaws.com/fast-ai-"
@@ -108,11 +108,11 @@ def untar_data(
         return folder
     if force_download or not archive.is_file():
         _bring(url, name, archive, sha256)
-    if sha256:
+    elif sha256:
         require_digest(archive, sha256)
     if _is_of_the_course(url):
         _verify(archive, *KNOWN[name])
-    with unpacked(archive, folder) as fresh:
+    with unpack(archive, folder) as fresh:
         inside = list(fresh.iterdir())
         whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else fresh
         if folder.exists():
@@ -152,5 +152,7 @@ def _bring(url: str, name: str, archive: Path, sha256: str | None) -> None:
             raise DownloadError(f"the mirror $ONECYCLE_MIRROR={mirror} has no {name}")
         archive.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, archive)
+        if sha256:
+            require_digest(archive, sha256)
         return
     download(f"{mirror.rstrip('/')}/{name}" if mirror else url, archive, sha256)

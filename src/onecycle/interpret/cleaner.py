@@ -164,61 +164,78 @@ def earlier_answers(found: Review, file: Path) -> dict[str, str | None]:
     }
 
 
+class _Page:
+    """What the page's routes share: the answers so far, and what `to` holds of them."""
+
+    def __init__(self, found: Review, to: Path) -> None:
+        self.found, self.to = found, to
+        self.answers: dict[str, Any] = dict(earlier_answers(found, to))
+        self.written = _content(to)  # as it was read, or written last
+        self.key = secrets.token_urlsafe(16)  # other sites open in the browser do not know it
+        self.html = Path(__file__).with_name("cleaner.html").read_text(encoding="utf-8")
+
+    def show(self, request: Any) -> Any:
+        from starlette.responses import HTMLResponse
+
+        policy = (
+            "default-src 'self'; img-src 'self' data:; "
+            "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        )
+        return HTMLResponse(self.html, headers={"Content-Security-Policy": policy})
+
+    def about(self, request: Any) -> Any:
+        from starlette.responses import JSONResponse
+
+        fields = ("names", "labels", "classes", "worst", "pairs")
+        known = {name: getattr(self.found, name) for name in fields}
+        return JSONResponse(known | {"answers": self.answers, "key": self.key})
+
+    def image(self, request: Any) -> Any:
+        from starlette.responses import Response
+
+        position, names = request.path_params["position"], self.found.names
+        if position >= len(names):
+            return Response(status_code=404)
+        return Response(_thumbnail(self.found.root / names[position]), media_type="image/jpeg")
+
+    async def save(self, request: Any) -> Any:
+        from starlette.responses import JSONResponse
+
+        status, reply = await self._save(request)
+        return JSONResponse(reply, status)
+
+    async def _save(self, request: Any) -> tuple[int, dict[str, Any]]:
+        if not secrets.compare_digest(request.headers.get("x-key", ""), self.key):
+            return 403, {"error": "reload the page"}
+        if int(request.headers.get("content-length") or _LARGEST_ANSWER + 1) > _LARGEST_ANSWER:
+            return 413, {"error": "too much"}
+        if _content(self.to) != self.written:
+            changed = f"{self.to} was changed by another program"
+            return 409, {"error": f"{changed}: move it away, or start the page anew"}
+        try:
+            given = await request.json()
+            kept = write_cleaned(self.found, given, self.to)
+        except (UsageError, ValueError, AttributeError, RecursionError) as error:
+            return 400, {"error": str(error)}
+        except OSError as error:
+            return 500, {"error": f"{self.to} cannot be written: {error}"}
+        self.answers, self.written = given, _content(self.to)
+        return 200, {"kept": kept}
+
+
 def application(found: Review, to: Path) -> Any:
     """The page as an ASGI application that answers this machine only; it goes on from `to`."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
 
-    answers: dict[str, Any] = dict(earlier_answers(found, to))
-    held = _content(to)  # as it was read, or written last
-    key = secrets.token_urlsafe(16)  # other sites open in the browser do not know it
-    page = Path(__file__).with_name("cleaner.html").read_text(encoding="utf-8")
-
-    def show(request: Any) -> Response:
-        policy = (
-            "default-src 'self'; img-src 'self' data:; "
-            "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
-        )
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
-
-    def about(request: Any) -> Response:
-        fields = ("names", "labels", "classes", "worst", "pairs")
-        told = {name: getattr(found, name) for name in fields}
-        return JSONResponse(told | {"answers": answers, "key": key})
-
-    def image(request: Any) -> Response:
-        position = request.path_params["position"]
-        if position >= len(found.names):
-            return Response(status_code=404)
-        return Response(_thumbnail(found.root / found.names[position]), media_type="image/jpeg")
-
-    async def save(request: Any) -> Response:
-        if not secrets.compare_digest(request.headers.get("x-key", ""), key):
-            return JSONResponse({"error": "reload the page"}, 403)
-        if int(request.headers.get("content-length") or _LARGEST_ANSWER + 1) > _LARGEST_ANSWER:
-            return JSONResponse({"error": "too much"}, 413)
-        nonlocal answers, held
-        if _content(to) != held:
-            told = f"{to} was changed by another program: move it away, or start the page anew"
-            return JSONResponse({"error": told}, 409)
-        try:
-            given = await request.json()
-            kept = write_cleaned(found, given, to)
-        except (UsageError, ValueError, AttributeError, RecursionError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        except OSError as error:
-            return JSONResponse({"error": f"{to} cannot be written: {error}"}, 500)
-        answers, held = given, _content(to)
-        return JSONResponse({"kept": kept})
-
+    page = _Page(found, to)
     routes = [
-        Route("/", show),
-        Route("/about", about),
-        Route("/image/{position:int}", image),
-        Route("/save", save, methods=["POST"]),
+        Route("/", page.show),
+        Route("/about", page.about),
+        Route("/image/{position:int}", page.image),
+        Route("/save", page.save, methods=["POST"]),
     ]
     known = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(routes=routes, middleware=[known])

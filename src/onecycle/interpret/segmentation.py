@@ -10,8 +10,7 @@ from torch import Tensor
 
 from onecycle.core.errors import UsageError
 from onecycle.core.plot import NAME, axes, drawables
-from onecycle.data.databunch import DatasetType
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.interpret.classification import extremes, how_many
 from onecycle.learn import loop
 from onecycle.learn.learner import Learner
@@ -32,7 +31,7 @@ class SegmentationInterpretation:
     def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
         """Run the model over one side."""
         target, batches = learn.task.target, learn.data.ordered(ds_type)
-        if target.to_json()["kind"] != "mask":
+        if target.mask_dtype is None:
             raise UsageError("SegmentationInterpretation is for masks")
         void = target.void
         matrix, losses = torch.zeros(target.n_outputs, target.n_outputs, dtype=torch.float64), []

@@ -1,4 +1,4 @@
-"""Callbacks that watch one figure of each epoch: stop early, keep the best, lower the rate."""
+"""Callbacks: stop early, keep the best, lower the rate, 1cycle, mixup, clipping and others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from onecycle.core.arguments import require_number
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.learn.callback import Callback, Run, StopFit
+from onecycle.learn.checkpoint import checkpoint_path, stored_row
 from onecycle.learn.losses import per_item_loss
 from onecycle.learn.metric import COLUMNS
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -92,7 +93,13 @@ class Patient(Tracker):
     0 is as 1: the first such epoch is enough.
     """
 
-    def __init__(self, monitor: str, mode: str, min_delta: float, patience: int) -> None:
+    def __init__(
+        self,
+        monitor: str = "valid_loss",
+        mode: str = "auto",
+        min_delta: float = 0.0,
+        patience: int = 0,
+    ) -> None:
         super().__init__(monitor, mode, min_delta)
         if not isinstance(patience, Integral) or patience < 0:
             raise UsageError(f"patience is a whole number of epochs from 0 on, not {patience!r}")
@@ -105,15 +112,6 @@ class Patient(Tracker):
 
 class EarlyStopping(Patient):
     """Stops once `patience` epochs in a row brought no improvement (0 is as 1)."""
-
-    def __init__(
-        self,
-        monitor: str = "valid_loss",
-        mode: str = "auto",
-        min_delta: float = 0.0,
-        patience: int = 0,
-    ) -> None:
-        super().__init__(monitor, mode, min_delta, patience)
 
     def after_epoch(self, run: Run) -> None:
         """Stop where it has waited long enough."""
@@ -199,11 +197,9 @@ class SaveModel(Tracker):
 
     def before_fit(self, run: Run) -> None:
         """Begin afresh, or with what the file there has."""
-        from onecycle.learn.checkpoint import checkpoint_path, stored_row
-
         super().before_fit(run)
-        path = checkpoint_path(self.learner, self.name)
-        row, self.foreign = stored_row(self.learner, path)
+        path = checkpoint_path(self.learner.path, self.learner.model_dir, self.name)
+        row, self.foreign = stored_row(path, self.learner.model, self.learner.task)
         value = row.get(self.monitor)
         self.earlier = float(value) if isinstance(value, int | float) else None
         if self.reset_on_fit:
@@ -267,11 +263,8 @@ class OneCycle(Callback):
     ) -> None:
         if not 0 <= pct_start <= 1:
             raise UsageError(f"pct_start is a share of the steps from 0 to 1, not {pct_start}")
-        if (
-            not isinstance(moms, tuple | list)
-            or len(moms) != 2
-            or not all(0 <= m < 1 for m in moms)
-        ):
+        pair = isinstance(moms, tuple | list) and len(moms) == 2
+        if not pair or not all(0 <= m < 1 for m in moms):
             raise UsageError(f"moms are two momenta from 0 to below 1, (high, low), not {moms!r}")
         if not (0 < div_factor < inf and 0 < final_div < inf):
             raise UsageError(
@@ -292,8 +285,7 @@ class OneCycle(Callback):
 
     def before_batch(self, run: Run) -> None:
         """The values of this step."""
-        if not self.warned:
-            self._compare(run)
+        self._compare(run)
         self._set(run)
 
     def _set(self, run: Run) -> None:
@@ -306,11 +298,12 @@ class OneCycle(Callback):
         """Warn where rates or momenta are not those that were set."""
         found = _values(run.optimizer)
         changed = [name for name, value in found.items() if value != self.values[name]]
-        if not changed:
+        if self.warned or not changed:
             return
         self.warned = True
-        own = type(self).__module__.partition(".")[0]
-        others = [type(c).__name__ for c in run.callbacks if not _is_of(own, c)]
+        own = type(self).__module__.partition(".")[0] + "."
+        kinds = [type(callback) for callback in run.callbacks]
+        others = [kind.__name__ for kind in kinds if not f"{kind.__module__}.".startswith(own)]
         who = " or ".join(dict.fromkeys(others)) or "something outside the callbacks"
         what = " and ".join(changed)
         warn(
@@ -328,15 +321,11 @@ def _values(optimizer: GroupedOptimizer) -> dict[str, Any]:
     return {"learning rate": [part["lr"] for part in parts], "momentum": momenta}
 
 
-def _is_of(package: str, callback: Callback) -> bool:
-    return type(callback).__module__.partition(".")[0] == package
-
-
 # Mixup: train on blends of two items and of their losses (Zhang et al. 2017).
 
 
 class MixUp(Callback):
-    """Blends each picture with another of its batch; the share comes from Beta(alpha, alpha)."""
+    """Blends each image with another of its batch; the share comes from Beta(alpha, alpha)."""
 
     def __init__(self, alpha: float = 0.4) -> None:
         if not 0 < alpha < inf:
@@ -345,9 +334,8 @@ class MixUp(Callback):
 
     def claims(self) -> tuple[str, ...]:
         """Blends of blends have labels that nobody computes."""
-        return (
-            "mix the items of a batch (learn.mixup() does it once, however often it is called)",
-        )
+        once = "learn.mixup() does it once, however often it is called"
+        return (f"mix the items of a batch ({once})",)
 
     def before_batch(self, run: Run) -> None:
         """Blend the inputs, and let the loss look at both labels."""
@@ -420,7 +408,7 @@ class FrozenNorm(Callback):
     def before_epoch(self, run: Run) -> None:
         """The loop has just put the whole model into training mode."""
         for module in run.model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                own = list(module.parameters())
-                if own and not any(parameter.requires_grad for parameter in own):
-                    module.eval()
+            own = list(module.parameters())
+            norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if norm and own and not any(parameter.requires_grad for parameter in own):
+                module.eval()

@@ -10,21 +10,19 @@ import json
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from warnings import warn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
 from onecycle.core.files import write_atomically
 from onecycle.data.task import Task
+from onecycle.learn.optimizer import GroupedOptimizer
+from onecycle.runtime.kinds import Plain
 from onecycle.runtime.task import task_to_json
 from onecycle.version import __version__
-
-if TYPE_CHECKING:
-    from onecycle.learn.learner import Learner
-
 
 FORMAT = 1
 DIFFERENCES = ("warn", "error", "ignore")
@@ -32,23 +30,40 @@ _MODEL, _OPT = "model.", "opt."
 _READING = ("vocab", "tokenizer", "backwards")  # what the numbers of a text mean
 
 
-def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
-    """Write the learner's state; returns the path."""
+def checkpoint_path(path: str | Path, model_dir: str | Path, file: str | Path) -> Path:
+    """`path/model_dir/file.safetensors`; an absolute file stays where it is."""
+    name = Path(file)
+    name = name if name.suffix == ".safetensors" else name.with_name(name.name + ".safetensors")
+    return Path(path) / model_dir / name
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    task: Task,
+    optimizer: GroupedOptimizer | None,
+    with_opt: bool,
+    more: Mapping[str, Any],
+) -> None:
+    """Write weights, task, `more` (history and recipe) and, `with_opt`, the optimizer's state."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    path = checkpoint_path(learner, file)
-    tensors = {_MODEL + k: v.detach().cpu() for k, v in learner.model.state_dict().items()}
-    if with_opt and learner.opt is not None:
-        tensors |= _optimizer_tensors(learner.opt.inner.state_dict()["state"])
-    tensors = {k: v.contiguous().clone() for k, v in tensors.items()}
+    tensors = {_MODEL + name: value for name, value in model.state_dict().items()}
+    if with_opt and optimizer is not None:
+        tensors |= {
+            f"{_OPT}{index}.{name}": torch.as_tensor(value)
+            for index, values in optimizer.inner.state_dict()["state"].items()
+            for name, value in values.items()
+            if value is not None
+        }
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     about = {
         "format": FORMAT,
         "onecycle": __version__,
-        "task": task_to_json(learner.task.input, learner.task.target),
-        "history": learner.history,
-        "recipe": learner.recipe,
-        "trained": learner.opt and sum(len(p["params"]) for p in learner.opt.param_groups),
+        "task": task_to_json(task.input, task.target),
+        **more,
+        "trained": optimizer and sum(len(part["params"]) for part in optimizer.param_groups),
     }
     text = json.dumps(about, default=str)
     metadata = {"onecycle": text, "sha256": digest(tensors, text)}
@@ -60,28 +75,27 @@ def save(learner: Learner, file: str | Path, with_opt: bool) -> Path:
             f"{path} cannot be written ({reason}); an older file there is as it was. Set "
             "learn.path or learn.model_dir to a folder with room that you may write to"
         ) from error
-    return path
 
 
 def load(
-    learner: Learner, file: str | Path, with_opt: bool, strict: bool, differences: str
-) -> None:
-    """Read a state written by `save` into the learner."""
+    path: Path, model: nn.Module, task: Task, strict: bool, differences: str
+) -> tuple[dict[str, Tensor], int]:
+    """Read weights that `save` wrote into the model.
+
+    Returns what it wrote of the optimizer, and of how many parameters, for `restore_optimizer`.
+    """
     if differences not in DIFFERENCES:
         known = ", ".join(map(repr, DIFFERENCES))
         raise UsageError(f"differences is one of {known}, not {differences!r}")
-    path = checkpoint_path(learner, file)
     about, tensors = read(path)
     if differences != "ignore":
-        _check_task(learner, about, path)
-        _compare_inputs(learner, about, path, differences)
+        _check_task(task, about, path)
+        _compare_inputs(task, about, path, differences)
     weights = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
-    _check_weights(learner, weights, path, strict)
-    learner.model.load_state_dict(weights, strict=strict)
+    _check_weights(model, weights, path, strict)
+    model.load_state_dict(weights, strict=strict)
     stored = {k.removeprefix(_OPT): v for k, v in tensors.items() if k.startswith(_OPT)}
-    learner.opt = None
-    if with_opt and stored:
-        _restore_optimizer(learner, stored, about["trained"], path)
+    return stored, about.get("trained", 0)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -110,7 +124,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return about, tensors
 
 
-def stored_row(learner: Learner, path: Path) -> tuple[dict[str, Any], str | None]:
+def stored_row(path: Path, model: nn.Module, task: Task) -> tuple[dict[str, Any], str | None]:
     """The last row of the history in a file, and why the file is none of this learner.
 
     ({}, None) where there is no file. Reads the header alone.
@@ -124,23 +138,16 @@ def stored_row(learner: Learner, path: Path) -> tuple[dict[str, Any], str | None
             about = json.loads((file.metadata() or {})["onecycle"])
             names = [name for name in file.keys() if name.startswith(_MODEL)]  # noqa: SIM118
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-        _check_task(learner, about, path)
+        _check_task(task, about, path)
         history = about["history"]
     except CheckpointError:
         return {}, "of a model with other answers"
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         return {}, "damaged or no checkpoint"
-    ours = learner.model.state_dict()
+    ours = model.state_dict()
     if shapes != {_MODEL + name: tuple(value.shape) for name, value in ours.items()}:
         return {}, "of another model"
     return (history[-1] if history else {}), None
-
-
-def checkpoint_path(learner: Learner, file: str | Path) -> Path:
-    """`path/model_dir/file.safetensors`; an absolute file stays where it is."""
-    name = Path(file)
-    name = name if name.suffix == ".safetensors" else name.with_name(name.name + ".safetensors")
-    return Path(learner.path) / learner.model_dir / name
 
 
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
@@ -153,57 +160,48 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     return total.hexdigest()
 
 
-def _optimizer_tensors(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
-    return {
-        f"{_OPT}{index}.{name}": torch.as_tensor(value).detach().cpu()
-        for index, values in state.items()
-        for name, value in values.items()
-        if value is not None
-    }
-
-
-def _restore_optimizer(
-    learner: Learner, stored: Mapping[str, Tensor], trained: int, path: Path
-) -> None:
-    """Fill a fresh optimizer; if it has another shape (other groups frozen), say so and go on."""
-    optimizer = learner.create_opt(1e-3)
-    wanted = optimizer.inner.state_dict()
+def restore_optimizer(
+    optimizer: GroupedOptimizer, stored: Mapping[str, Tensor], trained: int, path: Path
+) -> bool:
+    """Fill a fresh optimizer; False, with a warning, where it has another shape (frozen groups)."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in stored.items():
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     parameters = [p for part in optimizer.param_groups for p in part["params"]]
-    fits = all(
-        index < len(parameters)
-        and all(v.ndim == 0 or v.shape == parameters[index].shape for v in values.values())
+    fits = trained == len(parameters) and all(
+        index < trained and (value.ndim == 0 or value.shape == parameters[index].shape)
         for index, values in state.items()
+        for value in values.values()
     )
-    if not fits or trained != len(parameters):
-        learner.opt = None
+    if fits:
+        groups = optimizer.inner.state_dict()["param_groups"]
+        optimizer.inner.load_state_dict({"state": state, "param_groups": groups})
+    else:
         message = f"{path}: the saved optimizer is of other frozen groups; it starts afresh"
-        warn(message, OnecycleWarning, stacklevel=4)
-        return
-    optimizer.inner.load_state_dict({"state": state, "param_groups": wanted["param_groups"]})
+        warn(message, OnecycleWarning, stacklevel=3)
+    return fits
 
 
-def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
+def _check_task(task: Task, about: Mapping[str, Any], path: Path) -> None:
     """The saved answers must be the learner's: same kind, same classes; and texts' vocabulary."""
-    saved, ours = about.get("task", {}).get("target", {}), learner.task.target.to_json()
-    plain = json.loads(json.dumps(ours, default=str))
-    differ = [k for k in plain if k != "thresh" and saved.get(k) != plain[k]]
+    saved = about.get("task", {}).get("target", {})
+    plain = json.loads(json.dumps(task.target.to_json(), default=str))
+    differ = [k for k in plain | saved if k != "thresh" and saved.get(k) != plain.get(k)]
     if differ:
         raise CheckpointError(
             f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
-            f"{plain[differ[0]]}"
+            f"{plain.get(differ[0])}"
         )
-    words, own = about["task"]["input"].get("vocab"), learner.task.input.vocab
-    ways = different(about["task"]["input"], learner.task.input.to_json(), only=_READING[1:])
+    words, own = about["task"]["input"].get("vocab"), task.input.vocab
+    given = task.input
+    ways = different(about["task"]["input"], given.to_json(), given, only=_READING[1:])
     if ways:
         raise CheckpointError(
             f"{path}: its texts are read otherwise than these: {'; '.join(ways)}. Make the data "
             "with the same tokenizer and direction"
         )
-    if words is not None and own is not None and tuple(words) != tuple(own):
+    if words is not None and tuple(words) != tuple(own):
         at = next((i for i, (a, b) in enumerate(zip(words, own, strict=False)) if a != b), -1)
         where = f"number {at} was {words[at]!r}, here it is {own[at]!r}" if at >= 0 else "shorter"
         raise CheckpointError(
@@ -213,13 +211,11 @@ def _check_task(learner: Learner, about: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _compare_inputs(
-    learner: Learner, about: Mapping[str, Any], path: Path, differences: str
-) -> None:
+def _compare_inputs(task: Task, about: Mapping[str, Any], path: Path, differences: str) -> None:
     """Say where items are prepared, or decided about, otherwise than those of the saved model."""
-    saved, ours = about["task"], task_to_json(learner.task.input, learner.task.target)
-    found = different(saved["input"], ours["input"], without=_READING)
-    found += different(saved["target"], ours["target"], only=("thresh",))
+    saved, ours = about["task"], task_to_json(task.input, task.target)
+    found = different(saved["input"], ours["input"], task.input, without=_READING)
+    found += different(saved["target"], ours["target"], task.target, only=("thresh",))
     if not found:
         return
     message = (
@@ -232,9 +228,9 @@ def _compare_inputs(
 
 
 def _check_weights(
-    learner: Learner, weights: Mapping[str, Tensor], path: Path, strict: bool
+    model: nn.Module, weights: Mapping[str, Tensor], path: Path, strict: bool
 ) -> None:
-    ours = learner.model.state_dict()
+    ours = model.state_dict()
     lost, extra = sorted(set(ours) - set(weights)), sorted(set(weights) - set(ours))
     wrong = [k for k in ours if k in weights and ours[k].shape != weights[k].shape]
     if wrong or (strict and (lost or extra)):
@@ -253,14 +249,15 @@ _LONG = 60  # characters of a value in a message
 def check_swap(ours: Task, theirs: Task) -> None:
     """Raise where the answers differ (other classes, another width), warn of other statistics."""
     old, new = ours.target.to_json(), theirs.target.to_json()
-    differ = [k for k in old if k != "thresh" and old[k] != new.get(k)]
+    differ = [k for k in old | new if k != "thresh" and old.get(k) != new.get(k)]
     if differ:
         raise UsageError(
             f"the other data has other answers: {differ[0]} is {new.get(differ[0])}, this "
-            f"learner was made for {old[differ[0]]}"
+            f"learner was made for {old.get(differ[0])}"
         )
     # Another size is what data is swapped for.
-    found = different(ours.input.to_json(), theirs.input.to_json(), without=("size", "vocab"))
+    without = ("size", "window", "vocab")
+    found = different(ours.input.to_json(), theirs.input.to_json(), ours.input, without)
     if found:
         warn(
             f"the other data is normalised or resized otherwise than this learner's: "
@@ -274,12 +271,18 @@ def check_swap(ours: Task, theirs: Task) -> None:
 def different(
     old: Mapping[str, Any],
     new: Mapping[str, Any],
+    spec: Any,
     without: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> list[str]:
-    """What differs between two specs as JSON, in words; fields that one does not know are none."""
-    new = json.loads(json.dumps(new, default=str))
-    old = json.loads(json.dumps(old, default=str))
+    """What differs between two specs as JSON, in words.
+
+    Fields that one does not know are none, but for those that the `spec` of either leaves out at
+    their default.
+    """
+    known = spec.left_out() if isinstance(spec, Plain) else {}
+    new = json.loads(json.dumps({**known, **new}, default=str))
+    old = json.loads(json.dumps({**known, **old}, default=str))
     return [
         f"{name} was {_short(old[name])}, here it is {_short(new[name])}"
         for name in old

@@ -1,4 +1,4 @@
-"""Any pretrained body with a new head on data that becomes pictures (n, 3, h, w)."""
+"""Any pretrained body with a new head on data that becomes images (n, 3, h, w)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from onecycle.models.architectures import find
 from onecycle.models.body import Body, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.head import create_head, init_layers
-from onecycle.runtime.inputs.series import ArraySpec
 
 Kind = TypeVar("Kind", bound=Learner)
 
@@ -33,13 +32,9 @@ def create_cnn_model(
     concat_pool: bool = True,
     size: tuple[int, int] | None = None,
 ) -> nn.Sequential:
-    """Body and head as one model, pictures (n, 3, h, w) to outputs (n, n_outputs)."""
-    if custom_head is not None and (lin_ftrs, ps, bn_final, concat_pool) != (
-        None,
-        0.5,
-        False,
-        True,
-    ):
+    """Body and head as one model, images (n, 3, h, w) to outputs (n, n_outputs)."""
+    usual = (lin_ftrs, ps, bn_final, concat_pool) == (None, 0.5, False, True)
+    if custom_head is not None and not usual:
         raise UsageError(
             "lin_ftrs, ps, bn_final and concat_pool build a head: with a custom_head leave them out"
         )
@@ -70,9 +65,9 @@ def build_cnn(
     `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
     or a module. `pretrained`: True (published weights), False, "small" (with models.small), or
     the path of a file. `learner_options` are Learner's: metrics, wd, loss_func, callbacks, ...
-    Arrays are pictures (planes, h, w); ModelError for those of another shape.
+    Arrays are images (planes, h, w); ModelError for those of another shape.
     """
-    planes, size = _pictures(data.task.input)
+    planes, size = data.task.input.image_shape()
     if planes != 3 and not isinstance(base_arch, nn.Module):
         found = find(base_arch)
         if found.source == "torchvision":
@@ -81,22 +76,12 @@ def build_cnn(
                 'or a SeriesList with layout="grid"'
             )
         base_arch = replace(found, options={**found.options, "in_chans": planes})
+    more: Any = {"lin_ftrs": lin_ftrs, "ps": ps, "bn_final": bn_final, "concat_pool": concat_pool}
     model = create_cnn_model(
-        base_arch,
-        data.c,
-        pretrained,
-        cut,
-        lin_ftrs,
-        ps,
-        custom_head,
-        bn_final,
-        concat_pool,
-        size,
+        base_arch, data.c, pretrained, cut, custom_head=custom_head, size=size, **more
     )
-    groups = layer_groups(model, split_on)
-    learner = kind(data, model, groups=groups, **learner_options)
+    learner = kind(data, model, groups=layer_groups(model, split_on), **learner_options)
     if custom_head is None and cut is None and not isinstance(base_arch, nn.Module):
-        more = {"lin_ftrs": lin_ftrs, "ps": ps, "bn_final": bn_final, "concat_pool": concat_pool}
         learner.recipe = recipe_of("cnn", base_arch, size, more)
     if pretrained:
         compare_statistics(data, model[0])
@@ -104,44 +89,26 @@ def build_cnn(
     return learner
 
 
-def _pictures(given: Any) -> tuple[int, tuple[int, int] | None]:
-    """Planes, and (h, w) where it is known, of the pictures that an input becomes."""
-    if not isinstance(given, ArraySpec):
-        return getattr(given, "planes", 3), getattr(given, "size", None)
-    if len(given.shape) != 3:
-        raise ModelError(
-            f"items of shape {given.shape} are no pictures (planes, h, w)"
-            + ": add the axis of one plane, x[:, None]" * (len(given.shape) == 2)
-        )
-    return given.shape[0], (given.shape[1], given.shape[2])
-
-
 def recipe_of(
     model: str, arch: Any, size: tuple[int, int] | None, more: dict[str, Any]
 ) -> dict[str, Any]:
     """What `load_cnn` needs to build the same model again, as plain data."""
     found = find(arch)
-    return {
-        "model": model,
-        "arch": found.name,
-        "source": found.source,
-        "options": found.options,
-        "size": size,
-        "more": more,
-    }
+    named = {"arch": found.name, "source": found.source, "options": found.options}
+    return {"model": model, **named, "size": size, "more": more}
 
 
 def compare_statistics(data: DataBunch, body: nn.Module) -> None:
     """Warn where the data is not normalised as the body's weights expect."""
-    given = (data.task.input.mean, data.task.input.std)
-    own = isinstance(data.task.input, ArraySpec)  # every place has its own statistics
-    wanted = body.stats if isinstance(body, Body) and not own else None
+    given, mean, std = data.task.input, data.task.input.mean, data.task.input.std
+    wanted = body.stats if isinstance(body, Body) and given.has_channels else None
     advice = f"normalize({wanted})" if wanted else "normalize(...) with the weights' statistics"
-    if given[0] is None or given[1] is None:
+    message = ""
+    if mean is None or std is None:
         message = f"the data is not normalised, but pretrained weights expect it: data.{advice}"
-        warn(message, OnecycleWarning, stacklevel=3)
     elif wanted:
-        pairs = zip((*given[0], *given[1]), (*wanted[0], *wanted[1]), strict=True)
+        pairs = zip((*mean, *std), (*wanted[0], *wanted[1]), strict=True)
         if any(abs(a - b) > 0.02 for a, b in pairs):
-            message = f"the data is normalised with {given}, the weights expect data.{advice}"
-            warn(message, OnecycleWarning, stacklevel=3)
+            message = f"the data is normalised with {(mean, std)}, the weights expect data.{advice}"
+    if message:
+        warn(message, OnecycleWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""How a step is computed: device and precision, so that the loop need not know."""
+"""How a step is computed: device, precision and processes, so that the loop need not know."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 from warnings import warn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+from onecycle.data.databunch import DataBunch
 
-if TYPE_CHECKING:
-    from onecycle.learn.learner import Learner
-
-
-PRECISIONS = ("fp32", "fp16", "bf16")
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 Pairs = Iterable[tuple[Tensor, Tensor]]
 
 
@@ -34,18 +32,17 @@ class Engine:
     main = True
     one_item = "one item"  # what a process has of a batch that is too small
     processes = 1  # that train together
-
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
-        if precision not in PRECISIONS:
-            raise UsageError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
+        if precision not in DTYPES:
+            raise UsageError(f"precision is one of {', '.join(DTYPES)}, not {precision!r}")
         if precision == "fp16" and device.type == "cpu":
             warn("no fp16 arithmetic on the CPU: bf16 is used", OnecycleWarning, stacklevel=3)
             precision = "bf16"
         self.device, self.precision = device, precision
-        scales = precision == "fp16"
-        self.scaler = torch.amp.GradScaler(device.type, growth_interval=1000, enabled=scales)
+        enabled = precision == "fp16"
+        self.scaler = torch.amp.GradScaler(device.type, growth_interval=1000, enabled=enabled)
 
     def at(self, precision: str) -> Self:
         """The same in another precision."""
@@ -89,8 +86,7 @@ class Engine:
         """The context in which the model runs."""
         if self.precision == "fp32":
             return nullcontext()
-        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype)
+        return torch.autocast(self.device.type, DTYPES[self.precision])
 
     def forward(self, model: nn.Module, x: Tensor) -> Tensor:
         """The model's outputs, float32 whatever the precision inside."""
@@ -113,7 +109,7 @@ class Engine:
 
 
 def lay_channels_last(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Lay the weights of convolutions as batches of pictures lie, which is faster on CUDA.
+    """Lay the weights of convolutions as batches of images lie, which is faster on CUDA.
 
     What the optimizer keeps of them goes along: fused ones need it, also if it came from a file.
     """
@@ -189,7 +185,7 @@ class Processes(Engine):
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         super().begin(model, optimizer)
         self._parallel = None
-        if self.state.num_processes > 1:
+        if self.processes > 1:
             where = [self.state.device] if self.device.type == "cuda" else None
             self._parallel = nn.parallel.DistributedDataParallel(model, device_ids=where)
 
@@ -202,35 +198,34 @@ class Processes(Engine):
         return super().forward(parallel or model, x)
 
     def mean(self, loss: Tensor) -> float:
-        from accelerate.utils import reduce
-
-        return float(reduce(loss.detach().float().reshape(1), "mean"))
+        return self._reduce(loss.detach().float(), "mean")
 
     def total(self, weight: float) -> float:
+        given = torch.tensor(weight, dtype=torch.float32, device=self.state.device)
+        return self._reduce(given, "sum")
+
+    def _reduce(self, value: Tensor, how: str) -> float:
         from accelerate.utils import reduce
 
-        given = torch.tensor([weight], dtype=torch.float32, device=self.state.device)
-        return float(reduce(given, "sum"))
+        return float(reduce(value.reshape(1), how))
 
     def share(self, batches: Any) -> Any:
-        if batches.train and batches.batch_size % self.state.num_processes:
+        if batches.train and batches.batch_size % self.processes:
             raise UsageError(
-                f"bs={batches.batch_size} cannot be shared by {self.state.num_processes} "
-                f"processes: use a multiple of {self.state.num_processes}"
+                f"bs={batches.batch_size} cannot be shared by {self.processes} processes: use a "
+                f"multiple of {self.processes}"
             )
-        return Share(batches, self.state.process_index, self.state.num_processes)
+        return Share(batches, self.state.process_index, self.processes)
 
     def whole(self, pairs: Pairs, share: Any) -> Pairs:
         from accelerate.utils import gather
 
-        world = self.state.num_processes
-        for pair in pairs:
-            columns = (gather(part.contiguous()) for part in pair)
-            outputs, y = (
-                part.unflatten(0, (world, -1)).transpose(0, 1).flatten(0, 1)[: share.count]
-                for part in columns
-            )
-            yield outputs, y
+        def joined(part: Tensor) -> Tensor:
+            rows = gather(part.contiguous()).unflatten(0, (self.processes, -1))
+            return rows.transpose(0, 1).flatten(0, 1)[: share.count]
+
+        for outputs, y in pairs:
+            yield joined(outputs), joined(y)
 
     def wait(self) -> None:
         self.state.wait_for_everyone()
@@ -238,45 +233,30 @@ class Processes(Engine):
     @property
     def one_item(self) -> str:  # type: ignore[override]
         """What a process has of a batch that is too small."""
-        return f"one item in each of {self.state.num_processes} processes"
+        return f"one item in each of {self.processes} processes"
 
     @torch.no_grad()
     def synchronize(self, model: nn.Module) -> None:
         """Averages the running statistics of batch norm; other buffers are the first process's."""
-        if self.state.num_processes < 2:
+        if self.processes < 2:
             return
         norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        averaged = {
-            id(value)
-            for norm in norms
-            for value in (norm.running_mean, norm.running_var)
-            if value is not None
-        }
+        averaged = {id(value) for norm in norms for value in (norm.running_mean, norm.running_var)}
         for buffer in model.buffers():
             if id(buffer) in averaged:
                 dist.all_reduce(buffer)
-                buffer /= self.state.num_processes
+                buffer /= self.processes
             else:
                 dist.broadcast(buffer, 0)
 
 
-def distribute(learner: Learner, timeout: float, sync_bn: bool) -> None:
-    """Give the learner an engine for several processes, and check that all have the same data."""
-    engine = Processes(learner.data.device, learner.engine.precision, timeout)
-    _same_everywhere(learner)
-    learner.engine = engine
-    if sync_bn and engine.state.num_processes > 1:
-        learner.model = synchronized(learner.model, learner.data.device)
-    learner.model.to(learner.data.device)
-
-
-def _same_everywhere(learner: Learner) -> None:
-    """Each process made its data by itself: a split without a seed would differ."""
+def require_same_data(data: DataBunch) -> None:
+    """DataError where processes differ: each made its data itself, and a split may lack a seed."""
     from accelerate.utils import gather_object
 
-    sides = (learner.data.train_ds, learner.data.valid_ds)
+    sides = (data.train_ds, data.valid_ds)
     text = repr([[str(item) for item in side.items] for side in sides])
-    text += repr(sorted(learner.data.options.items(), key=str))
+    text += repr(sorted(data.options.items(), key=str))
     found = gather_object([sha256(text.encode("utf-8", "replace")).hexdigest()])
     if len(set(found)) > 1:
         raise DataError(
@@ -291,11 +271,28 @@ def _same_everywhere(learner: Learner) -> None:
 # that a program can be tried, and tested, without a GPU.
 
 
-def synchronized(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model with every batch norm synchronized; its parameters stay the same objects."""
-    if device.type != "cpu":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return _converted(model)
+def share_norms(model: nn.Module, device: torch.device) -> None:
+    """Synchronize every batch norm in place: all modules and parameters stay the same objects.
+
+    UsageError, before any is changed, for norms that do something of their own.
+    """
+    kinds = _kinds(device)
+    found = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and not isinstance(module, SharedNorm | nn.SyncBatchNorm)
+    }
+    for name, norm in found.items():
+        if type(norm) not in kinds:
+            raise UsageError(
+                f"{name or 'the model'} is a {type(norm).__module__}.{type(norm).__name__}, and "
+                "sync_bn=True knows torch's BatchNorm and timm's BatchNormAct2d only: leave "
+                "sync_bn out (running statistics are averaged over the processes all the same)"
+            )
+    for norm in found.values():
+        norm.__class__ = kinds[type(norm)]  # submodules, hooks and mode stay where they are
+        if isinstance(norm, nn.SyncBatchNorm):
+            norm.process_group = None
 
 
 class _Sum(torch.autograd.Function):
@@ -314,17 +311,8 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-class SharedNorm(nn.modules.batchnorm._BatchNorm):
+class SharedNorm(_BatchNorm):
     """Batch norm of (n, c, ...) that, in training, counts the items of all processes."""
-
-    @classmethod
-    def of(cls, norm: nn.modules.batchnorm._BatchNorm) -> SharedNorm:
-        """One with the same parameters, buffers, options and mode."""
-        made = cls(
-            norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
-        )
-        made._parameters, made._buffers = norm._parameters, norm._buffers
-        return made.train(norm.training)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of axes."""
@@ -370,20 +358,27 @@ class SharedNorm3d(SharedNorm, nn.BatchNorm3d):
     """Of (n, c, d, h, w)."""
 
 
-_KINDS = {
-    nn.BatchNorm1d: SharedNorm1d,
-    nn.BatchNorm2d: SharedNorm2d,
-    nn.BatchNorm3d: SharedNorm3d,
-}
+class SharedNormAct2d(SharedNorm2d):
+    """Of (n, c, h, w), with the dropout and the activation that timm puts into its norms."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise, drop, activate."""
+        return self.act(self.drop(super().forward(input)))
 
 
-def _converted(module: nn.Module) -> nn.Module:
-    for plain, shared in _KINDS.items():
-        if isinstance(module, plain):
-            how = module.eps, module.momentum, module.affine, module.track_running_stats
-            made = shared(module.num_features, *how).train(module.training)
-            made._parameters, made._buffers = module._parameters, module._buffers
-            return made
-    for name, child in module.named_children():
-        module.add_module(name, _converted(child))
-    return module
+def _kinds(device: torch.device) -> dict[type[_BatchNorm], type[_BatchNorm]]:
+    """What each kind of batch norm becomes on a device."""
+    from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct
+
+    if device.type != "cpu":
+        plain = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+        return {**dict.fromkeys(plain, nn.SyncBatchNorm), BatchNormAct2d: SyncBatchNormAct}
+    return {
+        nn.BatchNorm1d: SharedNorm1d,
+        nn.BatchNorm2d: SharedNorm2d,
+        nn.BatchNorm3d: SharedNorm3d,
+        BatchNormAct2d: SharedNormAct2d,
+    }

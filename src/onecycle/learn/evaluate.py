@@ -1,30 +1,22 @@
-"""Loss and metrics of a set; metrics look at copies, with luck of their own."""
+"""Loss and metrics of a set; metrics look at copies, with random generators of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.rng import untouched
 from onecycle.data.targets import Target
-from onecycle.learn.loop import weight_of
+from onecycle.learn import loop, metric
+from onecycle.learn.callback import Run
+from onecycle.learn.engine import Engine
 from onecycle.learn.losses import loss_of
-from onecycle.learn.metric import (
-    Summed,
-    WholeSet,
-    given_to_sklearn,
-    given_to_torchmetrics,
-    keeps_state,
-    name_of,
-    of_sklearn,
-    opened,
-    parts_of,
-)
 
 
 def evaluate(
@@ -36,29 +28,60 @@ def evaluate(
     """[loss, *metrics] over (outputs, y) batches; a collection of metrics gives several values.
 
     Plain functions are averaged, each batch by its weight (its items, where the target knows no
-    better), those marked `whole_set` see everything at once, objects with `reset`, `update` and
-    `compute` (torchmetrics) are driven as they expect, and functions of scikit-learn get what is
-    actual and what is predicted of the whole set. `target` says what that is, and what is void.
-    UsageError for a metric that is none, or gives more than a number.
+    better); a `Metric` sees the whole set, objects with `reset`, `update` and `compute`
+    (torchmetrics) are driven as they expect, and functions of scikit-learn get what is actual and
+    what is predicted of the whole set. `target` says what that is, and what is void. UsageError
+    for a metric that is none, or gives more than a number.
     """
     weight: Callable[[Tensor], float] = len if target is None else target.weight
-    tallies: list[_Tally] = []
+    states: list[State] = []
     if loss_func is not None:
         loss = partial(loss_of, loss_func, target=target)
-        tallies.append(_Mean(loss, "loss", weight_of(loss_func, weight)))
+        states.append(Mean(loss, "loss", loop.weight_of(loss_func, weight)))
     with untouched(torch):
-        tallies += [_tally(metric, target, weight) for metric in metrics]
+        states += [_state(each, target, weight) for each in metrics]
     count = 0
     for outputs, y in batches:
         count += len(y)
-        for tally in tallies:
+        for state in states:
             with untouched(torch):
-                tally.add(outputs.clone(), y.clone())
+                state.update(outputs.clone(), y.clone())
     if not count:
         raise EmptyDataError("there is nothing to evaluate: the set has no items")
     with untouched(torch):
-        values: list[float | None] = [value for tally in tallies for value in tally.results()]
+        values: list[float | None] = [value for state in states for value in state.compute()]
     return [None, *values] if loss_func is None else values
+
+
+def validate(
+    run: Run, loss_func: Callable[..., Tensor], metrics: Sequence[Any]
+) -> dict[str, float | None]:
+    """Loss and metrics of the validation set for the row of an epoch, by all processes together."""
+    assert run.data.valid_dl is not None
+    share = run.engine.share(run.data.valid_dl)
+    with closing(loop.predict(run.model, share, run.engine)) as pairs:
+        whole = run.engine.whole(pairs, share)
+        values = evaluate(whole, loss_func, metrics, run.data.task.target)
+    return dict(zip([*run.directions][1:], values, strict=True))
+
+
+def measure(
+    model: nn.Module,
+    batches: Any,
+    engine: Engine,
+    loss_func: Callable[..., Tensor],
+    metrics: Sequence[Any],
+    target: Target,
+) -> list[float | None]:
+    """[loss, *metrics] of a loader; a training loader's next pass has the order it would have."""
+    counts = hasattr(batches, "restore")
+    state = batches.state() if counts else None
+    try:
+        with closing(loop.predict(model, batches, engine)) as pairs:
+            return evaluate(pairs, loss_func, metrics, target)
+    finally:
+        if counts:
+            batches.restore(state)
 
 
 def as_number(value: Any, name: str) -> float:
@@ -79,98 +102,88 @@ def as_number(value: Any, name: str) -> float:
     return float(found)
 
 
-class _Tally(Protocol):
-    """Takes batches, gives the values of a metric."""
-
-    def add(self, outputs: Tensor, y: Tensor) -> None:
-        """One batch."""
-
-    def results(self) -> list[float]:
-        """Its values, one for each column."""
+# What a metric keeps while the batches go by.
 
 
-class _Mean:
+class State(Protocol):
+    """Takes batches, and gives the values of a metric, one for each of its columns."""
+
+    def update(self, outputs: Tensor, y: Tensor) -> None:
+        """Take one batch in."""
+
+    def compute(self) -> list[float]:
+        """The values of all batches so far."""
+
+
+class Mean:
     """The mean of a function's batch values, each with the weight of its batch."""
 
     def __init__(self, func: Any, name: str, weight: Callable[[Tensor], float]) -> None:
         self.func, self.name, self.weight = func, name, weight
         self.total, self.count = 0.0, 0.0
 
-    def add(self, outputs: Tensor, y: Tensor) -> None:
-        """One batch."""
+    def update(self, outputs: Tensor, y: Tensor) -> None:
         value, weight = as_number(self.func(outputs, y), self.name), self.weight(y)
         if weight:  # of a batch in which nothing counts a mean is no number
             self.total += value * weight
         self.count += weight
 
-    def results(self) -> list[float]:
-        """The mean so far."""
+    def compute(self) -> list[float]:
         return [self.total / self.count if self.count else float("nan")]
 
 
-class _Whole:
-    """A function of all outputs and all labels."""
+class Whole:
+    """A function of all outputs and all labels, which are kept on the CPU."""
 
     def __init__(self, func: Any, name: str) -> None:
         self.func, self.name = func, name
-        self.outputs: list[Tensor] = []
-        self.y: list[Tensor] = []
+        self.batches: list[tuple[Tensor, Tensor]] = []
 
-    def add(self, outputs: Tensor, y: Tensor) -> None:
-        """One batch, kept on the CPU."""
-        self.outputs.append(outputs.cpu())
-        self.y.append(y.cpu())
+    def update(self, outputs: Tensor, y: Tensor) -> None:
+        self.batches.append((outputs.cpu(), y.cpu()))
 
-    def results(self) -> list[float]:
-        """The function's value."""
+    def compute(self) -> list[float]:
         try:
-            whole = torch.cat(self.outputs), torch.cat(self.y)
+            outputs, y = map(torch.cat, zip(*self.batches, strict=True))
         except RuntimeError as error:
             raise UsageError(
                 f"the metric {self.name!r} wants the whole set at once, but batches differ in "
                 f"shape ({error}): give the data one size, or use a metric that is averaged"
             ) from None
-        return [as_number(self.func(*whole), self.name)]
+        return [as_number(self.func(outputs, y), self.name)]
 
 
-class _Sum:
+class Sum:
     """The value of counts that are added up."""
 
-    def __init__(self, metric: Any, options: Mapping[str, Any]) -> None:
-        self.name = name_of(metric)
-        self.counts = partial(metric.counts, **options)
-        self.value = partial(metric.value, **options)
-        self.total: Tensor | None = None
+    def __init__(self, counts: Any, value: Any, name: str) -> None:
+        self.counts, self.value, self.name = counts, value, name
+        self.total: Any = 0
 
-    def add(self, outputs: Tensor, y: Tensor) -> None:
-        """One batch."""
-        found = self.counts(outputs, y)
-        self.total = found if self.total is None else self.total + found
+    def update(self, outputs: Tensor, y: Tensor) -> None:
+        self.total = self.total + self.counts(outputs, y)
 
-    def results(self) -> list[float]:
-        """The value of the sum."""
+    def compute(self) -> list[float]:
         return [as_number(self.value(self.total), self.name)]
 
 
-class _Stateful:
-    """An object that accumulates by itself, or a collection of such."""
+class Foreign:
+    """An object that keeps a state by itself, as torchmetrics' do, or a collection of such."""
 
-    def __init__(self, metric: Any, target: Target | None) -> None:
-        self.metric, self.parts = metric, parts_of(metric)
-        self.given = given_to_torchmetrics(metric, target)
-        metric.reset()
+    def __init__(self, given: Any, target: Target | None) -> None:
+        self.metric, self.parts = given, metric.parts_of(given)
+        self.given = metric.given_to_torchmetrics(given, target)
+        given.reset()
 
-    def add(self, outputs: Tensor, y: Tensor) -> None:
-        """One batch."""
-        if isinstance(self.metric, torch.nn.Module):
+    def update(self, outputs: Tensor, y: Tensor) -> None:
+        if isinstance(self.metric, nn.Module):
             self.metric.to(outputs.device)
         self.metric.update(*self.given(outputs, y))
 
-    def results(self) -> list[float]:
-        """What it computes."""
+    def compute(self) -> list[float]:
         found = self.metric.compute()
         if self.parts is None:
-            return [as_number(found, name_of(self.metric))]
+            return [as_number(found, metric.name_of(self.metric))]
         if set(found) != set(self.parts):
             raise UsageError(
                 f"the collection of {', '.join(self.parts)} computes {', '.join(map(str, found))}: "
@@ -179,18 +192,18 @@ class _Stateful:
         return [as_number(found[name], name) for name in self.parts]
 
 
-def _tally(metric: Any, target: Target | None, weight: Callable[[Tensor], float]) -> _Tally:
-    name = name_of(metric)
-    plain, options = opened(metric)
-    if isinstance(plain, Summed | WholeSet) and target is not None:
-        known = target.metric_options
+def _state(given: Any, target: Target | None, weight: Callable[[Tensor], float]) -> State:
+    name = metric.name_of(given)
+    plain, options = metric.opened(given)
+    if isinstance(plain, metric.Metric):
+        known = {} if target is None else target.metric_options
         options = {k: known[k] for k in plain.takes if k in known} | options
-    if isinstance(plain, Summed):
-        return _Sum(plain, options)
-    if keeps_state(metric):
-        return _Stateful(metric, target)
-    if of_sklearn(metric):
-        return _Whole(given_to_sklearn(metric, target), name)
-    if isinstance(plain, WholeSet):
-        return _Whole(partial(plain, **options), name)
-    return _Mean(metric, name, weight)
+        if plain.value is not None:
+            return Sum(partial(plain.func, **options), partial(plain.value, **options), name)
+    if metric.keeps_state(given):
+        return Foreign(given, target)
+    if metric.of_sklearn(given):
+        return Whole(metric.given_to_sklearn(given, target), name)
+    if isinstance(plain, metric.Metric):
+        return Whole(partial(plain, **options), name)
+    return Mean(given, name, weight)

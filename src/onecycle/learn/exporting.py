@@ -1,59 +1,53 @@
-"""A learner's model, task and some of its items, handed to `deploy.export`."""
+"""A learner's model, task and some of its items, handed to `export.graph`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onecycle.core.errors import UsageError
-from onecycle.data.databunch import DatasetType
-from onecycle.data.labelled import LabelList
+from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.export.graph import Cost, Examples, Run
 from onecycle.export.graph import export as write
+from onecycle.learn.predictions import Trained, part_of
 from onecycle.models.groups import modes_kept
-
-if TYPE_CHECKING:
-    from onecycle.learn.learner import Learner
 
 CALIBRATE = 512  # training items that int8 is calibrated on
 _OWN = 8  # items of the user's that a file is checked with
 Pair = tuple[np.ndarray, Tensor]
 
 
-def export(
-    learner: Learner, file: str | Path, precision: str, calibrate: int | None = None
-) -> Path:
-    """Check the file with items of the validation set and with items of other sizes."""
-    path = Path(learner.path) / file
+def export(learner: Trained, path: Path, precision: str, calibrate: int | None = None) -> None:
+    """Write the file; it is checked with items of the validation set and items of other sizes."""
     if calibrate is not None and (precision != "int8" or calibrate < 1):
         raise UsageError(
             f'calibrate= is a number of training items for precision="int8", not {calibrate!r} '
             f"for {precision!r}"
         )
-    device = next(learner.model.parameters()).device
+    model, task = learner.model, learner.data.task
+    device = next(model.parameters()).device
     try:
-        with modes_kept(learner.model), torch.no_grad():
-            examples = learner.task.input.export_examples(learner, precision, calibrate)
-            write(learner.model, learner.task, path, examples, precision)
+        with modes_kept(model), torch.no_grad():
+            examples = task.input.export_examples(learner, precision, calibrate)
+            write(model, task, path, examples, precision)
     finally:
-        learner.model.to(device)
-    return path
+        model.to(device)
 
 
 def pictured(
-    learner: Learner,
+    learner: Trained,
     precision: str,
     pairs: Sequence[Pair],
     prelude: Any,
     calibrate: int | None = None,
 ) -> Examples:
-    """Items of any kind, and what the network itself takes: pictures."""
+    """Items of any kind, and what the network itself takes: images."""
     prepared: Sequence[Tensor] = [pairs[-1][1]]
     if precision == "int8":
         if learner.data.valid_dl is None:
@@ -62,63 +56,55 @@ def pictured(
     return Examples(pairs, prepared, cost_on(learner), prelude)
 
 
-def sources_of(side: LabelList, most: int = _OWN) -> list[Any]:
+def sources_of(side: LabelList | None, most: int = _OWN) -> list[Any]:
     """Up to `most` items of a side, evenly spread over it: sorted sets begin with one class."""
-    at = np.unique(np.linspace(0, len(side) - 1, min(most, len(side))).round().astype(int))
-    return [side.x.items[i] for i in at]
+    return [] if side is None else [side.x.items[i] for i in _spread(side, most)]
 
 
-def own_side(learner: Learner) -> LabelList | None:
+def _spread(side: LabelList, most: int) -> list[int]:
+    at = np.linspace(0, len(side) - 1, min(most, len(side))).round().astype(int)
+    return np.unique(at).tolist()
+
+
+def own_side(learner: Trained) -> LabelList | None:
     """The validation set, or without one the training set; None where there is no data."""
-    data = learner.data
-    if data.train_dl is None:
+    if learner.data.train_dl is None:
         return None
-    held = data.valid_dl is not None
-    return data.ordered(DatasetType.Valid if held else DatasetType.Train).dataset
+    held = learner.data.valid_dl is not None
+    return learner.data.ordered(DatasetType.Valid if held else DatasetType.Train).dataset
 
 
 def paired(
-    learner: Learner, sources: Sequence[Any], read: Callable[[Any], np.ndarray]
+    learner: Trained, sources: Sequence[Any], read: Callable[[Any], np.ndarray]
 ) -> list[Pair]:
     """Each source as an exported file is fed with it (by `read`), and as `predict` prepares it."""
-    found = []
-    for source in sources:
-        (x, _) = next(iter(learner.data.single([source])))
-        found.append((read(source), x.cpu()))
-    return found
+    return [
+        (read(source), next(iter(learner.data.single([source])))[0].cpu()) for source in sources
+    ]
 
 
-def calibration(learner: Learner, count: int) -> list[Tensor]:
+def calibration(learner: Trained, count: int) -> list[Tensor]:
     """Batches of `count` training items, evenly spread over the set, without augmentation."""
     side = learner.data.ordered(DatasetType.Train).dataset
-    count = min(count, len(side))
-    at = np.linspace(0, len(side) - 1, count).round().astype(int).tolist()
-    labels = None if side.labels is None else tuple(side.labels[i] for i in at)
-    part = replace(side, x=side.x.take(at), labels=labels)
     options = {k: learner.data.options[k] for k in ("num_workers", "device", "seed")}
-    make = learner.task.input.loader
-    batches = make(part, batch_size=learner.data.options["val_bs"], **options)
-    return [x.cpu() for x, _ in batches]
+    part, size = part_of(side, _spread(side, count)), learner.data.options["val_bs"]
+    return [x.cpu() for x, _ in learner.data.task.input.loader(part, batch_size=size, **options)]
 
 
-def cost_on(learner: Learner) -> Callable[[Run, Run], Cost] | None:
-    """What `deploy.export` asks for the cost of a precision; None without validation data."""
-    if learner.data.valid_dl is None:
-        return None
-    return lambda before, after: cost(learner, before, after)
+def cost_on(learner: Trained) -> Callable[[Run, Run], Cost] | None:
+    """What `export.graph` asks for the cost of a precision; None without validation data."""
+    return None if learner.data.valid_dl is None else partial(cost, learner)
 
 
-def cost(learner: Learner, before: Run, after: Run) -> Cost:
+def cost(learner: Trained, before: Run, after: Run) -> Cost:
     """Two ways of answering (prepared inputs to probabilities) compared on the validation set.
 
     The figure is the share of right decisions. Of numbers and points it is 1 - e, where e is the
     squared error relative to that of the mean label; 1 / e - 1 where it is larger than that.
     """
-    target: Any = learner.task.target
-    rows = [
-        (before(x).numpy(), after(x).numpy(), y)
-        for x, y in _on_the_cpu(learner.data.ordered(DatasetType.Valid))
-    ]
+    target: Any = learner.data.task.target
+    batches = ((x.cpu(), y.cpu().numpy()) for x, y in learner.data.ordered(DatasetType.Valid))
+    rows = [(before(x).numpy(), after(x).numpy(), y) for x, y in batches]
     decided = [(target.decided(a), target.decided(b), y) for a, b, y in rows]
     items = sum(len(y) for *_, y in rows)
     if decided[0][0] is None:
@@ -129,11 +115,6 @@ def cost(learner: Learner, before: Run, after: Run) -> Cost:
     )
     changed = np.concatenate([target.changed(a, b) for a, b, _ in decided])
     return Cost(first, last, items, first - last, float(changed.mean()))
-
-
-def _on_the_cpu(batches: Any) -> Iterator[tuple[Tensor, np.ndarray]]:
-    for x, y in batches:
-        yield x.cpu(), y.cpu().numpy()
 
 
 def _cost_of_numbers(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], items: int) -> Cost:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from onecycle.data.databunch import DatasetType
-from onecycle.learn import loop, predictions
-from onecycle.learn.evaluate import evaluate
-from onecycle.learn.lr_find import RateCurve
-from onecycle.learn.metric import names_of
-from onecycle.learn.predictions import require_labels
-from onecycle.learn.trainer import Trainer
-from onecycle.models.groups import layer_groups
+from onecycle.core.errors import UsageError
+from onecycle.core.machine import defaults, reuse_memory
+from onecycle.core.paths import Path as ListablePath
+from onecycle.core.rng import untouched
+from onecycle.data.databunch import DataBunch, DatasetType
+from onecycle.data.task import Task
+from onecycle.learn import checkpoint, checks, evaluate, exporting, loop, predictions
+from onecycle.learn.callback import Callback, Run, check_callbacks
+from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
+from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
+from onecycle.learn.lr_find import RateCurve, find_lr
+from onecycle.learn.metric import directions_of, names_of
+from onecycle.learn.optimizer import AdamW, GroupedOptimizer
+from onecycle.learn.recorder import Printer, Recorder
+from onecycle.learn.schedule import rates_by_group
+from onecycle.learn.summary import summary
+from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
 
+Rate = float | slice | Sequence[float]
 _NO_TABLES = "it belongs to recommendations, which onecycle leaves to others"
 _INSTEAD = {
     "TTA": "TTA(learn) is a function here",
@@ -29,20 +43,335 @@ _INSTEAD = {
 }
 
 
-class Learner(Trainer):
-    """A model and its data: train it (see `Trainer`), look at what it says, keep it."""
+class Learner:
+    """Trains `model` on `data`, looks at what it predicts, and keeps it.
+
+    `metrics` is a function of (outputs, y) or a list of them; `wd` decoupled weight decay, on
+    normalisation layers too with `bn_wd`; `train_bn` keeps batch norm learning in frozen groups,
+    without it their statistics stand still. Saved weights go to `path/model_dir`. With
+    `accumulate` n the weights move after every n batches, as with batches n times as large.
+    """
+
+    largest_kept = 2**30  # bytes of a freed block that stays with the process, on a CPU
+
+    def __init__(
+        self,
+        data: DataBunch,
+        model: nn.Module,
+        opt_func: Callable[..., torch.optim.Optimizer] = AdamW,
+        loss_func: Callable[..., Tensor] | None = None,
+        metrics: Any = None,
+        wd: float | None = None,
+        true_wd: bool = True,
+        bn_wd: bool = True,
+        train_bn: bool = True,
+        path: str | Path | None = None,
+        model_dir: str | Path = "models",
+        callbacks: Sequence[Callback] = (),
+        groups: Groups | None = None,
+        silent: bool = False,
+        accumulate: int = 1,
+        callback_fns: Any = None,
+    ) -> None:
+        if callback_fns:
+            raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
+        self._data, self._model = data, model.to(data.device)
+        self.recorder = Recorder([])
+        self.opt_func, self.loss_func, self.metrics = opt_func, loss_func, metrics
+        self.wd = defaults.wd if wd is None else wd
+        self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
+        self.path, self.model_dir = ListablePath(path or data.path), model_dir
+        self.callbacks = list(callbacks)
+        self._layers = checks.Layers(self.model, groups)
+        self.silent, self.accumulate = silent, accumulate
+        self.engine = Engine(data.device)
+        if data.device.type == "cpu":
+            reuse_memory(self.largest_kept)
+        self.opt: GroupedOptimizer | None = None
+        self.history: list[dict[str, Any]] = []
+        self.recipe: dict[str, Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name in _INSTEAD:
-            raise AttributeError(f"a Learner has no attribute {name!r}: {_INSTEAD[name]}")
-        return super().__getattr__(name)
+        if not self.__dict__ and not name.startswith("__"):
+            raise UsageError("this Learner was destroyed: make a new one")
+        instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"a Learner has no attribute {name!r}{instead}")
+
+    # --- what it is made of ------------------------------------------------------------------
+
+    @property
+    def model(self) -> nn.Module:
+        """The network; another one may be assigned, which begins with layer groups of its own."""
+        return self._model
+
+    @model.setter
+    def model(self, other: nn.Module) -> None:
+        self._model = other.to(self.data.device)
+        self._layers, self.opt, self.recipe = checks.Layers(self._model, None), None, None
+
+    @property
+    def layer_groups(self) -> Groups:
+        """The parameters in the groups that are frozen together and have a rate of their own."""
+        return self._layers.of(self.model)
+
+    @layer_groups.setter
+    def layer_groups(self, groups: Groups) -> None:
+        self._layers, self.opt = checks.Layers(self.model, groups), None
+
+    @property
+    def data(self) -> DataBunch:
+        """The data; assign another DataBunch with the same answers to train on at another size."""
+        return self._data
+
+    @data.setter
+    def data(self, other: DataBunch) -> None:
+        checkpoint.check_swap(self.task, other.task)
+        checks.warn_of_seen(self._data, other)
+        self._data = other
+
+    @property
+    def task(self) -> Task:
+        """What an item and an answer are."""
+        return self._data.task
+
+    @property
+    def loss_func(self) -> Callable[..., Tensor]:
+        """The loss: the one given, or the target's."""
+        return checks.on_device(self._loss_func, self.data.device) or self.task.target.loss
+
+    @loss_func.setter
+    def loss_func(self, func: Callable[..., Tensor] | None) -> None:
+        self._loss_func = func
+
+    @property
+    def accumulate(self) -> int:
+        """How many batches a step is made of."""
+        return self._accumulate
+
+    @accumulate.setter
+    def accumulate(self, count: int) -> None:
+        if not isinstance(count, Integral) or count < 1:
+            raise UsageError(f"accumulate is a whole number of batches from 1 on, not {count!r}")
+        self._accumulate: int = int(count)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, as a list; one or several may be assigned."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, given: Any) -> None:
+        listed = given if isinstance(given, list | tuple) else [given]
+        found = [metric for metric in listed if metric is not None]
+        names = names_of(found)
+        if not self.recorder.metrics:  # else they are those of the fit that is recorded
+            self.recorder.metric_names = names
+        self._metrics = found
+
+    def with_threshold(self, thresh: float) -> Self:
+        """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
+        self._data = self._data.with_threshold(thresh)
+        return self
 
     def split(self, split_on: Any) -> Self:
         """Other layer groups: the modules at which one begins, or a function of the model."""
-        self.layer_groups, self.opt = layer_groups(self.model, split_on), None
+        self.layer_groups = layer_groups(self.model, split_on)
         return self
 
-    # --- looking ----------------------------------------------------------------------------
+    def freeze_to(self, n: int) -> Self:
+        """Train the groups from `n` on (-1: the last), with `train_bn` every batch norm too."""
+        count = len(self.layer_groups)
+        if not -count <= n < count:
+            raise UsageError(f"there are {count} layer groups, so n lies in {-count}..{count - 1}")
+        norms = norm_parameters(self.model, batch_only=True) if self.train_bn else set()
+        for index, group in enumerate(self.layer_groups):
+            for parameter in group:
+                parameter.requires_grad_(index >= n % count or id(parameter) in norms)
+        self.opt = None
+        return self
+
+    def freeze(self) -> Self:
+        """Train the last layer group only."""
+        return self.freeze_to(-1)
+
+    def unfreeze(self) -> Self:
+        """Train everything."""
+        return self.freeze_to(0)
+
+    def to_fp16(self) -> Self:
+        """Train and predict in 16-bit floats with loss scaling (on a CPU: bfloat16)."""
+        return self._to("fp16")
+
+    def to_bf16(self) -> Self:
+        """Train and predict in bfloat16."""
+        return self._to("bf16")
+
+    def to_fp32(self) -> Self:
+        """Train and predict in 32-bit floats."""
+        return self._to("fp32")
+
+    def _to(self, precision: str) -> Self:
+        self.engine = self.engine.at(precision)
+        return self
+
+    def distributed(self, timeout: float = 600.0, sync_bn: bool = False) -> Self:
+        """Train with all the processes that `accelerate launch` or `torchrun` has started.
+
+        Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
+        `lr_find` and `save` are called in all of them, files are written by the first. Batch norm
+        normalises by each process's own items, with `sync_bn` by those of all, as one process
+        would; its running statistics are averaged before every validation. Needs Accelerate
+        (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
+        """
+        engine = Processes(self.data.device, self.engine.precision, timeout)
+        require_same_data(self.data)
+        if sync_bn and engine.processes > 1:
+            share_norms(self.model, self.data.device)
+        self.engine = engine
+        self.model.to(self.data.device)
+        return self
+
+    def mixup(self, alpha: float = 0.4) -> Self:
+        """Train on blends of two items from now on; see `MixUp`. With 0 no longer.
+
+        Called again, the new `alpha` takes the place of the old one.
+        """
+        others = [c for c in self.callbacks if not isinstance(c, MixUp)]
+        self.callbacks = [*others, MixUp(alpha)] if alpha else others
+        return self
+
+    # --- training ----------------------------------------------------------------------------
+
+    def create_opt(self, lr: Rate, wd: float | None = None) -> GroupedOptimizer:
+        """A fresh optimizer over what is not frozen."""
+        wd = self.wd if wd is None else wd
+        how = self.opt_func, wd, self.true_wd, self.bn_wd
+        self.opt = GroupedOptimizer(self.layer_groups, self.model, *how)
+        self.opt.set_rates(self.lr_range(lr))
+        return self.opt
+
+    def lr_range(self, lr: Rate) -> list[float]:
+        """One rate per layer group; see `schedule.rates_by_group`."""
+        return rates_by_group(lr, len(self.layer_groups))
+
+    def fit(
+        self,
+        epochs: int,
+        lr: Rate | None = None,
+        wd: float | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Train for `epochs` at constant rates."""
+        if not isinstance(epochs, Integral) or epochs < 1:
+            raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
+        lr = defaults.lr if lr is None else lr
+        rates = self.lr_range(lr)
+        how = self.opt_func, self.true_wd, self.bn_wd
+        if self.opt is None or not self.opt.serves(self.layer_groups, *how):
+            self.create_opt(lr, wd)
+        assert self.opt is not None
+        self.opt.set_rates(rates)
+        self.opt.set_wd(self.wd if wd is None else wd)
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        self.run_fit(epochs, given, validate=self.data.valid_dl is not None)
+        return self
+
+    def fit_one_cycle(
+        self,
+        cyc_len: int,
+        max_lr: Rate | None = None,
+        moms: tuple[float, float] = (0.95, 0.85),
+        div_factor: float = 25.0,
+        pct_start: float = 0.3,
+        final_div: float | None = None,
+        wd: float | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Train for `cyc_len` epochs with one cycle.
+
+        The rate climbs from max/div_factor to `max_lr` in the share `pct_start` of all steps and
+        falls to max/final_div (div_factor * 1e4); the momentum falls from moms[0] to moms[1] and
+        comes back.
+        """
+        final = final_div or div_factor * 1e4
+        max_lr = defaults.lr if max_lr is None else max_lr
+        cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        return self.fit(cyc_len, max_lr, wd, [*given, cycle])
+
+    def run_fit(
+        self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
+    ) -> None:
+        """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
+
+        Ctrl-C ends it after the current step, with the weights kept.
+        """
+        assert self.opt is not None
+        shown = defaults.progress and not self.silent and self.engine.main
+        columns: dict[str, bool | None] = {"train_loss": False}
+        if validate:
+            columns |= {"valid_loss": False} | directions_of(self.metrics)
+        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
+        if not bare:
+            names = names_of(self.metrics)
+            usual += [self.recorder, Printer(names, shown)]
+            usual += [checks.FiniteLoss(), checks.PlainOutputs(), *self.callbacks]
+        everyone = [*usual, *callbacks]
+        check_callbacks(everyone)
+        if not bare:
+            self.recorder.metric_names = names
+        what = self.model, self.data, self.opt, self.engine, self.loss_func
+        steps = epochs * ceil(len(self.data.train_dl) / self.accumulate)
+        run = Run(*what, epochs, steps, self.accumulate, directions=columns, callbacks=everyone)
+        run.history = self.history
+        found = lambda run: evaluate.validate(run, self.loss_func, self.metrics)  # noqa: E731
+        try:
+            loop.fit(run, found if validate else None, shown)
+        except KeyboardInterrupt:
+            if bare:
+                raise
+            print(f"stopped by hand in epoch {run.epoch}, step {run.step}; the weights are kept")
+
+    def lr_find(
+        self,
+        start_lr: float | slice = 1e-7,
+        end_lr: float | slice = 10,
+        num_it: int = 100,
+        stop_div: bool = True,
+        wd: float | None = None,
+    ) -> RateCurve:
+        """Measure the loss over growing rates, and put everything back; see `find_lr`."""
+        curve = find_lr(self, start_lr, end_lr, num_it, stop_div, wd)
+        self.recorder.curve = curve
+        if defaults.progress and not self.silent:
+            print("LR Finder is complete, type learn.recorder.plot() to see the graph.")
+        return curve
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Whatever happens inside: weights, modes, optimizer and random state come out as before.
+
+        Also what is frozen, the loss scale, the history and the order of the data. The optimizer
+        is put aside, so that one begins afresh inside.
+        """
+        weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
+        scaler = self.engine.scaler.state_dict()
+        trained = [(p, p.requires_grad) for p in self.model.parameters()]
+        self.opt = None
+        try:
+            with untouched(torch), modes_kept(self.model):
+                yield
+        finally:
+            self.model.load_state_dict(weights)
+            for parameter, learns in trained:
+                parameter.grad = None
+                parameter.requires_grad_(learns)
+            self.data.train_dl.restore(order)
+            self.opt, self.history[:] = opt, history
+            self.engine.scaler.load_state_dict(scaler)
+
+    # --- looking -----------------------------------------------------------------------------
 
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
         """[loss, *metrics] on the validation set, or on another loader."""
@@ -50,18 +379,12 @@ class Learner(Trainer):
         wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
         names_of(wanted)  # before any batch is computed
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
-        require_labels(batches, "loss and metrics")
-        counts = hasattr(batches, "restore")  # a training loader's next pass has another order
-        state = batches.state() if counts else None
-        try:
-            with closing(loop.predict(self.model, batches, self.engine)) as pairs:
-                return evaluate(pairs, self.loss_func, wanted, self.task.target)
-        finally:
-            if counts:
-                batches.restore(state)
+        predictions.require_labels(getattr(batches, "dataset", None), "loss and metrics")
+        target = self.task.target
+        return evaluate.measure(self.model, batches, self.engine, self.loss_func, wanted, target)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
-        """Everything the model says about one side, in the side's order."""
+        """Everything that the model predicts of one side, in the side's order."""
         return predictions.of_set(self, self.data.ordered(ds_type))
 
     def get_preds(
@@ -81,7 +404,7 @@ class Learner(Trainer):
         return [*pair, found.losses] if with_loss else pair
 
     def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
-        """(answer, encoded answer, probabilities) of one item: path, bytes, picture, array, row."""
+        """(answer, encoded answer, probabilities) of one item: path, bytes, image, array, row."""
         return predictions.of_item(self, item, thresh, return_x)
 
     def show_results(
@@ -90,40 +413,25 @@ class Learner(Trainer):
         rows: int = 5,
         figsize: tuple[float, float] | None = None,
     ) -> Any:
-        """Draw items with what is true and what the model says; returns the figure."""
+        """Draw items with what is actual and what is predicted; returns the figure."""
         return predictions.show(self, ds_type, rows, figsize)
 
     def summary(self) -> str:
         """A table of the layers: shapes of their outputs, parameters, what is trained."""
-        from onecycle.learn.summary import summary
+        x = self.data.one_batch(DatasetType.Train)[0][:1].to(self.data.device)
+        return summary(self.model, x, self.engine, self.loss_func, len(self.layer_groups))
 
-        return summary(self)
-
-    def distributed(self, timeout: float = 600.0, sync_bn: bool = False) -> Self:
-        """Train with all the processes that `accelerate launch` or `torchrun` has started.
-
-        Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
-        `lr_find` and `save` are called in all of them, files are written by the first. Batch norm
-        normalises by each process's own items, with `sync_bn` by those of all, as one process
-        would; its running statistics are averaged before every validation. Needs Accelerate
-        (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
-        """
-        from onecycle.learn.engine import distribute
-
-        distribute(self, timeout, sync_bn)
-        return self
-
-    # --- keeping ----------------------------------------------------------------------------
+    # --- keeping -----------------------------------------------------------------------------
 
     def save(self, file: str | Path, with_opt: bool = True, return_path: bool = False) -> Any:
         """Write weights, optimizer and task to `path/model_dir/file.safetensors`."""
-        from onecycle.learn.checkpoint import checkpoint_path, save
-
+        path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
         self.engine.synchronize(self.model)
         if self.engine.main:
-            save(self, file, with_opt)
+            more = {"history": self.history, "recipe": self.recipe}
+            checkpoint.save(path, self.model, self.task, self.opt, with_opt, more)
         self.engine.wait()
-        return checkpoint_path(self, file) if return_path else None
+        return path if return_path else None
 
     def load(
         self,
@@ -138,9 +446,13 @@ class Learner(Trainer):
         thresholds than those of the saved model are a warning that names them, or with
         `differences="error"` an error. With "ignore" only the weights have to fit.
         """
-        from onecycle.learn.checkpoint import load
-
-        load(self, file, with_opt, strict, differences)
+        path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
+        stored, count = checkpoint.load(path, self.model, self.task, strict, differences)
+        self.opt = None
+        if with_opt and stored:
+            optimizer = self.create_opt(1e-3)
+            if not checkpoint.restore_optimizer(optimizer, stored, count, path):
+                self.opt = None
         return self
 
     def export(
@@ -150,7 +462,7 @@ class Learner(Trainer):
         destroy: bool = False,
         calibrate: int | None = None,
     ) -> Path:
-        """Write one ONNX file that answers from raw pictures without torch; returns its path.
+        """Write one ONNX file that answers from raw images without torch; returns its path.
 
         The file lies in `self.path`, unless it is absolute, and holds preprocessing, activation,
         classes and threshold. `precision` is "fp32", "fp16" (half the size) or "int8" (a quarter,
@@ -158,9 +470,8 @@ class Learner(Trainer):
         `Predictor(file).about["made"]`, say how many answers the precision changes; with
         `calibrate` training items in place of 512 int8 may change fewer.
         """
-        from onecycle.learn.exporting import export
-
-        path = export(self, file, precision, calibrate)
+        path = Path(self.path) / file
+        exporting.export(self, path, precision, calibrate)
         if destroy:
             self.destroy()
         return path
@@ -168,8 +479,6 @@ class Learner(Trainer):
     def destroy(self) -> None:
         """Let go of model, data and optimizer; any later use is an error that says so."""
         self.__dict__.clear()
-        import gc
-
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()

@@ -30,32 +30,20 @@ class Passes(Protocol):
     def __len__(self) -> int: ...
 
 
-def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool = True) -> None:
+def fit(run: Run, validate: Validate | None, show: bool = True) -> None:
     """Train for `run.epochs`, with a row of results in `run.history` after each."""
-    ordered = sorted(callbacks, key=lambda callback: callback.order)
-
-    def notify(moment: str) -> None:
-        """Tell every callback, also where one of them asks to stop."""
-        stop = None
-        for callback in ordered:
-            try:
-                getattr(callback, moment)(run)
-            except StopFit as asked:
-                stop = asked
-        if stop is not None:
-            raise stop
-
+    callbacks = sorted(run.callbacks, key=lambda callback: callback.order)
+    notify = partial(_notify, run, callbacks)
     first = run.epoch
     try:
         run.engine.begin(run.model, run.optimizer.inner)
         notify("before_fit")
         for epoch in range(first, first + run.epochs):
-            run.epoch = epoch
-            run.row = {"epoch": run.epoch}
+            run.epoch, run.row = epoch, {"epoch": epoch}
             train_epoch(run, notify, show)
             run.engine.synchronize(run.model)
             notify("before_validate")
-            run.row |= validate(run)
+            run.row |= validate(run) if validate else {}
             run.history.append(run.row)
             notify("after_epoch")
     except StopFit:
@@ -69,8 +57,20 @@ def fit(run: Run, callbacks: Sequence[Callback], validate: Validate, show: bool 
         run.engine.end()
         run.optimizer.zero_grad()
         with ExitStack() as ends:  # each has its turn, whatever happens in the ones before
-            for callback in reversed(ordered):
+            for callback in reversed(callbacks):
                 ends.callback(callback.after_fit, run)
+
+
+def _notify(run: Run, callbacks: Sequence[Callback], moment: str) -> None:
+    """Call every callback, also where one of them asks to stop."""
+    stop = None
+    for callback in callbacks:
+        try:
+            getattr(callback, moment)(run)
+        except StopFit as asked:
+            stop = asked
+    if stop is not None:
+        raise stop
 
 
 def train_epoch(run: Run, notify: Notify, show: bool) -> None:
@@ -83,8 +83,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     weight = weight_of(run.loss_func, run.data.task.target.weight)
     steps = Accumulation(run.engine, weight, run.accumulate, total)
     for i, (x, y) in enumerate(bar(loader, total, f"epoch {run.epoch}", show)):
-        run.x, run.y = x, y
-        loss_func = run.loss_func
+        run.x, run.y, loss_func = x, y, run.loss_func
         notify("before_batch")
         run.outputs = _forward(run)
         run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
@@ -92,15 +91,19 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         notify("after_loss")
         run.engine.backward(steps.part(run.loss, run.y, i))
         run.loss_func = loss_func
-        if not steps.ends(i):
-            continue
-        run.engine.unscale(run.optimizer.inner)
-        steps.level(run.optimizer)
-        notify("after_backward")
-        run.engine.step(run.optimizer.inner)
-        run.optimizer.zero_grad()
-        notify("after_step")
-        run.step += 1
+        if steps.ends(i):
+            _step(run, steps, notify)
+
+
+def _step(run: Run, steps: Accumulation, notify: Notify) -> None:
+    """Move the weights by the gradients that are there."""
+    run.engine.unscale(run.optimizer.inner)
+    steps.level(run.optimizer)
+    notify("after_backward")
+    run.engine.step(run.optimizer.inner)
+    run.optimizer.zero_grad()
+    notify("after_step")
+    run.step += 1
 
 
 def _forward(run: Run) -> Any:
@@ -210,21 +213,18 @@ def weight_of(loss_func: Any, otherwise: Weight) -> Weight:
     """
     if isinstance(loss_func, PixelLoss):
         return loss_func.batch_weight
-    options = _options_by_class(loss_func)
-    if options is None or options.get("reduction", "mean") != "mean":
-        return otherwise
-    return partial(_by_class, options.get("weight"), options.get("ignore_index", _IGNORED))
-
-
-def _options_by_class(loss_func: Any) -> dict[str, Any] | None:
-    """The options of torch's losses that divide by the weights of the classes; None for others."""
     if isinstance(loss_func, _BY_CLASS):
         names = ("weight", "ignore_index", "reduction")
-        return {name: getattr(loss_func, name) for name in names}
-    plain = loss_func.func if isinstance(loss_func, partial) else loss_func
-    if not any(plain is known for known in _BY_CLASS_FUNCTIONS):
-        return None
-    return dict(loss_func.keywords) if isinstance(loss_func, partial) else {}
+        options = {name: getattr(loss_func, name) for name in names}
+    elif loss_func in _BY_CLASS_FUNCTIONS:
+        options = {}
+    elif isinstance(loss_func, partial) and loss_func.func in _BY_CLASS_FUNCTIONS:
+        options = loss_func.keywords
+    else:
+        return otherwise
+    if options.get("reduction", "mean") != "mean":
+        return otherwise
+    return partial(_by_class, options.get("weight"), options.get("ignore_index", _IGNORED))
 
 
 def _by_class(weight: Tensor | None, ignored: int, y: Tensor) -> float:

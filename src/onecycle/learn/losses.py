@@ -18,15 +18,9 @@ from onecycle.data.targets import Target
 _SHIPPED = ("torch.", "onecycle.learn")  # whose losses have no code of the user's inside
 # These compare outputs and labels one by one; of other shapes torch broadcasts, and only warns.
 _ONE_BY_ONE = (
-    nn.MSELoss,
-    nn.L1Loss,
-    nn.SmoothL1Loss,
-    nn.HuberLoss,
-    nn.SoftMarginLoss,
-    nn.PoissonNLLLoss,
-    nn.KLDivLoss,
+    *("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "SoftMarginLoss", "PoissonNLLLoss"),
+    *("KLDivLoss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"),
 )
-_ONE_BY_ONE_NAMES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div")
 
 
 def loss_of(
@@ -86,9 +80,9 @@ def _called(
 
 
 def _is_shipped(func: Any) -> bool:
-    func = _inner(func)
-    kinds = type(func).__mro__ if isinstance(func, nn.Module) else (func,)
-    return any(str(getattr(kind, "__module__", "")).startswith(_SHIPPED) for kind in kinds[:1])
+    inner = _inner(func)
+    kind = type(inner) if isinstance(inner, nn.Module) else inner
+    return str(getattr(kind, "__module__", "")).startswith(_SHIPPED)
 
 
 def _inner(func: Any) -> Any:
@@ -97,36 +91,37 @@ def _inner(func: Any) -> Any:
     return func
 
 
+def _name(func: Any) -> str:
+    inner = _inner(func)
+    return str(getattr(inner, "__name__", None) or type(inner).__name__)
+
+
 def _check_meaning(func: Any, outputs: Tensor, y: Tensor, target: Target) -> None:
     """UsageError where torch would compute something, but not what is meant."""
-    inner = _inner(func)
-    name = _name(inner)
-    if outputs.shape != y.shape and (isinstance(inner, _ONE_BY_ONE) or name in _ONE_BY_ONE_NAMES):
-        raise _no_fit(func, outputs, y, target, "it compares tensors of one shape")
-    if isinstance(inner, nn.CrossEntropyLoss) or name == "cross_entropy":
-        if y.is_floating_point():
-            raise _no_fit(func, outputs, y, target, "it would take them for shares of one class")
-    elif isinstance(inner, nn.NLLLoss) or name == "nll_loss":
+    name, why = _name(func), None
+    if name in _ONE_BY_ONE and outputs.shape != y.shape:
+        why = "it compares tensors of one shape"
+    elif name in ("CrossEntropyLoss", "cross_entropy") and y.is_floating_point():
+        why = "it would take them for shares of one class"
+    elif name in ("NLLLoss", "nll_loss"):
         sums = outputs.detach().float().exp().sum(1)
         if not torch.allclose(sums, torch.ones_like(sums), atol=0.01):
-            raise _no_fit(func, outputs, y, target, "it wants log-probabilities, these are none")
+            why = "it wants log-probabilities, these are none"
+    if why:
+        raise _no_fit(func, outputs, y, target, why)
 
 
 def _no_fit(func: Any, outputs: Any, y: Any, target: Target, why: str) -> UsageError:
     return UsageError(
-        f"{_name(_inner(func))} does not fit {_shapes(outputs, y)}: {why}. Instead: "
-        f"{target.fitting_losses}"
+        f"{_name(func)} does not fit {_shapes(outputs, y)}: {why}. Instead: {target.fitting_losses}"
     )
 
 
-def _name(func: Any) -> str:
-    return str(getattr(func, "__name__", None) or type(func).__name__)
-
-
 def _shapes(outputs: Any, y: Any) -> str:
-    pair = (getattr(value, "shape", type(value).__name__) for value in (outputs, y))
-    told = [str(tuple(v)) if isinstance(v, torch.Size) else str(v) for v in pair]
-    return f"outputs {told[0]} and labels {told[1]}"
+    given, labels = (
+        tuple(v.shape) if hasattr(v, "shape") else type(v).__name__ for v in (outputs, y)
+    )
+    return f"outputs {given} and labels {labels}"
 
 
 class LabelSmoothingCrossEntropy(nn.Module):
@@ -244,9 +239,9 @@ class DiceLoss(PixelLoss):
     def forward(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean over items, or one loss per item."""
         known, shares = self.prepared(outputs, y)
-        said = outputs.softmax(1) * shares[:, None]
+        predicted = outputs.softmax(1) * shares[:, None]
         true = F.one_hot(known, outputs.shape[1]).movedim(-1, 1) * shares[:, None]
-        both, sizes = (said * true).sum((2, 3)), (said + true).sum((2, 3))
+        both, sizes = (predicted * true).sum((2, 3)), (predicted + true).sum((2, 3))
         present = true.sum((2, 3)) > 0
         each = (1 - 2 * both / sizes.clamp(min=1e-8)) * present
         losses = each.sum(1) / present.sum(1).clamp(min=1)

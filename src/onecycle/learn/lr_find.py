@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from onecycle.core.errors import UsageError
 from onecycle.core.plot import axes
+from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.schedule import exponential, rates_by_group
-
-if TYPE_CHECKING:
-    from onecycle.learn.trainer import Trainer
-
 
 FLAT = 0.05  # a curve that varies less than this before it rises is flat
 RISE = 1.1  # a loss this many times the minimum shoots up
@@ -111,11 +109,8 @@ class RateCurve:
         ax.set(xlabel="learning rate", ylabel="loss (smoothed)", xscale="log")
         ax.grid(grid)
         if suggestion:
-            for (name, rate), colour in zip(
-                self.suggestions().items(),
-                ("red", "tab:green", "tab:orange", "tab:purple"),
-                strict=True,
-            ):
+            colours = ("red", "tab:green", "tab:orange", "tab:purple")
+            for (name, rate), colour in zip(self.suggestions().items(), colours, strict=True):
                 if rate is not None:
                     print(f"{name}: {rate:.2e}")
                     ax.axvline(rate, color=colour, ls=":", label=f"{name} {rate:.1e}")
@@ -182,8 +177,22 @@ class _RangeTest(Callback):
             raise StopFit
 
 
+class Trainable(Protocol):
+    """What the test needs of a learner."""
+
+    @property
+    def data(self) -> DataBunch: ...
+    @property
+    def accumulate(self) -> int: ...
+    def restored(self) -> AbstractContextManager[None]: ...
+    def create_opt(self, lr: float | slice, wd: float | None) -> Any: ...
+    def run_fit(
+        self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool
+    ) -> None: ...
+
+
 def find_lr(
-    learner: Trainer,
+    learner: Trainable,
     start_lr: float | slice = 1e-7,
     end_lr: float | slice = 10,
     num_it: int = 100,
@@ -199,7 +208,7 @@ def find_lr(
         raise UsageError(f"num_it is at least 2, not {num_it}")
     test = _RangeTest(start_lr, end_lr, num_it, stop_div)
     with learner.restored():
-        learner.create_opt(start_lr, learner.wd if wd is None else wd)
+        learner.create_opt(start_lr, wd)
         steps = ceil(len(learner.data.train_dl) / learner.accumulate)
         epochs = ceil(num_it / steps)
         learner.run_fit(epochs, [test], validate=False, bare=True)

@@ -1,7 +1,7 @@
 """What a metric is: how it is put together over a set, which way it improves, what it is called.
 
-A plain function of (outputs, y) is averaged over the items; `WholeSet` sees all of them at once;
-`Summed` adds up counts; objects with `reset`, `update` and `compute` keep a state of their own.
+A plain function of (outputs, y) is averaged over the items; a `Metric` is a figure of the whole
+set; objects with `reset`, `update` and `compute` keep a state of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from torch import Tensor
 from onecycle.core.errors import UsageError
 from onecycle.data.targets import Target
 
-Metric = Callable[..., Any]
 M = TypeVar("M")
 
 # By scikit-learn's own convention ("what a name ends with", user guide, model evaluation).
@@ -27,13 +26,17 @@ COLUMNS = ("epoch", "train_loss", "valid_loss", "seconds", "time")  # of the loo
 
 
 @dataclass(frozen=True)
-class WholeSet:
-    """A metric that is not a mean over items: it is called once, with the whole set.
+class Metric:
+    """A figure of the whole set, no mean over items, with the direction in which it improves.
 
-    `takes` names options that the target fills in where the user does not.
+    `func(outputs, y)` is called once with the whole set. With `value` it gives counts (a tensor)
+    of each batch instead, which are added up, and `value` makes the figure of their sum: so no set
+    is too large. Options go to both; `takes` names those that the target fills in where the user
+    does not.
     """
 
-    func: Metric
+    func: Callable[..., Any]
+    value: Callable[..., Tensor] | None = None
     higher_is_better: bool | None = None
     takes: tuple[str, ...] = ()
 
@@ -41,52 +44,18 @@ class WholeSet:
         object.__setattr__(self, "__doc__", self.func.__doc__)
         object.__setattr__(self, "__wrapped__", self.func)  # its signature is the one to show
 
-    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
-        return self.func(outputs, y, **options)
+    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Any:
+        found = self.func(outputs, y, **options)
+        return found if self.value is None else self.value(found, **options)
 
     @property
     def __name__(self) -> str:
         return name_of(self.func)
 
 
-def whole_set(func: Metric, takes: tuple[str, ...] = ()) -> WholeSet:
+def whole_set(func: Callable[..., Any], takes: tuple[str, ...] = ()) -> Metric:
     """Mark a function of (outputs, y) as one that needs the whole set."""
-    return WholeSet(func, direction_of(func), takes)
-
-
-@dataclass(frozen=True)
-class Summed:
-    """A metric of counts that add up over the batches: `value` of the sum of all `counts`.
-
-    Options go to both functions; `takes` as in `WholeSet`.
-    """
-
-    name: str
-    counts: Metric
-    value: Callable[..., Tensor]
-    higher_is_better: bool | None = None
-    takes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "__doc__", self.value.__doc__)
-
-    def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Tensor:
-        return self.value(self.counts(outputs, y, **options), **options)
-
-    @property
-    def __name__(self) -> str:
-        return self.name
-
-
-def summed(
-    name: str,
-    counts: Metric,
-    value: Callable[..., Tensor],
-    higher_is_better: bool | None = None,
-    takes: tuple[str, ...] = (),
-) -> Summed:
-    """A metric for sets too large to be held: `counts(outputs, y)` are added up, then valued."""
-    return Summed(name, counts, value, higher_is_better, takes)
+    return Metric(func, None, direction_of(func), takes)
 
 
 def higher_is_better(metric: M) -> M:
@@ -100,7 +69,7 @@ def lower_is_better(metric: M) -> M:
 
 
 def _directed(metric: Any, rises: bool) -> Any:
-    if isinstance(metric, WholeSet | Summed):
+    if isinstance(metric, Metric):
         return replace(metric, higher_is_better=rises)
     metric.higher_is_better = rises
     return metric
@@ -115,7 +84,7 @@ def direction_of(metric: Any) -> bool | None:
     found = getattr(metric, "higher_is_better", None)
     if found is not None:
         return bool(found)
-    if isinstance(metric, partial | WholeSet):
+    if isinstance(metric, partial | Metric):
         return direction_of(metric.func)
     name = name_of(metric)
     if of_sklearn(metric):
@@ -126,7 +95,7 @@ def direction_of(metric: Any) -> bool | None:
 
 def innermost(metric: Any) -> Any:
     """The function inside partials and marks."""
-    while isinstance(metric, partial | WholeSet):
+    while isinstance(metric, partial | Metric):
         metric = metric.func
     return metric
 
@@ -200,7 +169,8 @@ def names_of(metrics: Sequence[Any]) -> list[str]:
 
 def needs_whole_set(metric: Any) -> bool:
     """Whether a metric, or the function inside a partial, is marked by `whole_set`."""
-    return isinstance(opened(metric)[0], WholeSet)
+    inner = opened(metric)[0]
+    return isinstance(inner, Metric) and inner.value is None
 
 
 # What metrics of other libraries are given: scikit-learn's functions, torchmetrics' objects.
@@ -217,7 +187,7 @@ def given_to_sklearn(metric: Any, target: Target | None) -> Callable[[Tensor, Te
     """
     if target is None:
         raise UsageError("a metric of scikit-learn is computed by a learner: learn.validate()")
-    func = metric.func if isinstance(metric, WholeSet) else metric
+    func = metric.func if isinstance(metric, Metric) else metric
     inner = innermost(metric)
     parameters = list(inspect.signature(inner).parameters)
     shares = inner.__name__ in _SHARES or any(name in parameters[:2] for name in _WANT_SHARES)
@@ -287,10 +257,10 @@ def rises_by_name(name: str) -> bool | None:
     words = re.findall(r"[a-z]+\d*|\d+", name.lower())
     if _is_loss(words):
         return False
-    told = {word for word in words if word.rstrip("0123456789") not in {"", *_NEUTRAL}}
-    if told and told <= _RISE:
+    telling = {word for word in words if word.rstrip("0123456789") not in {"", *_NEUTRAL}}
+    if telling and telling <= _RISE:
         return True
-    return False if told and told <= _FALL else None
+    return False if telling and telling <= _FALL else None
 
 
 def _is_loss(words: list[str]) -> bool:

@@ -16,41 +16,45 @@ from torch.nn import functional
 
 from onecycle.core.errors import UsageError
 from onecycle.learn.metric import (
-    Summed,
-    WholeSet,
+    Metric,
     higher_is_better,
     lower_is_better,
     name_of,
     names_of,
     needs_whole_set,
-    summed,
     whole_set,
 )
 
-__all__ = ["Summed", "WholeSet", "name_of", "names_of", "needs_whole_set", "summed", "whole_set"]
+__all__ = ["name_of", "names_of", "needs_whole_set", "whole_set"]
 AVERAGES = ("macro", "weighted", "micro", "binary", "samples", "none")
-_of_classes = partial(whole_set, takes=("void",))
+_of_classes = partial(Metric, takes=("void",), higher_is_better=True)
 
 
-def _right(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
-    """[right ones, all] of the items or pixels that count."""
-    classes, counted = _counted(outputs, y, void)
+def _ratio(total: Tensor, **_: object) -> Tensor:
+    return total[0] / total[1]
+
+
+@partial(_of_classes, value=_ratio)
+def accuracy(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
+    """The share of items (or pixels, but void ones) whose largest output is the class `y`."""
+    classes, counted = _classes(outputs, y, void)
     right = (outputs.argmax(1) == classes) & counted
     return torch.stack([right.sum(), counted.sum()]).double()
 
 
-def _accuracy(total: Tensor, **_: object) -> Tensor:
-    """The share of items (or pixels, but void ones) whose largest output is the class `y`."""
-    return total[0] / total[1]
-
-
-def _error_rate(total: Tensor, **_: object) -> Tensor:
+@partial(_of_classes, value=lambda total, **_: 1 - _ratio(total), higher_is_better=False)
+def error_rate(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
     """1 - accuracy."""
-    return 1 - total[0] / total[1]
+    return accuracy.func(outputs, y, void)
 
 
-def _in_top(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = None) -> Tensor:
-    classes, counted = _counted(outputs, y, void)
+@partial(_of_classes, value=_ratio)
+def top_k_accuracy(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = None) -> Tensor:
+    """The share of items whose class is among the `k` (5) largest outputs.
+
+    UsageError unless `k` is below the number of classes, since all `k` of them are always right.
+    """
+    classes, counted = _classes(outputs, y, void)
     if not 1 <= k < outputs.shape[1]:
         raise UsageError(
             f"top_k_accuracy with k={k} says nothing of {outputs.shape[1]} classes: give a k from "
@@ -61,28 +65,11 @@ def _in_top(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = None) -> 
     return torch.stack([right.sum(), counted.sum()]).double()
 
 
-def _top_k_accuracy(total: Tensor, **_: object) -> Tensor:
-    """The share of items whose class is among the `k` (5) largest outputs.
-
-    UsageError unless `k` is below the number of classes, since all `k` of them are always right.
-    """
-    return total[0] / total[1]
-
-
-def _token_losses(outputs: Tensor, y: Tensor) -> Tensor:
+@partial(Metric, value=lambda total: _ratio(total).exp(), higher_is_better=False)
+def perplexity(outputs: Tensor, y: Tensor) -> Tensor:
+    """e to the mean cross-entropy of all tokens: logits (n, vocab, t) and y int64 (n, t)."""
     loss = functional.cross_entropy(outputs.float(), y, reduction="sum")
     return torch.stack([loss.double(), loss.new_tensor(y.numel(), dtype=torch.float64)])
-
-
-def _perplexity(total: Tensor) -> Tensor:
-    """e to the mean cross-entropy of all tokens: logits (n, vocab, t) and y int64 (n, t)."""
-    return (total[0] / total[1]).exp()
-
-
-accuracy = summed("accuracy", _right, _accuracy, True, ("void",))
-error_rate = summed("error_rate", _right, _error_rate, False, ("void",))
-top_k_accuracy = summed("top_k_accuracy", _in_top, _top_k_accuracy, True, ("void",))
-perplexity = summed("perplexity", _token_losses, _perplexity, False)
 
 
 @higher_is_better
@@ -105,30 +92,28 @@ def fbeta(
 ) -> Tensor:
     """F-beta of each item's labels (n, classes), then the mean over items (Planet's F2)."""
     _refuse_one_class(y_pred, y_true)
-    said = _above(y_pred, thresh, sigmoid).float()
+    predicted = _above(y_pred, thresh, sigmoid).float()
     true = (y_true > 0.5).float()
-    right = (said * true).sum(1)
-    precision, recall = right / (said.sum(1) + eps), right / (true.sum(1) + eps)
+    right = (predicted * true).sum(1)
+    precision, recall = right / (predicted.sum(1) + eps), right / (true.sum(1) + eps)
     weight = beta**2
     return ((1 + weight) * precision * recall / (precision * weight + recall + eps)).mean()
 
 
 def _counts(
     outputs: Tensor, y: Tensor, axis: int, thresh: float, sigmoid: bool, void: int | None
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> list[Tensor]:
     """Right, predicted and actual ones: of each class (axis 0), or of each item's labels (1)."""
     if y.is_floating_point():
         _refuse_one_class(outputs, y)
         predicted, actual = _above(outputs, thresh, sigmoid), y > 0.5
-        right, said, true = (v.sum(axis) for v in (predicted & actual, predicted, actual))
+        counts = [v.sum(axis) for v in (predicted & actual, predicted, actual)]
     else:
-        classes, counted = _counted(outputs, y, void)
+        classes, counted = _classes(outputs, y, void)
         chosen, classes = outputs.argmax(1)[counted], classes[counted]
-        right, said, true = (
-            torch.bincount(v, minlength=outputs.shape[1])
-            for v in (classes[chosen == classes], chosen, classes)
-        )
-    return right.double(), said.double(), true.double()
+        each = (classes[chosen == classes], chosen, classes)
+        counts = [torch.bincount(v, minlength=outputs.shape[1]) for v in each]
+    return [v.double() for v in counts]
 
 
 def _averaged(
@@ -151,11 +136,11 @@ def _averaged(
             f'average="binary" is for two classes, not {outputs.shape[1]}: use "macro"'
         )
     axis = 1 if average == "samples" else 0
-    right, said, true = _counts(outputs, y, axis, thresh, sigmoid, void)
-    occurs = (said + true) > 0
+    right, predicted, true = _counts(outputs, y, axis, thresh, sigmoid, void)
+    occurs = (predicted + true) > 0
     if average == "micro":
-        right, said, true = right.sum(), said.sum(), true.sum()
-    bottom = weights[0] * said + weights[1] * true
+        right, predicted, true = right.sum(), predicted.sum(), true.sum()
+    bottom = weights[0] * predicted + weights[1] * true
     share = torch.where(bottom > 0, right / bottom.clamp(min=1e-12), torch.zeros_like(right))
     if average == "binary":
         return share[1]
@@ -167,7 +152,6 @@ def _averaged(
 
 
 @_of_classes
-@higher_is_better
 def precision(
     outputs: Tensor,
     y: Tensor,
@@ -187,7 +171,6 @@ def precision(
 
 
 @_of_classes
-@higher_is_better
 def recall(
     outputs: Tensor,
     y: Tensor,
@@ -201,7 +184,6 @@ def recall(
 
 
 @_of_classes
-@higher_is_better
 def f1(
     outputs: Tensor,
     y: Tensor,
@@ -230,7 +212,7 @@ def auroc(outputs: Tensor, y: Tensor) -> Tensor:
             ranks = (ends - (counts - 1) / 2)[where]
             above = ranks[true].sum() - n_true * (n_true + 1) / 2
             areas.append(above / (n_true * n_false))
-    return torch.stack(areas).mean() if areas else torch.tensor(float("nan"))
+    return torch.stack(areas).mean() if areas else torch.tensor(torch.nan)
 
 
 @whole_set
@@ -243,10 +225,10 @@ def average_precision(outputs: Tensor, y: Tensor) -> Tensor:
             values, order = score.sort(descending=True)
             hits = true[order].double().cumsum(0)
             last = torch.cat([values[1:] != values[:-1], torch.ones(1, dtype=torch.bool)])
-            hits, said = hits[last], torch.arange(1, len(score) + 1)[last]
+            hits, predicted = hits[last], torch.arange(1, len(score) + 1)[last]
             gained = torch.diff(hits, prepend=torch.zeros(1, dtype=torch.float64))
-            areas.append((hits / said * gained).sum() / true.sum())
-    return torch.stack(areas).mean() if areas else torch.tensor(float("nan"))
+            areas.append((hits / predicted * gained).sum() / true.sum())
+    return torch.stack(areas).mean() if areas else torch.tensor(torch.nan)
 
 
 @lower_is_better
@@ -284,7 +266,7 @@ def r2(outputs: Tensor, y: Tensor) -> Tensor:
     return torch.where(spread > 0, 1 - error / spread.clamp(min=1e-300), constant).mean()
 
 
-def _counted(outputs: Tensor, y: Tensor, void: int | None) -> tuple[Tensor, Tensor]:
+def _classes(outputs: Tensor, y: Tensor, void: int | None) -> tuple[Tensor, Tensor]:
     """Classes without a channel axis that outputs (n, c, h, w) do not have, and which count."""
     if y.is_floating_point():
         raise UsageError(
@@ -339,10 +321,10 @@ root_mean_squared_error, r2_score = rmse, r2
 
 
 def confusion(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
-    """Pixels as counts (classes, classes), float64: rows are true, columns said."""
+    """Pixels as counts (classes, classes), float64: rows are actual, columns predicted."""
     n = outputs.shape[1]
-    said, true = outputs.argmax(1).flatten(), y.flatten()
-    cells = torch.bincount((true * n + said)[is_counted(true, void)], minlength=n * n)
+    predicted, true = outputs.argmax(1).flatten(), y.flatten()
+    cells = torch.bincount((true * n + predicted)[is_counted(true, void)], minlength=n * n)
     return cells.reshape(n, n).double()
 
 
@@ -360,27 +342,16 @@ def _without_void(each: Tensor, void: int | None) -> Tensor:
     return each if void is None else torch.where(places == void, torch.nan, each)
 
 
-def _pixel_accuracy(matrix: Tensor, **_: object) -> Tensor:
-    """The share of pixels that are predicted right."""
+def _share_right(matrix: Tensor, **_: object) -> Tensor:
     return matrix.diagonal().sum() / matrix.sum()
 
 
 def _mean_iou(matrix: Tensor, void: int | None = None, only_actual: bool = False) -> Tensor:
-    """The mean over classes of intersection over union.
-
-    Classes that are neither actual nor predicted are left out; with `only_actual` also those that
-    are predicted, but nowhere actual, and else count 0.
-    """
     each = shares(matrix, void)
     return (torch.where(matrix.sum(1) > 0, each, torch.nan) if only_actual else each).nanmean()
 
 
 def _dice(matrix: Tensor, void: int | None = None) -> Tensor:
-    """2 |A and B| / (|A| + |B|): of two classes that of the second, else the mean over classes.
-
-    Classes that are neither actual nor predicted are left out. Two empty masks agree: of two
-    classes, a second one that is nowhere gives 1.
-    """
     each = _without_void(2 * matrix.diagonal() / (matrix.sum(0) + matrix.sum(1)), void)
     real = [i for i in range(len(each)) if i != void]
     if len(real) != 2:
@@ -388,21 +359,37 @@ def _dice(matrix: Tensor, void: int | None = None) -> Tensor:
     return each[real[1]].nan_to_num(1.0) if matrix.sum() else each[real[1]]
 
 
-def _confusion_for_iou(
-    outputs: Tensor, y: Tensor, void: int | None = None, only_actual: bool = False
-) -> Tensor:
+@partial(_of_classes, value=_share_right)
+def pixel_accuracy(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
+    """The share of pixels that are predicted right."""
     return confusion(outputs, y, void)
 
 
-def foreground_confusion(
+@partial(_of_classes, value=_share_right)
+def foreground_acc(
     outputs: Tensor, y: Tensor, void_code: int | None = None, void: int | None = None
 ) -> Tensor:
-    """`confusion` with the course's name of its parameter."""
+    """`pixel_accuracy` with the course's name of its parameter."""
     return confusion(outputs, y, void if void_code is None else void_code)
 
 
-_VOID = ("void",)
-pixel_accuracy = summed("pixel_accuracy", confusion, _pixel_accuracy, True, _VOID)
-foreground_acc = summed("foreground_acc", foreground_confusion, _pixel_accuracy, True, _VOID)
-mean_iou = summed("mean_iou", _confusion_for_iou, _mean_iou, True, _VOID)
-dice = summed("dice", confusion, _dice, True, _VOID)
+@partial(_of_classes, value=_mean_iou)
+def mean_iou(
+    outputs: Tensor, y: Tensor, void: int | None = None, only_actual: bool = False
+) -> Tensor:
+    """The mean over classes of intersection over union.
+
+    Classes that are neither actual nor predicted are left out; with `only_actual` also those that
+    are predicted, but nowhere actual, and else count 0.
+    """
+    return confusion(outputs, y, void)
+
+
+@partial(_of_classes, value=_dice)
+def dice(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
+    """2 |A and B| / (|A| + |B|): of two classes that of the second, else the mean over classes.
+
+    Classes that are neither actual nor predicted are left out. Two empty masks agree: of two
+    classes, a second one that is nowhere gives 1.
+    """
+    return confusion(outputs, y, void)

@@ -27,10 +27,10 @@ class Recorder(Callback):
 
     def __init__(self, metric_names: list[str]) -> None:
         self.metric_names = metric_names
-        self.curve: RateCurve | None = None
         self._reset()
 
     def _reset(self) -> None:
+        self.curve: RateCurve | None = None
         self.lrs: list[float] = []
         self.moms: list[float | None] = []
         self.losses: list[float] = []
@@ -43,7 +43,6 @@ class Recorder(Callback):
     def before_fit(self, run: Run) -> None:
         """Forget the fit before."""
         self._reset()
-        self.curve = None
 
     def after_loss(self, run: Run) -> None:
         """Note the batch."""
@@ -90,8 +89,8 @@ class Recorder(Callback):
         ax = axes(ax)
         end = len(self.losses) - skip_end
         ax.plot(range(skip_start, end), self.losses[skip_start:end], label="training")
-        points = [(x, v) for x, v in zip(self.epoch_ends, self.val_losses, strict=True)]
-        points = [(x, v) for x, v in points if v is not None]
+        pairs = zip(self.epoch_ends, self.val_losses, strict=True)
+        points = [(end, loss) for end, loss in pairs if loss is not None]
         if points:
             ax.plot(*zip(*points, strict=True), "o-", label="validation")
         ax.set(xlabel="batches", ylabel="loss")
@@ -101,7 +100,8 @@ class Recorder(Callback):
     def plot_lr(self, show_moms: bool = False) -> Any:
         """Learning rate per batch, with momentum beside it if asked for."""
         self._need(self.lrs)
-        places = grid(2 if show_moms else 1, 2 if show_moms else 1, cell=4)
+        count = 2 if show_moms else 1
+        places = grid(count, count, cell=4)
         places[0].plot(self.lrs)
         places[0].set(xlabel="batches", ylabel="learning rate")
         if show_moms:
@@ -114,9 +114,8 @@ class Recorder(Callback):
         if not self.metrics or not self.metric_names:
             raise UsageError("no metrics were recorded: give the learner metrics and fit")
         places = grid(len(self.metric_names), min(3, len(self.metric_names)), cell=3.5)
-        for ax, name, values in zip(
-            places, self.metric_names, zip(*self.metrics, strict=True), strict=True
-        ):
+        columns = zip(*self.metrics, strict=True)
+        for ax, name, values in zip(places, self.metric_names, columns, strict=True):
             ax.plot(values, "o-")
             ax.set(xlabel="epoch", ylabel=drawable(name, NAME))
         return places[0].figure
@@ -175,10 +174,14 @@ class CSVLogger(Callback):
         """Open the file; compare the columns that are known by now."""
         if not run.engine.main:
             return
-        require_writable(self.path)
+        require_writable(self.path, in_place=True)
         self.columns, ends = _old_columns(self.path) if self.append else (None, True)
-        if self.columns is not None and not {"epoch", *run.directions} <= set(self.columns):
-            raise self._other_columns(["epoch", *run.directions, "seconds"])
+        if self.columns is not None:
+            ours, there = ["epoch", *run.directions, "seconds"], set(self.columns)
+            own = any(not type(c).__module__.startswith("onecycle.") for c in run.callbacks)
+            fits = there >= {*ours[:-1]} if own else there == {*ours}  # own ones may write more
+            if not fits:
+                raise self._other_columns(ours)
         self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
         if not ends:
             self.file.write("\r\n")

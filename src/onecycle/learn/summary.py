@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
-from onecycle.data.databunch import DatasetType
 from onecycle.learn import loop
+from onecycle.learn.engine import Engine
 from onecycle.learn.predictions import OneBatch
 
-if TYPE_CHECKING:
-    from onecycle.learn.learner import Learner
 
+def summary(
+    model: nn.Module, x: Tensor, engine: Engine, loss_func: Callable[..., Tensor], groups: int
+) -> str:
+    """Kind, output shape, parameters and trainability of every layer, for a batch `x` of one.
 
-def summary(learner: Learner) -> str:
-    """Kind, output shape, parameters and trainability of every layer, for a batch of one.
-
-    Runs one item in evaluation mode, and leaves the learner as it was.
+    Runs it in evaluation mode, and leaves the model as it was; `groups` are its layer groups.
     """
-    rows: list[tuple[str, str, str, str]] = []
+    rows = [("layer", "output", "parameters", "trained")]
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
         own = list(module.parameters())
@@ -28,29 +28,22 @@ def summary(learner: Learner) -> str:
         count = f"{sum(p.numel() for p in own):,}"
         rows.append((type(module).__name__, shape, count, trained))
 
-    leaves = [m for m in learner.model.modules() if not list(m.children())]
+    leaves = [m for m in model.modules() if not list(m.children())]
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
-        x = learner.data.one_batch(DatasetType.Train)[0][:1].to(learner.data.device)
-        list(loop.predict(learner.model, OneBatch(x), learner.engine))
+        list(loop.predict(model, OneBatch(x), engine))
     finally:
         for hook in hooks:
             hook.remove()
-    return _table(learner, rows)
-
-
-def _table(learner: Learner, rows: list[tuple[str, str, str, str]]) -> str:
-    header = ("layer", "output", "parameters", "trained")
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in [header, *rows]]
-    parameters = list(learner.model.parameters())
-    total = sum(p.numel() for p in parameters)
-    trained = sum(p.numel() for p in parameters if p.requires_grad)
-    loss = getattr(learner.loss_func, "__qualname__", type(learner.loss_func).__name__)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    loss = getattr(loss_func, "__qualname__", type(loss_func).__name__)
     about = [
         "",
         f"parameters: {total:,} in all, {trained:,} trained, {total - trained:,} frozen",
-        f"layer groups: {len(learner.layer_groups)}, loss: {loss}",
-        f"device: {learner.data.device}, precision: {learner.engine.precision}",
+        f"layer groups: {groups}, loss: {loss}",
+        f"device: {engine.device}, precision: {engine.precision}",
     ]
-    return "\n".join([type(learner.model).__name__, *(line.rstrip() for line in lines), *about])
+    return "\n".join([type(model).__name__, *lines, *about])

@@ -83,13 +83,7 @@ class UpBlock(nn.Module):
     """Coarse features, doubled in size, joined by the encoder's features of that size."""
 
     def __init__(
-        self,
-        n_coarse: int,
-        n_skip: int,
-        last: bool,
-        blur: bool,
-        attention: bool,
-        norm: str | None,
+        self, n_coarse: int, n_skip: int, last: bool, blur: bool, attention: bool, norm: str | None
     ) -> None:
         super().__init__()
         self.up = PixelShuffle(n_coarse, n_coarse // 2, blur, norm)

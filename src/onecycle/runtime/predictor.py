@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from onecycle.core.errors import DataError, ModelError, UsageError
-from onecycle.runtime.feeds import Feed, feed_for, files_in
 from onecycle.runtime.file import read
-from onecycle.runtime.kinds import Answer
+from onecycle.runtime.kinds import Answer, InputSpec
 from onecycle.runtime.sources import Remarks
 from onecycle.runtime.task import task_from_json
 
@@ -64,9 +63,8 @@ class Predictor:
 
         data, self.about = read(path)
         self.task = task_from_json(self.about["task"])
-        self.target, self.feed = self.task[1], feed_for(self.task[0])
-        self.classes = tuple(self.target.classes)
-        self.thresh = self.target.thresh
+        self.input, self.target = self.task
+        self.classes, self.thresh = tuple(self.target.classes), self.target.thresh
         options = ort.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 3, threads
         try:
@@ -87,22 +85,24 @@ class Predictor:
     ) -> list[Prediction]:
         """The answers for several sources, in their order; alike ones run together."""
         remarks = Remarks()
-        items = [self.feed.read(source, remarks) for source in sources]
+        items = [self.input.array(source, remarks) for source in sources]
         remarks.warn(len(items), stacklevel=3)
         return self.answers(items, thresh)
 
     def answers(self, items: Sequence[np.ndarray], thresh: float | None = None) -> list[Prediction]:
-        """As `predict_batch`, for items that `feed.read` gave."""
-        feed, groups = self.feed, dict[Any, list[int]]()
+        """As `predict_batch`, for items that `input.array` gave."""
+        given, groups = self.input, dict[Any, list[int]]()
         for i, item in enumerate(items):
-            groups.setdefault(feed.alike(item), []).append(i)
-        target = self._deciding(thresh)
+            groups.setdefault(given.group(item), []).append(i)
+        target = self.target if thresh is None else self.target.with_threshold(thresh)
         found: dict[int, Prediction] = {}
         for members in groups.values():
-            batch = feed.stack([items[i] for i in members])
-            values = dict(zip(self._outputs, self._run.run(None, {feed.name: batch}), strict=True))
+            batch = given.stack([items[i] for i in members])
+            outputs = self._run.run(None, {given.tensor: batch})
+            values = dict(zip(self._outputs, outputs, strict=True))
             for row, i in enumerate(members):
-                found[i] = self._answer(target, values, row, batch.shape[1:3])
+                answer = target.placed(values, row, batch.shape[1:3], given.fixed)
+                found[i] = Prediction(answer, values["probabilities"][row], self.classes)
         return [found[i] for i in range(len(items))]
 
     def stream(
@@ -134,26 +134,13 @@ class Predictor:
 
     def _read(self, source: Any, remarks: Remarks) -> np.ndarray | DataError:
         try:
-            return self.feed.read(source, remarks)
+            return self.input.array(source, remarks)
         except DataError as error:
             return error
 
     def probabilities(self, sources: Sequence[Any]) -> np.ndarray:
         """float32 (n, ...) for several sources, in their order."""
         return np.stack([found.probabilities for found in self.predict_batch(sources)])
-
-    def _deciding(self, thresh: float | None) -> Any:
-        if thresh is None:
-            return self.target
-        if self.thresh is None:
-            raise UsageError(f"a {self.target.kind} decides by no threshold")
-        return replace(self.target, thresh=thresh)  # type: ignore[call-arg]
-
-    def _answer(
-        self, target: Any, values: dict[str, np.ndarray], row: int, size: tuple[int, ...]
-    ) -> Prediction:
-        answer = target.placed(values, row, size, self.feed.whole)
-        return Prediction(answer, values["probabilities"][row], self.classes)
 
 
 def _bytes_of(item: Any) -> int:
@@ -204,7 +191,7 @@ class LoadedLearner:
 
     def __init__(self, path: Path, items: Iterable[Any] | None = None) -> None:
         self.predictor = Predictor(path)
-        self.data = LoadedData(list(self.predictor.classes), _sources(items, self.predictor.feed))
+        self.data = LoadedData(list(self.predictor.classes), _sources(items, self.predictor.input))
 
     def predict(self, item: Any, thresh: float | None = None) -> Prediction:
         """(answer, its encoded form, probabilities) of a path, bytes, file, picture or array."""
@@ -213,7 +200,7 @@ class LoadedLearner:
 
     def predict_batch(self, items: Iterable[Any], thresh: float | None = None) -> list[Prediction]:
         """The answers for several items, in their order."""
-        return list(self.predictor.stream(_sources(items, self.predictor.feed), thresh))
+        return list(self.predictor.stream(_sources(items, self.predictor.input), thresh))
 
     def get_preds(self, ds_type: Any = None) -> list[np.ndarray]:
         """[probabilities (n, ...), zeros (n,)] of the test items, in their order."""
@@ -225,14 +212,14 @@ class LoadedLearner:
         return [np.stack(rows), np.zeros(len(rows), np.int64)]
 
 
-def _sources(items: Any, feed: Feed) -> tuple[Any, ...]:
+def _sources(items: Any, given: InputSpec) -> tuple[Any, ...]:
     """An item list, the rows of a frame, the files of a folder, or what is iterated over."""
     if items is None:
         return ()
     if hasattr(items, "iterrows"):
         return tuple(row for _, row in items.iterrows())
     if isinstance(items, str | os.PathLike):
-        return tuple(files_in(items, feed))
+        return tuple(source for _, source in given.named_sources(Path(items)))
     return tuple(getattr(items, "items", items))
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.core.files import write_errors
 from onecycle.runtime.file import read
+from onecycle.runtime.kinds import InputSpec, TargetSpec
+from onecycle.runtime.task import task_from_json
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-KINDS = ("image", "text", "series")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -54,41 +55,61 @@ def write_site(
 ) -> Path:
     """Write page, model and runtime into `out`, a new folder or an older site; returns it.
 
-    `theme` (a JSON file or its content, see `deploy.theme`) maps classes to a smiley that is drawn
-    beside the answer. Raises ModelError for files that `Predictor` refuses, UsageError for a theme
-    that does not fit the model and where `out` holds something else.
+    `theme` (a JSON file or its content, see `check_theme`) maps classes to a smiley that is drawn
+    beside the answer. A kind from outside the package brings its module as its class's `page`; the
+    page's `kinds.js` says what modules export. Raises ModelError for files that `Predictor` refuses
+    and for kinds without a module, UsageError for a theme that does not fit the model and where
+    `out` holds something else.
     """
     data, about = read(model)
-    smileys = {} if theme is None else check_theme(theme, about["task"]["target"])
-    if about["task"]["input"]["kind"] not in KINDS:
-        raise ModelError(f"the page takes {', '.join(KINDS)}; this model takes something else")
-    if about["task"]["input"].get("tokenizer"):
-        raise ModelError(
-            "the page splits texts into words only, and this model reads subwords: serve it with "
-            "`onecycle serve`, or train it on words"
-        )
+    given, target = task_from_json(about["task"])
+    smileys = {} if theme is None else check_theme(theme, target)
+    sources = _sources(given, target)
+    if fault := given.page_fault():
+        raise ModelError(fault)
     runtime, out = runtime_folder(), Path(out)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
     told = {**about, "bytes": len(data), "title": title, "theme": smileys}
     with write_errors(out):
-        _fill(out, runtime, data, told)
+        _fill(out, {**sources, **{f"ort/{name}": runtime / name for name in ORT}}, data, told)
     return out
 
 
-def _fill(out: Path, runtime: Path, data: bytes, told: dict[str, Any]) -> None:
-    """Runtime, page, model and what the page is told of it."""
+def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
+    """The page's files by their place in the site, with the modules of kinds from outside.
+
+    Raises ModelError for a kind without a module, UsageError where its `page` is no file.
+    """
+    page = page_folder()
+    files = {f.relative_to(page).as_posix(): f for f in page.rglob("*") if f.is_file()}
+    found = {name: f for name, f in files.items() if not name.startswith(("ort/", "sw.js"))}
+    for role, kind in (("inputs", given), ("targets", target)):
+        name, own = f"{role}/{kind.kind}.js", kind.page
+        if own is not None and not Path(own).is_file():
+            raise UsageError(f"{type(kind).__name__}.page is {own}, which is no file")
+        if own is not None and not re.fullmatch(r"[a-z_]+", kind.kind):
+            raise UsageError(f"a kind's name is of small letters and _, not {kind.kind!r}")
+        if own is None and name not in found:
+            known = sorted(Path(file).stem for file in found if file.startswith(f"{role}/"))
+            raise ModelError(
+                f"the page has no module for {kind.kind!r}, it has {role} {', '.join(known)}: let "
+                f"{type(kind).__name__}.page be the path of one"
+            )
+        found[name] = found[name] if own is None else Path(own)
+    return found
+
+
+def _fill(out: Path, sources: Mapping[str, Path], data: bytes, told: dict[str, Any]) -> None:
+    """The page's files, the model, and what the page reads about it."""
     _make_room(out)
-    for name in ORT:
-        shutil.copyfile(runtime / name, out / "ort" / name)
-    sources = [f for f in page_folder().iterdir() if f.is_file() and f.name != "sw.js"]
-    for file in sources:
-        shutil.copyfile(file, out / file.name)
+    for place, file in sources.items():
+        (out / place).parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, out / place)
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
     _json(out / "model.json", {**told, "file": name})
     _json(out / "manifest.webmanifest", _manifest(told["title"]))
-    own = [*(file.name for file in sources), *(f"ort/{n}" for n in ORT), name, *_WRITTEN]
-    _service_worker(out, sorted(own))
+    _service_worker(out, sorted([*sources, name, *_WRITTEN]))
     _hosts(out)
 
 
@@ -99,7 +120,7 @@ def _make_room(out: Path) -> None:
         raise UsageError(f"{out} holds something already: give a new folder")
     for old in out.glob("model.*.onnx"):
         old.unlink()
-    (out / "ort").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def _json(path: Path, values: Any) -> None:
@@ -191,18 +212,16 @@ def read_theme(file: str | Path) -> dict[str, Any]:
     return theme
 
 
-def check_theme(
-    theme: str | Path | Mapping[str, Any], target: Mapping[str, Any]
-) -> dict[str, Look]:
-    """Class to emoji or whole smiley, for a model whose target is `target` (as JSON).
+def check_theme(theme: str | Path | Mapping[str, Any], target: TargetSpec) -> dict[str, Look]:
+    """Class to emoji or whole smiley, for a model of such answers.
 
     Raises UsageError for classes that the model does not know, for a model without one class per
     picture, and for features or values that no smiley has.
     """
     given = read_theme(theme) if isinstance(theme, str | Path) else theme
-    if target["kind"] != "category":
-        raise UsageError(f"a theme is for models that name one class, not for {target['kind']!r}")
-    classes = {str(c) for c in target["classes"]}
+    if not target.one_class:
+        raise UsageError(f"a theme is for models that name one class, not for {target.kind!r}")
+    classes = {str(c) for c in target.classes}
     unknown = sorted(set(given) - classes)
     if unknown:
         raise UsageError(

@@ -10,7 +10,7 @@ from warnings import warn
 
 from onecycle.core.errors import DataError, OnecycleWarning, listing
 
-PICTURES = ("file", "path", "name", "image", "image_name", "filename")
+IMAGES = ("file", "path", "name", "image", "image_name", "filename")
 TEXTS = ("text",)
 
 

@@ -33,7 +33,7 @@ def draw(rng: Rng, size: int, kind: str) -> np.ndarray:
     wood = rng.uniform(0.1, 0.95, 3) if rng.random() < 0.5 else np.array([0.8, 0.5, 0.22])
     wood = wood * rng.uniform(0.6, 1.15)
     dark = np.full(3, rng.uniform(0.05, 0.25))
-    body = _horned(rng) if kind == "electric" else _waisted(rng, kind == "archtop")
+    body = _horned_body(rng) if kind == "electric" else _waisted_body(rng, kind == "archtop")
     pen.shape(body * 1.05, wood * 0.55)
     pen.shape(body, wood)
     _FITTINGS[kind](rng, pen, dark)
@@ -47,7 +47,7 @@ def draw(rng: Rng, size: int, kind: str) -> np.ndarray:
     return small * rng.uniform(0.75, 1.15) + rng.normal(0, 0.02, small.shape)
 
 
-def _waisted(rng: Rng, cut: bool) -> np.ndarray:
+def _waisted_body(rng: Rng, cut: bool) -> np.ndarray:
     """An outline (n, 2) with a waist; `cut` away at one shoulder."""
     y = np.linspace(-0.75, 1.45, 45)
     v = (y + 0.75) / 2.2
@@ -57,7 +57,7 @@ def _waisted(rng: Rng, cut: bool) -> np.ndarray:
     return np.concatenate([np.stack([-half, y], 1), np.stack([right, y], 1)[::-1]])
 
 
-def _horned(rng: Rng) -> np.ndarray:
+def _horned_body(rng: Rng) -> np.ndarray:
     """The outline of a solid body with two horns."""
     left, right = -1.05 * rng.uniform(0.85, 1.1), -0.85 * rng.uniform(0.8, 1.1)
     corners = [(0.12, -0.35), (0.3, -0.35), (0.5, right), (0.74, right), (0.66, 0.1), (0.92, 0.8)]

@@ -16,6 +16,9 @@ from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
 from onecycle.data.task import Input
+from onecycle.export.graph import Examples
+from onecycle.export.series import series_prelude
+from onecycle.learn.exporting import own_side, paired, pictured, sources_of
 from onecycle.runtime.inputs.series import SeriesSpec, as_series, blurs, numbers, series_of, varies
 from onecycle.series.encode import aggregate, gadf, gasf, mtf, recurrence
 
@@ -69,11 +72,12 @@ class SeriesInput(SeriesSpec, Input):
     shows_samples: ClassVar[bool] = True
 
     def read(self, source: Any) -> Sample:
-        return Sample(self._stretched(source), np.zeros((), np.float32))
+        return Sample(self.stretched(self._array(source)), np.zeros((), np.float32))
 
-    def _stretched(self, source: Any) -> np.ndarray:
+    def _array(self, source: Any) -> np.ndarray:
+        """float32 (channels, t), as an exported file is fed with it."""
         source = source.data if isinstance(source, Series) else source
-        return self.stretched(series_of(source, self.channels, self.by == "series"))
+        return series_of(source, self.channels, self.by == "series")
 
     def stretched(self, x: np.ndarray) -> np.ndarray:
         """(channels, t) on `length` steps, straight lines between the values.
@@ -174,13 +178,10 @@ class SeriesInput(SeriesSpec, Input):
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
-        x = self._stretched(source)
+        x = self.stretched(self._array(source))
         for change in self.train_changes if rng is not None else ():
             x = change(x, rng)  # type: ignore[arg-type]
         return Sample(x.astype(np.float32), target.move(y, None))
-
-    def finish(self, sample: Sample) -> Sample:
-        return sample
 
     def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         x = torch.from_numpy(np.stack([sample.x for sample in samples]))
@@ -245,11 +246,20 @@ class SeriesInput(SeriesSpec, Input):
         """Without threads: what they would do holds Python's lock."""
         return Loader(dataset, **{**options, "num_workers": 0})
 
-    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
-        """What `deploy.export` needs to write a network of series."""
-        from onecycle.series.exporting import examples
-
-        return examples(learner, precision, calibrate)
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Examples:
+        """Walks of several lengths, and series of the validation set."""
+        assert self.length is not None
+        rng = np.random.default_rng(0)
+        centre, spread = (np.array(v, np.float32)[:, None] for v in (self.centre, self.spread))
+        sources: list[Any] = []
+        for t in (2, self.length, self.length + 1, 3 * self.length + 2):
+            walk = rng.normal(size=(self.channels, t)).cumsum(1) / t**0.5
+            sources.append((centre + spread * walk).astype(np.float32))
+        side = own_side(learner)
+        sources += sources_of(side) if side is not None else []
+        pairs = paired(learner, sources, self._array)
+        prelude = series_prelude(self, [x for x, _ in pairs])
+        return pictured(learner, precision, pairs, prelude, calibrate)
 
 
 def _room_in_float32(sources: Sequence[Any]) -> None:

@@ -10,6 +10,7 @@ from onecycle.data.databunch import DataBunch
 from onecycle.learn.cnn import build_cnn
 from onecycle.learn.learner import Learner
 from onecycle.runtime.inputs.series import series_of
+from onecycle.runtime.sources import content_of
 from onecycle.series.input import Series
 
 _FAR = 2  # times as long, or as short, as what was learned from
@@ -23,7 +24,7 @@ class SeriesLearner(Learner):
         given: Any = self.task.input
         source: Any = item.data if isinstance(item, Series) else item
         if hasattr(source, "read"):  # a file that is open can be read once
-            source = source.read()
+            source = content_of(source)
         steps, usual = series_of(source, given.channels).shape[1], given.length
         if not usual / _FAR <= steps <= usual * _FAR:
             warn(

@@ -20,13 +20,13 @@ from onecycle.core.errors import (
     listing,
 )
 from onecycle.core.paths import Path
-from onecycle.data.items import ItemList
 from onecycle.data.kinds import few_whole_numbers, whole
+from onecycle.data.lists import ItemList
 from onecycle.data.tables import (
     Column,
     as_frame,
+    column_list,
     label_frame,
-    listed,
     looks_like_numbers,
     read_table,
 )
@@ -105,7 +105,7 @@ class SeriesList(ItemList):
         holds the answer, the split, times or a saved index would become a step.
         """
         frame = as_frame(df)
-        names = _steps(frame, label_col) if cols is None else listed(cols)
+        names = _steps(frame, label_col) if cols is None else column_list(cols)
         gone = [name for name in names if name not in frame.columns]
         if gone:
             raise TableError(f"there is no column {gone[0]!r}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from warnings import warn
 
@@ -12,13 +13,20 @@ from torch import Tensor
 
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.rng import generator
-from onecycle.data.labelled import LabelList
-from onecycle.data.loader import Loader, moved
-from onecycle.text.corpus import Numbered
-from onecycle.text.input import TextSample
+from onecycle.data.databunch import LabelList
+from onecycle.data.loader import Loader, to_device
+from onecycle.text.corpus import NumberedTexts
 
 _REST = 0.05  # of all tokens, left out in silence
 _CHUNK = 50  # batches among which training texts are sorted by length
+
+
+@dataclass(frozen=True, eq=False)
+class TextSample:
+    """The ids of one text and its label."""
+
+    x: np.ndarray
+    y: np.ndarray
 
 
 class LengthLoader(Loader):
@@ -30,7 +38,8 @@ class LengthLoader(Loader):
 
     def __init__(self, dataset: LabelList, batch_size: int, **options: Any) -> None:
         super().__init__(dataset, batch_size, **options)
-        self.texts: Numbered = dataset.task.input.numbered(dataset.items)  # type: ignore[attr-defined]
+        given: Any = dataset.task.input
+        self.texts: NumberedTexts = given.numbered(dataset.items)
         self.lengths = self.texts.lengths  # in tokens
 
     def _load(self, index: int, epoch: int) -> TextSample:
@@ -54,15 +63,15 @@ class LengthLoader(Loader):
         size, order = self.batch_size, self.order
         if order is not None:
             return [order[i : i + size] for i in range(0, len(order), size)]
-        luck = generator(self.seed, epoch, -1)
-        mixed = luck.permutation(len(self.dataset))[: len(self) * size]
+        rng = generator(self.seed, epoch, -1)
+        mixed = rng.permutation(len(self.dataset))[: len(self) * size]
         batches: list[np.ndarray] = []
         for start in range(0, len(mixed), _CHUNK * size):
             chunk = mixed[start : start + _CHUNK * size]
             chunk = chunk[np.argsort(-self.lengths[chunk], kind="stable")]
             batches += [chunk[i : i + size] for i in range(0, len(chunk), size)]
         longest = max(range(len(batches)), key=lambda i: self.lengths[batches[i]].max())
-        others = luck.permutation([i for i in range(len(batches)) if i != longest])
+        others = rng.permutation([i for i in range(len(batches)) if i != longest])
         return [batches[longest], *(batches[int(i)] for i in others)]
 
 
@@ -85,8 +94,8 @@ class StreamLoader:
     ) -> None:
         self.dataset, self.batch_size, self.device = dataset, batch_size, device
         self.seed, self.train, self.epoch = seed, train, 0
-        self.bptt = dataset.task.input.bptt  # type: ignore[attr-defined]
-        self.texts: Numbered = dataset.task.input.numbered(dataset.items)  # type: ignore[attr-defined]
+        given: Any = dataset.task.input
+        self.bptt, self.texts = given.bptt, given.numbered(dataset.items)
         self.n_tokens = int(self.texts.lengths.sum())
         self.per_stream = (self.n_tokens - 1) // batch_size
         if self.per_stream < 1:
@@ -115,32 +124,20 @@ class StreamLoader:
         if self.train:
             order = generator(self.seed, self.epoch, -1).permutation(order)
         self.epoch += self.train
-        ends = np.cumsum(self.texts.lengths[order])
-        streams = [
-            self._stream(order, ends, row * self.per_stream) for row in range(self.batch_size)
-        ]
-        for stream in streams:
-            next(stream)
+        lengths = self.texts.lengths[order]
+        begins = np.cumsum(lengths) - lengths
+        streams = np.arange(self.batch_size) * self.per_stream
         for start in range(0, self.per_stream, self.bptt):
-            width = min(self.bptt, self.per_stream - start)
-            rows = torch.from_numpy(np.stack([stream.send(width) for stream in streams]))
-            rows = moved(rows, self.device)
-            yield rows[:, :-1], rows[:, 1:]
+            end = min(start + self.bptt, self.per_stream) + 1  # with the answer to the last one
+            rows = [self._part(order, begins, at + start, at + end) for at in streams.tolist()]
+            batch = to_device(torch.from_numpy(np.stack(rows)), self.device)
+            yield batch[:, :-1], batch[:, 1:]
 
-    def _stream(
-        self, order: np.ndarray, ends: np.ndarray, start: int
-    ) -> Generator[np.ndarray, int]:
-        """From token `start` on: as many as are sent, and the one after, which comes again."""
-        at = int(np.searchsorted(ends, start, "right"))
-        skipped = start - (int(ends[at - 1]) if at else 0)
-        held = self.texts[int(order[at])][skipped:]
-        width = yield held  # what starts a generator gets nothing yet
-        while True:
-            while len(held) < width + 1:
-                at += 1
-                held = np.concatenate([held, self.texts[int(order[at])]])
-            out, held = held[: width + 1], held[width:]
-            width = yield out
+    def _part(self, order: np.ndarray, begins: np.ndarray, start: int, end: int) -> np.ndarray:
+        """Tokens `start` to `end` of all texts in this order, which begin at `begins`."""
+        first, last = np.searchsorted(begins, start, "right") - 1, np.searchsorted(begins, end)
+        texts = zip(order[first:last].tolist(), begins[first:last].tolist(), strict=True)
+        return np.concatenate([self.texts.part(i, max(0, start - b), end - b) for i, b in texts])
 
     def state(self) -> int:
         """The number of passes begun."""

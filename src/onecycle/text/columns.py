@@ -1,8 +1,9 @@
-"""The columns of a table that hold the texts: joined row by row, and looked at before."""
+"""The columns of a table that hold the texts, and what is to be known of texts beforehand."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -12,13 +13,12 @@ from warnings import warn
 import numpy as np
 
 from onecycle.core.errors import OnecycleWarning, TableError, listing
-from onecycle.data.databunch import DataBunch
-from onecycle.data.labelled import LabelList
-from onecycle.data.tables import Column, column, listed
-from onecycle.runtime.inputs.subwords import encoded, marks_of, uncut
+from onecycle.data.databunch import DataBunch, LabelList
+from onecycle.data.tables import Column, column, column_list
+from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets import is_blank
-from onecycle.text.input import as_texts
+from onecycle.runtime.targets.classes import is_blank
+from onecycle.text.corpus import Texts
 
 _MOST_ROWS = 5  # that a warning names
 TEXTS, LABELS = ("text", "texts"), ("label", "labels")
@@ -32,7 +32,7 @@ def refuse_other_column(
     The course counts: labels in the first column, texts in the second. A table in another order
     would be read without a sound.
     """
-    chosen = listed(cols)
+    chosen = column_list(cols)
     if not all(isinstance(c, Integral) and c not in frame.columns for c in chosen):
         return
     taken = [frame.columns[int(c)] for c in chosen if -frame.shape[1] <= int(c) < frame.shape[1]]
@@ -59,52 +59,47 @@ def refuse_joined(frame: Any, file: object) -> None:
 
 def texts_of(frame: Any, cols: Column | Sequence[Column]) -> list[str]:
     """The text of each row; of several columns each after `xxfld` and its number."""
-    columns = [column(frame, name) for name in listed(cols)]
-    blank = [i for i, row in enumerate(zip(*columns, strict=True)) if all(map(is_blank, row))]
+    refuse_other_column(frame, cols, TEXTS, "cols")
+    rows = list(zip(*(column(frame, name) for name in column_list(cols)), strict=True))
+    blank = [where for where, row in zip(frame.index, rows, strict=True) if all(map(is_blank, row))]
     if blank:
-        rows = [frame.index[i] for i in blank]
-        raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(rows)}")
-    for i, row in enumerate(zip(*columns, strict=True)):
+        raise TableError(f"{len(blank)} texts are blank, in row(s) {listing(blank)}")
+    for where, row in zip(frame.index, rows, strict=True):
         for cell in row:
             if isinstance(cell, bytes | list | tuple | dict | set):
-                raise TableError(
-                    f"row {frame.index[i]}: a {type(cell).__name__} where a text is wanted: "
-                    f"{listing([cell])}"
-                )
-    return [
-        str(row[0])
-        if len(row) == 1
-        else " ".join(f"xxfld {i + 1} {'' if is_blank(c) else c}" for i, c in enumerate(row))
-        for row in zip(*columns, strict=True)
-    ]
+                kind = type(cell).__name__
+                raise TableError(f"row {where}: a {kind} where a text is wanted: {listing([cell])}")
+    if len(rows[0]) == 1:
+        return [str(cell) for (cell,) in rows]
+    cells = [["" if is_blank(cell) else cell for cell in row] for row in rows]
+    return [" ".join(f"xxfld {i + 1} {cell}" for i, cell in enumerate(row)) for row in cells]
 
 
 @dataclass
 class NumberCells:
-    """Cells of a column of texts that are no text but numbers, piece by piece of a table."""
+    """Cells of columns of texts that are no text but numbers, piece by piece of a table."""
 
-    name: Column
-    cells: int = 0
-    odd: int = 0
-    first: Any = None
-    rows: list[Any] = field(default_factory=list)
+    cells: Counter[Column] = field(default_factory=Counter)
+    odd: Counter[Column] = field(default_factory=Counter)
+    first: dict[Column, list[tuple[Any, Any]]] = field(default_factory=dict)  # (row, cell)
 
-    def add(self, frame: Any) -> None:
+    def add(self, frame: Any, cols: Column | Sequence[Column]) -> None:
         """Count those of another piece."""
-        cells = column(frame, self.name)
-        odd = [i for i, cell in enumerate(cells) if _is_number(cell)]
-        if odd and not self.odd:
-            self.first = cells[odd[0]]
-        self.rows += [frame.index[i] for i in odd[: _MOST_ROWS - len(self.rows)]]
-        self.cells, self.odd = self.cells + len(cells), self.odd + len(odd)
+        for name in column_list(cols):
+            cells = column(frame, name)
+            odd = [(row, c) for row, c in zip(frame.index, cells, strict=True) if _is_number(c)]
+            self.cells[name] += len(cells)
+            self.odd[name] += len(odd)
+            self.first[name] = [*self.first.get(name, ()), *odd[:_MOST_ROWS]][:_MOST_ROWS]
 
     def warn(self, stacklevel: int) -> None:
         """A column of numbers is hardly one of texts."""
-        if self.odd:
-            more = f" and {self.odd - len(self.rows)} more" if self.odd > len(self.rows) else ""
+        for name, count in (+self.odd).items():
+            rows, cells = zip(*self.first[name], strict=True)
+            more = f" and {count - len(rows)} more" if count > len(rows) else ""
             warn(
-                f"{self.odd} of {self.cells} texts in column {self.name!r} are numbers, such as "
-                f"{self.first} (in row(s) {listing(self.rows)}{more}), and are read as they are "
+                f"{count} of {self.cells[name]} texts in column {name!r} are numbers, such as "
+                f"{cells[0]} (in row(s) {listing(rows)}{more}), and are read as they are "
                 "written: is it the right column? It is named by cols= (text_cols=)",
                 OnecycleWarning,
                 stacklevel=stacklevel + 1,
@@ -118,7 +113,7 @@ def _is_number(cell: Any) -> bool:
     return cell.strip().removeprefix("-").replace(".", "", 1).isdecimal()
 
 
-# What is to be known of texts before they are trained on, and is said once, with counts.
+# What is to be known of texts before they are trained on: one warning each, with counts.
 
 _MUCH, _FEW = 0.1, 10  # share and number of a side's words that may be unknown in silence
 _MARKS = 4  # tokens of a text that may hold no word
@@ -128,26 +123,26 @@ def warn_of_texts(train: LabelList, valid: LabelList) -> None:
     """Say which texts hold no word, and how much of each side the vocabulary does not hold."""
     sides = {"training": train, "validation": valid}
     _warn_of_wordless(sides)
-    _warn_of_unknown(sides)
+    _warn_of_unknown(sides, train.task.input)
 
 
 def _warn_of_wordless(sides: Mapping[str, LabelList]) -> None:
     """Count the texts of which nothing is left but marks and line ends, and say where they are."""
-    count, places = 0, list[Any]()
+    places = list[str]()
     for name, side in sides.items():
         given: Any = side.task.input
         marks = {*(marks_of(given.tokenizer) if given.tokenizer else SPECIAL), "\n"}
-        texts = as_texts(side.items)
+        texts = Texts.of(side.items)
         tokens = texts.corpus.tokens(given.tokenizer)
         says = np.array([word not in marks for word in tokens.words], bool)
         short = np.flatnonzero(tokens.lengths[texts.rows] <= _MARKS)
         empty = [int(i) for i in short if not says[tokens.of(int(texts.rows[i]))].any()]
-        count += len(empty)
         places += [_place(side, name, i) for i in empty]
-    if count:
+    if places:
         warn(
-            f"{count} of {sum(map(len, sides.values()))} texts hold no word: {listing(places)}. "
-            "They are kept: leave them out of the table or the folder if they say nothing",
+            f"{len(places)} of {sum(map(len, sides.values()))} texts hold no word: "
+            f"{listing(places)}. They are kept: leave them out of the table or the folder if they "
+            "say nothing",
             OnecycleWarning,
             stacklevel=5,
         )
@@ -161,40 +156,36 @@ def _place(side: LabelList, name: str, i: int) -> str:
     return f"{name} text {i}" if frame is None else f"row {frame.index[i]}"
 
 
-def _warn_of_unknown(sides: Mapping[str, LabelList]) -> None:
+def _warn_of_unknown(sides: Mapping[str, LabelList], given: Any) -> None:
     """Say which share of each side's words the vocabulary does not hold, where it is large."""
-    given: Any = sides["training"].task.input
-    told, lost = [], dict[str, int]()
+    shares, lost = list[str](), Counter[str]()
     for name, side in sides.items():
-        counts = as_texts(side.items).counts(given.tokenizer)
-        unknown, total = unknown_of(counts, given.numbers, given.unknown)
-        if sum(unknown.values()) >= max(_FEW, _MUCH * total):
-            told.append(f"{sum(unknown.values()) / total:.0%} of the {total:,} words of {name}")
-            for token, n in unknown.items():
-                lost[token] = lost.get(token, 0) + n
-    if told:
-        most = sorted(lost, key=lambda token: -lost[token])
+        counts = Texts.of(side.items).counts(given.tokenizer)
+        words = {token: n for token, n in counts.items() if token not in SPECIAL[1:]}
+        unknown, total = _unknown(words, given), sum(words.values())
+        if unknown.total() >= max(_FEW, _MUCH * total):
+            shares.append(f"{unknown.total() / total:.0%} of the {total:,} words of {name}")
+            lost += unknown
+    if shares:
         mend = (
             "the tokenizer was made for other texts: train one on these (train_subwords)"
             if given.tokenizer
             else "lower min_freq=, raise max_vocab=, or train a tokenizer of parts of words "
             "(train_subwords); where vocab= was given, it is of other texts"
         )
+        most = [token for token, _ in lost.most_common()]
         warn(
-            f"{' and '.join(told)} are not in the vocabulary of {len(given.vocab):,} tokens, and "
+            f"{' and '.join(shares)} are not in the vocabulary of {len(given.vocab):,} tokens, and "
             f"all read as the same unknown one ({listing(most, 3)}): {mend}",
             OnecycleWarning,
             stacklevel=5,
         )
 
 
-def unknown_of(
-    counts: Mapping[str, int], numbers: Mapping[str, int], unknown: int
-) -> tuple[dict[str, int], int]:
-    """The counted words without a number of their own; and how many words there are in all."""
-    words = {token: n for token, n in counts.items() if token not in SPECIAL or token == SPECIAL[0]}
-    lost = {token: n for token, n in words.items() if numbers.get(token, unknown) == unknown}
-    return lost, sum(words.values())
+def _unknown(words: Mapping[str, int], given: Any) -> Counter[str]:
+    """Those of the counted words that have no number of their own."""
+    look, unknown = given.numbers.get, given.unknown
+    return Counter({token: n for token, n in words.items() if look(token, unknown) == unknown})
 
 
 def warn_of_text(given: Any, text: str) -> None:
@@ -209,7 +200,7 @@ def warn_of_text(given: Any, text: str) -> None:
             OnecycleWarning,
             stacklevel=3,
         )
-    cut = len(encoded(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
+    cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
         warn(
             f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off",
@@ -218,21 +209,22 @@ def warn_of_text(given: Any, text: str) -> None:
         )
 
 
-def warn_of_long(data: DataBunch, limit: int, what: str) -> None:
-    """Say how many texts have more tokens than `limit`, and what becomes of them."""
-    lengths = _lengths(data)
+def sides_of(data: DataBunch) -> list[LabelList]:
+    """Training, validation and test set, where there are such."""
+    sides = (data.src.train, data.src.valid, data.src.test)
+    return [side for side in sides if side is not None]
+
+
+def warn_of_long(data: DataBunch, limit: int) -> None:
+    """Count the texts of all sides that a classifier pools over their last tokens alone."""
+    given: Any = data.task.input
+    lengths = np.concatenate([given.numbered(side.items).lengths for side in sides_of(data)])
     long = int((lengths > limit).sum())
     if long:
         warn(
             f"{long} of {len(lengths)} texts have more than max_len={limit} tokens (up to "
-            f"{int(lengths.max())}): {what}; max_len= decides",
+            f"{int(lengths.max())}): maximum and mean are over the last of them alone; max_len= "
+            "decides",
             OnecycleWarning,
             stacklevel=3,
         )
-
-
-def _lengths(data: DataBunch) -> np.ndarray:
-    """Tokens of each text of all sides."""
-    given: Any = data.task.input
-    sides = [side for side in (data.src.train, data.src.valid, data.src.test) if side is not None]
-    return np.concatenate([given.numbered(side.items).lengths for side in sides])

@@ -8,32 +8,55 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Self, overload
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Self
 from warnings import warn
 
 import numpy as np
 
 from onecycle.core.errors import DataError, OnecycleWarning, listing
 from onecycle.core.machine import defaults
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.subwords import encoded, pieces_of
-from onecycle.text.worker import Counted, ask, counted
+from onecycle.runtime.inputs.subwords import encode_texts, pieces_of
+from onecycle.runtime.inputs.text import text_of
+from onecycle.text.worker import Block, ask, number_tokens
 
 _ANEW = "load the data again, with load_data"
 _PIECE = 250_000  # characters that are tokenized at once
 _REPLACED = "\ufffd"  # what stands for bytes that could not be decoded
 _ALONE = 4  # pieces that are not worth a process
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A text that can show itself; `data` are its ids, int64 (tokens,), where it has some."""
+
+    text: str
+    data: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2)) -> Any:
+        """Write the beginning of the text into axes."""
+        import textwrap
+
+        from onecycle.core.plot import axes, drawable
+
+        ax = axes(ax, figsize)
+        shown = "\n".join(textwrap.wrap(self.text, 40)[:9])
+        ax.text(0, 1, drawable(shown), va="top", fontsize=7, wrap=True, transform=ax.transAxes)
+        ax.axis("off")
+        return ax
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 class StoredTexts(Sequence[str]):
@@ -52,43 +75,32 @@ class StoredTexts(Sequence[str]):
     def __len__(self) -> int:
         return len(self.ends)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
-        begin = int(self.ends[index - 1]) if index else 0
+        begin, end = int(self.ends[index - 1]) if index else 0, int(self.ends[index])
         try:
             with open(self.file, "rb") as file:  # noqa: PTH123 - a million times
                 if _mark(os.fstat(file.fileno())) != self._mark:
                     raise DataError(f"{self.file} has changed since its texts were opened: {_ANEW}")
                 file.seek(self.start + begin)
-                return file.read(int(self.ends[index]) - begin).decode("utf-8", "replace")
+                return file.read(end - begin).decode("utf-8", "replace")
         except OSError as error:
             raise DataError(f"{self.file}: cannot be read ({error.strerror}): {_ANEW}") from error
 
 
-def _mark(told: os.stat_result) -> tuple[int, ...]:
+def _mark(stat: os.stat_result) -> tuple[int, ...]:
     """What a file that was written anew has no more."""
-    return told.st_ino, told.st_size, told.st_mtime_ns
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class Scratch:
-    """A temporary file that goes away with this object."""
+    """A temporary file that goes away with this object, or later where it is still mapped."""
 
     def __init__(self) -> None:
-        handle, name = tempfile.mkstemp(prefix="onecycle-")
-        os.close(handle)
-        self.path = Path(name)
-        weakref.finalize(self, _forget, self.path)
-
-
-def _forget(path: Path) -> None:
-    with suppress(OSError):  # Windows keeps a file that is still mapped
-        path.unlink()
+        self.path = Path(mkdtemp(prefix="onecycle-")) / "data"
+        weakref.finalize(self, rmtree, self.path.parent, ignore_errors=True)
 
 
 class TextWriter:
@@ -105,9 +117,8 @@ class TextWriter:
 
     def stored(self) -> StoredTexts:
         """The texts written."""
-        return StoredTexts(
-            self.scratch.path, np.cumsum(self.lengths, dtype=np.int64), 0, self.scratch
-        )
+        ends = np.cumsum(self.lengths, dtype=np.int64)
+        return StoredTexts(self.scratch.path, ends, 0, self.scratch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +152,8 @@ class Corpus:
     def tokens(self, tokenizer: str = "") -> Tokens:
         """Words by our rules, or subwords of a `tokenizer` in JSON."""
         if tokenizer not in self._tokens:
-            texts = map(text_of, self.sources)
-            found: Iterable[Counted]
-            if tokenizer:
-                found = (counted_pieces(tokenizer, piece) for piece in pieces(texts))
-            else:
-                found = tokenized(texts, defaults.cpus)
-            self._tokens[tokenizer] = gathered(found)
+            blocks = number_all(map(text_of, self.sources), defaults.cpus, tokenizer)
+            self._tokens[tokenizer] = join_blocks(blocks)
             self._warn_of_replaced(self._tokens[tokenizer])
         return self._tokens[tokenizer]
 
@@ -156,12 +162,9 @@ class Corpus:
         odd = np.array([_REPLACED in word for word in tokens.words], bool)
         if not odd.any():
             return
-        places = np.concatenate(
-            [
-                np.flatnonzero(odd[tokens.flat[at : at + _PIECE]]) + at
-                for at in range(0, len(tokens.flat), _PIECE)
-            ]
-        )
+        starts = range(0, len(tokens.flat), _PIECE)
+        parts = [np.flatnonzero(odd[tokens.flat[at : at + _PIECE]]) + at for at in starts]
+        places = np.concatenate(parts)
         rows = np.unique(np.searchsorted(tokens.ends, places, "right"))
         found = (self.sources[int(i)] for i in rows)
         files = [str(source) for source in found if isinstance(source, os.PathLike)]
@@ -184,14 +187,19 @@ class Texts(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, i: int) -> Any: ...
-    @overload
-    def __getitem__(self, i: slice) -> Self: ...
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return type(self)(self.corpus, self.rows[i])
         return self.corpus.sources[int(self.rows[i])]
+
+    @classmethod
+    def of(cls, sources: Sequence[Any]) -> Texts:
+        """The items of a TextList as they are; others as texts of their own."""
+        if isinstance(sources, Texts):
+            return sources
+        return cls(
+            Corpus([source.text if isinstance(source, Text) else source for source in sources])
+        )
 
     def take(self, positions: Any) -> Self:
         """Those at `positions`, of the same corpus."""
@@ -221,31 +229,36 @@ def pieces(texts: Iterable[str]) -> Iterator[list[str]]:
         yield held
 
 
-def counted_pieces(tokenizer: str, texts: Sequence[str]) -> Counted:
-    """As `counted`, by a tokenizer in JSON, on all cores; `words` are all that it knows."""
-    ids = encoded(tokenizer, texts)
-    lengths = np.array([len(one) for one in ids], np.int64)
-    return Counted(list(pieces_of(tokenizer)), np.concatenate(ids).astype(np.int32), lengths)
+def number_all(texts: Iterable[str], workers: int, tokenizer: str = "") -> Iterator[Block]:
+    """Each piece's tokens, in order: words of a few pieces here, of more in `workers` processes.
 
-
-def tokenized(texts: Iterable[str], workers: int) -> Iterator[Counted]:
-    """Each piece's tokens, in order; a few pieces here, more in `workers` processes."""
+    A `tokenizer` in JSON uses all cores by itself; the words of its blocks are all that it knows.
+    """
     given = pieces(texts)
-    if len(first := list(islice(given, _ALONE + 1))) <= _ALONE:
-        yield from map(counted, first)
+    if tokenizer:
+        words = list(pieces_of(tokenizer))
+        for ids in (encode_texts(tokenizer, piece) for piece in given):
+            lengths = np.array([len(one) for one in ids], np.int64)
+            yield Block(words, np.concatenate(ids).astype(np.int32), lengths)
         return
-    place, started = threading.local(), list[subprocess.Popen[bytes]]()
-    command = [sys.executable, "-m", "onecycle.text.worker"]
+    first = list(islice(given, _ALONE + 1))
+    alone = len(first) <= _ALONE
+    yield from map(number_tokens, first) if alone else _by_processes(chain(first, given), workers)
 
-    def run(piece: list[str]) -> Counted:
-        if not hasattr(place, "worker"):
-            pipe = subprocess.PIPE
+
+def _by_processes(given: Iterable[list[str]], workers: int) -> Iterator[Block]:
+    """Each piece's tokens, in order; the processes end with the pass."""
+    place, started = threading.local(), list[subprocess.Popen[bytes]]()
+
+    def run(piece: list[str]) -> Block:
+        if not hasattr(place, "worker"):  # of this thread
+            command, pipe = [sys.executable, "-m", "onecycle.text.worker"], subprocess.PIPE
             place.worker = subprocess.Popen(command, stdin=pipe, stdout=pipe)
             started.append(place.worker)
         return ask(place.worker.stdin, place.worker.stdout, piece)
 
     pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="onecycle-tokens")
-    waiting: deque[Future[Counted]] = deque(pool.submit(run, piece) for piece in first)
+    waiting: deque[Future[Block]] = deque()
     try:
         for piece in given:
             waiting.append(pool.submit(run, piece))
@@ -260,20 +273,19 @@ def tokenized(texts: Iterable[str], workers: int) -> Iterator[Counted]:
             worker.communicate()
 
 
-def gathered(found: Iterable[Counted]) -> Tokens:
-    """Pieces as one: numbers of all distinct tokens, in memory or, when large, in a file."""
+def join_blocks(blocks: Iterable[Block]) -> Tokens:
+    """Blocks as one: numbers of all distinct tokens, in memory or, when large, in a file."""
     numbers: dict[str, int] = {}
     lengths, parts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
     scratch = None
-    for n, piece in enumerate(found):
-        own = [numbers.setdefault(word, len(numbers)) for word in piece.words]
-        lengths.append(piece.lengths)
-        parts.append(np.array(own, np.int32)[piece.ids])
+    for n, block in enumerate(blocks):
+        own = [numbers.setdefault(word, len(numbers)) for word in block.words]
+        lengths.append(block.lengths)
+        parts.append(np.array(own, np.int32)[block.ids])
         if n >= _ALONE:
             scratch = scratch or Scratch()
             with scratch.path.open("ab") as file:
-                for part in parts:
-                    file.write(part.data)
+                file.writelines(part.data for part in parts)
             parts = []
     ends = np.cumsum(np.concatenate(lengths))
     if scratch is None:
@@ -282,8 +294,8 @@ def gathered(found: Iterable[Counted]) -> Tokens:
     return Tokens(tuple(numbers), flat, ends, scratch)
 
 
-class Numbered:
-    """Texts as ids of a vocabulary; `order` is that of their first tokens or, `backwards`, last."""
+class NumberedTexts:
+    """Texts as ids of a vocabulary; those that are read `backwards` begin with their last token."""
 
     def __init__(self, texts: Texts, spec: Any) -> None:
         self.rows, self.tokens = texts.rows, texts.corpus.tokens(spec.tokenizer)
@@ -295,7 +307,11 @@ class Numbered:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        return self.map[self.tokens.of(int(self.rows[i]))][:: self.step].copy()
+        return self.part(i, 0, None)
+
+    def part(self, i: int, start: int, end: int | None) -> np.ndarray:
+        """Ids of text `i` from one of its tokens to before another, int64."""
+        return self.map[self.tokens.of(int(self.rows[i]))[:: self.step][start:end]]
 
     @property
     def lengths(self) -> np.ndarray:

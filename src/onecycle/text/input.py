@@ -18,46 +18,20 @@ from onecycle.core.display import Table
 from onecycle.core.errors import DataError, OnecycleWarning, UsageError
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input
-from onecycle.models.awd_lstm import Undecoded
-from onecycle.runtime.feeds import text_of
+from onecycle.export.graph import Examples
+from onecycle.export.text import classifier_graph
+from onecycle.learn.exporting import cost_on, own_side, paired, sources_of
+from onecycle.models.awd_lstm import TextClassifier, Undecoded
 from onecycle.runtime.inputs.subwords import padding_of, pieces_of
-from onecycle.runtime.inputs.text import TextSpec, commonest
+from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
-from onecycle.text.corpus import Corpus, Numbered, Texts
+from onecycle.text.batches import LengthLoader, StreamLoader, TextSample
+from onecycle.text.corpus import NumberedTexts, Text, Texts
+from onecycle.text.store import save_data
 
 _HIDDEN = {"json": False}
-
-
-@dataclass(frozen=True, eq=False)
-class Text:
-    """A text that can show itself; `data` are its ids, int64 (tokens,), where it has some."""
-
-    text: str
-    data: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 2)) -> Any:
-        """Write the beginning of the text into axes."""
-        import textwrap
-
-        from onecycle.core.plot import axes, drawable
-
-        ax = axes(ax, figsize)
-        shown = "\n".join(textwrap.wrap(self.text, 40)[:9])
-        ax.text(0, 1, drawable(shown), va="top", fontsize=7, wrap=True, transform=ax.transAxes)
-        ax.axis("off")
-        return ax
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True, eq=False)
-class TextSample:
-    """The ids of one text and its label."""
-
-    x: np.ndarray
-    y: np.ndarray
+_LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +72,7 @@ class TextInput(TextSpec, Input):
         if self.tokenizer:
             padding_of(self.tokenizer)  # raises where there is none
             return replace(self, vocab=pieces_of(self.tokenizer))
-        counts = as_texts(sources).counts()
+        counts = Texts.of(sources).counts()
         vocab = commonest(counts, self.max_vocab, self.min_freq)
         self._warn_of_cut(counts, len(vocab))
         return replace(self, vocab=vocab)
@@ -118,9 +92,9 @@ class TextInput(TextSpec, Input):
                 stacklevel=5,
             )
 
-    def numbered(self, sources: Sequence[Any]) -> Numbered:
+    def numbered(self, sources: Sequence[Any]) -> NumberedTexts:
         """The ids of each text; the tokens of a TextList's are made once for all."""
-        return Numbered(as_texts(sources), self)
+        return NumberedTexts(Texts.of(sources), self)
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise for files that are missing and for what is no text."""
@@ -145,10 +119,6 @@ class TextInput(TextSpec, Input):
     ) -> TextSample:
         """The ids of one text."""
         return TextSample(self.ids(self.text_of(source)), y)
-
-    def finish(self, sample: TextSample) -> TextSample:
-        """Nothing is left to do."""
-        return sample
 
     def collate(self, samples: Sequence[TextSample]) -> tuple[Tensor, Tensor]:
         """int64 (n, longest), padded at the end, and the labels."""
@@ -175,32 +145,31 @@ class TextInput(TextSpec, Input):
         return Table(columns)
 
     def save_data(self, data: Any, file: Any) -> Any:
-        """Write the data for `load_data`."""
-        from onecycle.text.saved import save_data
-
         return save_data(data, file)
 
-    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
-        """What an export of a classifier is made of and checked with."""
-        from onecycle.text.exporting import examples
-
-        return examples(learner, precision, calibrate)
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Examples:
+        """Random ids of several lengths and texts of the validation set."""
+        if not isinstance(learner.model, TextClassifier):
+            raise UsageError(
+                "an AWD-LSTM classifier is exported; a language model only gives its encoder, and "
+                "a Hugging Face model stays in Python (learn.save)"
+            )
+        if calibrate is not None:
+            raise UsageError("calibrate= is for images and series: texts are scaled as they come")
+        if precision == "int8" and learner.data.valid_dl is None:
+            raise UsageError("int8 needs the data: export it from the learner that was trained")
+        rng = np.random.default_rng(0)
+        raw = [rng.integers(0, len(self.vocab), n) for n in _LENGTHS]
+        pairs = [(ids, torch.as_tensor(ids)[None]) for ids in raw]
+        side = own_side(learner)
+        texts = [] if side is None else [self.text_of(source) for source in sources_of(side)]
+        pairs += paired(learner, texts, self.ids)
+        return Examples(pairs, [pairs[1][1]], cost_on(learner), None, classifier_graph)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """A stream for language models, batches by length for everything else; without threads."""
-        from onecycle.text.batches import LengthLoader, StreamLoader
-
         options["num_workers"] = 0  # three times as fast as sixteen threads that wait for a lock
         return (StreamLoader if self.stream else LengthLoader)(dataset, **options)
-
-
-def as_texts(sources: Sequence[Any]) -> Texts:
-    """The items of a TextList as they are; others as texts of their own."""
-    if isinstance(sources, Texts):
-        return sources
-    return Texts(
-        Corpus([source.text if isinstance(source, Text) else source for source in sources])
-    )
 
 
 # The next token as an answer: what a language model is trained on.
@@ -217,6 +186,7 @@ class NextToken(Target):
         "for the next token there are nn.CrossEntropyLoss(label_smoothing=...), or leave loss_func "
         "out"
     )
+    suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (("accuracy", {}),)
 
     @property
     def n_outputs(self) -> int:
@@ -252,14 +222,6 @@ class NextToken(Target):
     def weight(self, y: Tensor) -> int:
         """Its tokens: the last batch of a pass holds fewer than the others."""
         return y.numel()
-
-    def move(self, y: np.ndarray, plan: Any) -> np.ndarray:
-        """Tokens do not move."""
-        return y
-
-    def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
-        """Tokens do not move."""
-        return None
 
     def show(self, answer: Answer, ax: Any) -> None:
         """Nothing: the text itself says what comes next."""

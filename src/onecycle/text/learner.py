@@ -17,21 +17,15 @@ from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn.callbacks import ActivationRegularization, GradientClipping
 from onecycle.learn.metrics import accuracy
-from onecycle.models.awd_lstm import (
-    AWD_LSTM,
-    CLASSIFIER_DROPOUTS,
-    LM_DROPOUTS,
-    LanguageModel,
-    TextClassifier,
-    dropouts,
-)
+from onecycle.models import awd_lstm
+from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.models.groups import modes_kept
 from onecycle.models.transformer import TransformerClassifier
-from onecycle.runtime.feeds import text_of
-from onecycle.runtime.inputs.subwords import encoded, pieces_of, uncut
-from onecycle.text.columns import warn_of_long
-from onecycle.text.learners import LanguageLearner, TextLearner, usual_metrics
-from onecycle.text.pretrained import Encoder, Sizes, find_encoder
+from onecycle.runtime.inputs.subwords import encode_texts, pieces_of, uncut
+from onecycle.runtime.inputs.text import text_of
+from onecycle.text.columns import sides_of, warn_of_long
+from onecycle.text.learners import LanguageLearner, TextLearner
+from onecycle.text.pretrained import SIZES, Encoder, find_encoder
 
 
 def language_model_learner(
@@ -54,19 +48,18 @@ def language_model_learner(
     `beta` weigh the penalties of `ActivationRegularization`, `clip` bounds the norm of the
     gradients (None or 0: not at all); `callbacks` come beside these.
     """
-    _wants(data, True)
+    _require_data(data, stream=True)
     if clip is not None:
         require_number("clip", clip, 0)
-    given, sizes = _begun(data, arch, pretrained, LM_DROPOUTS, drop_mult, config)
+    encoder, sizes = _sizes(data, arch, pretrained, awd_lstm.LM_DROPOUTS, drop_mult, config)
     output_p = sizes.pop("output_p")
     chunked = learner_options.get("loss_func") is None  # a loss of the user's wants logits
-    model = LanguageModel(arch(data.c, **sizes), output_p, chunked)
+    model = awd_lstm.LanguageModel(arch(data.c, **sizes), output_p, chunked)
     callbacks = [ActivationRegularization(alpha, beta), *([GradientClipping(clip)] if clip else [])]
     callbacks += learner_options.pop("callbacks", ())
-    options = {"metrics": [accuracy], **learner_options}
-    learner = LanguageLearner(data, model, callbacks=callbacks, **options)
-    if given is not None:
-        learner.use_encoder(given, *_origin(pretrained))
+    learner = _learner(LanguageLearner, data, model, callbacks=callbacks, **learner_options)
+    if encoder is not None:
+        learner.use_encoder(encoder, *_origin(pretrained))
     return learner
 
 
@@ -95,10 +88,11 @@ def text_classifier_learner(
     `lin_ftrs` (50,) are the widths inside the head, `ps` the dropout after each (0.1); before the
     first it is output_p * drop_mult.
     """
-    _wants(data, False)
+    _require_data(data, stream=False)
     widths, rates = _head(lin_ftrs, ps)
     require_whole("bptt", bptt)
     require_whole("max_len", max_len)
+    defaults = awd_lstm.CLASSIFIER_DROPOUTS
     if isinstance(arch, str | PathLike):
         if arch == AWD_LSTM.__name__:
             raise UsageError("AWD_LSTM is a class: leave its quotes out")
@@ -108,20 +102,24 @@ def text_classifier_learner(
             raise UsageError(
                 f"{useless[0]} belongs to an AWD-LSTM; {str(arch)!r} has its own: leave it out"
             )
-        pass
-
-        first = dropouts(CLASSIFIER_DROPOUTS, require_number("drop_mult", drop_mult))["output_p"]
-        head = (require_share("output_p * drop_mult", first, "what is dropped"), *rates)
-        return transformer_learner(data, str(arch), max_len, widths, head, **learner_options)
-    encoder, sizes = _begun(data, arch, pretrained, CLASSIFIER_DROPOUTS, drop_mult, config)
-    output_p = sizes.pop("output_p")
-    made = arch(len(data.task.input.vocab), **sizes)
-    model = TextClassifier(made, data.c, widths, (output_p, *rates), bptt, max_len)
-    learner = TextLearner(data, model, **{"metrics": usual_metrics(data), **learner_options})
+        first = defaults["output_p"] * require_number("drop_mult", drop_mult)
+        rates.insert(0, require_share("output_p * drop_mult", first, "what is dropped"))
+        return _transformer_learner(data, str(arch), max_len, widths, rates, learner_options)
+    encoder, sizes = _sizes(data, arch, pretrained, defaults, drop_mult, config)
+    rates.insert(0, sizes.pop("output_p"))
+    body = arch(len(data.task.input.vocab), **sizes)
+    model = awd_lstm.TextClassifier(body, data.c, widths, rates, bptt, max_len)
+    learner = _learner(TextLearner, data, model, **learner_options)
     if encoder is not None:
         learner.use_encoder(encoder, *_origin(pretrained))
-    warn_of_long(data, max_len, "maximum and mean are over the last of them alone")
+    warn_of_long(data, max_len)
     return learner
+
+
+def _learner(kind: Any, data: DataBunch, model: Any, **options: Any) -> Any:
+    """A learner with the accuracy as its metric, where there is one class a text or token."""
+    suited = ("accuracy", {}) in data.task.target.suited_metrics
+    return kind(data, model, **{"metrics": [accuracy] if suited else [], **options})
 
 
 def _head(
@@ -144,22 +142,23 @@ def _origin(pretrained: bool | str | None) -> tuple[str, bool]:
     return f"pretrained={named!r}", named in (True, "small")
 
 
-def _wants(data: DataBunch, stream: bool) -> None:
+def _require_data(data: DataBunch, stream: bool) -> None:
     """UsageError for data that was made for the other kind of learner, or is of no texts."""
-    if data.task.input.stream is stream:
+    found = data.task.input.stream
+    if found is stream:
         return
-    made, other = "a language model", "a classifier"
-    here, there = (made, other) if stream else (other, made)
-    if data.task.input.stream is None:
-        raise UsageError(f"{here} of texts needs data of texts, not {data!r}")
+    names = {True: "a language model", False: "a classifier"}
+    if found is None:
+        raise UsageError(f"{names[stream]} of texts needs data of texts, not {data!r}")
     factory = "text_classifier_learner" if stream else "language_model_learner"
     raise UsageError(
-        f"this data is made for {there}, not for {here}: use {factory}, or make the data with "
+        f"this data is made for {names[found]}, not for {names[stream]}: use {factory}, or make "
+        "the data with "
         + ("label_for_lm() or TextLMDataBunch" if stream else "labels, or TextClasDataBunch")
     )
 
 
-def _begun(
+def _sizes(
     data: DataBunch,
     arch: Any,
     pretrained: bool | str | None,
@@ -171,56 +170,56 @@ def _begun(
     spec: Any = data.task.input
     if not callable(arch):
         raise UsageError(f"arch is a class like AWD_LSTM (without quotes), not {arch!r}")
-    rates = dropouts(defaults, require_number("drop_mult", drop_mult))
-    sizes, config = Sizes().config(), {} if config is None else config
-    wrong = [name for name in config if name not in {**rates, **sizes}]
+    config = config or {}
+    usual = {**awd_lstm.dropouts(defaults, require_number("drop_mult", drop_mult)), **SIZES}
+    wrong = [name for name in config if name not in usual]
     if wrong:
-        raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join({**rates, **sizes})}")
-    merged = {**rates, **sizes, **config}
-    for name, value in merged.items():
-        if name in sizes:
+        raise UsageError(f"config knows no {wrong[0]!r}: it has {', '.join(usual)}")
+    for name, value in {**usual, **config}.items():
+        if name in SIZES:
             require_whole(name, value)
         else:  # of inputs that are dropped altogether nothing would be left to learn from
             require_share(name, value, "what is dropped")
     if pretrained is None:
-        pretrained = not {*sizes} & {*config}
+        pretrained = not {*SIZES} & {*config}
     if pretrained is True and spec.tokenizer:
         raise UsageError(
             "the published model knows words, this data's tokenizer makes subwords: say "
             "pretrained=False, or name an encoder that was trained with this tokenizer"
         )
     given = None if pretrained is False else find_encoder(pretrained, spec.backwards)
-    fitted = {} if given is None else given.sizes.config()
+    fitted = {} if given is None else given.sizes
     fitted |= {} if spec.padding == 1 else {"padding": spec.padding}
-    return given, {**merged, **fitted, **config}
+    return given, {**usual, **fitted, **config}
 
 
 # Hugging Face models as encoders of a classifier, with their own tokenizers.
 
 
-def transformer_learner(
+def _transformer_learner(
     data: DataBunch,
     name: str,
     max_len: int,
     lin_ftrs: Sequence[int],
     ps: Sequence[float],
-    **learner_options: Any,
+    learner_options: dict[str, Any],
 ) -> Any:
     """A classifier on any `AutoModel`: a name is fetched once by Hugging Face, a folder is read.
 
     Nothing of the model's repository is run (`trust_remote_code` stays off). A warning counts the
     texts that are cut.
     """
-    if data.task.input.backwards:  # type: ignore[attr-defined]
+    given: Any = data.task.input
+    if given.backwards:
         raise UsageError(f"{name!r} reads forwards: make the data without backwards=True")
-    body, tokenizer = _loaded(name)
+    body, tokenizer = _load(name)
     limit = int(min(max_len, tokenizer.model_max_length, _positions(body)))
-    told = _as_json(tokenizer, limit)
-    given: Any = replace(data.task.input, tokenizer=told, vocab=pieces_of(told), stream=False)  # type: ignore[call-arg]
+    subwords = _as_json(tokenizer, limit)
+    given = replace(given, tokenizer=subwords, vocab=pieces_of(subwords), stream=False)
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
     model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
-    learner = TextLearner(renumbered, model, **{"metrics": usual_metrics(data), **learner_options})
+    learner = _learner(TextLearner, renumbered, model, **learner_options)
     _warn_of_cut(renumbered, limit)
     return learner.freeze()
 
@@ -228,13 +227,13 @@ def transformer_learner(
 def _warn_of_cut(data: DataBunch, limit: int) -> None:
     """Count the texts of all sides that have more tokens than the model takes."""
     given: Any = data.task.input
-    sides = [side for side in (data.src.train, data.src.valid, data.src.test) if side is not None]
+    sides = sides_of(data)
     full = [
         text_of(side.items[int(i)])
         for side in sides
         for i in np.flatnonzero(given.numbered(side.items).lengths >= limit)
     ]
-    found = encoded(uncut(given.tokenizer), full) if full else []
+    found = encode_texts(uncut(given.tokenizer), full) if full else []
     long = [len(ids) for ids in found if len(ids) > limit]
     if long:
         warn(
@@ -248,13 +247,13 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
 
 def _positions(body: Any) -> float:
     """How many tokens the model has positions for; some count them from behind the padding's."""
-    said = getattr(body.config, "max_position_embeddings", None) or 0
+    count = getattr(body.config, "max_position_embeddings", None) or 0
     table = getattr(getattr(body, "embeddings", None), "position_embeddings", None)
     reserved = getattr(table, "padding_idx", None)
-    return said - (0 if reserved is None else reserved + 1) if said > 0 else float("inf")
+    return count - (0 if reserved is None else reserved + 1) if count > 0 else float("inf")
 
 
-def _loaded(name: str) -> tuple[Any, Any]:
+def _load(name: str) -> tuple[Any, Any]:
     try:
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:

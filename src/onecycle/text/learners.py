@@ -16,17 +16,14 @@ from onecycle.core.arguments import require_number, require_whole
 from onecycle.core.display import Table, refuse_figsize
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
 from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.targets import Category
 from onecycle.learn import loop
 from onecycle.learn.checkpoint import checkpoint_path
 from onecycle.learn.learner import Learner
-from onecycle.learn.metrics import accuracy
 from onecycle.learn.predictions import Predictions
 from onecycle.models.awd_lstm import Undecoded
 from onecycle.models.groups import modes_kept
 from onecycle.runtime.inputs.words import BOS, SPECIAL
 from onecycle.text.columns import warn_of_text
-from onecycle.text.input import NextToken
 from onecycle.text.pretrained import Encoder, read_encoder, reading_of, write_encoder
 
 _LEAST_KNOWN = 0.1  # of a vocabulary
@@ -54,10 +51,10 @@ class TextLearner(Learner):
     @data.setter
     def data(self, other: DataBunch) -> None:
         ours, theirs = self.task.input.to_json(), other.task.input.to_json()
-        differ = [k for k in ours if ours[k] != theirs.get(k)]
+        differ = next((k for k in ours if ours[k] != theirs.get(k)), None)
         if differ:
             raise UsageError(
-                f"the other data's texts have another {differ[0]} than this model was made for, so "
+                f"the other data's texts have another {differ} than this model was made for, so "
                 "that their numbers would mean other tokens: make the data with vocab=learn.vocab "
                 "and the same tokenizer and direction"
             )
@@ -72,11 +69,11 @@ class TextLearner(Learner):
 
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
-        if not hasattr(self.model, "encoder"):
+        model: Any = self.model
+        if not hasattr(model, "encoder"):
             raise UsageError("an AWD-LSTM's encoder can be kept; keep this model with learn.save()")
-        bias = getattr(self.model, "bias", None)
         path, reading = self._encoder_path(name), reading_of(self.task.input)
-        return write_encoder(path, self.model.encoder, self.vocab, bias, reading=reading)  # type: ignore[arg-type]
+        return write_encoder(path, model.encoder, self.vocab, _bias(model), reading=reading)
 
     def load_encoder(self, name: str | Path) -> Self:
         """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
@@ -106,20 +103,20 @@ class TextLearner(Learner):
                 "of another language or tokenizer. Make the data with its vocabulary (vocab=), or "
                 "choose another encoder"
             )
+        model: Any = self.model
         fitted = given.for_vocab(self.vocab)
-        own = self.model.encoder.state_dict()  # type: ignore[union-attr]
-        tensors = fitted.tensors
-        shapes = [{k: [*v.shape] for k, v in side.items()} for side in (tensors, own)]
-        differ = [k for k in {**shapes[1], **shapes[0]} if shapes[0].get(k) != shapes[1].get(k)]
+        sides = (fitted.tensors, model.encoder.state_dict())
+        there, here = ({k: [*v.shape] for k, v in side.items()} for side in sides)
+        differ = [k for k in {**here, **there} if there.get(k) != here.get(k)]
         if differ:
-            there, here = (side.get(differ[0], "missing") for side in shapes)
+            found, wanted = (side.get(differ[0], "missing") for side in (there, here))
             raise CheckpointError(
                 f"{origin} is of another architecture: {len(differ)} tensors do not fit, the first "
-                f"{differ[0]}: it is {there} there and {here} here. It was made with "
-                f"config={given.sizes.config()}"
+                f"{differ[0]}: it is {found} there and {wanted} here. It was made with "
+                f"config={given.sizes}"
             )
-        self.model.encoder.load_state_dict(tensors)  # type: ignore[union-attr]
-        bias = getattr(self.model, "bias", None)
+        model.encoder.load_state_dict(fitted.tensors)
+        bias = _bias(model)
         if fitted.bias is not None and bias is not None:
             bias.data.copy_(fitted.bias)
         if not published:
@@ -128,7 +125,12 @@ class TextLearner(Learner):
         return self
 
     def _encoder_path(self, name: str | Path) -> Path:
-        return checkpoint_path(self, name)
+        return checkpoint_path(self.path, self.model_dir, name)
+
+
+def _bias(model: Any) -> Tensor | None:
+    """That of a language model's decoder."""
+    return getattr(model, "bias", None)
 
 
 def _warn_of_new(given: Encoder, vocab: Sequence[str], origin: str) -> None:
@@ -145,12 +147,7 @@ def _warn_of_new(given: Encoder, vocab: Sequence[str], origin: str) -> None:
         )
 
 
-def usual_metrics(data: DataBunch) -> list[Any]:
-    """Accuracy, where there is one class a text."""
-    return [accuracy] if isinstance(data.task.target, Category) else []
-
-
-# A learner of what comes next: it writes, and shows what it would say.
+# A learner of what comes next: it writes, and shows what it predicts.
 
 _SHOWN = 20  # tokens
 
@@ -180,27 +177,26 @@ class LanguageLearner(TextLearner):
         _require_draws(n_words, temperature, min_p, top_k, seed)
         given: Any = self.task.input
         text = given.text_of(text)
-        begun = given.ids(text).tolist()
+        start = given.ids(text).tolist()
         if given.backwards:  # what comes before is asked for: the text does not begin here
-            begun = begun[:-1]
-            if not begun and n_words:
+            start = start[:-1]
+            if not start and n_words:
                 raise UsageError("a backward model writes before a text: give it some words")
-        luck = torch.Generator()
-        luck.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
+        rng = torch.Generator()
+        rng.manual_seed(int(np.random.randint(2**31)) if seed is None else seed)
         forbidden = [given.unknown] if no_unk else []
         forbidden += [i for i, token in enumerate(self.vocab) if token in {BOS, "xxfake", "xxpad"}]
-
         unlikely = 0
 
-        def drawn(logits: Tensor) -> int:
+        def draw(logits: Tensor) -> int:
             nonlocal unlikely
             logits[forbidden] = -torch.inf
             # to double first: a small temperature would bring likely ones beyond float32
             shares = (logits.double() / temperature).softmax(0)
             unlikely += min_p is not None and bool(shares.max() < min_p)
-            return int(torch.multinomial(_limited(shares, top_k, min_p), 1, generator=luck))
+            return int(torch.multinomial(_restrict(shares, top_k, min_p), 1, generator=rng))
 
-        whole = self._gone_on(begun, n_words, drawn)
+        whole = self._continue(start, n_words, draw)
         if unlikely:
             warn(
                 f"before {unlikely} of {n_words} tokens none was as likely as min_p={min_p}, which "
@@ -208,7 +204,7 @@ class LanguageLearner(TextLearner):
                 OnecycleWarning,
                 stacklevel=2,
             )
-        return _joined(given, text, begun, whole)
+        return _join(given, text, start, whole)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:
         """A language model has no answer for each text."""
@@ -240,19 +236,20 @@ class LanguageLearner(TextLearner):
             }
         )
 
-    def _gone_on(self, ids: list[int], n: int, drawn: Callable[[Tensor], int]) -> list[int]:
-        """`ids`, and `n` more that `drawn` takes from the logits (vocab,) of each next one."""
-        x = torch.as_tensor(ids)[None].to(self.data.device)
-        found = list(ids)
-        with modes_kept(self.model), torch.no_grad():
-            self.model.eval()
-            self.model.reset()  # type: ignore[operator]
+    def _continue(self, ids: list[int], n: int, draw: Callable[[Tensor], int]) -> list[int]:
+        """`ids`, and `n` more that `draw` takes from the logits (vocab,) of each next one."""
+        model: Any = self.model
+        found, new = list(ids), ids
+        with modes_kept(model), torch.no_grad():
+            model.eval()
+            model.reset()
             for _ in range(n):
-                outputs: Any = self.engine.forward(self.model, x)
+                x = torch.tensor([new], device=self.data.device)
+                outputs: Any = self.engine.forward(model, x)
                 outputs = outputs.last() if isinstance(outputs, Undecoded) else outputs
-                found.append(drawn(outputs[0, :, -1].float().cpu()))
-                x = torch.tensor([[found[-1]]], device=self.data.device)
-        self.model.reset()  # type: ignore[operator]
+                new = [draw(outputs[0, :, -1].float().cpu())]
+                found += new
+        model.reset()
         return found
 
 
@@ -271,17 +268,15 @@ def _require_draws(
         require_whole("seed", seed, 0)
 
 
-def _joined(given: Any, text: str, begun: list[int], whole: list[int]) -> str:
+def _join(given: Any, text: str, start: list[int], whole: list[int]) -> str:
     """The text and what was added, put together as the tokens are where these say how."""
-    read, known = given.readable(whole), given.readable(begun)
+    read, known, added = map(given.readable, (whole, start, whole[len(start) :]))
     if given.backwards:
-        added = given.readable(whole[len(begun) :])
         return (read.removesuffix(known) if read.endswith(known) else f"{added} ") + text
-    added = given.readable(whole[len(begun) :])
     return text + (read.removeprefix(known) if read.startswith(known) else f" {added}")
 
 
-def _limited(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
+def _restrict(shares: Tensor, top_k: int | None, min_p: float | None) -> Tensor:
     """The shares (vocabulary,) of what may be drawn, 0 for all else."""
     if top_k is not None:
         kept = shares.topk(min(top_k, len(shares)))
@@ -304,9 +299,9 @@ class Ensemble:
         wrong = [each for each in learners if not isinstance(each, Learner)]
         if wrong:
             raise UsageError(f"Ensemble(a, b) takes learners, not {type(wrong[0]).__name__}")
-        answers = [learner.task.target.to_json() for learner in learners]
-        if any(isinstance(learner.task.target, NextToken) for learner in learners):
+        if any(learner.task.input.stream for learner in learners):
             raise UsageError("an ensemble is of classifiers, not of language models")
+        answers = [learner.task.target.to_json() for learner in learners]
         if not learners or any(answer != answers[0] for answer in answers):
             raise UsageError(
                 "an ensemble is of learners with the same answers (classes, threshold)"

@@ -13,27 +13,18 @@ from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
-from onecycle.data.databunch import DataBunch
-from onecycle.data.items import ItemList
-from onecycle.data.labelled import LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
+from onecycle.data.items import check_positions
 from onecycle.data.labels import Labeller, SplitItems
-from onecycle.data.splitters import positions as checked_positions
-from onecycle.data.tables import Column, as_frame, listed, read_pieces, read_table
+from onecycle.data.lists import ItemList
+from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
 from onecycle.data.task import Task
 from onecycle.runtime.inputs.subwords import pieces_of
 from onecycle.runtime.inputs.text import FILES
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.text.columns import (
-    LABELS,
-    TEXTS,
-    NumberCells,
-    refuse_joined,
-    refuse_other_column,
-    texts_of,
-    warn_of_texts,
-)
+from onecycle.text import columns
 from onecycle.text.corpus import Corpus, StoredTexts, Texts, TextWriter
-from onecycle.text.input import NextToken, TextInput, as_texts
+from onecycle.text.input import NextToken, TextInput
 
 _LARGE = 50_000_000  # bytes
 NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")
@@ -51,9 +42,9 @@ class TextList(ItemList):
         return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
-        index = checked_positions(positions, len(self))
+        index = check_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
-        return replace(self, items=as_texts(self.items).take(index), inner_df=rows)
+        return replace(self, items=Texts.of(self.items).take(index), inner_df=rows)
 
     @classmethod
     def from_df(  # type: ignore[override]
@@ -69,15 +60,11 @@ class TextList(ItemList):
 
         `options` are TextInput's: max_vocab, min_freq, bptt.
         """
-        frame = as_frame(df)
-        refuse_other_column(frame, cols, TEXTS, "cols")
-        texts = texts_of(frame, cols)
-        for name in listed(cols):
-            numbers = NumberCells(name)
-            numbers.add(frame)
-            numbers.warn(stacklevel=2)
-        made = cls._make(texts, path, inner_df=frame)
-        return made.with_vocab(vocab, **options)
+        frame, numbers = as_frame(df), columns.NumberCells()
+        texts = columns.texts_of(frame, cols)
+        numbers.add(frame, cols)
+        numbers.warn(stacklevel=2)
+        return cls._make(texts, path, inner_df=frame).with_vocab(vocab, **options)
 
     @classmethod
     def from_csv(  # type: ignore[override]
@@ -99,24 +86,20 @@ class TextList(ItemList):
         if not file.is_file() or file.stat().st_size < _LARGE:
             frame = read_table(file, delimiter, header)
             if delimiter is None:
-                refuse_joined(frame, file)
+                columns.refuse_joined(frame, file)
             return cls.from_df(frame, path, cols, vocab=vocab, **options)
         import pandas as pd
 
-        writer, rest = TextWriter(), list[Any]()
-        numbers = [NumberCells(name) for name in listed(cols)]
+        writer, numbers, rest = TextWriter(), columns.NumberCells(), list[Any]()
         for piece in read_pieces(file, delimiter, header):
             if delimiter is None and not rest:
-                refuse_joined(piece, file)
-            refuse_other_column(piece, cols, TEXTS, "cols")
-            writer.add(texts_of(piece, cols))
-            for each in numbers:
-                each.add(piece)
-            for c in listed(cols):
+                columns.refuse_joined(piece, file)
+            writer.add(columns.texts_of(piece, cols))
+            numbers.add(piece, cols)
+            for c in column_list(cols):
                 piece[piece.columns[c] if isinstance(c, int) else c] = ""
             rest.append(piece)
-        for each in numbers:
-            each.warn(stacklevel=2)
+        numbers.warn(stacklevel=2)
         frame = pd.concat(rest)
         return cls._make(writer.stored(), path, inner_df=frame).with_vocab(vocab, **options)
 
@@ -125,8 +108,8 @@ class TextList(ItemList):
         cls, path: str | PurePath = ".", vocab: Sequence[str] | None = None, **options: Any
     ) -> Self:
         """Every .txt file below `path`; `options` are TextInput's and those of `ItemList`."""
-        numbering, rest = numbering_of(options)
-        return super().from_folder(path, **rest).with_vocab(vocab, **numbering)
+        numbering = _numbering(options)
+        return super().from_folder(path, **options).with_vocab(vocab, **numbering)
 
     def with_vocab(self, vocab: Sequence[str] | None = None, **options: Any) -> Self:
         """The same texts, to be numbered by this vocabulary; `options` are TextInput's.
@@ -137,17 +120,18 @@ class TextList(ItemList):
         for name in options:
             if name not in NUMBERING:
                 raise UsageError(f"there is no option {name!r}: there are {', '.join(NUMBERING)}")
-        tokenizer: str = options.get("tokenizer") or self.input.tokenizer  # type: ignore[attr-defined]
+        given: Any = self.input
+        tokenizer = options.get("tokenizer") or given.tokenizer
         useless = [name for name in ("max_vocab", "min_freq") if name in options]
         if useless and (vocab is not None or tokenizer):
-            given = "tokenizer=" if tokenizer else "vocab="
+            other = "tokenizer=" if tokenizer else "vocab="
             raise UsageError(
-                f"{useless[0]}= is for a vocabulary that is made of the texts, and {given} brings "
+                f"{useless[0]}= is for a vocabulary that is made of the texts, and {other} brings "
                 "its own: leave one of the two out"
             )
         if vocab is not None:
-            options["vocab"] = checked_vocab(vocab, tokenizer)
-        return replace(self, input=replace(self.input, **options))
+            options["vocab"] = _check_vocab(vocab, tokenizer)
+        return replace(self, input=replace(given, **options))
 
     def _sides(self, train: Self, valid: Self) -> TextSplitItems:
         return TextSplitItems(train, valid)
@@ -155,17 +139,17 @@ class TextList(ItemList):
     def split_by_list(self, train: Self, valid: Self) -> TextSplitItems:
         """Two lists made elsewhere, whose texts are read alike: UsageError where they are not."""
         made = super().split_by_list(train, valid)
-        require_same_reading(train.input, valid.input)
+        _require_same_reading(train.input, valid.input)
         return TextSplitItems(made.train, made.valid)
 
     def add(self, other: ItemList) -> Self:
         if not isinstance(other, TextList):
             raise UsageError(f"a TextList takes another one, not a {type(other).__name__}")
-        require_same_reading(self.input, other.input)
+        _require_same_reading(self.input, other.input)
         return super().add(other)
 
 
-def require_same_reading(ours: Any, theirs: Any) -> None:
+def _require_same_reading(ours: Any, theirs: Any) -> None:
     """UsageError for two lists whose options differ: only those of the first would count."""
     differ = [name for name in NUMBERING if getattr(ours, name) != getattr(theirs, name)]
     if theirs.vocab and theirs.vocab != ours.vocab:
@@ -177,10 +161,10 @@ def require_same_reading(ours: Any, theirs: Any) -> None:
         )
 
 
-def checked_vocab(vocab: Sequence[str], tokenizer: str = "") -> tuple[str, ...]:
+def _check_vocab(vocab: Sequence[str], tokenizer: str) -> tuple[str, ...]:
     """The tokens of a vocabulary as it must be; else UsageError that says what is wrong."""
-    told = getattr(vocab, "itos", vocab)
-    words = tuple(told) if isinstance(told, Iterable) else ()
+    found = getattr(vocab, "itos", vocab)
+    words = tuple(found) if isinstance(found, Iterable) else ()
     wrong = [word for word in words if not isinstance(word, str)]
     twice = [w for w, n in Counter(words).items() if n > 1 and w != "xxfake"]
     if isinstance(vocab, str) or wrong or not words:
@@ -197,10 +181,9 @@ def checked_vocab(vocab: Sequence[str], tokenizer: str = "") -> tuple[str, ...]:
     return words
 
 
-def numbering_of(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of TextInput, and those of `databunch`."""
-    numbering = {name: value for name, value in options.items() if name in NUMBERING}
-    return numbering, {name: options[name] for name in options if name not in numbering}
+def _numbering(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of TextInput, taken out of `options`."""
+    return {name: options.pop(name) for name in NUMBERING if name in options}
 
 
 class TextSplitItems(SplitItems):
@@ -214,23 +197,22 @@ class TextSplitItems(SplitItems):
         unknown: str | None = None,
     ) -> LabelledItems:
         """As of other items; a warning counts texts without a word, and words unknown."""
-        if self.train.input.bptt != TextInput.bptt:  # type: ignore[attr-defined]
+        given: Any = self.train.input
+        if given.bptt != TextInput.bptt:
             raise UsageError(
                 "bptt= of texts is for language models: a classifier has its own, "
                 "text_classifier_learner(bptt=)"
             )
         made = super().label(labeller, label_cls, classes, unknown)
-        warn_of_texts(made.train, made.valid)
+        columns.warn_of_texts(made.train, made.valid)
         return made
 
     def label_for_lm(self) -> LabelledItems:
         """No labels: each token is the answer to those before it."""
         given = replace(self.train.input.fit(self.train.items), stream=True)
         task = Task(given, NextToken(len(given.vocab)))
-        sides = [
-            LabelList(side, tuple(0 for _ in side.items), task) for side in (self.train, self.valid)
-        ]
-        warn_of_texts(*sides)
+        sides = [LabelList(side, (0,) * len(side), task) for side in (self.train, self.valid)]
+        columns.warn_of_texts(*sides)
         return LabelledItems(replace(sides[0], augment=True), sides[1], None)
 
 
@@ -244,9 +226,8 @@ def databunch_of(
     known = [*signature(labelled.databunch).parameters]
     for name in options:
         if name not in known:
-            raise UsageError(
-                f"there is no option {name!r}: there are {', '.join([*others, *known])}"
-            )
+            names = ", ".join([*others, *known])
+            raise UsageError(f"there is no option {name!r}: there are {names}")
     return labelled.databunch(**options)
 
 
@@ -285,17 +266,17 @@ class TextDataBunch(DataBunch):
 
         The rows of `valid_df` validate, or else those for which a column `is_valid` is true.
         """
-        numbering, rest = numbering_of(options)
+        numbering = _numbering(options)
         items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **numbering)
         test = None if test_df is None else TextList.from_df(test_df, path, text_cols)
         if valid_df is None:
-            split = cls._divided(items, valid_pct, seed, is_valid)
+            split = _split(items, valid_pct, seed, is_valid)
         elif valid_pct is not None:
             raise UsageError("valid_df= says what validates: leave valid_pct= out")
         else:
             held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **numbering)
             split = items.split_by_list(items, held)
-        return cls._finished(split, test, rest, label_cols, label_delim, classes)
+        return cls._label(split, test, options, label_cols, label_delim, classes)
 
     @classmethod
     def from_csv(
@@ -321,13 +302,12 @@ class TextDataBunch(DataBunch):
         The file `path/test` has the same columns of texts.
         The texts of a large file (over 50 MB) stay on disk.
         """
-        numbering, rest = numbering_of(options)
-        items = TextList.from_csv(
-            path, csv_name, text_cols, delimiter, header, vocab=vocab, **numbering
-        )
-        split = cls._divided(items, valid_pct, seed, is_valid)
-        held = None if test is None else TextList.from_csv(path, test, text_cols, delimiter, header)
-        return cls._finished(split, held, rest, label_cols, label_delim, classes)
+        how: Any = {"delimiter": delimiter, "header": header}
+        numbering = _numbering(options)
+        items = TextList.from_csv(path, csv_name, text_cols, **how, vocab=vocab, **numbering)
+        split = _split(items, valid_pct, seed, is_valid)
+        held = None if test is None else TextList.from_csv(path, test, text_cols, **how)
+        return cls._label(split, held, options, label_cols, label_delim, classes)
 
     @classmethod
     def from_folder(
@@ -342,29 +322,14 @@ class TextDataBunch(DataBunch):
         **options: Any,
     ) -> DataBunch:
         """Text files below `path/train` and `path/valid`; a file's folder is its label."""
-        numbering, rest = numbering_of(options)
         require_folders(path, train, valid)
         found = TextList.from_folder(path, include=[train, valid])
-        items = found.filter_by_folder([train, valid]).with_vocab(vocab, **numbering)
+        items = found.filter_by_folder([train, valid]).with_vocab(vocab, **_numbering(options))
         held = None if test is None else TextList.from_folder(Path(path) / test)
-        return cls._finished(items.split_by_folder(train, valid), held, rest, classes=classes)
+        return cls._label(items.split_by_folder(train, valid), held, options, classes=classes)
 
     @classmethod
-    def _divided(
-        cls, items: TextList, valid_pct: float | None, seed: int | None, is_valid: bool
-    ) -> Any:
-        """By the column `is_valid` where there is one that counts, or else a random share."""
-        if not is_valid or "is_valid" not in items.frame:
-            return items.split_by_rand_pct(0.2 if valid_pct is None else valid_pct, seed)
-        if valid_pct is not None:
-            raise UsageError(
-                "the column is_valid says what validates: leave valid_pct= out, or say "
-                "is_valid=False"
-            )
-        return items.split_from_df("is_valid")
-
-    @classmethod
-    def _finished(
+    def _label(
         cls,
         split: Any,
         test: TextList | None,
@@ -383,10 +348,21 @@ class TextDataBunch(DataBunch):
         elif cols is None:
             labelled = split.label_from_folder(classes=classes)
         else:
-            refuse_other_column(split.train.frame, cols, LABELS, "label_cols")
+            columns.refuse_other_column(split.train.frame, cols, columns.LABELS, "label_cols")
             labelled = split.label_from_df(cols, label_delim=delim, classes=classes)
         labelled = labelled if test is None else labelled.add_test(test)
         return databunch_of(labelled, options, NUMBERING)
+
+
+def _split(items: TextList, valid_pct: float | None, seed: int | None, is_valid: bool) -> Any:
+    """By the column `is_valid` where there is one that counts, or else a random share."""
+    if not is_valid or "is_valid" not in items.frame:
+        return items.split_by_rand_pct(0.2 if valid_pct is None else valid_pct, seed)
+    if valid_pct is not None:
+        raise UsageError(
+            "the column is_valid says what validates: leave valid_pct= out, or say is_valid=False"
+        )
+    return items.split_from_df("is_valid")
 
 
 class TextClasDataBunch(TextDataBunch):

@@ -25,21 +25,8 @@ _READING = "reading"
 _BIAS = "decoder.bias"
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes of an AWD-LSTM."""
-
-    emb_sz: int = 400
-    n_hid: int = 1152
-    n_layers: int = 3
-    vocab_sz: int = 60_000
-
-    def config(self) -> dict[str, int]:
-        """As `config=` of the learners takes them."""
-        return {"emb_sz": self.emb_sz, "n_hid": self.n_hid, "n_layers": self.n_layers}
-
-
-SMALL = Sizes(emb_sz=200, n_hid=600, n_layers=2, vocab_sz=12_000)
+SIZES = {"emb_sz": 400, "n_hid": 1152, "n_layers": 3}  # of the published encoders
+SMALL = {"emb_sz": 200, "n_hid": 600, "n_layers": 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +43,12 @@ class Encoder:
     reading: str = ""
 
     @property
-    def sizes(self) -> Sizes:
-        """What the weights' shapes say."""
-        vocab_sz, emb_sz = self.tensors["embedding.weight"].shape
+    def sizes(self) -> dict[str, int]:
+        """What the weights' shapes say, as `config=` of the learners takes it."""
         layers = sum(key.endswith("weight_ih_l0") for key in self.tensors)
         n_hid = self.tensors["rnns.0.inner.weight_hh_l0"].shape[1]
-        return Sizes(emb_sz, n_hid, layers, vocab_sz)
+        emb_sz = self.tensors["embedding.weight"].shape[1]
+        return {"emb_sz": emb_sz, "n_hid": n_hid, "n_layers": layers}
 
     def known(self, vocab: Sequence[str]) -> float:
         """The share of the words of `vocab` that has a row here; marks such as `xxmaj` are none."""
@@ -70,26 +57,23 @@ class Encoder:
 
     def for_vocab(self, vocab: Sequence[str]) -> Encoder:
         """With rows in the order of another vocabulary; the mean row for tokens that are new."""
-        rows = remapped(self.tensors["embedding.weight"], self.vocab, vocab)
-        bias = None if self.bias is None else remapped(self.bias[:, None], self.vocab, vocab)[:, 0]
+        rows = remap_rows(self.tensors["embedding.weight"], self.vocab, vocab)
+        bias = None if self.bias is None else remap_rows(self.bias, self.vocab, vocab)
         made = {**self.tensors, "embedding.weight": rows}
         return Encoder(made, tuple(vocab), bias, self.reading)
 
 
 def reading_of(spec: Any) -> str:
     """How an input reads its texts, in a few letters: direction, and which subword tokenizer."""
-    told = sha256(spec.tokenizer.encode()).hexdigest()[:16] if spec.tokenizer else "words"
-    return f"{told}, backwards" if spec.backwards else told
+    tokens = sha256(spec.tokenizer.encode()).hexdigest()[:16] if spec.tokenizer else "words"
+    return f"{tokens}, backwards" if spec.backwards else tokens
 
 
-def remapped(weights: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
-    """Rows (len(new), d): those of the same tokens, and the mean row for tokens that are new."""
-    where: dict[str, int] = {}
-    for i, token in enumerate(old):
-        where.setdefault(token, i)
-    index = torch.tensor([where.get(token, -1) for token in new])
-    rows = weights[index.clamp(min=0)]
-    return torch.where((index >= 0)[:, None], rows, weights.mean(0, keepdim=True))
+def remap_rows(weights: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
+    """Rows (len(new), ...): those of the same tokens, and the mean row for tokens that are new."""
+    where = {token: i for i, token in reversed(list(enumerate(old)))}  # of several the first
+    rows = torch.cat([weights, weights.mean(0, keepdim=True)])
+    return rows[[where.get(token, len(old)) for token in new]]
 
 
 def write_encoder(
@@ -118,9 +102,8 @@ def read_encoder(path: str | Path) -> Encoder:
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
-            told = about.get(_KEY, "")
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-            vocab = tuple(str(token) for token in json.loads(told))
+            vocab = tuple(map(str, json.loads(about.get(_KEY, ""))))
     except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is no encoder that can be read: {error}") from error
     bias = tensors.pop(_BIAS, None)
@@ -215,7 +198,7 @@ def read_word_list(path: str | Path) -> tuple[str, ...]:
         if path.stat().st_size > _LIMIT:
             raise WeightsError(f"{path}: over {_LIMIT} bytes, too large for a list of words")
         data = path.read_bytes()
-        return tuple(_words(path, ((op.name, told) for op, told, _ in pickletools.genops(data))))
+        return tuple(_words(path, ((op.name, value) for op, value, _ in pickletools.genops(data))))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
     except WeightsError:

@@ -50,13 +50,13 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
             )
 
 
-def warn_of_surprises(sources: Sequence[Any], stacklevel: int = 5) -> None:
+def warn_of_surprises(sources: Sequence[Any]) -> None:
     """What a sample of the images hides, one warning of each kind."""
     odd = [s for s, plain in zip(sources, in_threads(_is_plain, sources), strict=True) if not plain]
     rows = np.linspace(0, len(odd) - 1, min(len(odd), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
     in_threads(partial(pixels.open_pixels, remarks=remarks), [odd[i] for i in rows])
-    remarks.warn(len(rows), stacklevel=stacklevel)
+    remarks.warn(len(rows), stacklevel=5)
 
 
 def _is_plain(source: Any) -> bool:

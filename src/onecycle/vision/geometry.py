@@ -34,16 +34,16 @@ def rotation(h: float, w: float, degrees: float) -> Matrix:
 
 def zooming(h: float, w: float, scale: float, row_pct: float, col_pct: float) -> Matrix:
     """Enlarge `scale` times around the focus at (row_pct, col_pct) of the window."""
-    return _focused(h, w, 1 / scale, 1 / scale, row_pct, col_pct)
+    return _focus(h, w, 1 / scale, 1 / scale, row_pct, col_pct)
 
 
 def squishing(h: float, w: float, scale: float, row_pct: float, col_pct: float) -> Matrix:
     """Stretch one axis: below 1 the width grows by 1/scale, above 1 the height by scale."""
     x, y = (scale, 1.0) if scale <= 1 else (1.0, 1 / scale)
-    return _focused(h, w, x, y, row_pct, col_pct)
+    return _focus(h, w, x, y, row_pct, col_pct)
 
 
-def _focused(h: float, w: float, x: float, y: float, row_pct: float, col_pct: float) -> Matrix:
+def _focus(h: float, w: float, x: float, y: float, row_pct: float, col_pct: float) -> Matrix:
     return shift((1 - x) * (col_pct - 0.5) * w, (1 - y) * (row_pct - 0.5) * h) @ scaling(x, y)
 
 

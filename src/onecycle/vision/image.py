@@ -15,7 +15,6 @@ from onecycle.core import plot
 from onecycle.core.errors import LabelError, UsageError, listing
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.inputs.pixels import open_indexes, open_pixels, open_size
-from onecycle.runtime.sources import Remarks
 from onecycle.vision.transform import flatten
 from onecycle.vision.warp import make_sample, resizing, run_foreign
 
@@ -176,13 +175,6 @@ class ImagePoints:
 def size_of(source: Any) -> tuple[int, int]:
     """The (h, w) of an image that is opened already, or upright of a file, array or PIL image."""
     return source.size if isinstance(source, Image) else open_size(source)
-
-
-def pixels_of(
-    source: Any, at_least: tuple[int, int] | None = None, remarks: Remarks | None = None
-) -> np.ndarray:
-    """uint8 (h, w, 3) of an image that is opened already, or as `open_pixels` opens it."""
-    return source.pixels if isinstance(source, Image) else open_pixels(source, at_least, remarks)
 
 
 def open_image(fn: Any, div: bool = True, convert_mode: str = "RGB") -> Image:

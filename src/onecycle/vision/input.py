@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -21,7 +21,7 @@ from onecycle.learn.exporting import own_side, paired, pictured, sources_of
 from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
-from onecycle.vision.image import Image, pixels_of
+from onecycle.vision.image import Image
 from onecycle.vision.transform import Crop, Foreign, Geometric, Pixels, Transform, flatten
 from onecycle.vision.warp import UNLABELLED, Sample, make_sample, resizing, run_foreign
 
@@ -41,7 +41,8 @@ class ImageInput(ImageSpec, Input):
     @cached_property
     def shipped(self) -> ImageSpec:
         """How validation and `predict` prepare an image: what files hold."""
-        plain = ImageSpec(**{f.name: getattr(self, f.name) for f in fields(ImageSpec)})
+        half: Any = next(c for c in type(self).__mro__ if not getattr(c, "trains", True))
+        plain: ImageSpec = half(**{f.name: getattr(self, f.name) for f in fields(half)})
         return validation_spec(plain, self.valid_tfms)
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +51,11 @@ class ImageInput(ImageSpec, Input):
 
     def read(self, source: Any) -> Sample:
         """The image at its own size."""
-        return Sample(pixels_of(source), *UNLABELLED)
+        return Sample(self._pixels(source), *UNLABELLED)
+
+    def _pixels(self, source: Any, *how: Any) -> np.ndarray:
+        """uint8 (h, w, 3) of an image that is opened already, or as `array` reads it."""
+        return source.pixels if isinstance(source, Image) else self.array(source, *how)
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise for missing, empty and unreadable files, and for sizes that cannot be batched.
@@ -61,6 +66,11 @@ class ImageInput(ImageSpec, Input):
         others: list[Any] = []
         for source in sources:
             (files if isinstance(source, str | os.PathLike) else others).append(source)
+        if opened := [source for source in others if hasattr(source, "read")]:
+            raise ImageError(
+                f"{len(opened)} items are open files ({listing(opened)}), which can be read once "
+                "only, and training reads each item in every epoch: give their paths or their bytes"
+            )
         crops = [t for t in (*self.train_tfms, *self.valid_tfms) if isinstance(t, Crop)]
         check_files(files, self.size is not None or any(tfm.size for tfm in crops))
         warn_of_surprises([s for s in others if not isinstance(s, Image)])
@@ -87,9 +97,10 @@ class ImageInput(ImageSpec, Input):
         """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
         tfms, spec = (self.valid_tfms, self.shipped) if rng is None else (self.train_tfms, self)
         tfms = tfms if rng is not None or spec.in_python else ()
-        pixels = pixels_of(source, self._enough(y) if tfms else None, Remarks())
-        rng = rng or np.random.default_rng(0)
-        return make_sample(pixels, tfms, spec, rng, (y, target), source)
+        remarks, rng = Remarks(), rng or np.random.default_rng(0)
+        pixels = self._pixels(source, remarks, self._enough(y) if tfms else None)
+        sample = make_sample(pixels, tfms, spec, rng, (y, target))
+        return replace(sample, source=source, remarks=remarks)
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the image and its label."""
@@ -157,18 +168,32 @@ class ImageInput(ImageSpec, Input):
         prelude = image_prelude(learner.task.input.shipped)
         rng = np.random.default_rng(0)
         sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
-        side = own_side(learner)
-        sources += sources_of(side) if side is not None else []
-        return pictured(learner, precision, paired(learner, sources, pixels_of), prelude, calibrate)
+        sources += sources_of(own_side(learner))
+        return pictured(
+            learner, precision, paired(learner, sources, self._pixels), prelude, calibrate
+        )
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads, or beside a CUDA device from processes.
 
-        Sets were checked by `databunch()`; a single item to be predicted is looked at here.
+        Sets were checked by `databunch()`; of a single item to be predicted what it hides is said.
         """
-        if len(dataset) == 1 and dataset.labels is None:
-            warn_of_surprises([s for s in dataset.items if not isinstance(s, Image)], stacklevel=6)
-        return Loader(dataset, processes=can_fork(options["device"]), **options)
+        kind = _Single if len(dataset) == 1 and dataset.labels is None else Loader
+        return kind(dataset, processes=can_fork(options["device"]), **options)
+
+
+class _Single(Loader):
+    """The loader of one item, read once: it may be a file that is open."""
+
+    def _load(self, index: int, epoch: int) -> Sample:
+        found: Sample = super()._load(index, epoch)
+        self.remarks = found.remarks
+        return found
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for pair in super().__iter__():
+            self.remarks.warn(1, stacklevel=4)  # the line that called predict()
+            yield pair
 
 
 # What validation does to an image, as the plain data that checkpoints and exported files hold.

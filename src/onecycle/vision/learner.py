@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError
 from onecycle.core.paths import Path
-from onecycle.data.databunch import DataBunch, DatasetType
-from onecycle.data.labelled import LabelledItems, LabelList
-from onecycle.data.targets import Category, MultiCategory, Numbers
+from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems, LabelList
 from onecycle.data.task import Task
 from onecycle.learn.checkpoint import read
 from onecycle.learn.cnn import build_cnn, compare_statistics, create_cnn_model, recipe_of
@@ -21,9 +19,9 @@ from onecycle.models.architectures import Architecture
 from onecycle.models.body import Pyramid, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.unet import UNet
+from onecycle.runtime.task import task_from_json
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
-from onecycle.vision.targets import Mask, Points
 from onecycle.vision.tta import TTA
 
 __all__ = [
@@ -118,7 +116,6 @@ def unet_learner(
 
 # A learner for predicting from the one file that `learn.save` wrote.
 
-TARGETS: dict[str, Any] = {t.kind: t for t in (Category, MultiCategory, Numbers, Mask, Points)}
 MODELS: dict[str, Any] = {"cnn": create_cnn_model, "unet": create_unet_model}
 
 
@@ -134,8 +131,7 @@ def load_cnn(path: str | PurePath) -> ImageLearner:
         recipe = about["recipe"]
         arch = Architecture(recipe["arch"], recipe["source"], recipe["options"])
         size = tuple(recipe["size"]) if recipe["size"] else None
-        target = TARGETS[about["task"]["target"]["kind"]].from_json(about["task"]["target"])
-        given = ImageInput.from_json(about["task"]["input"])
+        given, target = task_from_json(about["task"], torch=True)
         _refuse_python(given, path)
         build = MODELS[recipe["model"]]
         model = build(arch, target.n_outputs, False, size=size, **recipe["more"])

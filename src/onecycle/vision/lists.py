@@ -11,10 +11,9 @@ from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
-from onecycle.data.databunch import DataBunch
-from onecycle.data.items import ItemList
-from onecycle.data.labelled import LabelledItems
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.labels import from_columns
+from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.input import ImageInput
@@ -88,7 +87,7 @@ class ImageDataBunch(DataBunch):
             items = _apart(ImageList.from_folder(path), path, test, asked=True)
             split = _only_below(items, path, train, valid).split_by_rand_pct(valid_pct, seed)
         labelled = split.label_from_folder(classes=classes)
-        return _finished(labelled.add_test_folder(test) if test else labelled, **options)
+        return _make_databunch(labelled.add_test_folder(test) if test else labelled, **options)
 
     @classmethod
     def single_from_classes(cls, *args: Any, **options: Any) -> NoReturn:
@@ -115,7 +114,7 @@ class ImageDataBunch(DataBunch):
         """File names and labels from two columns of a frame."""
         items = ImageList.from_df(df, path, fn_col, folder, suffix)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
-        return _finished(split.label_from_df(label_col, label_delim=label_delim), **options)
+        return _make_databunch(split.label_from_df(label_col, label_delim=label_delim), **options)
 
     @classmethod
     def from_csv(
@@ -150,7 +149,7 @@ class ImageDataBunch(DataBunch):
         frame = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
         items = ImageList._make([Path(name) for name in fnames], path, inner_df=frame)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
-        return _finished(split.label(from_columns("label")), **options)
+        return _make_databunch(split.label(from_columns("label")), **options)
 
     @classmethod
     def from_name_func(
@@ -165,7 +164,7 @@ class ImageDataBunch(DataBunch):
         """Labels from a function of the file's path."""
         items = ImageList._make([Path(name) for name in fnames], path)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
-        return _finished(split.label_from_func(label_func), **options)
+        return _make_databunch(split.label_from_func(label_func), **options)
 
     @classmethod
     def from_name_re(
@@ -180,7 +179,7 @@ class ImageDataBunch(DataBunch):
         """Labels from group 1 of a regular expression on the file's path."""
         items = ImageList._make([Path(name) for name in fnames], path)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
-        return _finished(split.label_from_re(pat), **options)
+        return _make_databunch(split.label_from_re(pat), **options)
 
 
 def _only_below(items: ImageList, path: str | PurePath, train: str, valid: str) -> ImageList:
@@ -224,32 +223,15 @@ def _below(folder: PurePath) -> Callable[[Any], bool]:
     return lambda item: PurePath(item).resolve().is_relative_to(inside)
 
 
-def _finished(
-    labelled: LabelledItems,
-    ds_tfms: Any = None,
-    size: Any = None,
-    bs: int = 64,
-    val_bs: int | None = None,
-    num_workers: int | None = None,
-    device: Any = None,
-    test: str | None = None,
-    resize_method: str | None = None,
-    padding_mode: str | None = None,
-    tfm_y: bool | None = None,
-    no_check: bool = False,
-    find_copies: bool = True,
-    batch_seed: int = 0,
-) -> DataBunch:
-    """Transform and batch, with the options that all factories share."""
-    if test:
+def _make_databunch(labelled: LabelledItems, **options: Any) -> DataBunch:
+    """Transform and batch, with the options that all factories share.
+
+    These are `transform()`'s (`ds_tfms` its transforms), `databunch()`'s (`batch_seed` its seed)
+    and `test`, the folder of a test set.
+    """
+    if test := options.pop("test", None):
         labelled = labelled.add_test_folder(test)
-    changed = labelled.transform(ds_tfms, size, resize_method, padding_mode, tfm_y)
-    return changed.databunch(
-        bs=bs,
-        val_bs=val_bs,
-        num_workers=num_workers,
-        device=device,
-        seed=batch_seed,
-        no_check=no_check,
-        find_copies=find_copies,
-    )
+    ways = ("size", "resize_method", "padding_mode", "tfm_y")
+    given = {name: options.pop(name) for name in ways if name in options}
+    changed = labelled.transform(options.pop("ds_tfms", None), **given)
+    return changed.databunch(seed=options.pop("batch_seed", 0), **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 from warnings import warn
 
@@ -116,11 +117,17 @@ def _warn_outside(
     )
     warn(
         f"{sum(outside)} points of {sum(map(bool, outside))} images lie outside their image (of "
-        f"{listing([s for s, n in zip(sources, outside, strict=True) if n], 3)})"
+        f"{_first(sources, outside)})"
         + (": they would all lie inside as (x, y), but (y, x) is wanted" if swapped else ""),
         OnecycleWarning,
         stacklevel=_LEVEL,
     )
+
+
+def _first(sources: Sequence[Any], counts: Sequence[int]) -> str:
+    """The first sources whose count is not 0: paths, and the places of what is in memory."""
+    named = (s if isinstance(s, str | PathLike) else f"item {i}" for i, s in enumerate(sources))
+    return listing([name for name, count in zip(named, counts, strict=True) if count], 3)
 
 
 def _is_outside(shares: np.ndarray) -> np.ndarray:
@@ -143,15 +150,15 @@ def located_boxes(
             f"no edge of a box is beyond {top:.4g}: boxes are (top, left, bottom, right) in "
             "pixels; multiply fractions by the height and width of each image"
         )
-    found, outside = [], []
-    for source, (boxes, names), size in zip(sources, labels, sizes, strict=True):
-        edges = boxes / np.tile(size, 2) * 2 - 1
-        outside += [source] * int(_is_outside(edges).sum())
-        found.append((edges, names))
-    if outside:
+    found = [
+        (boxes / np.tile(size, 2) * 2 - 1, names)
+        for (boxes, names), size in zip(labels, sizes, strict=True)
+    ]
+    outside = [int(_is_outside(edges).sum()) for edges, _ in found]
+    if any(outside):
         warn(
-            f"{len(outside)} boxes reach beyond their image and are cut at its edge, of "
-            f"{listing(dict.fromkeys(outside), 3)}. Are they (top, left, bottom, right) in pixels?",
+            f"{sum(outside)} boxes reach beyond their image and are cut at its edge, of "
+            f"{_first(sources, outside)}. Are they (top, left, bottom, right) in pixels?",
             OnecycleWarning,
             stacklevel=_LEVEL,
         )

@@ -16,14 +16,16 @@ from torch.nn import functional as F
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
 from onecycle.core.plot import NAME, add_legend, drawable
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.runtime.inputs.pixels import open_indexes
+from onecycle.runtime.inputs.pixels import open_indexes, open_size
 from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets import MaskSpec, PointsSpec, sorted_classes
+from onecycle.runtime.targets.classes import sorted_classes
+from onecycle.runtime.targets.mask import MaskSpec
+from onecycle.runtime.targets.points import PointsSpec
 from onecycle.vision import geometry as geo
 from onecycle.vision.checks import IGNORED, check_masks
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
 from onecycle.vision.point_labels import UNITS, as_points, located_boxes, located_points
-from onecycle.vision.warp import Plan, warp_maps, warp_mask
+from onecycle.vision.warp import Plan, exact_plan, warp_maps, warp_mask
 
 _MOST = 32_767  # classes of masks, whose numbers are warped as int16
 
@@ -247,6 +249,12 @@ class Points(PointsSpec, Target):
         moved = ((here + 0.5) / out * 2 - 1).astype(np.float32)
         return self.swap(moved, plan)
 
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """Points (count, 2) of -1 to 1 in the network's input as (y, x) in pixels of the image."""
+        plan = exact_plan(open_size(source), given.shipped)
+        here = ((y + 1) / 2 * plan.out - 0.5)[:, ::-1]
+        return geo.move_points(here, np.linalg.inv(plan.matrix))[:, ::-1]
+
     def swap(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
         """A row for each point; in a mirror those of the `flip_pairs` change places."""
         if not (plan.mirrored and self.flip_pairs):
@@ -334,9 +342,9 @@ class Boxes(Target):
         """The edges and class of each box of a located label, filled up."""
         boxes, names = label
         numbers = np.array([self.classes.index(name) for name in names], np.float32)
-        return self._filled(np.c_[boxes, numbers.reshape(-1, 1)])
+        return self._fill_up(np.c_[boxes, numbers.reshape(-1, 1)])
 
-    def _filled(self, rows: np.ndarray) -> np.ndarray:
+    def _fill_up(self, rows: np.ndarray) -> np.ndarray:
         rest = np.tile(np.array([0, 0, 0, 0, -1], np.float32), (self.count - len(rows), 1))
         return np.concatenate([rows.astype(np.float32), rest])
 
@@ -352,7 +360,7 @@ class Boxes(Target):
         corners = Points().move(real[:, CORNERS].reshape(-1, 2), plan).reshape(-1, 4, 2)
         edges = np.concatenate([corners.min(1), corners.max(1)], 1).clip(-1, 1)
         seen = (edges[:, :2] < edges[:, 2:]).all(1)
-        return self._filled(np.c_[edges, real[:, 4:]][seen])
+        return self._fill_up(np.c_[edges, real[:, 4:]][seen])
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """Transforms of torchvision are not applied to boxes."""

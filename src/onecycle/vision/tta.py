@@ -12,7 +12,7 @@ from torch import Tensor
 
 from onecycle.core.errors import OnecycleWarning, UsageError, listing
 from onecycle.data.databunch import DatasetType
-from onecycle.data.loader import Loader, moved
+from onecycle.data.loader import Loader, to_device
 from onecycle.data.task import Task
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions, item_losses, of_set
@@ -131,7 +131,7 @@ class _Planned:
         for samples in self.loader.samples():
             self.plans += [sample.plan for sample in samples]
             x, y = given.collate(samples)
-            yield given.prepare(moved(x, self.loader.device)), moved(y, self.loader.device)
+            yield given.prepare(to_device(x, self.loader.device)), to_device(y, self.loader.device)
 
 
 def _with_plans(learn: Learner, loader: Any) -> tuple[Predictions, list[Plan]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import hypot
 from typing import Any
 
@@ -19,6 +19,7 @@ from onecycle.core.rng import untouched
 from onecycle.data.targets import NoLabel, Target
 from onecycle.export.image import resize
 from onecycle.runtime.inputs.image import ImageSpec, Size, fit, parse_size, seen_part
+from onecycle.runtime.sources import Remarks
 from onecycle.vision import geometry as geo
 from onecycle.vision.transform import Crop, Foreign, Geometric, Lighting, Params, Pixels, Transform
 
@@ -41,7 +42,7 @@ class Plan:
     foreign: tuple[tuple[Foreign, int], ...] = ()
     record: tuple[tuple[str, Params], ...] = ()
 
-    def resized(self, source: Size) -> Plan:
+    def for_source(self, source: Size) -> Plan:
         """The same plan for the same image, decoded or resized to another size (h, w)."""
         scale = geo.scaling(source[1] / self.source[1], source[0] / self.source[0])
         there = geo.to_index(source) @ scale @ geo.from_index(self.source)
@@ -53,20 +54,24 @@ class Plan:
         Both are plans of one image. The matrix maps pixel indexes of the output of `kept` to
         those of this plan's output; only the geometry comes back.
         """
-        there = kept.resized(self.source).matrix
+        there = kept.for_source(self.source).matrix
         matrix = np.linalg.inv(self.matrix) @ there
         return Plan(self.out, kept.out, matrix, mirrored=self.mirrored != kept.mirrored)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One loaded image: `x` uint8 (h, w, 3), its label, and what is still to be done with it."""
+    """One loaded image: `x` uint8 (h, w, 3), its label, and what is still to be done with it.
+
+    `remarks` are on what was reinterpreted as it was read.
+    """
 
     x: np.ndarray
     y: np.ndarray
     target: Any
     plan: Plan | None = None
     source: Any = None
+    remarks: Remarks = field(default_factory=Remarks)
 
 
 UNLABELLED: tuple[np.ndarray, Target] = (np.zeros((), np.float32), NoLabel())
@@ -78,13 +83,12 @@ def make_sample(
     spec: ImageSpec,
     rng: np.random.Generator,
     label: tuple[np.ndarray, Target] = UNLABELLED,
-    source: Any = None,
 ) -> Sample:
     """A uint8 (h, w, 3) image and its label through `tfms`; with none as in the exported file."""
     plan = draw_plan(tfms, spec, _size(pixels), rng) if tfms else exact_plan(_size(pixels), spec)
     x = warp(pixels, plan) if tfms else exact(pixels, spec)
     y, target = label
-    return Sample(x, target.move(y, plan), target, plan, source)
+    return Sample(x, target.move(y, plan), target, plan)
 
 
 def draw_plan(
@@ -200,7 +204,7 @@ def warp(pixels: np.ndarray, plan: Plan) -> np.ndarray:
 
 def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
     """An integer (h, w) mask through the plan of its image: nearest, `void` outside it."""
-    return _remap(mask, plan.resized(_size(mask)), nearest=True, outside=void)
+    return _remap(mask, plan.for_source(_size(mask)), nearest=True, outside=void)
 
 
 def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
@@ -230,7 +234,7 @@ def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
 def shrink(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
     """The image area-averaged to about the scale of its output, with the plan that fits it."""
     size = _size(pixels)
-    plan = plan if size == plan.source else plan.resized(size)
+    plan = plan if size == plan.source else plan.for_source(size)
     steps = [hypot(*row[:2]) for row in plan.matrix[1::-1].tolist()]  # of rows, of columns
     rows, cols = (
         max(1, round(length / step)) if step >= SHRINK_FROM else length
@@ -239,7 +243,7 @@ def shrink(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
     if (rows, cols) == size:
         return pixels, plan
     small = cv2.resize(pixels, (cols, rows), interpolation=cv2.INTER_AREA)
-    return small, plan.resized((rows, cols))
+    return small, plan.for_source((rows, cols))
 
 
 def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = 0) -> np.ndarray:

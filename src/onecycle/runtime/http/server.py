@@ -1,9 +1,7 @@
-"""The server: the page, and answers to pictures, texts or series, for one exported file."""
+"""The server: the page, and answers to whatever one exported file takes."""
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,19 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.machine import require_free_port
 from onecycle.runtime.http.batching import Batcher, QueueFullError
+from onecycle.runtime.http.body import Limits, RequestError
 from onecycle.runtime.http.openapi import describe
-from onecycle.runtime.http.requests import (
-    Json,
-    Limits,
-    Room,
-    curve,
-    files_of,
-    headers_of,
-    number,
-    picture,
-    series_of,
-    texts_of,
-)
+from onecycle.runtime.http.requests import Room, body_of, headers_of, number
 from onecycle.runtime.predictor import Prediction, Predictor, chunks
 from onecycle.runtime.site import HEADERS, write_site
 
@@ -55,11 +43,6 @@ _KINDS = {
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
     ".onnx": "application/octet-stream",
-}
-_ASKED: dict[str, Any] = {  # by the name of the graph's input
-    "image": ("picture", files_of),
-    "ids": ("text", texts_of),
-    "series": ("series", series_of),
 }
 
 
@@ -81,7 +64,7 @@ class Service:
 
         self.model, self.limits = model, limits
         self.predictor = Predictor(model)
-        self.what, self.asked = _ASKED[self.predictor.feed.name]
+        self.what = self.predictor.input.files.what
         self.batcher = Batcher(self._run, room=limits.waiting)
         self.room = Room(limits.held_bytes)
         self.registry = CollectorRegistry()
@@ -115,11 +98,15 @@ class Service:
         except OnecycleError as error:  # without the page the rest still serves
             self.why = str(error)
             routes.append(Route("/", self.no_page))
-        handlers: dict[Any, Any] = {HTTPException: _problem, QueueFullError: _busy}
+        handlers: dict[Any, Any] = {
+            HTTPException: _problem,
+            RequestError: _refusal,
+            QueueFullError: _busy,
+        }
         return Starlette(
             routes=routes,
             lifespan=self._lifespan,
-            exception_handlers={**handlers, Exception: _broken},
+            exception_handlers={**handlers, Exception: _failure},
             middleware=[Middleware(_Outer, replies=self.replies)],
         )
 
@@ -143,11 +130,8 @@ class Service:
     def _read(self, asked: tuple[Any, float | None]) -> tuple[Any, float | None]:
         source, thresh = asked
         try:
-            if self.what == "picture":
-                return picture(source, self.limits), thresh
-            feed = self.predictor.feed
-            return curve(source, feed) if self.what == "series" else feed.read(source), thresh
-        except HTTPException as error:
+            return self.predictor.input.uploaded(source, self.limits), thresh
+        except RequestError as error:
             return error, thresh
 
     async def _ask(self, request: Request, single: bool = False) -> list[Prediction]:
@@ -156,7 +140,8 @@ class Service:
         if thresh is not None and self.predictor.thresh is None:
             raise HTTPException(400, "this model decides by no threshold")
         with self.room.share() as take:
-            given = await self.asked(request, self.limits, take)
+            body = await body_of(request, self.limits, take)
+            given = self.predictor.input.sources(body, self.limits)
             if not given:
                 raise HTTPException(400, f"there is no {self.what} in the request")
             if single and len(given) > 1:
@@ -165,30 +150,21 @@ class Service:
             found = await self.batcher.ask([(data, thresh) for data in given])
         self.seconds.observe(perf_counter() - start)
         for answer in found:
-            if isinstance(answer, HTTPException):
+            if isinstance(answer, RequestError):
                 raise answer
         return found
 
     async def predict(self, request: Request) -> Response:
         """Everything in the request, answered."""
         found = await self._ask(request)
-        return JSONResponse({"predictions": [self._told(f) for f in found]})
+        target = self.predictor.target
+        replies = [target.reply(one.answer, one.probabilities) for one in found]
+        return JSONResponse({"predictions": replies})
 
     async def analyze(self, request: Request) -> Response:
         """The course's starter app: one picture in the field `file`, a text or a series."""
         found = await self._ask(request, single=True)
         return JSONResponse({"result": str(found[0])})
-
-    def _told(self, found: Prediction) -> Json:
-        kind = self.predictor.target.kind
-        if self.predictor.target.mask_dtype:
-            return {"kind": kind, "mask": _png(found.answer.data[0]), "text": str(found)}
-        told: Json = {"kind": kind, **found.answer.to_dict()}
-        if found.classes:
-            shares = map(float, found.probabilities)
-            names = map(str, found.classes)
-            told["probabilities"] = dict(zip(names, shares, strict=True))
-        return told
 
     async def about(self, request: Request) -> Response:
         """What the file says about itself."""
@@ -206,7 +182,7 @@ class Service:
 
     async def openapi(self, request: Request) -> Response:
         """The description of the interface."""
-        return JSONResponse(describe(self.predictor.about, self.limits.body_bytes))
+        return JSONResponse(describe(self.predictor, self.limits.body_bytes))
 
     async def no_page(self, request: Request) -> Response:
         """Where ONNX Runtime Web is missing, or the page cannot run this model."""
@@ -264,15 +240,6 @@ def _only(method: str, path: str, endpoint: Any) -> list[Route]:
     return [Route(path, endpoint, methods=[method]), Route(path, refuse, methods=_METHODS)]
 
 
-def _png(mask: np.ndarray) -> str:
-    """A mask (h, w) of uint8 or uint16 as a PNG of its numbers, in base64."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(mask).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
 def _reply(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """An error as application/problem+json (RFC 9457)."""
     body = {"type": "about:blank", "status": status, "detail": detail}
@@ -283,11 +250,15 @@ def _problem(request: Request, error: HTTPException) -> Response:
     return _reply(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
+def _refusal(request: Request, error: RequestError) -> Response:
+    return _reply(error.status, error.detail, error.headers)
+
+
 def _busy(request: Request, error: QueueFullError) -> Response:
     return _reply(503, f"{error}: try again in a second", {"Retry-After": "1"})
 
 
-def _broken(request: Request, error: Exception) -> Response:
+def _failure(request: Request, error: Exception) -> Response:
     return _reply(500, "the server failed; its log says why")
 
 

@@ -1,15 +1,21 @@
-"""How an item becomes a model's input, as plain data."""
+"""Images as a model's input, without torch: how they are sized, read, asked for and served."""
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import ImageError, UsageError
+from onecycle.core.walk import FileKind
+from onecycle.runtime.http.body import Limits, RequestError
+from onecycle.runtime.inputs import pixels
 from onecycle.runtime.kinds import OPTIONAL, InputSpec
+from onecycle.runtime.sources import IMAGES, Remarks
 
 RESIZE_METHODS = ("crop", "pad", "squish", "none")
 PADDING_MODES = ("reflection", "border", "zeros")
@@ -36,6 +42,14 @@ class ImageSpec(InputSpec):
     window: tuple[int, int] | None = field(default=None, metadata=OPTIONAL)
     in_python: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     kind: ClassVar[str] = "image"
+    tensor: ClassVar[str] = "image"
+    dtype: ClassVar[str] = "uint8"
+    axes: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
+    files: ClassVar[FileKind] = pixels.FILES
+    columns: ClassVar[tuple[str, ...]] = IMAGES
+    media_types: ClassVar[tuple[str, ...]] = tuple(
+        f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff")
+    )
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -51,6 +65,32 @@ class ImageSpec(InputSpec):
         if self.view:
             return self.size or self.window
         return None if self.resize_method == "none" else self.size
+
+    def array(
+        self, source: Any, remarks: Remarks | None = None, at_least: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """uint8 (h, w, 3) of a path, bytes, a binary file, a PIL image or an array.
+
+        Files may be read at a reduced size that is no smaller than `at_least` (h, w).
+        """
+        return pixels.open_pixels(source, at_least, remarks)
+
+    def bodies(self, max_bytes: int, one: bool = False) -> dict[str, Any]:
+        """A form with files, or where several are answered also one image as the body."""
+        found = super().bodies(max_bytes, one)
+        found["multipart/form-data"]["encoding"] = {
+            "file": {"contentType": ", ".join(self.media_types)}
+        }
+        image = {"type": "string", "format": "binary", "maxLength": max_bytes}
+        return found if one else found | {name: {"schema": image} for name in self.media_types}
+
+    def uploaded(self, source: Any, limits: Limits) -> np.ndarray:
+        """uint8 (h, w, 3); 413 for too many pixels, 422 for what is no image."""
+        with suppress(ImageError):  # `array` says what is wrong
+            h, w = pixels.open_size(io.BytesIO(source))
+            if h * w > limits.pixels:
+                raise RequestError(413, f"{w} x {h} pixels; the limit is {limits.pixels:,}")
+        return super().uploaded(source, limits)
 
     def rectangle(self, source: tuple[int, int]) -> tuple[int, int, int, int]:
         """What a `view` looks at of an image of size `source`: (top, left, h, w), whole pixels."""

@@ -14,9 +14,11 @@ MARK = b"\xff\xd8\xff"
 _DAMAGE = re.compile("Corrupt JPEG data|Premature end of JPEG")
 # Padding before the segments of the header: the image itself is whole.
 _HARMLESS = re.compile("extraneous bytes before marker 0x(e.|fe|db|c[0-3])$")
+_AT_END = re.compile("extraneous bytes before marker 0xd9$")
+_END = b"\xff\xd9"
 
 
-def decoded(
+def decode(
     data: bytes, name: str, at_least: tuple[int, int] | None, most: int
 ) -> np.ndarray | None:
     """Upright uint8 (h, w, 3); None for what Pillow should look at: CMYK, or above `most` pixels.
@@ -39,10 +41,24 @@ def decoded(
         pixels = simplejpeg.decode_jpeg(data, "RGB", **small)
     except ValueError as error:
         told = str(error)
+        if _AT_END.search(told) and (whole := _unpadded(data)) is not None:
+            return decode(whole, name, at_least, most)
         if _DAMAGE.search(told) and not _HARMLESS.search(told):
             raise DamagedImageError(f"{name}: damaged or cut off ({told})") from error
         return None
-    return pixels if turn == 1 else _turned(pixels, turn).copy()  # also of 1 x 1: no turned strides
+    return pixels if turn == 1 else _turn(pixels, turn).copy()  # also of 1 x 1: no turned strides
+
+
+def _unpadded(data: bytes) -> bytes | None:
+    """Without the zeros that some cameras put before the mark of the end; None if there are none.
+
+    Zeros that took the place of image data are missed when the rest is decoded.
+    """
+    end = data.rfind(_END)
+    kept = data[: max(end, 0)].rstrip(b"\0")
+    if kept.endswith(b"\xff"):  # a byte of the image, whose zero belongs to it
+        kept += b"\0"
+    return kept + data[end:] if len(kept) < end else None
 
 
 def _shrink(height: int, width: int, at_least: tuple[int, int] | None, turn: int) -> int:
@@ -92,7 +108,7 @@ def _segments(data: bytes) -> Iterator[bytes]:
         at += 2 + max(2, length)
 
 
-def _turned(pixels: np.ndarray, turn: int) -> np.ndarray:
+def _turn(pixels: np.ndarray, turn: int) -> np.ndarray:
     """EXIF orientation 1-8 applied: 5-8 swap the axes, then rows and columns are reversed."""
     if turn >= 5:
         pixels = pixels.swapaxes(0, 1)

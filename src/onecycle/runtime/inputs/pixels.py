@@ -18,7 +18,7 @@ from onecycle.core.errors import DamagedImageError, ImageError, listing
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.inputs import jpeg
 from onecycle.runtime.inputs.pixel_values import from_array, from_pil
-from onecycle.runtime.sources import PICTURES, Remark, Remarks, cell, content_of
+from onecycle.runtime.sources import IMAGES, Remark, Remarks, cell, content_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _TAKEN = "jpg jpeg jpe jfif pjpeg pjp png apng webp gif bmp dib tif tiff avif"
@@ -77,13 +77,13 @@ def open_pixels(
     DamagedImageError among them for what was read and is broken.
     """
     found = Remarks() if remarks is None else remarks
-    pixels = _opened(cell(source, PICTURES), at_least, found)
+    pixels = _open(cell(source, IMAGES), at_least, found)
     if remarks is None:
         found.warn(1, stacklevel=2)
     return pixels
 
 
-def _opened(source: Any, at_least: tuple[int, int] | None, remarks: Remarks) -> np.ndarray:
+def _open(source: Any, at_least: tuple[int, int] | None, remarks: Remarks) -> np.ndarray:
     if isinstance(source, np.ndarray):
         return from_array(source, "the given array", remarks)
     if _is_pil(source):
@@ -91,7 +91,7 @@ def _opened(source: Any, at_least: tuple[int, int] | None, remarks: Remarks) -> 
     data, name = read_bytes(source)
     try:
         if data.startswith(jpeg.MARK):
-            fast = jpeg.decoded(data, name, at_least, MAX_PIXELS)
+            fast = jpeg.decode(data, name, at_least, MAX_PIXELS)
             if fast is not None:
                 return fast
         image, bits = _pillow(data, name, remarks)
@@ -114,7 +114,7 @@ def open_indexes(source: Any, colours: Any = None) -> np.ndarray:
     if not _is_pil(source):
         data, name = read_bytes(source)
         if data.startswith(jpeg.MARK):  # Pillow's decoder passes over damage
-            jpeg.decoded(data, name, None, MAX_PIXELS)
+            jpeg.decode(data, name, None, MAX_PIXELS)
         image, _ = _pillow(data, name, None)
     if image.mode not in {"L", "P", "1", "I", "I;16", "I;16B", "I;16L"}:
         raise ImageError(
@@ -300,7 +300,7 @@ def _pillow(data: bytes, name: str, remarks: Remarks | None) -> tuple[Any, int]:
     except UnidentifiedImageError:
         raise _what_instead(data, name) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise _undecoded(data, name, error) from error
+        raise _is_undecodable(data, name, error) from error
     if several and remarks is None:
         raise ImageError(f"{name}: a mask is one image, this file holds several: save one of them")
     if several and remarks is not None:
@@ -316,7 +316,7 @@ def _bits(data: bytes, image: Any) -> int:
     return int(max(stored)) if isinstance(stored, tuple) else int(stored)
 
 
-def _undecoded(data: bytes, name: str, error: Exception) -> ImageError:
+def _is_undecodable(data: bytes, name: str, error: Exception) -> ImageError:
     """Cut off and damaged files; of a TIFF it may be that only Pillow does not know its kind."""
     if data.startswith(_TIFFS) and "truncated" not in str(error):
         return ImageError(f"{name}: damaged, or a kind of TIFF that is not known here ({error})")

@@ -1,9 +1,10 @@
-"""How a series, or a plain array, becomes a model's input, as plain data."""
+"""Series as a model's input, without torch: how they are read, asked and served."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, sqrt
 from numbers import Integral
@@ -13,8 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onecycle.core.errors import DataError, UsageError
-from onecycle.runtime.kinds import InputSpec
-from onecycle.runtime.sources import content_of
+from onecycle.core.walk import FileKind, with_dots
+from onecycle.runtime.http.body import Body, Limits, RequestError
+from onecycle.runtime.inputs.series_files import read_series
+from onecycle.runtime.kinds import InputSpec, object_schema
+from onecycle.runtime.sources import Remarks, content_of
 
 ENCODINGS = ("gasf", "gadf", "mtf", "recurrence")
 SCALES = ("minmax", "zscore")
@@ -44,6 +48,12 @@ class SeriesSpec(InputSpec):
     spread: tuple[float, ...] = ()
     layout: str = "grid"
     kind: ClassVar[str] = "series"
+    tensor: ClassVar[str] = "series"
+    axes: ClassVar[tuple[Any, ...]] = ("n", "channels", "t")
+    files: ClassVar[FileKind] = FileKind(
+        "series", with_dots(["csv", "ts", "tsv"]), with_dots(["txt", "arff", "npy", "parquet"])
+    )
+    columns: ClassVar[tuple[str, ...]] = ("file", "path", "series")
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.encodings if name not in ENCODINGS]
@@ -80,15 +90,65 @@ class SeriesSpec(InputSpec):
         """Height and width of the picture."""
         return self.grid[0] * self.pixels, self.grid[1] * self.pixels
 
+    def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
+        """float32 (channels, t) without gaps, of an array, a list or a CSV file."""
+        return series_of(source, self.channels, self.by == "series")
 
-@dataclass(frozen=True)
-class ArraySpec(InputSpec):
-    """Arrays of one `shape`, float32, minus `mean`, over `std` where these are given."""
+    def named_sources(self, path: Path) -> Iterator[tuple[str, Any]]:
+        """(name, source) of CSV files, each a series, and of each series in an archive's file."""
+        for name, file in super().named_sources(path):
+            if file.suffix.lower() in {".ts", ".tsv"}:
+                for i, series in enumerate(read_series(file)[0], 1):
+                    yield f"{name}, series {i}", series
+            else:
+                yield name, file
 
-    shape: tuple[int, ...] = ()
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    kind: ClassVar[str] = "array"
+    def bodies(self, max_bytes: int, one: bool = False) -> dict[str, Any]:
+        """JSON, or one series as CSV."""
+        number = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+        value = {"anyOf": [number, {"type": "null"}]}
+        flat = {"type": "array", "items": value, "minItems": 2, "contains": {"type": "number"}}
+        count = self.channels
+        channels = {"type": "array", "items": flat, "minItems": count, "maxItems": count}
+        several = {"type": "array", "items": channels, "minItems": 1, "maxItems": 16}
+        shapes = [flat, channels, several] if count == 1 else [channels, several]
+        schema = object_schema(series={"anyOf": shapes[:-1] if one else shapes})
+        csv = {"schema": {"type": "string", "minLength": 3, "maxLength": max_bytes}}
+        return {
+            "application/json": {"schema": schema | {"additionalProperties": False}},
+            "text/csv": csv,
+        }
+
+    def sources(self, body: Body, limits: Limits) -> list[Any]:
+        """The series of {"series": [...]}; files and other bodies are CSV.
+
+        The list holds numbers (null is a gap), or a list of them for each channel, or several
+        series of channels.
+        """
+        if body.json is None:
+            return super().sources(body, limits)
+        found = body.json["series"] if set(body.json) == {"series"} else None
+        if not isinstance(found, list) or not _nested_numbers(found):
+            raise RequestError(422, 'JSON is {"series": [1.5, 2, null, ...]}')
+        if not (
+            found and isinstance(found[0], list) and found[0] and isinstance(found[0][0], list)
+        ):
+            return [found] if found else []
+        if len(found) > limits.items:
+            raise RequestError(400, f"more than {limits.items} series in one request")
+        if not all(isinstance(one, list) for one in found):  # a str would be read as a path
+            raise RequestError(422, "some of the series are no lists")
+        return found
+
+
+def _nested_numbers(found: list[Any], depth: int = 3) -> bool:
+    """Lists, at most `depth` in each other, of numbers and nulls; true and false are no numbers."""
+    return depth > 0 and all(
+        _nested_numbers(one, depth - 1)
+        if isinstance(one, list)
+        else one is None or type(one) in (int, float)
+        for one in found
+    )
 
 
 # From arrays, lists and CSV files to series (channels, t), without torch.
@@ -108,7 +168,7 @@ def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray
     and unit do not count. Raises DataError as `numbers` does.
     """
     x = numbers(source, where)
-    x = (_shifted(x) if shift else x).astype(np.float32)
+    x = (_shift(x) if shift else x).astype(np.float32)
     gaps = np.isnan(x)
     if not gaps.any():
         return x
@@ -117,7 +177,7 @@ def as_series(source: Any, where: Any = None, shift: bool = False) -> np.ndarray
     return np.stack(filled).astype(np.float32)
 
 
-def _shifted(x: np.ndarray) -> np.ndarray:
+def _shift(x: np.ndarray) -> np.ndarray:
     low, high = np.nanmin(x, 1, keepdims=True), np.nanmax(x, 1, keepdims=True)
     small = varies(low, high) & (high - low < _SMALL)
     first = np.where(small | blurs(low, high, _SMALL), low, 0)

@@ -44,9 +44,8 @@ def _archive(path: PurePath, rows: list[tuple[int, str]]) -> list[tuple[np.ndarr
     label = header.get("@classlabel", header.get("@targetlabel"))
     names = header.get("@classlabel", [])[1:]
     dimensions = header.get("@dimensions", header.get("@dimension"))
-    found = []
-    for i, row in rows[start + 1 :]:
-        where = f"{path}, line {i}"
+
+    def read_row(row: str, where: str) -> tuple[np.ndarray, str, str]:
         *parts, last = map(str.strip, row.split(":"))
         if _says(label, "false"):
             parts, last = [*parts, last], ""
@@ -60,8 +59,9 @@ def _archive(path: PurePath, rows: list[tuple[int, str]]) -> list[tuple[np.ndarr
             raise TableError(f"{where}: {len(x)} channels, not {dimensions[0]} as its header says")
         if names and last not in names:
             raise TableError(f"{where}: the label {last!r} is none of the header's: {names}")
-        found.append((x, last, where))
-    return found
+        return x, last, where
+
+    return [read_row(row, f"{path}, line {i}") for i, row in rows[start + 1 :]]
 
 
 def _header(rows: Iterable[str]) -> dict[str, list[str]]:

@@ -47,9 +47,34 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     Sources: Kudo 2018 (arXiv 1804.10959); Sennrich et al. 2016 (arXiv 1508.07909). Characters that
     the texts lack are split into bytes by "bpe", and are unknown to "unigram".
     """
-    t = _library()
     if not isinstance(vocab_sz, int) or vocab_sz <= len(SPECIAL):
         raise UsageError(f"vocab_sz is above {len(SPECIAL)}, not {vocab_sz!r}")
+    if isinstance(texts, str):
+        raise UsageError("a list of texts is wanted, not one text")
+    made, trainer = _untrained(model, vocab_sz)
+    try:
+        made.train_from_iterator((_check(text, i) for i, text in enumerate(texts)), trainer)
+    except UsageError:
+        raise
+    except Exception as error:  # the library raises bare Exceptions
+        raise UsageError(f"no tokenizer of {vocab_sz} pieces: {error}") from error
+    if made.get_vocab_size() < vocab_sz:
+        warn(
+            f"the texts give {made.get_vocab_size():,} pieces, not {vocab_sz:,}: there are no more "
+            "that occur often enough",
+            OnecycleWarning,
+            stacklevel=2,
+        )
+    begin = [(BOS, made.token_to_id(BOS))]
+    processors = _library().processors
+    made.post_processor = processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
+    made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
+    return str(made.to_str())
+
+
+def _untrained(model: str, vocab_sz: int) -> tuple[Any, Any]:
+    """A tokenizer of the kind `model`, and what trains it."""
+    t = _library()
     common = {"vocab_size": vocab_sz, "special_tokens": list(SPECIAL), "show_progress": False}
     if model == "unigram":
         made = t.Tokenizer(t.models.Unigram())
@@ -64,28 +89,10 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
     else:
         raise UsageError(f'the model is "unigram" or "bpe", not {model!r}')
     made.normalizer = t.normalizers.NFC()
-    if isinstance(texts, str):
-        raise UsageError("a list of texts is wanted, not one text")
-    try:
-        made.train_from_iterator((_checked(text, i) for i, text in enumerate(texts)), trainer)
-    except UsageError:
-        raise
-    except Exception as error:  # the library raises bare Exceptions
-        raise UsageError(f"no tokenizer of {vocab_sz} pieces: {error}") from error
-    if made.get_vocab_size() < vocab_sz:
-        warn(
-            f"the texts give {made.get_vocab_size():,} pieces, not {vocab_sz:,}: there are no more "
-            "that occur often enough",
-            OnecycleWarning,
-            stacklevel=2,
-        )
-    begin = [(BOS, made.token_to_id(BOS))]
-    made.post_processor = t.processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
-    made.enable_padding(pad_id=made.token_to_id(PAD), pad_token=PAD)
-    return str(made.to_str())
+    return made, trainer
 
 
-def _checked(text: Any, i: int) -> str:
+def _check(text: Any, i: int) -> str:
     if not isinstance(text, str):
         raise UsageError(f"text {i} is a {type(text).__name__}, not a str")
     return whole(text)
@@ -96,17 +103,20 @@ def whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+@lru_cache(maxsize=8)
 def pieces_of(told: str) -> tuple[str, ...]:
     """The tokens in the order of their numbers."""
     made = tokenizer_of(told)
     return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
 
 
+@lru_cache(maxsize=8)
 def marks_of(told: str) -> frozenset[str]:
     """The tokens that are put around every text, such as `xxbos`, or [CLS] and [SEP]."""
     return frozenset(tokenizer_of(told).encode("").tokens)
 
 
+@lru_cache(maxsize=8)
 def padding_of(told: str) -> int:
     """The id that fills up batches: what the JSON says, or that of a token with a usual name."""
     padding = json.loads(told).get("padding")
@@ -122,6 +132,7 @@ def padding_of(told: str) -> int:
     )
 
 
+@lru_cache(maxsize=8)
 def unknown_of(told: str) -> int | None:
     """The id of what the tokenizer has no piece for; None where there is no such thing."""
     model = json.loads(told)["model"]
@@ -131,12 +142,13 @@ def unknown_of(told: str) -> int | None:
     return None if found is None else int(found)
 
 
+@lru_cache(maxsize=8)
 def uncut(told: str) -> str:
     """The same tokenizer without a limit of tokens."""
     return json.dumps({**json.loads(told), "truncation": None})
 
 
-def encoded(told: str, texts: Sequence[str]) -> list[np.ndarray]:
+def encode_texts(told: str, texts: Sequence[str]) -> list[np.ndarray]:
     """The int64 ids of each text, by all cores; of a text without any, the padding's."""
     found = tokenizer_of(told).encode_batch([whole(text) for text in texts])
     return [np.array(one.ids or [padding_of(told)], np.int64) for one in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onecycle.core.errors import DataError
-from onecycle.core.files import write_atomically
+from onecycle.core.files import encoding_by_mark, write_atomically
 from onecycle.core.walk import FileKind, with_dots
-from onecycle.runtime.inputs.subwords import encoded, padding_of, tokenizer_of, unknown_of
+from onecycle.runtime.http.body import Body, Limits, RequestError
+from onecycle.runtime.inputs.subwords import encode_texts, padding_of, tokenizer_of, unknown_of
 from onecycle.runtime.inputs.words import PAD, SPECIAL, UNK, detokenize, tokenize
-from onecycle.runtime.kinds import InputSpec
+from onecycle.runtime.kinds import InputSpec, object_schema
+from onecycle.runtime.sources import TEXTS, Remarks, cell
 
+_CLOSED = {"additionalProperties": False}
 _FAMILY = "text md markdown rst html htm xml tex rtf doc docx odt pdf epub eml"
 FILES = FileKind("text", frozenset({".txt"}), with_dots(["", *_FAMILY.split()]))
 
@@ -97,6 +101,63 @@ class TextSpec(InputSpec):
     tokenizer: str = ""
     backwards: bool = False
     kind: ClassVar[str] = "text"
+    tensor: ClassVar[str] = "ids"
+    dtype: ClassVar[str] = "int64"
+    axes: ClassVar[tuple[Any, ...]] = ("n", "t")
+    files: ClassVar[FileKind] = FILES
+    columns: ClassVar[tuple[str, ...]] = TEXTS
+    by_file: ClassVar[bool] = False
+
+    def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
+        """int64 (t,) of a text (str), UTF-8 bytes or the path of a file; see `text_of`."""
+        return self.ids(text_of(source))
+
+    def group(self, item: np.ndarray) -> Any:
+        """Texts whose lengths do not differ by more than a half, so that little is padded."""
+        return int(np.log(max(1, len(item))) / np.log(1.5))
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, longest), padded at the end."""
+        rows = np.full((len(items), max(map(len, items))), self.padding, np.int64)
+        for row, item in zip(rows, items, strict=True):
+            row[: len(item)] = item
+        return rows
+
+    def bodies(self, max_bytes: int, one: bool = False) -> dict[str, Any]:
+        """JSON, or one text as it is."""
+        text: dict[str, Any] = {"type": "string", "maxLength": max_bytes // 4}
+        several = {"type": "array", "items": text, "minItems": 1, "maxItems": 16}
+        shapes = [object_schema(text=text) | _CLOSED, object_schema(texts=several) | _CLOSED]
+        schema = shapes[0] if one else {"oneOf": shapes}
+        plain = {"text/plain": {"schema": {**text, "minLength": 1}}}
+        return {"application/json": {"schema": schema}, **plain}
+
+    def sources(self, body: Body, limits: Limits) -> list[Any]:
+        """The texts of {"text": "..."} or {"texts": [...]}, or of files.
+
+        These are in the body's charset or, where it is UTF-8, in UTF-16 with a mark, too.
+        """
+        found: Any = [_decode(data, body.charset) for data in body.files]
+        if body.json is not None:
+            keys = set(body.json)
+            one = [body.json["text"]] if keys == {"text"} else None
+            found = body.json["texts"] if keys == {"texts"} else one
+        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            raise RequestError(422, 'JSON is {"text": "..."} or {"texts": ["...", "..."]}')
+        if len(found) > limits.items:
+            raise RequestError(400, f"more than {limits.items} texts in one request")
+        if any(len(text) > limits.characters for text in found):
+            raise RequestError(413, f"a text has more than {limits.characters:,} characters")
+        return found
+
+    def page_fault(self) -> str | None:
+        """Subwords."""
+        if not self.tokenizer:
+            return None
+        return (
+            "the page splits texts into words only, and this model reads subwords: serve it with "
+            "`onecycle serve`, or train it on words"
+        )
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -126,7 +187,7 @@ class TextSpec(InputSpec):
     def ids(self, text: str) -> np.ndarray:
         """The ids of a text."""
         if self.tokenizer:
-            found = encoded(self.tokenizer, [text])[0]
+            found = encode_texts(self.tokenizer, [text])[0]
         else:
             unknown, look = self.unknown, self.numbers.get
             found = np.fromiter((look(token, unknown) for token in tokenize(text)), np.int64)
@@ -143,3 +204,34 @@ class TextSpec(InputSpec):
         if self.tokenizer:
             return str(tokenizer_of(self.tokenizer).decode(ids))
         return detokenize(self.tokens(ids))
+
+
+def text_of(source: Any) -> str:
+    """A str as it is, bytes and a path's content as UTF-8; what cannot be decoded as U+FFFD.
+
+    A mark at the beginning is left out, and that of UTF-16 is followed.
+
+    Of a row of a frame, the cell `text`, or its only one.
+    """
+    source = cell(source, TEXTS)
+    if isinstance(source, os.PathLike):
+        try:
+            source = Path(source).read_bytes()
+        except OSError as error:
+            raise DataError(f"{source}: cannot be read ({error.strerror})") from error
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return data.decode(encoding_by_mark(data), "replace")
+    if not isinstance(source, str):
+        raise DataError(f"a text is a str, bytes or a path, not {type(source).__name__}")
+    return source
+
+
+def _decode(data: bytes, charset: str) -> str:
+    """A body or an uploaded file as text; 415 for what is no charset of texts."""
+    if charset.lower() in {"utf-8", "utf8"}:
+        return text_of(data)
+    try:
+        return data.decode(charset, "replace")
+    except (LookupError, ValueError):
+        raise RequestError(415, f"the charset {charset[:40]!r} is not known: send UTF-8") from None

@@ -95,18 +95,18 @@ def tokenize(text: str) -> list[str]:
         text = text.encode("utf-8", "replace").decode("utf-8", "replace")
     addresses = "@" in text or "://" in text or "www." in text
     pattern = _WORD_OR_ADDRESS if addresses else _WORD
-    return [BOS, *chain.from_iterable(map(_cased, pattern.findall(clean(text))))]
+    return [BOS, *chain.from_iterable(map(_mark_case, pattern.findall(clean(text))))]
 
 
 @lru_cache(maxsize=200_000)
-def _cased(word: str) -> tuple[str, ...]:
+def _mark_case(word: str) -> tuple[str, ...]:
     """The word in small letters, after a token that says how it was written; contractions split."""
     if word.isspace():
         return ("\n",) if "\n" in word else ()
     if len(word) <= 40 and ("'" in word or "\u2019" in word):
         parts = _CONTRACTION.fullmatch(word)
         if parts:
-            return (*_cased(parts[1]), *_cased(parts[2].replace("\u2019", "'")))
+            return (*_mark_case(parts[1]), *_mark_case(parts[2].replace("\u2019", "'")))
     if word in SPECIAL:
         return (word,)
     if len(word) > 1 and word.isupper():

@@ -1,4 +1,52 @@
-// Texts as tokens and numbers: the same rules as the Python side's, word for word.
+// Texts: a box to write in; tokens and numbers by the same rules as the Python side's, word for word.
+
+import { at, controls } from "../view.js";
+
+const PAUSE = 300; // milliseconds after the last key
+const CONTROLS = `
+  <section id="writing" aria-label="Text">
+    <label for="text">Write or paste a text</label>
+    <textarea id="text" rows="7" spellcheck="true"></textarea>
+    <button class="button primary" id="ask" type="button">Read it</button>
+  </section>`;
+
+export const subtitle = "Runs on this device. No word leaves it.";
+
+export const rows = ({ vocab }) => ({ Vocabulary: `${vocab.length} tokens` });
+
+export function feed({ vocab, backwards }) {
+  const number = numbering(vocab, backwards);
+  return (text) => {
+    const ids = number(text);
+    return { ids: ["int64", ids, [1, ids.length]] };
+  };
+}
+
+/** The box; its text is answered at every pause and on request. */
+export function start(spec, page) {
+  controls(CONTROLS);
+  const box = at("text");
+  let timer = 0;
+  let asked = null;
+  const ask = () => {
+    clearTimeout(timer);
+    if (!box.value.trim()) {
+      asked = null;
+      return page.clear();
+    }
+    if (box.value === asked) return;
+    asked = box.value;
+    page.answer(asked);
+  };
+  box.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, PAUSE);
+  });
+  at("ask").addEventListener("click", () => {
+    asked = null;
+    ask();
+  });
+}
 
 const S = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"; // Python's blanks
 const BLACK = S.replace("[", "[^");
@@ -33,7 +81,7 @@ export function tokenize(text) {
   const whole = text.replace(ALONE, "?");
   const addressed = whole.includes("@") || whole.includes("://") || whole.includes("www.");
   const words = clean(whole).match(addressed ? ADDRESSED : PLAIN) ?? [];
-  return ["xxbos", ...words.flatMap(cased)];
+  return ["xxbos", ...words.flatMap(splitCase)];
 }
 
 /** A function from texts to int64 ids, from the end if `backwards`; `xxunk` for tokens that `vocab` lacks. */
@@ -52,15 +100,15 @@ function clean(given) {
   let text = given;
   if (text.includes("<")) text = text.replace(BREAK, "\n").replaceAll("<unk>", " xxunk ");
   if (/[;\\@]/.test(text)) {
-    text = unescaped(text);
+    text = replaceReferences(text);
     for (const [found, meant] of ENTITIES) text = text.replaceAll(found, () => meant);
   }
   text = text.replace(REPEATED, (_, first, rest) => ` xxrep ${[...rest].length / [...first].length + 1} ${first} `);
-  return repeatedWords(text).replace(/(?<![:/])([/#\n])(?!\/)/gu, " $1 ").replace(SPACES, " ");
+  return markRepeats(text).replace(/(?<![:/])([/#\n])(?!\/)/gu, " $1 ").replace(SPACES, " ");
 }
 
 /** HTML's character references as characters. */
-function unescaped(text) {
+function replaceReferences(text) {
   const box = document.createElement("textarea");
   return text.replace(/&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)/g, (reference) => {
     box.innerHTML = `x${reference}`; // a textarea holds text only: nothing in it becomes an element
@@ -68,7 +116,7 @@ function unescaped(text) {
   });
 }
 
-function repeatedWords(text) {
+function markRepeats(text) {
   const words = text.split(" ");
   const out = [];
   for (let at = 0, end; at < words.length; at = end) {
@@ -87,11 +135,11 @@ const isLower = (word) => LOWER.test(word) && !UPPER.test(word) && !TITLE.test(w
 const BLANK = new RegExp(`^${S}+$`, "u");
 
 /** The word in small letters, after a token that says how it was written; contractions split. */
-function cased(word) {
+function splitCase(word) {
   if (BLANK.test(word)) return word.includes("\n") ? ["\n"] : [];
   const letters = [...word];
   const parts = letters.length <= 40 && /['\u2019]/.test(word) && CONTRACTION.exec(word);
-  if (parts) return [...cased(parts[1]), ...cased(parts[2].replace("\u2019", "'"))];
+  if (parts) return [...splitCase(parts[1]), ...splitCase(parts[2].replace("\u2019", "'"))];
   if (SPECIAL.has(word)) return [word];
   const low = word.toLowerCase();
   if (letters.length > 1 && isUpper(word)) return ["xxup", low];

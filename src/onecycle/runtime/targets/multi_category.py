@@ -1,0 +1,77 @@
+"""Any number of classes per item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from onecycle.core.errors import LabelError, UsageError, listing
+from onecycle.runtime.kinds import Answer, TargetSpec
+from onecycle.runtime.targets.classes import forbid_repeats, is_blank, plain_label, sorted_classes
+
+_QUOTE = '"'
+_MARKS = frozenset(';"\r\n')
+
+
+@dataclass(frozen=True)
+class MultiCategorySpec(TargetSpec):
+    """Any number of classes per item: float32 zeros and ones; decided by `> thresh`."""
+
+    classes: tuple[Any, ...] = ()
+    thresh: float = 0.5
+    kind: ClassVar[str] = "multicategory"
+    activation: ClassVar[str] = "sigmoid"
+    whole_classes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(plain_label, self.classes)))
+        forbid_repeats(self.classes)
+        if not 0 <= self.thresh <= 1:
+            raise UsageError(f"thresh is a probability from 0 to 1, not {self.thresh!r}")
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.classes)
+
+    def fit(self, labels: Sequence[Any]) -> Self:
+        if self.classes:
+            return self
+        found = sorted_classes(tag for label in labels for tag in label)
+        if not found:
+            raise LabelError(f"none of the {len(labels)} labels holds a tag")
+        return replace(self, classes=found)
+
+    def check(self, label: Any) -> str | None:
+        if label is None or isinstance(label, float | str):
+            return "is blank" if is_blank(label) else "is not a list of tags"
+        unknown = [tag for tag in label if plain_label(tag) not in self.classes]
+        if self.classes and unknown:
+            return f"holds {listing(unknown)}, not among the classes of the training set"
+        return None
+
+    def encode(self, label: Any) -> np.ndarray:
+        present = {plain_label(tag) for tag in label}
+        return np.array([name in present for name in self.classes], np.float32)
+
+    def decode(self, probabilities: np.ndarray) -> Answer:
+        return self.answer(np.asarray(probabilities) > self.thresh)
+
+    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+        return np.asarray(probabilities) > self.thresh
+
+    def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (decided == (y > 0.5)).ravel()
+
+    def answer(self, y: np.ndarray) -> Answer:
+        marks = np.asarray(y).astype(np.float32)
+        names = [name for name, mark in zip(self.classes, marks, strict=True) if mark]
+        return Answer(names, marks, join_names(map(str, names)))
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Names with semicolons between them; one that holds such a mark is quoted, as in CSV."""
+    marked = (f'"{n.replace(_QUOTE, 2 * _QUOTE)}"' if set(n) & _MARKS else n for n in names)
+    return ";".join(marked)
