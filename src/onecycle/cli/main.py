@@ -23,8 +23,7 @@ app.add_typer(demo, name="demo")
 app.add_typer(train, name="train")
 
 Source = Annotated[
-    Path,
-    typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels."),
+    Path, typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels.")
 ]
 Folder = Annotated[str, typer.Option(help="CSV: the folder of the images, seen from the CSV file.")]
 Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, such as ".jpg".')]
@@ -37,8 +36,7 @@ ValidColumn = Annotated[
     str | None, typer.Option(help="CSV: a column that is true for validation images.")
 ]
 Pattern = Annotated[
-    str | None,
-    typer.Option(help="Folder: label = group 1 of this regular expression on the path."),
+    str | None, typer.Option(help="Folder: label = group 1 of this regular expression on the path.")
 ]
 ValidPct = Annotated[
     float, typer.Option(help="The share that validates, where nothing else says which.")
@@ -49,8 +47,7 @@ AllFolders = Annotated[
 ]
 Arch = Annotated[str, typer.Option(help="Any timm model, or `small`, which comes with onecycle.")]
 Weights = Annotated[
-    str,
-    typer.Option(help="yes (published weights), no (from scratch), or a file with weights."),
+    str, typer.Option(help="yes (published weights), no (from scratch), or a file with weights.")
 ]
 Size = Annotated[int, typer.Option(help="Side of the images that the model sees, in pixels.")]
 BatchSize = Annotated[int, typer.Option(help="Images per step.")]

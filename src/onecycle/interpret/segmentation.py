@@ -78,10 +78,7 @@ class SegmentationInterpretation:
         return extremes(self.losses, k, largest)
 
     def plot_top_losses(
-        self,
-        k: int | None = None,
-        largest: bool = True,
-        figsize: tuple[float, float] | None = None,
+        self, k: int | None = None, largest: bool = True, figsize: tuple[float, float] | None = None
     ) -> Any:
         """The `k` (5) worst images, true beside said; returns the figure."""
         losses, positions = self.top_losses(how_many(k, len(self.losses), 5), largest)

@@ -178,10 +178,7 @@ def crop(size: Any = None, row_pct: Range = 0.5, col_pct: Range = 0.5) -> Transf
 
 
 def crop_pad(
-    size: Any = None,
-    padding_mode: str | None = None,
-    row_pct: Range = 0.5,
-    col_pct: Range = 0.5,
+    size: Any = None, padding_mode: str | None = None, row_pct: Range = 0.5, col_pct: Range = 0.5
 ) -> Transform:
     """As `crop`; where the image is smaller than the window, `padding_mode` fills the rest."""
     window = parse_size(size)[0]
