@@ -232,7 +232,7 @@ def test_missing_pictures_are_counted_and_named_before_training(folder):
         ["train/red/0.png", "train/red/gone.png", "train/red/1.png"], folder
     )
     labelled = items.split_by_idx([2]).label_from_func(lambda path: path.stem != "0")
-    with pytest.raises(ImageError, match=r"1 of 3 pictures are missing: '.*gone\.png'.*suffix"):
+    with pytest.raises(ImageError, match=r"1 of 3 images are missing: '.*gone\.png'.*suffix"):
         labelled.transform(None, size=8).databunch(bs=1)
     assert labelled.transform(None, size=8).databunch(bs=1, no_check=True).batch_size == 1
 

@@ -92,5 +92,5 @@ def test_a_list_written_on_windows_says_so(tmp_path):
 def test_a_table_written_on_windows_says_so(tmp_path):
     (tmp_path / "l.csv").write_text("name,label\na\\0.png,x\na\\1.png,y\n")
     labelled = ImageList.from_csv(tmp_path, "l.csv").split_by_idx([1])
-    with pytest.raises(ImageError, match=r"2 of 2 pictures are missing.*backslashes"):
+    with pytest.raises(ImageError, match=r"2 of 2 images are missing.*backslashes"):
         labelled.label_from_df(unknown="error", classes=["x", "y"]).databunch(bs=1)

@@ -209,9 +209,9 @@ def test_download_images_names_by_position_and_counts_what_is_bad(site, tmp_path
     assert [p.name for p in found] == ["00000000.png", "00000003.png"]
     assert left(tmp_path / "pics") == ["00000000.png", "00000003.png"]
     said = capsys.readouterr().out
-    assert "2 of 4 pictures left out" in said
+    assert "2 of 4 images left out" in said
     assert "1x HTTP 404" in said
-    assert "1x not a picture" in said
+    assert "1x not an image" in said
 
 
 def test_download_images_goes_on_after_a_break_and_raises_without_workers(site, tmp_path):
@@ -220,7 +220,7 @@ def test_download_images_goes_on_after_a_break_and_raises_without_workers(site, 
         assert len(download_images([f"{site.url}/a.png"], tmp_path)) == 1
     assert len(site.requests) == 1
     site.files["/b.png"] = b"no"
-    with pytest.raises(ImageError, match="not a picture"):
+    with pytest.raises(ImageError, match="not an image"):
         download_images([f"{site.url}/b.png"], tmp_path / "b", max_workers=0)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from onecycle.vision.warp import shrunk
+from onecycle.vision.warp import shrink
 
 BLACK = 1e-3  # of 1: black and white stay this far from the ends, where logits are infinite
 
@@ -43,7 +43,7 @@ def smooth_noise(rng, size, cells=9, channels=3):
 
 def sampled(pixels, plan):
     """A picture (h, w, 3) through its plan by `grid_sample` and exact logits: float 0-255."""
-    small, plan = shrunk(pixels, plan)
+    small, plan = shrink(pixels, plan)
     h, w = small.shape[:2]
     y, x = np.mgrid[: plan.out[0], : plan.out[1]].astype(np.float64)
     u, v, d = np.einsum("ij,jhw->ihw", plan.matrix, np.stack([x, y, np.ones_like(x)]))

@@ -71,7 +71,7 @@ def test_pictures_are_found_below_deeper_folders(tmp_path):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
     with (
         pytest.warns(OnecycleWarning, match=r"1 hidden image files .*valid/\.hidden/2\.png"),
-        pytest.warns(OnecycleWarning, match=r"1 of 3 pictures .*no class.*'3\.png'"),
+        pytest.warns(OnecycleWarning, match=r"1 of 3 images .*no class.*'3\.png'"),
     ):
         found = review(tmp_path)
     assert found.names == ("train/cat/0.png", "valid/dog/1.png")
@@ -154,8 +154,8 @@ def test_a_second_page_on_a_port_is_refused(server, folder):
 
 
 def test_only_this_machine_and_this_page_are_answered(server, tmp_path):
-    assert status(server + "/picture/0") == 200
-    assert status(server + "/picture/99") == 404
+    assert status(server + "/image/0") == 200
+    assert status(server + "/image/99") == 404
     assert status(server + "/about", Host="evil.example") == 400
     assert status(server + "/save", b"{}") == 403
     with urllib.request.urlopen(server + "/about") as answer:
@@ -177,7 +177,7 @@ def test_a_person_relabels_and_writes(server, tmp_path):
         page.get_by_label("class of cat/0.png").select_option("dog")
         page.locator(".pair input").nth(1).check()
         page.locator("#save").click()
-        page.get_by_text("6 pictures kept").wait_for()
+        page.get_by_text("6 images kept").wait_for()
         if os.environ.get("ONECYCLE_SHOTS"):
             page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
         browser.close()
@@ -213,7 +213,7 @@ def test_the_models_worst_come_first_and_are_relabelled_from_the_keyboard(folder
         assert page.locator("#worst figure").first.get_attribute("class") == "changed"
         page.focus("#save")
         page.keyboard.press("Enter")
-        page.get_by_text("7 pictures kept").wait_for()
+        page.get_by_text("7 images kept").wait_for()
         if os.environ.get("ONECYCLE_SHOTS"):
             page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
         browser.close()

@@ -48,7 +48,7 @@ def test_the_second_evening_goes_on_where_the_first_ended_and_sees_every_pair(al
         page.get_by_label("class of cat/1.png").first.select_option("dog")
         page.locator(".pair input").first.check()  # cat/0.png
         page.locator("#save").click()
-        page.get_by_text("11 pictures kept").wait_for()
+        page.get_by_text("11 images kept").wait_for()
         page.reload()
         page.wait_for_selector("#earlier figure")
     first = names(table)
@@ -70,7 +70,7 @@ def test_the_second_evening_goes_on_where_the_first_ended_and_sees_every_pair(al
         assert page.locator(".pair").count() == 60
         page.locator("#earlier input").first.uncheck()  # cat/0.png is kept after all
         page.locator("#save").click()
-        page.get_by_text("12 pictures kept").wait_for()
+        page.get_by_text("12 images kept").wait_for()
     assert names(table) == first | {"cat/0.png": "cat", "dog/5.png": "cat"}
 
 
@@ -89,9 +89,12 @@ def test_what_was_written_is_what_is_set_at_the_next_start(alike, tmp_path):
     [
         ("", r"begins with \[\], not with name,label"),
         ("a picture", "begins with .*a picture"),
-        ("name,label\ncat/0.png,cat\ncat/99.png,cat\n", "row 3: 'cat/99.png', 'cat' is not a pict"),
+        (
+            "name,label\ncat/0.png,cat\ncat/99.png,cat\n",
+            "row 3: 'cat/99.png', 'cat' is not an image",
+        ),
         ("name,label\ncat/0.png,cow\n", "row 2: .*'cow'.* one of its classes"),
-        ("name,label\ncat/0.png,cat\ncat/0.png,dog\n", "row 3: .*each picture once"),
+        ("name,label\ncat/0.png,cat\ncat/0.png,dog\n", "row 3: .*each image once"),
         ("name,label\ncat/0.png\n", "row 2: 'cat/0.png' is not"),
         (b"name,label\n\xff,cat\n", "cannot be read as a table"),
     ],

@@ -12,12 +12,15 @@ from sklearn import metrics as sk
 from torch import nn
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError
-from onecycle.course.tools import DatasetFormatter, array, doc, tensor
-from onecycle.course.trackers import (
+from onecycle.course.tools import (
+    DatasetFormatter,
     EarlyStoppingCallback,
     MixUpCallback,
     ReduceLROnPlateauCallback,
     SaveModelCallback,
+    array,
+    doc,
+    tensor,
 )
 from onecycle.data.arrays import from_arrays
 from onecycle.data.databunch import DatasetType
@@ -176,7 +179,7 @@ def test_numbers_are_shown_with_what_is_said_and_true_and_their_loss(learn):
         near = float(found.probabilities[i, 0] - found.targets[i, 0]) ** 2
         assert float(loss) == pytest.approx(near, rel=1e-5)
         assert ax.get_title() == f"said {found.said(i)}\ntrue {found.true(i)}\nloss {near:.2f}"
-    with pytest.raises(UsageError, match="heatmap=True is for pictures"):
+    with pytest.raises(UsageError, match="heatmap=True is for images"):
         interp.plot_top_losses(2, heatmap=True)
 
 
@@ -270,7 +273,7 @@ def test_pairs_beyond_the_most_are_counted(folder):
     for wrong in ({"least": 97}, {"least": float("nan")}, {"most": 0}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             similar_pairs(files, **wrong)
-    with pytest.raises(EmptyDataError, match="no pictures to compare"):
+    with pytest.raises(EmptyDataError, match="no images to compare"):
         similar_pairs([])
 
 
@@ -278,7 +281,7 @@ def test_pictures_without_a_class_are_counted(folder):
     for name in ("loose.png", "other.png"):
         Image.new("RGB", (9, 9)).save(folder / name)
     told, found = said(lambda: review(folder))
-    assert told[0].startswith("2 of 8 pictures lie in no folder below")
+    assert told[0].startswith("2 of 8 images lie in no folder below")
     assert "'loose.png', 'other.png'" in told[0]
     assert len(found.names) == 6
 
@@ -370,7 +373,7 @@ def test_arrays_and_tensors_are_in_single_precision_unless_told_otherwise(capsys
 
 
 def test_memory_of_a_gpu_is_told_in_megabytes(monkeypatch):
-    from onecycle.course import memory
+    from onecycle.course import tools as memory
 
     emptied = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -7,7 +7,7 @@ from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.transform import as_transform, drawn, flatten
+from onecycle.vision.transform import as_draw, as_transform, flatten
 from onecycle.vision.warp import draw_plan, warp
 
 N = 10_000
@@ -163,7 +163,7 @@ def test_a_transform_without_a_chance_rests_and_a_certain_one_does_not():
 def test_a_range_is_low_and_high():
     for bad in ((3, 1), (1, 2, 3), [1]):
         with pytest.raises(UsageError, match="a range is"):
-            drawn(bad)
+            as_draw(bad)
     with pytest.raises(UsageError, match=r"made by a function such as rotate"):
         as_transform("flip")
 

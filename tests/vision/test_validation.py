@@ -13,12 +13,11 @@ from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import FlowField, ImagePoints
-from onecycle.vision.input import ImageInput, half_stats
+from onecycle.vision.input import ImageInput, half_stats, validation_spec
 from onecycle.vision.learner import cnn_learner, load_cnn
 from onecycle.vision.lists import ImageList
 from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flatten
-from onecycle.vision.validation import validation_spec
 
 
 def told(*tfms, size=(16, 16), method="crop"):

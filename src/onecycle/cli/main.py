@@ -1,4 +1,4 @@
-"""The command `onecycle`: train on pictures, use what was trained, and see a demonstration."""
+"""The command `onecycle`: train on images, use what was trained, and see a demonstration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(
-    help="From labelled pictures to a trained model: find the rate, train with 1cycle, look at "
+    help="From labelled images to a trained model: find the rate, train with 1cycle, look at "
     "the mistakes. Begin with: onecycle demo planet",
     no_args_is_help=True,
     add_completion=False,
@@ -23,24 +23,20 @@ app.add_typer(demo, name="demo")
 app.add_typer(train, name="train")
 
 Source = Annotated[
-    Path,
-    typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels."),
+    Path, typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels.")
 ]
-Folder = Annotated[
-    str, typer.Option(help="CSV: the folder of the pictures, seen from the CSV file.")
-]
+Folder = Annotated[str, typer.Option(help="CSV: the folder of the images, seen from the CSV file.")]
 Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, such as ".jpg".')]
 LabelColumn = Annotated[str, typer.Option(help="CSV: the column with the labels (name or number).")]
 Delimiter = Annotated[
     str | None,
-    typer.Option(help='CSV: what stands between several labels of a picture, such as " ".'),
+    typer.Option(help='CSV: what stands between several labels of an image, such as " ".'),
 ]
 ValidColumn = Annotated[
-    str | None, typer.Option(help="CSV: a column that is true for validation pictures.")
+    str | None, typer.Option(help="CSV: a column that is true for validation images.")
 ]
 Pattern = Annotated[
-    str | None,
-    typer.Option(help="Folder: label = group 1 of this regular expression on the path."),
+    str | None, typer.Option(help="Folder: label = group 1 of this regular expression on the path.")
 ]
 ValidPct = Annotated[
     float, typer.Option(help="The share that validates, where nothing else says which.")
@@ -51,13 +47,12 @@ AllFolders = Annotated[
 ]
 Arch = Annotated[str, typer.Option(help="Any timm model, or `small`, which comes with onecycle.")]
 Weights = Annotated[
-    str,
-    typer.Option(help="yes (published weights), no (from scratch), or a file with weights."),
+    str, typer.Option(help="yes (published weights), no (from scratch), or a file with weights.")
 ]
-Size = Annotated[int, typer.Option(help="Side of the pictures that the model sees, in pixels.")]
-BatchSize = Annotated[int, typer.Option(help="Pictures per step.")]
+Size = Annotated[int, typer.Option(help="Side of the images that the model sees, in pixels.")]
+BatchSize = Annotated[int, typer.Option(help="Images per step.")]
 FlipVert = Annotated[
-    bool, typer.Option(help="Pictures have no upside (satellite, microscope): flip them freely.")
+    bool, typer.Option(help="Images have no upside (satellite, microscope): flip them freely.")
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
@@ -88,7 +83,7 @@ def demo_planet(
     tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 500,
     seed: Seed = 0,
 ) -> None:
-    """Several labels per picture: draw satellite tiles, train in four stages, look at mistakes."""
+    """Several labels per image: draw satellite tiles, train in four stages, look at mistakes."""
     from onecycle.cli.demo import planet
 
     planet(out, tiles, seed)
@@ -145,7 +140,7 @@ def train_images(
     seed: Seed = 0,
     out: Out = Path("onecycle-output"),
 ) -> None:
-    """Train on a folder or a CSV of pictures, and write the model, its figures and plots."""
+    """Train on a folder or a CSV of images, and write the model, its figures and plots."""
     from onecycle.cli import train as work
 
     named = (folder, suffix, label_col, label_delim, valid_col, pattern)
@@ -207,7 +202,7 @@ def predict(
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
 ) -> None:
-    """Say what a trained model sees in pictures, or makes of texts or series."""
+    """Say what a trained model sees in images, or makes of texts or series."""
     from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
@@ -251,7 +246,7 @@ def clean(
     to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8010,
 ) -> None:
-    """A local page to relabel or leave out pictures; writes cleaned.csv, deletes nothing."""
+    """A local page to relabel or leave out images; writes cleaned.csv, deletes nothing."""
     from onecycle.interpret.cleaner import clean as work
 
     work(folder, model, to, port)

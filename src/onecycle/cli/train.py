@@ -36,7 +36,7 @@ _MOST = 3e-2  # a rate beyond it is one of a curve that was read too late
 
 @dataclass(frozen=True)
 class Where:
-    """Where pictures and labels are, and who validates."""
+    """Where images and labels are, and who validates."""
 
     source: Path
     folder: str = "."
@@ -116,7 +116,7 @@ class Where:
 
 @dataclass(frozen=True)
 class How:
-    """Which model sees the pictures, and how."""
+    """Which model sees the images, and how."""
 
     arch: str = "small"
     pretrained: str = "yes"

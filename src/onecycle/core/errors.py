@@ -27,7 +27,7 @@ class LabelError(DataError):
 
 
 class ImageError(DataError):
-    """A picture is missing, damaged, too large or of an unknown format."""
+    """An image is missing, damaged, too large or of an unknown format."""
 
 
 class DamagedImageError(ImageError):
@@ -35,7 +35,7 @@ class DamagedImageError(ImageError):
 
 
 class SizeError(DataError):
-    """Pictures (or a picture and its mask) differ in size where they must not."""
+    """Images (or an image and its mask) differ in size where they must not."""
 
 
 class ArchiveError(DataError):

@@ -122,7 +122,7 @@ def read_lines(path: str | Path) -> list[str]:
 # What was looked through once need not be looked through again while it stays the same.
 
 
-class Remembered:
+class CheckCache:
     """A mark on this machine that these files, as they are now, passed the check `name`.
 
     Kept in ~/.cache/onecycle (or the folder in ONECYCLE_CACHE); a cache that cannot be written

@@ -57,10 +57,11 @@ def picture(
     return ax
 
 
-def add_title(ax: Any, text: str, **options: Any) -> None:
-    """Put `text` over what the axes already say, letter by letter (see `drawable`)."""
-    before = ax.get_title()
-    ax.set_title("\n".join(filter(None, [before, drawable(text)])), **options)
+def add_title(ax: Any, text: str | None, **options: Any) -> None:
+    """Put `text`, where there is any, below the title that is there, letter by letter."""
+    if text is not None:
+        lines = ax.get_title(), drawable(text)
+        ax.set_title("\n".join(filter(None, lines)), **options)
 
 
 def drawable(text: object, most: int | None = None) -> str:
@@ -147,7 +148,7 @@ def plot_multi(
 
 
 def save_figure(figure_or_ax: Any, path: str | Path, dpi: int = 90) -> Path:
-    """Write the figure as a picture file, and close it."""
+    """Write the figure as an image file, and close it."""
     from matplotlib import pyplot as plt
 
     figure = getattr(figure_or_ax, "figure", None) or figure_or_ax

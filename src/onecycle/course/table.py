@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
@@ -10,36 +9,18 @@ from typing import Any, NoReturn
 from onecycle.core.errors import UsageError
 from onecycle.names import EVERYTHING
 
-_PLAIN = {
-    name: name
-    for name in [
-        "collections",
-        "contextlib",
-        "copy",
-        "csv",
-        "gc",
-        "hashlib",
-        "inspect",
-        "io",
-        "itertools",
-        "json",
-        "math",
-        "operator",
-        "os",
-        "random",
-        "re",
-        "shutil",
-        "string",
-        "subprocess",
-        "sys",
-        "tarfile",
-        "time",
-        "types",
-        "typing",
-        "warnings",
-        "torch",
-    ]
-} | {
+_LISTS = {
+    "plain": "collections contextlib copy csv gc hashlib inspect io itertools json math operator "
+    "os random re shutil string subprocess sys tarfile time torch types typing warnings",
+    "own": "array tensor doc DatasetFormatter SaveModelCallback EarlyStoppingCallback "
+    "ReduceLROnPlateauCallback MixUpCallback gpu_mem_get gpu_mem_get_free "
+    "gpu_mem_get_free_no_cache hook_output hook_outputs model_sizes num_features_model",
+    "tables": "CollabDataBunch collab_learner TabularList TabularDataBunch tabular_learner "
+    "FillMissing Categorify Normalize add_datepart",
+    "architectures": "resnet18 resnet34 resnet50 resnet101 resnet152 vgg16_bn vgg19_bn "
+    "densenet121 densenet161 densenet169 densenet201",  # others are had by their names
+}
+_PLAIN = {name: name for name in _LISTS["plain"].split()} | {
     "BytesIO": "io:BytesIO",
     "Counter": "collections:Counter",
     "F": "torch.nn.functional",
@@ -56,17 +37,7 @@ _PLAIN = {
     "plt": "matplotlib.pyplot",
     "reduce": "functools:reduce",
 }
-_OWN = {
-    name: f"onecycle.course.{module}:{name}"
-    for module, names in {
-        "tools": "array tensor doc DatasetFormatter",
-        "trackers": "SaveModelCallback EarlyStoppingCallback ReduceLROnPlateauCallback "
-        "MixUpCallback",
-        "memory": "gpu_mem_get gpu_mem_get_free gpu_mem_get_free_no_cache",
-        "layers": "hook_output hook_outputs model_sizes num_features_model",
-    }.items()
-    for name in names.split()
-}
+_OWN = {name: f"onecycle.course.tools:{name}" for name in _LISTS["own"].split()}
 _INSTEAD = {
     "ImageCleaner": "needs a notebook's widgets; run `onecycle clean` for the same as a local page",
     "FloatList": "is `Numbers` here: label_cls=Numbers",
@@ -82,17 +53,7 @@ _INSTEAD = {
     "FBeta": "is the metric `f1` here, for one label, or `fbeta` for several",
     "MultiLabelFbeta": "is the metric `fbeta` here, over the whole set: partial(fbeta, thresh=0.2)",
 } | dict.fromkeys(
-    [
-        "CollabDataBunch",
-        "collab_learner",
-        "TabularList",
-        "TabularDataBunch",
-        "tabular_learner",
-        "FillMissing",
-        "Categorify",
-        "Normalize",
-        "add_datepart",
-    ],
+    _LISTS["tables"].split(),
     "is for tables and recommendations, which onecycle leaves to scikit-learn and its kind",
 )
 COURSE: dict[str, str] = EVERYTHING | _PLAIN | _OWN
@@ -121,20 +82,23 @@ class Unsupported:
         self._refuse()
 
 
-def course_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def namespace(module: str) -> dict[str, Any]:
     """`__getattr__`, `__dir__` and `__all__` of one of the course's modules."""
+    of_models = module.endswith(".models")
+    more = _LISTS["architectures"].split() if of_models else []
+    names = sorted({*COURSE, *UNSUPPORTED, *more} - {"__version__"})
 
     def get(name: str) -> Any:
         if name in UNSUPPORTED:
             return Unsupported(name, UNSUPPORTED[name])
         if name not in COURSE:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module_name, _, attribute = COURSE[name].partition(":")
-        module = import_module(module_name)
-        if attribute:
-            return getattr(module, attribute)
-        is_module = name in _PLAIN or name not in vars(module)
-        return module if is_module else getattr(module, name)
+            if of_models and not name.startswith("_"):
+                return getattr(import_module("onecycle.models"), name)
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home, _, attribute = COURSE[name].partition(":")
+        found = import_module(home)
+        if not attribute and (name in _PLAIN or name not in vars(found)):
+            return found
+        return getattr(found, attribute or name)
 
-    names = sorted({*COURSE, *UNSUPPORTED} - {"__version__"})
-    return get, lambda: names, names
+    return {"__getattr__": get, "__dir__": lambda: names, "__all__": names}

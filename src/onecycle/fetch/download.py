@@ -133,7 +133,7 @@ class _Part:
         size = start
         with self.file.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for chunk in _redact(_chunks(answer), start, total, self.file.stem, show):
+            for chunk in _with_bar(_chunks(answer), start, total, self.file.stem, show):
                 size += len(chunk)
                 if max_bytes is not None and size > max_bytes:
                     raise DownloadError(f"{self.url}: more than {max_bytes} bytes")
@@ -175,7 +175,7 @@ def _chunks(answer: Any) -> Iterator[bytes]:
         yield chunk
 
 
-def _redact(
+def _with_bar(
     chunks: Iterator[bytes], start: int, total: int | None, name: str, show: bool
 ) -> Iterator[bytes]:
     """The chunks behind a bar of bytes."""

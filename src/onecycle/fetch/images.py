@@ -1,4 +1,4 @@
-"""Pictures from a list of addresses, as an image search gives it: `download_images`."""
+"""Images from a list of addresses, as an image search gives it: `download_images`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from onecycle.core.paths import Path
 from onecycle.fetch.download import Patience, download
 from onecycle.runtime.inputs.pixels import SUFFIXES, verify
 
-_LARGEST = 50_000_000  # bytes of one picture
-_MOST = 1000  # pictures
+_LARGEST = 50_000_000  # bytes of one image
+_MOST = 1000  # images
 
 
 def download_images(
@@ -29,11 +29,11 @@ def download_images(
     max_workers: int = 8,
     timeout: float = 4,
 ) -> list[Path]:
-    """Fetch the pictures of a list (a text or CSV file, first column) into the folder `dest`.
+    """Fetch the images of a list (a text or CSV file, first column) into the folder `dest`.
 
     Number i of the list becomes `0000000i.jpg` (or what its address ends in); files that are
-    there already are kept. What cannot be had, or is no picture, is left out and counted by
-    reason; with `max_workers=0` it is raised instead. Returns the pictures.
+    there already are kept. What cannot be had, or is no image, is left out and counted by
+    reason; with `max_workers=0` it is raised instead. Returns the images.
     """
     listed = _addresses(urls)
     if max_pics < 1:
@@ -57,7 +57,7 @@ def download_images(
     reasons = Counter(result for result in found if isinstance(result, str))
     if reasons:
         said = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common())
-        print(f"{reasons.total()} of {len(listed)} pictures left out: {said}")
+        print(f"{reasons.total()} of {len(listed)} images left out: {said}")
     return [result for result in found if not isinstance(result, str)]
 
 
@@ -85,5 +85,5 @@ def _fetch(numbered: tuple[int, str], folder: Path, timeout: float) -> Path:
     download(url, beside, None, _LARGEST, Patience(1, timeout), show=False)
     if verify(beside):
         beside.unlink()
-        raise ImageError(f"{url}: not a picture")
+        raise ImageError(f"{url}: not an image")
     return Path(beside.replace(file))

@@ -15,7 +15,7 @@ _CREDENTIALS = """no Kaggle credentials were found. Log in at kaggle.com, open S
   either set the environment variable KAGGLE_API_TOKEN to a new token,
   or "Create Legacy API Key" and put the file into ~/.kaggle/kaggle.json (chmod 600),
   or set KAGGLE_USERNAME and KAGGLE_KEY"""
-_NESTED = 3  # archives in archives in archives: the Planet pictures are a tar in a 7z in a zip
+_NESTED = 3  # archives in archives in archives: the Planet images are a tar in a 7z in a zip
 
 
 def fetch_competition(competition: str, to: str | PurePath = "data") -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_NO_MAP = "heatmap=True is for pictures with one class or several: leave it out"
+_NO_MAP = "heatmap=True is for images with one class or several: leave it out"
 
 
 def how_many(k: int | None, count: int, usual: int | None = None, what: str = "items") -> int:

@@ -1,4 +1,4 @@
-"""A local page to relabel or leave out pictures: a model's worst, and those that look alike."""
+"""A local page to relabel or leave out images: a model's worst, and those that look alike."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LARGEST_ANSWER = 50_000_000  # bytes of JSON
 
 @dataclass(frozen=True)
 class Review:
-    """Pictures below `root` with labels, and the order in which they deserve a look.
+    """Images below `root` with labels, and the order in which they deserve a look.
 
     `worst` are (position, loss, said), `pairs` (position, position, likeness).
     """
@@ -46,9 +46,9 @@ class Review:
 
 
 def review(root: str | Path, model: str | Path | None = None, least: float = 0.97) -> Review:
-    """Look through the pictures below a folder; each is of the class that its own folder names.
+    """Look through the images below a folder; each is of the class that its own folder names.
 
-    Without a model for duplicates only. The loss of a picture is -log(the probability of its
+    Without a model for duplicates only. The loss of an image is -log(the probability of its
     label). Raises UsageError where the model does not know a label.
     """
     root = Path(root)
@@ -56,10 +56,10 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
     files: list[Path] = [file for file in found if file.parent != root]
     loose = [file.name for file in found if file.parent == root]
     if not files:
-        raise EmptyDataError(f"{root}: no folder in it holds pictures")
+        raise EmptyDataError(f"{root}: no folder in it holds images")
     if loose:
         warn(
-            f"{len(loose)} of {len(loose) + len(files)} pictures lie in no folder below {root}, so "
+            f"{len(loose)} of {len(loose) + len(files)} images lie in no folder below {root}, so "
             f"that they have no class, and are left out: {listing(loose)}",
             OnecycleWarning,
             stacklevel=2,
@@ -101,23 +101,23 @@ def _worst(
     found = []
     for i, (label, told) in enumerate(zip(labels, predictor.stream(files), strict=True)):
         if np.ndim(told.probabilities) != 1:
-            raise UsageError("the model answers for every pixel: --model takes one for pictures")
+            raise UsageError("the model answers for every pixel: --model takes one for images")
         share = float(told.probabilities[number[label]])
         found.append((i, float(-np.log(max(share, 1e-9))), str(told)))
     return sorted(found, key=lambda row: -row[1])
 
 
 def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
-    """Write the pictures that are kept as `name,label`; returns how many. No picture is touched.
+    """Write the images that are kept as `name,label`; returns how many. No image is touched.
 
-    `answers` maps positions (as text) to a class, or to None for a picture to leave out. Raises
+    `answers` maps positions (as text) to a class, or to None for an image to leave out. Raises
     TableError where `to` holds anything but such a table: it would be lost.
     """
     earlier_answers(found, to)
     known = {str(i) for i in range(len(found.names))}
     for position, label in answers.items():
         if position not in known:
-            raise UsageError(f"there is no picture number {position!r}")
+            raise UsageError(f"there is no image number {position!r}")
         if label is not None and label not in found.classes:
             raise UsageError(f"there is no class {label!r}")
     rows = [
@@ -138,7 +138,7 @@ def write_cleaned(found: Review, answers: dict[str, Any], to: Path) -> int:
 def earlier_answers(found: Review, file: Path) -> dict[str, str | None]:
     """The answers that an earlier `write_cleaned` left in `file`; none where there is no file.
 
-    A picture that it does not name was left out. Raises TableError, which names the row, where
+    An image that it does not name was left out. Raises TableError, which names the row, where
     `file` is no such table or names what is not (or no longer) there.
     """
     if not file.exists():
@@ -154,7 +154,7 @@ def earlier_answers(found: Review, file: Path) -> dict[str, str | None]:
     known, kept = set(found.names), dict[str, str]()
     for number, row in enumerate(rows, 2):
         if len(row) != 2 or row[0] not in known or row[0] in kept or row[1] not in found.classes:
-            wanted = f"a picture below {found.root} and one of its classes, each picture once"
+            wanted = f"an image below {found.root} and one of its classes, each image once"
             raise TableError(f"{file}, row {number}: {listing(row)} is not {wanted}: {aside}")
         kept[row[0]] = row[1]
     return {
@@ -190,7 +190,7 @@ class _Page:
         known = {name: getattr(self.found, name) for name in fields}
         return JSONResponse(known | {"answers": self.answers, "key": self.key})
 
-    def picture(self, request: Any) -> Any:
+    def image(self, request: Any) -> Any:
         from starlette.responses import Response
 
         position, names = request.path_params["position"], self.found.names
@@ -234,7 +234,7 @@ def application(found: Review, to: Path) -> Any:
     routes = [
         Route("/", page.show),
         Route("/about", page.about),
-        Route("/picture/{position:int}", page.picture),
+        Route("/image/{position:int}", page.image),
         Route("/save", page.save, methods=["POST"]),
     ]
     known = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
@@ -267,9 +267,9 @@ def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
     found, to = review(root, model), to or root / "cleaned.csv"
     page = application(found, to)
     if before := len(earlier_answers(found, to)):
-        print(f"as {to} says, {before} pictures are left out or relabelled: look under 'Set'")
+        print(f"as {to} says, {before} images are left out or relabelled: look under 'Set'")
     require_free_port("127.0.0.1", port)
-    print(f"open http://127.0.0.1:{port} ({len(found.names)} pictures); it writes {to}", flush=True)
+    print(f"open http://127.0.0.1:{port} ({len(found.names)} images); it writes {to}", flush=True)
     server = Server(page, "127.0.0.1", port, interface=Interfaces.ASGI)
 
     async def until_stopped() -> None:
@@ -281,14 +281,14 @@ def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
     asyncio.run(until_stopped())
 
 
-# Pictures that look alike: a small fingerprint of each, compared with all others.
+# Images that look alike: a small fingerprint of each, compared with all others.
 
 _SIDE = 8
 _BLOCK = 2048  # rows compared at once
 
 
 def fingerprint(source: Any, remarks: Remarks | None = None) -> np.ndarray:
-    """A picture as (64 * 3,) float32: 8 x 8 cells, centred, of length 1."""
+    """An image as (64 * 3,) float32: 8 x 8 cells, centred, of length 1."""
     whole = open_pixels(source, remarks=remarks)
     pixels = cv2.resize(whole, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     flat = pixels.astype(np.float32).ravel()
@@ -299,7 +299,7 @@ def fingerprint(source: Any, remarks: Remarks | None = None) -> np.ndarray:
 def similar_pairs(
     sources: Sequence[Any], least: float = 0.97, most: int = 1000
 ) -> list[tuple[int, int, float]]:
-    """(i, j, similarity) of pictures whose fingerprints correlate by `least` or more, best first.
+    """(i, j, similarity) of images whose fingerprints correlate by `least` or more, best first.
 
     All pairs are compared in blocks: a million pairs take a few hundredths of a second. A warning
     counts those beyond the `most` best.
@@ -307,7 +307,7 @@ def similar_pairs(
     require_number("least", least, 0, 1)
     require_whole("most", most)
     if not len(sources):
-        raise EmptyDataError("there are no pictures to compare")
+        raise EmptyDataError("there are no images to compare")
     remarks = Remarks()
     with ThreadPoolExecutor(defaults.cpus) as pool:
         prints = np.stack(list(pool.map(partial(fingerprint, remarks=remarks), sources)))

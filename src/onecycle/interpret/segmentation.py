@@ -1,4 +1,4 @@
-"""Where a segmentation errs: figures per class, what is taken for what, the worst pictures."""
+"""Where a segmentation errs: figures per class, what is taken for what, the worst images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onecycle.learn.predictions import Predictions, draw, item_losses, of_part
 
 
 class SegmentationInterpretation:
-    """Counts of pixels and the loss of each picture of one side; holds no masks in memory.
+    """Counts of pixels and the loss of each image of one side; holds no masks in memory.
 
     `matrix` is (classes, classes), rows true, columns said, without void; `losses` (n,).
     """
@@ -71,19 +71,16 @@ class SegmentationInterpretation:
         return ax.figure
 
     def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
-        """(losses, positions) of the `k` pictures (all) with the largest loss, worst first.
+        """(losses, positions) of the `k` images (all) with the largest loss, worst first.
 
         Where there are fewer than `k` all of them, with a warning.
         """
         return extremes(self.losses, k, largest)
 
     def plot_top_losses(
-        self,
-        k: int | None = None,
-        largest: bool = True,
-        figsize: tuple[float, float] | None = None,
+        self, k: int | None = None, largest: bool = True, figsize: tuple[float, float] | None = None
     ) -> Any:
-        """The `k` (5) worst pictures, true beside said; returns the figure."""
+        """The `k` (5) worst images, true beside said; returns the figure."""
         losses, positions = self.top_losses(how_many(k, len(self.losses), 5), largest)
         found: Predictions = of_part(self.learn, self.side, positions.tolist())
         captions = [f"loss {float(loss):.2f}" for loss in losses]

@@ -1,4 +1,4 @@
-"""Pictures: every name that a program on images needs, by `from onecycle.vision import *`."""
+"""Images: every name that a program on images needs, by `from onecycle.vision import *`."""
 
 from onecycle.core.lazy import lazy_names
 from onecycle.names import VISION

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import inf, isfinite, log
 from typing import Any
 
+import cv2
 import numpy as np
 
 from onecycle.core.errors import UsageError
@@ -25,11 +26,13 @@ from onecycle.vision.transform import (
     Transform,
     Uniform,
     Whole,
-    drawn,
+    as_draw,
     within,
 )
 
 Range = float | tuple[float, float]
+WholeRange = int | tuple[int, int]
+_ANYWHERE = (0.0, 1.0)
 Tfms = tuple[list[Any], list[Any]]
 
 
@@ -46,7 +49,7 @@ def get_transforms(
 ) -> Tfms:
     """(train, valid) transforms that suit most photographs.
 
-    `flip_vert` draws one of the 8 symmetries of the square (satellite pictures); a magnitude of
+    `flip_vert` draws one of the 8 symmetries of the square (satellite images); a magnitude of
     zero leaves the transform out; `max_lighting` 0.2 shifts brightness by up to logit(0.6) and
     scales contrast by 0.8 to 1.25; `xtra_tfms` come after, torchvision's v2 transforms too.
     """
@@ -77,7 +80,7 @@ def get_transforms(
 def rotate(degrees: Range = 0.0, p: float = 1.0) -> Transform:
     """Turn counter-clockwise by `degrees`."""
     _require("degrees", degrees)
-    return Geometric("rotate", {"degrees": drawn(degrees)}, p, matrix=geo.rotation)
+    return Geometric("rotate", {"degrees": as_draw(degrees)}, p, matrix=geo.rotation)
 
 
 def flip_lr(p: float = 1.0) -> Transform:
@@ -93,10 +96,10 @@ def flip_ud(p: float = 1.0) -> Transform:
 flip_affine = flip_lr
 
 
-def dihedral(k: int | tuple[int, int] = (0, 7), p: float = 1.0) -> Transform:
+def dihedral(k: WholeRange = (0, 7), p: float = 1.0) -> Transform:
     """One of the 8 symmetries of the square."""
     _require("k", k, range(8))
-    return Geometric("dihedral", {"k": drawn(k, Whole)}, p, matrix=geo.dihedral)
+    return Geometric("dihedral", {"k": as_draw(k, Whole)}, p, matrix=geo.dihedral)
 
 
 dihedral_affine = dihedral
@@ -107,13 +110,13 @@ def zoom(
 ) -> Transform:
     """Enlarge `scale` times towards the focus at (row_pct, col_pct)."""
     within("the scale of a zoom", scale, 0, inf, ends=False)
-    draws = {"scale": drawn(scale), "row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
+    draws = {"scale": as_draw(scale), **_place(row_pct, col_pct)}
     return Geometric("zoom", draws, p, matrix=geo.zooming)
 
 
 def rand_zoom(scale: Range = (1.0, 1.1), p: float = 1.0) -> Transform:
     """Enlarge towards a focus drawn anywhere in the window."""
-    return zoom(scale, (0.0, 1.0), (0.0, 1.0), p)
+    return zoom(scale, _ANYWHERE, _ANYWHERE, p)
 
 
 def squish(
@@ -121,80 +124,76 @@ def squish(
 ) -> Transform:
     """Stretch one axis: the width for a scale below 1, the height above."""
     within("the scale of a squish", scale, 0, inf, ends=False)
-    draws = {"scale": drawn(scale), "row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
+    draws = {"scale": as_draw(scale), **_place(row_pct, col_pct)}
     return Geometric("squish", draws, p, matrix=geo.squishing)
 
 
 def symmetric_warp(magnitude: Range = (-0.2, 0.2), p: float = 1.0) -> Transform:
     """Perspective: each pair of corners moves together, by `magnitude` of half a side."""
-    draws: dict[str, Draw] = {"magnitude": drawn(magnitude, Uniform, count=4)}
+    draws = {"magnitude": as_draw(magnitude, Uniform, count=4)}
     return Geometric("symmetric_warp", draws, p, matrix=_symmetric_warp)
 
 
 def perspective_warp(magnitude: Range = (-0.2, 0.2), p: float = 1.0) -> Transform:
     """Perspective: the four corners move apart from one another, each in both directions."""
-    draws: dict[str, Draw] = {"magnitude": drawn(magnitude, Uniform, count=8)}
+    draws = {"magnitude": as_draw(magnitude, Uniform, count=8)}
     return Geometric("perspective_warp", draws, p, matrix=_perspective_warp)
 
 
 def tilt(
-    direction: int | tuple[int, int] = (0, 3), magnitude: Range = (-0.2, 0.2), p: float = 1.0
+    direction: WholeRange = (0, 3), magnitude: Range = (-0.2, 0.2), p: float = 1.0
 ) -> Transform:
-    """Lean the picture to the left, right, forward or backward (direction 0-3)."""
-    _require("direction", direction, range(4))
-    _require("magnitude", magnitude)
-    draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
-    return Geometric("tilt", draws, p, matrix=_tilt)
+    """Lean the image to the left, right, forward or backward (direction 0-3)."""
+    return Geometric("tilt", _pull(direction, range(4), magnitude), p, matrix=_tilt)
 
 
 def skew(
-    direction: int | tuple[int, int] = (0, 7), magnitude: Range = (-0.2, 0.2), p: float = 1.0
+    direction: WholeRange = (0, 7), magnitude: Range = (-0.2, 0.2), p: float = 1.0
 ) -> Transform:
     """Pull one corner along one of its two sides (direction 0-7)."""
-    _require("direction", direction, range(8))
+    return Geometric("skew", _pull(direction, range(8), magnitude), p, matrix=_skew)
+
+
+def _pull(direction: WholeRange, allowed: range, magnitude: Range) -> dict[str, Draw]:
+    _require("direction", direction, allowed)
     _require("magnitude", magnitude)
-    draws = {"direction": drawn(direction, Whole), "magnitude": drawn(magnitude)}
-    return Geometric("skew", draws, p, matrix=_skew)
+    return {"direction": as_draw(direction, Whole), "magnitude": as_draw(magnitude)}
 
 
 def brightness(change: Range = 0.5, p: float = 1.0) -> Transform:
     """A grey of one half becomes `change` (0-1)."""
     within("the change of brightness", change, 0, 1, ends=False)
-    return Lighting("brightness", {"change": drawn(change)}, p, logits=_brightness)
+    return Lighting("brightness", {"change": as_draw(change)}, p, logits=_brightness)
 
 
 def contrast(scale: Range = 1.0, p: float = 1.0) -> Transform:
     """Logits times `scale`, drawn on a logarithmic scale; below 1 is flatter."""
     within("the scale of contrast", scale, 0, inf, ends=False)
-    return Lighting("contrast", {"scale": drawn(scale, LogUniform)}, p, logits=_contrast)
+    return Lighting("contrast", {"scale": as_draw(scale, LogUniform)}, p, logits=_contrast)
 
 
 def crop(size: Any = None, row_pct: Range = 0.5, col_pct: Range = 0.5) -> Transform:
     """The window sits at (row_pct, col_pct) of the room beside it."""
-    draws = {"row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
-    return Crop("crop", draws, size=parse_size(size)[0])
+    return Crop("crop", _place(row_pct, col_pct), size=parse_size(size)[0])
 
 
 def crop_pad(
-    size: Any = None,
-    padding_mode: str | None = None,
-    row_pct: Range = 0.5,
-    col_pct: Range = 0.5,
+    size: Any = None, padding_mode: str | None = None, row_pct: Range = 0.5, col_pct: Range = 0.5
 ) -> Transform:
-    """As `crop`; where the picture is smaller than the window, `padding_mode` fills the rest."""
-    draws = {"row_pct": drawn(row_pct), "col_pct": drawn(col_pct)}
-    return Crop("crop_pad", draws, size=parse_size(size)[0], padding_mode=padding_mode)
+    """As `crop`; where the image is smaller than the window, `padding_mode` fills the rest."""
+    window = parse_size(size)[0]
+    return Crop("crop_pad", _place(row_pct, col_pct), size=window, padding_mode=padding_mode)
 
 
 def rand_crop(size: Any = None) -> Transform:
     """The window sits anywhere in the room beside it."""
-    return crop(size, (0.0, 1.0), (0.0, 1.0))
+    return crop(size, _ANYWHERE, _ANYWHERE)
 
 
 def rand_pad(padding: int, size: Any = None, mode: str = "reflection") -> list[Transform]:
-    """A window drawn from the picture with `padding` pixels added on every side."""
-    draws: dict[str, Draw] = {"row_pct": Uniform(0, 1), "col_pct": Uniform(0, 1)}
-    return [Crop("rand_pad", draws, size=parse_size(size)[0], padding=padding, padding_mode=mode)]
+    """A window drawn from the image with `padding` pixels added on every side."""
+    place, window = _place(_ANYWHERE, _ANYWHERE), parse_size(size)[0]
+    return [Crop("rand_pad", place, size=window, padding=padding, padding_mode=mode)]
 
 
 def zoom_crop(scale: Range, do_rand: bool = False, p: float = 1.0) -> list[Transform]:
@@ -207,41 +206,37 @@ def zoom_crop(scale: Range, do_rand: bool = False, p: float = 1.0) -> list[Trans
 def rand_resize_crop(
     size: Any = None, max_scale: float = 2.0, ratios: tuple[float, float] = (0.75, 1.33)
 ) -> list[Transform]:
-    """A part of the picture of random place, scale (up to `max_scale`) and shape."""
+    """A part of the image of random place, scale (up to `max_scale`) and shape."""
     within("max_scale", max_scale, 1, inf)
     within("ratios", ratios, 0, inf, ends=False)
-    draws: dict[str, Draw] = {
-        "scale": Uniform(1.0, max_scale),
-        "ratio": LogUniform(*ratios),
-        "row_pct": Uniform(0, 1),
-        "col_pct": Uniform(0, 1),
-    }
+    draws: dict[str, Draw] = {"scale": Uniform(1.0, max_scale), "ratio": LogUniform(*ratios)}
+    draws |= _place(_ANYWHERE, _ANYWHERE)
     return [Geometric("rand_resize_crop", draws, matrix=_part), crop(size)]
 
 
-def cutout(
-    n_holes: int | tuple[int, int] = 1, length: int | tuple[int, int] = 40, p: float = 1.0
-) -> Transform:
+def cutout(n_holes: WholeRange = 1, length: WholeRange = 40, p: float = 1.0) -> Transform:
     """Black squares with sides of `length` pixels. Source: DeVries & Taylor 2017."""
     within("the number of holes", n_holes, 0, inf)
     within("the length of a hole", length, 1, inf)
-    draws = {"n_holes": drawn(n_holes, Whole), "length": drawn(length, Whole)}
+    draws = {"n_holes": as_draw(n_holes, Whole), "length": as_draw(length, Whole)}
     return Pixels("cutout", draws, p, change=_cutout)
 
 
 def jitter(magnitude: Range = 0.01, p: float = 1.0) -> Transform:
     """Each pixel looks up to `magnitude` of half a side away from its place."""
-    return Pixels("jitter", {"magnitude": drawn(magnitude)}, p, change=_jitter)
+    return Pixels("jitter", {"magnitude": as_draw(magnitude)}, p, change=_jitter)
 
 
-def rgb_randomize(
-    channel: int | tuple[int, int] = (0, 2), thresh: Range = 0.3, p: float = 1.0
-) -> Transform:
+def rgb_randomize(channel: WholeRange = (0, 2), thresh: Range = 0.3, p: float = 1.0) -> Transform:
     """One colour channel becomes noise between 0 and `thresh`."""
     within("the channel", channel, 0, 2)
     within("thresh", thresh, 0, 1)
-    draws = {"channel": drawn(channel, Whole), "thresh": drawn(thresh)}
+    draws = {"channel": as_draw(channel, Whole), "thresh": as_draw(thresh)}
     return Pixels("rgb_randomize", draws, p, change=_noise_channel)
+
+
+def _place(row_pct: Range, col_pct: Range) -> dict[str, Draw]:
+    return {"row_pct": as_draw(row_pct), "col_pct": as_draw(col_pct)}
 
 
 def _require(name: str, value: Any, allowed: range | None = None) -> None:
@@ -254,27 +249,23 @@ def _require(name: str, value: Any, allowed: range | None = None) -> None:
 
 def _symmetric_warp(h: float, w: float, magnitude: Any) -> geo.Matrix:
     a, b, c, d = np.broadcast_to(magnitude, 4)
-    moved = [[-1 - d, -1 - b], [1 + d, -1 - a], [-1 - c, 1 + b], [1 + c, 1 + a]]
-    return geo.corners(h, w, np.array(moved))
+    return geo.corners(h, w, geo.CORNERS * (1 + np.array([[d, b], [d, a], [c, b], [c, a]])))
 
 
 def _perspective_warp(h: float, w: float, magnitude: Any) -> geo.Matrix:
-    still = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
-    return geo.corners(h, w, still + np.broadcast_to(magnitude, 8).reshape(4, 2))
+    return geo.corners(h, w, geo.CORNERS + np.broadcast_to(magnitude, 8).reshape(4, 2))
 
 
 def _tilt(h: float, w: float, direction: int, magnitude: float) -> geo.Matrix:
-    moved = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
     along, side = divmod(direction, 2)  # which axis grows, on which of the two other sides
-    chosen = moved[:, 1 - along] == (1 if side else -1)
-    moved[chosen, along] *= 1 + magnitude
+    moved = geo.CORNERS.copy()
+    moved[moved[:, 1 - along] == (1 if side else -1), along] *= 1 + magnitude
     return geo.corners(h, w, moved)
 
 
 def _skew(h: float, w: float, direction: int, magnitude: float) -> geo.Matrix:
-    moved = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
-    corner, axis = divmod(direction, 2)
-    moved[corner, axis] *= 1 + magnitude
+    moved = geo.CORNERS.copy()
+    moved[divmod(direction, 2)] *= 1 + magnitude  # a corner, and one of its two axes
     return geo.corners(h, w, moved)
 
 
@@ -304,8 +295,6 @@ def _cutout(pixels: np.ndarray, rng: np.random.Generator, n_holes: int, length: 
 
 
 def _jitter(pixels: np.ndarray, rng: np.random.Generator, magnitude: float) -> np.ndarray:
-    import cv2
-
     h, w = pixels.shape[:2]
     rows, cols = np.mgrid[:h, :w].astype(np.float32)
     rows += rng.uniform(-1, 1, (h, w)).astype(np.float32) * magnitude * h / 2

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -15,30 +13,13 @@ from warnings import warn
 
 import numpy as np
 
-from onecycle.core.display import bar
-from onecycle.core.errors import (
-    DamagedImageError,
-    EmptyDataError,
-    ImageError,
-    LabelError,
-    OnecycleWarning,
-    SizeError,
-    listing,
-)
-from onecycle.core.files import Remembered, write_atomically
-from onecycle.core.machine import defaults
+from onecycle.core import errors
+from onecycle.core.display import in_threads
+from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeError, listing
+from onecycle.core.files import CheckCache, write_atomically
 from onecycle.core.walk import files_below, hint_of_missing
 from onecycle.data.targets import Target
-from onecycle.runtime.inputs.pixels import (
-    FILES,
-    formats,
-    is_plain,
-    open_pixels,
-    open_size,
-    open_turn,
-    sniff,
-    verify,
-)
+from onecycle.runtime.inputs import pixels
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.image import size_of
 
@@ -54,58 +35,54 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
     is found is a warning. Unless the images are `sized` later, different sizes raise SizeError.
     """
     unique = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(defaults.cpus) as pool:
-        found = pool.map(sniff, unique, chunksize=64)
-        shown = bar(found, len(unique), "checking files", len(unique) >= _SHOW_FROM)
-        faults = {p: fault for p, fault in zip(unique, shown, strict=True) if fault}
-        if faults:
-            raise ImageError(_report(faults, len(unique)))
-        warn_of_surprises(unique, pool.map)
-        if not sized:
-            _same_size(unique, list(pool.map(open_size, unique, chunksize=64)))
+    found = in_threads(pixels.sniff, unique, label="checking files", show_from=_SHOW_FROM)
+    if faults := {path: fault for path, fault in zip(unique, found, strict=True) if fault}:
+        raise ImageError(_report(faults, len(unique)))
+    warn_of_surprises(unique)
+    if not sized:
+        sizes = in_threads(pixels.open_size, unique)
+        counts = Counter(sizes).most_common(3)
+        if len(counts) > 1:
+            named = [f"{unique[sizes.index(s)]}: {s[0]} x {s[1]} ({n} files)" for s, n in counts]
+            raise SizeError(
+                f"the images have {len(set(sizes))} different sizes: {listing(named)}. Give "
+                "transform() a size, for example size=224"
+            )
 
 
-def warn_of_surprises(sources: Sequence[Any], run: Callable[..., Iterable[Any]] = map) -> None:
-    """What a sample of the images hides, one warning of each kind; `run` maps, as a pool does."""
-    plain = run(_is_plain, sources)
-    odd = [source for source, simple in zip(sources, plain, strict=True) if not simple]
+def warn_of_surprises(sources: Sequence[Any]) -> None:
+    """What a sample of the images hides, one warning of each kind."""
+    odd = [s for s, plain in zip(sources, in_threads(_is_plain, sources), strict=True) if not plain]
     rows = np.linspace(0, len(odd) - 1, min(len(odd), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
-    list(run(partial(open_pixels, remarks=remarks), [odd[i] for i in rows]))
+    in_threads(partial(pixels.open_pixels, remarks=remarks), [odd[i] for i in rows])
     remarks.warn(len(rows), stacklevel=5)
 
 
 def _is_plain(source: Any) -> bool:
-    return isinstance(source, str | PathLike) and is_plain(source)
+    return isinstance(source, str | PathLike) and pixels.is_plain(source)
 
 
 def _report(faults: dict[Any, ImageError], total: int) -> str:
     missing = [path for path in faults if not Path(path).exists()]
     if missing:
         return (
-            f"{len(missing)} of {total} pictures are missing: {listing(missing)}. "
+            f"{len(missing)} of {total} images are missing: {listing(missing)}. "
             f"Are `folder` and `suffix` right?{hint_of_missing(missing)}"
         )
-    named = list(faults.items())[:5]
-    lines = [f"  {path}: {str(fault).removeprefix(f'{path}: ')}" for path, fault in named]
-    more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
-    broken = sum(isinstance(fault, DamagedImageError) for fault in faults.values())
+    lines = _first(f"{path}: {str(e).removeprefix(f'{path}: ')}" for path, e in faults.items())
+    broken = sum(isinstance(fault, errors.DamagedImageError) for fault in faults.values())
     return (
-        f"{len(faults)} of {total} files are no pictures that can be read:\n"
-        + "\n".join(lines)
-        + f"{more}\nLeave them out with filter_by_func"
+        f"{len(faults)} of {total} files are no images that can be read:{lines}\n"
+        "Leave them out with filter_by_func"
         + (f"; verify_images(folder, delete=True) removes the {broken} broken ones" * (broken > 0))
     )
 
 
-def _same_size(paths: Sequence[Any], sizes: Sequence[tuple[int, int]]) -> None:
-    counts = Counter(sizes).most_common(3)
-    if len(counts) > 1:
-        named = [f"{paths[sizes.index(s)]}: {s[0]} x {s[1]} ({n} files)" for s, n in counts]
-        raise SizeError(
-            f"the pictures have {len(set(sizes))} different sizes: {listing(named)}. Give "
-            "transform() a size, for example size=224"
-        )
+def _first(faults: Iterable[str]) -> str:
+    """The first five of them, on a line each, and how many more there are."""
+    lines = [f"\n  {fault}" for fault in faults]
+    return "".join(lines[:5]) + (f"\n  and {len(lines) - 5} more" if len(lines) > 5 else "")
 
 
 def verify_images(
@@ -122,32 +99,27 @@ def verify_images(
     With `max_size` images with a longer side are shrunk in place to that many pixels.
     """
     if not Path(path).is_dir():
-        raise EmptyDataError(f"{path} is no folder")
-    files = [Path(p) for p in files_below(path, FILES, recurse=recurse) if _is_file(p)]
+        raise errors.EmptyDataError(f"{path} is no folder")
+    below = files_below(path, pixels.FILES, recurse=recurse)
+    files = [Path(file) for file in below if file.is_file() or file.is_symlink()]
     if not files:
         more = "" if recurse else "; recurse=True looks into the folders below, too"
         warn(f"{path} holds no image files{more}", OnecycleWarning, stacklevel=2)
-    with ThreadPoolExecutor(max_workers or defaults.cpus) as pool:
-        faults = list(bar(pool.map(verify, files), len(files), "verifying"))
+    faults = in_threads(pixels.verify, files, label="verifying", workers=max_workers)
     found = {file: fault for file, fault in zip(files, faults, strict=True) if fault}
     for fault in found.values():
         print(fault)
-    broken = [file for file, fault in found.items() if isinstance(fault, DamagedImageError)]
+    broken = [file for file, fault in found.items() if isinstance(fault, errors.DamagedImageError)]
     if delete:
         _delete(broken)
     if found:
         what = "deleted" if delete else "to be deleted by delete=True"
         kept = len(found) - len(broken)
         print(f"{len(files)} files: {len(broken)} broken ({what}), {kept} not readable here (kept)")
-    if max_size is not None:
-        for file in files:
-            if file not in found:
-                _shrink(file, max_size)
+    for file in files if max_size is not None else ():
+        if file not in found:
+            _shrink(file, max_size)
     return list(found)
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() or path.is_symlink()
 
 
 def _delete(files: Sequence[Path]) -> None:
@@ -159,19 +131,16 @@ def _delete(files: Sequence[Path]) -> None:
         except OSError as error:
             left.append(f"{file}: {error.strerror}")
     if left:
-        warn(
-            f"{len(left)} broken files could not be deleted: {listing(left)}",
-            OnecycleWarning,
-            stacklevel=3,
-        )
+        message = f"{len(left)} broken files could not be deleted: {listing(left)}"
+        warn(message, OnecycleWarning, stacklevel=3)
 
 
-def _shrink(file: Path, max_size: int) -> None:
+def _shrink(file: Path, max_size: Any) -> None:
     """Write an image anew with its longer side at `max_size`, upright, in its own format."""
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file, formats=formats()) as image:
+        with Image.open(file, formats=pixels.formats()) as image:
             if max(image.size) <= max_size:
                 return
             if getattr(image, "is_animated", False) and image.format != "MPO":
@@ -193,81 +162,69 @@ _SHOW_MASKS_FROM = 500  # masks; each is decoded
 
 @dataclass(frozen=True)
 class _Look:
-    """What was seen of one mask: its fault, numbers that are no class, and EXIF marks (1-8)."""
+    """What was seen of one mask: EXIF marks (1-8) of its image and of itself, fault, numbers."""
 
     name: str
+    turns: tuple[int, int]
     fault: Exception | None = None
     values: frozenset[int] = frozenset()
-    unknown: dict[int, int] = field(default_factory=dict)
-    turns: tuple[int, int] = (1, 1)  # of the image, of the mask
+    is_unknown: bool = False  # whether some of the numbers are no class
 
 
 def check_masks(sources: Sequence[Any], labels: Sequence[Any], target: Target) -> None:
     """Raise for masks that are missing, hold unknown numbers, or lie over another size.
 
     Warns where an image and its mask carry different EXIF marks. All masks are decoded, on all
-    cores; a set of files of which nothing is to be said is remembered.
+    cores, unless these files passed the check before, as they are.
     """
-    files = [f for f in (*sources, *labels) if isinstance(f, str | os.PathLike)]
-    missing = [str(f) for f in labels if isinstance(f, str | os.PathLike) and not os.path.exists(f)]  # noqa: PTH110
+    files = [file for file in (*sources, *labels) if isinstance(file, str | PathLike)]
+    missing = [str(f) for f in labels if isinstance(f, str | PathLike) and not Path(f).exists()]
     if missing:
         raise ImageError(
             f"{len(missing)} of {len(labels)} masks are missing: {listing(missing)}. Does the "
             f"function that names them give full paths?{hint_of_missing(missing)}"
         )
-    passed = Remembered(f"masks {target}", files)
+    passed = CheckCache(f"masks {target}", files)
     whole = len(files) == 2 * len(labels)
     if whole and passed:
         return
-    with ThreadPoolExecutor(defaults.cpus) as pool:
-        found = pool.map(partial(_look, target), sources, labels)
-        looks = list(bar(found, len(labels), "checking masks", len(labels) >= _SHOW_MASKS_FROM))
-    _refuse_faults(looks, target)
+    label, least = "checking masks", _SHOW_MASKS_FROM
+    looks = in_threads(partial(_look, target), sources, labels, label=label, show_from=least)
+    if faults := [look for look in looks if look.fault]:
+        values = frozenset[int]().union(*(look.values for look in looks))
+        hint = _hint(values, len(target.classes))
+        lines = _first(f"{look.fault}{hint * look.is_unknown}" for look in faults)
+        sizes = all(isinstance(look.fault, SizeError) for look in faults)
+        message = f"{len(faults)} of {len(looks)} masks cannot be used:{lines}"
+        raise SizeError(message) if sizes else LabelError(message)
     if not _warn_of_marks(looks, sources) and whole:
         passed.keep()
 
 
-def _look(target: Any, source: Any, label: Any) -> _Look:
+def _look(target: Target, source: Any, label: Any) -> _Look:
     """What is wrong with one mask."""
-    name = str(label) if isinstance(label, str | os.PathLike) else "a mask"
-    turns = open_turn(source), open_turn(label)
+    name = str(label) if isinstance(label, str | PathLike) else "a mask"
+    turns = pixels.open_turn(source), pixels.open_turn(label)
     try:
         mask = target.encode(label)[0]
     except (ImageError, LabelError) as error:
-        return _Look(name, error, turns=turns)
-    values, counts = np.unique(mask, return_counts=True)
-    seen = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v != IGNORED}
-    strange = {v: n for v, n in seen.items() if not 0 <= v < len(target.classes)}
-    size, fault = size_of(source), None
-    if not strange and size != mask.shape:
+        return _Look(name, turns, error)
+    values, counts = np.unique(mask[mask != IGNORED], return_counts=True)
+    pairs, n = list(zip(values.tolist(), counts.tolist(), strict=True)), len(target.classes)
+    unknown = [f"{v} ({count} pixels)" for v, count in pairs if not 0 <= v < n]
+    size = size_of(source)
+    fault: Exception | None = None
+    if unknown:
+        more = f" and {len(unknown) - 5} more numbers" * (len(unknown) > 5)
+        held = f"{', '.join(unknown[:5])}{more}"
+        fault = LabelError(f"{name} holds {held}, but the classes are 0-{n - 1}")
+    elif size != mask.shape:
         swapped = size == mask.shape[::-1] and turns[0] != turns[1]
         fault = SizeError(
-            f"{name} is {mask.shape} (h, w), its picture {source} is {size}"
+            f"{name} is {mask.shape} (h, w), its image {source} is {size}"
             + ": only one of the two carries an EXIF mark that turns it" * swapped
         )
-    return _Look(name, fault, frozenset(seen), strange, turns)
-
-
-def _refuse_faults(looks: Sequence[_Look], target: Any) -> None:
-    hint = _hint(frozenset().union(*(look.values for look in looks)), len(target.classes))
-    faults = [fault for look in looks if (fault := _fault(look, target, hint))]
-    if not faults:
-        return
-    kind = SizeError if {type(fault) for fault in faults} == {SizeError} else LabelError
-    lines = "\n".join(f"  {fault}" for fault in faults[:5])
-    more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
-    raise kind(f"{len(faults)} of {len(looks)} masks cannot be used:\n{lines}{more}")
-
-
-def _fault(look: _Look, target: Any, hint: str) -> Exception | None:
-    if not look.unknown:
-        return look.fault
-    held = [f"{v} ({count} pixels)" for v, count in look.unknown.items()]
-    more = f" and {len(held) - 5} more numbers" * (len(held) > 5)
-    return LabelError(
-        f"{look.name} holds {', '.join(held[:5])}{more}, but the classes are "
-        f"0-{len(target.classes) - 1}{hint}"
-    )
+    return _Look(name, turns, fault, frozenset(values.tolist()), bool(unknown))
 
 
 def _hint(values: frozenset[int], n: int) -> str:

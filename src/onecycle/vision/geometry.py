@@ -1,7 +1,7 @@
 """Every geometric transform as a 3x3 matrix, and the one matrix that a sample is warped by.
 
 Coordinates are (x, y, 1) with the origin in the centre of the window that is cut out, in pixels
-of the output. A transform's matrix says where in the picture an output pixel looks (output to
+of the output. A transform's matrix says where in the image an output pixel looks (output to
 input), so matrices multiply in the order in which the transforms are listed, and points move by
 the inverse. Pixel centres are whole numbers: a point on a bright pixel stays on it.
 """
@@ -13,6 +13,7 @@ from math import cos, radians, sin
 import numpy as np
 
 Matrix = np.ndarray  # float64 (3, 3)
+CORNERS = np.array([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])  # (row, column): left, then right
 
 
 def shift(x: float, y: float) -> Matrix:
@@ -26,7 +27,7 @@ def scaling(x: float, y: float) -> Matrix:
 
 
 def rotation(h: float, w: float, degrees: float) -> Matrix:
-    """Turn the picture by `degrees`, counter-clockwise."""
+    """Turn the image by `degrees`, counter-clockwise."""
     c, s = cos(radians(degrees)), sin(radians(degrees))
     return np.array([[c, -s, 0.0], [s, c, 0], [0, 0, 1]])
 
@@ -64,7 +65,7 @@ def corners(h: float, w: float, moved: np.ndarray) -> Matrix:
     top right, bottom right. Source: the direct linear transform, Hartley & Zisserman 2004, 4.1.
     """
     rows, right = [], []
-    for (y, x), (v, u) in zip([(-1, -1), (1, -1), (-1, 1), (1, 1)], moved, strict=True):
+    for (y, x), (v, u) in zip(CORNERS, moved, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         right += [u, v]
     solved = np.append(np.linalg.solve(np.array(rows), np.array(right)), 1).reshape(3, 3)
@@ -107,12 +108,12 @@ def resize_scales(
 
 
 def to_index(size: tuple[int, int]) -> Matrix:
-    """From centred coordinates to pixel indexes of a picture of `size` (h, w)."""
+    """From centred coordinates to pixel indexes of an image of `size` (h, w)."""
     return shift((size[1] - 1) / 2, (size[0] - 1) / 2)
 
 
 def from_index(size: tuple[int, int]) -> Matrix:
-    """From pixel indexes of a picture of `size` (h, w) to centred coordinates."""
+    """From pixel indexes of an image of `size` (h, w) to centred coordinates."""
     return shift((1 - size[1]) / 2, (1 - size[0]) / 2)
 
 

@@ -1,34 +1,31 @@
-"""Pictures, masks and points as values that can show themselves."""
+"""Images, masks and points as values that can show themselves."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from onecycle.core import plot
 from onecycle.core.errors import LabelError, UsageError, listing
+from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.inputs.pixels import open_indexes, open_pixels, open_size
+from onecycle.vision.transform import flatten
+from onecycle.vision.warp import make_sample, resizing, run_foreign
 
 _HALF = 0.5 / 255  # half a grey level: what rounding takes
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
-    """A picture: `data` is float32 (3, h, w) in 0-1."""
+class _Grid:
+    """Values for every pixel: `data` is (channels, h, w)."""
 
     data: Tensor
-
-    _empty: ClassVar[str] = "Image"
-
-    @classmethod
-    def of_pixels(cls, pixels: np.ndarray) -> Self:
-        """From uint8 (h, w, 3)."""
-        return cls(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
 
     @property
     def shape(self) -> torch.Size:
@@ -39,6 +36,18 @@ class Image:
     def size(self) -> tuple[int, int]:
         """(h, w)."""
         return self.data.shape[-2], self.data.shape[-1]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {tuple(self.shape)}"
+
+
+class Image(_Grid):
+    """An image: `data` is float32 (3, h, w) in 0-1."""
+
+    @classmethod
+    def of_pixels(cls, pixels: np.ndarray) -> Self:
+        """From uint8 (h, w, 3)."""
+        return cls(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
 
     @property
     def pixels(self) -> np.ndarray:
@@ -66,32 +75,25 @@ class Image:
         With `cmap` the mean of the channels is drawn in its colours. `options` are those of
         `y.show`; UsageError where there is none.
         """
-        from onecycle.core.plot import add_title, picture
-
         if options and not hasattr(y, "show"):
             raise UsageError(f"show() knows no {listing(options)} without a y that can be drawn")
         shown = self.pixels if cmap is None else self.pixels.mean(2)
-        ax = picture(shown, ax, figsize, **({} if cmap is None else {"cmap": cmap}))
+        ax = plot.picture(shown, ax, figsize, cmap=cmap)
         if not hide_axis:
             ax.axis("on")
         if hasattr(y, "show"):
             y.show(ax=ax, **options)
         elif y is not None:
-            add_title(ax, str(y))
-        if title:
-            add_title(ax, title)
+            plot.add_title(ax, str(y))
+        plot.add_title(ax, title)
         return ax
 
     def apply_tfms(self, tfms: Any, size: Any = None, seed: int | None = None, **how: Any) -> Image:
-        """The picture through random transforms; `how` are `transform()`'s ways of resizing."""
-        from onecycle.runtime.task import kind_of_input
-
-        given = kind_of_input("image", torch=True)().transformed((tfms or [], []), size=size, **how)
-        rng = np.random.default_rng(seed)
-        return given.as_item(given.load_pixels(self.pixels, rng))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__} {tuple(self.shape)}"
+        """The image through random transforms; `how` are `transform()`'s ways of resizing."""
+        given = flatten(tfms or [])
+        spec = ImageSpec(**resizing([given], size, **how))
+        sample = make_sample(self.pixels, given, spec, np.random.default_rng(seed))
+        return Image.of_pixels(run_foreign(sample, spec.fixed).x)
 
     def _repr_png_(self) -> bytes:
         from PIL import Image as PillowImage
@@ -101,21 +103,8 @@ class Image:
         return buffer.getvalue()
 
 
-@dataclass(frozen=True, eq=False)
-class ImageSegment:
+class ImageSegment(_Grid):
     """A mask: `data` is int64 (1, h, w), one class number per pixel."""
-
-    data: Tensor
-
-    @property
-    def shape(self) -> torch.Size:
-        """(1, h, w)."""
-        return self.data.shape
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w)."""
-        return self.data.shape[-2], self.data.shape[-1]
 
     def show(
         self,
@@ -130,31 +119,24 @@ class ImageSegment:
 
         With `n_classes` a class has the same colour in every mask.
         """
-        from onecycle.core.plot import add_title, picture
-
         top = n_classes or int(self.data.max()) + 1
+        shown = np.ma.masked_less(self.data[0].numpy(), 0)
         options = {"cmap": cmap, "vmin": 0, "vmax": max(top - 1, 1), "alpha": alpha}
-        shown = self.data[0].numpy()
-        shown = np.ma.masked_where(shown < 0, shown)
-        ax = picture(shown, ax, figsize, interpolation="nearest", **options)
-        if title:
-            add_title(ax, title)
+        ax = plot.picture(shown, ax, figsize, interpolation="nearest", **options)
+        plot.add_title(ax, title)
         return ax
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__} {tuple(self.shape)}"
 
 
 @dataclass(frozen=True, eq=False)
 class FlowField:
-    """Points on a picture of `size` (h, w): `flow` is (n, 2)."""
+    """Points on an image of `size` (h, w): `flow` is (n, 2)."""
 
     size: tuple[int, int]
     flow: Tensor
 
 
 class ImagePoints:
-    """Points of a picture: `data` is float32 (n, 2), (y, x), from -1 to 1 from edge to edge.
+    """Points of an image: `data` is float32 (n, 2), (y, x), from -1 to 1 from edge to edge.
 
     `flow` holds pixel coordinates (y, x) with `scale` (x, y with `y_first` false), where whole
     numbers are the centres of pixels; without `scale` it is `data` already.
@@ -169,7 +151,7 @@ class ImagePoints:
 
     @property
     def pixels(self) -> Tensor:
-        """(n, 2) as (y, x) in pixels of the picture."""
+        """(n, 2) as (y, x) in pixels of the image."""
         return (self.data + 1) / 2 * torch.tensor(self.size, dtype=torch.float32) - 0.5
 
     def show(
@@ -180,13 +162,10 @@ class ImagePoints:
         **options: Any,
     ) -> Any:
         """Draw the points as red dots."""
-        from onecycle.core.plot import add_title, axes
-
-        ax = axes(ax, figsize)
+        ax = plot.axes(ax, figsize)
         marks = {"s": 12, "marker": ".", "c": "r", **options}
         ax.scatter(self.pixels[:, 1], self.pixels[:, 0], **marks)
-        if title:
-            add_title(ax, title)
+        plot.add_title(ax, title)
         return ax
 
     def __repr__(self) -> str:
@@ -199,7 +178,7 @@ def size_of(source: Any) -> tuple[int, int]:
 
 
 def open_image(fn: Any, div: bool = True, convert_mode: str = "RGB") -> Image:
-    """Open a path, bytes, file, PIL image or array as a picture; `convert_mode` "L" makes it grey.
+    """Open a path, bytes, file, PIL image or array as an image; `convert_mode` "L" makes it grey.
 
     `div=False` keeps values at 0-255.
     """

@@ -1,57 +1,38 @@
-"""Pictures as model input: read, warped by a plan, batched as bytes, normalised on the device."""
+"""Images as model input: read, warped by a plan, batched as bytes, normalised on the device."""
 
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onecycle.core.errors import ImageError, SizeError, UsageError, listing
-from onecycle.core.rng import untouched
 from onecycle.data.loader import Loader, can_fork
-from onecycle.data.targets import NoLabel, Target
+from onecycle.data.targets import Target
 from onecycle.data.task import Input
-from onecycle.runtime.inputs.image import ImageSpec, parse_size
+from onecycle.export.image import image_prelude
+from onecycle.learn.exporting import examples_of, own_side, pairs_of, sources_of
+from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.checks import check_files, warn_of_surprises
 from onecycle.vision.image import Image
-from onecycle.vision.transform import Foreign, Transform, flatten
-from onecycle.vision.validation import validation_spec
-from onecycle.vision.warp import Plan, draw_plan, exact, exact_plan, one_window, warp
-
-if TYPE_CHECKING:
-    pass
-
+from onecycle.vision.transform import Crop, Foreign, Geometric, Pixels, Transform, flatten
+from onecycle.vision.warp import UNLABELLED, Sample, make_sample, resizing, run_foreign
 
 _HIDDEN = {"json": False}
 _MARGIN = 1.1  # a training JPEG is decoded at least this much larger than its output
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One loaded picture: `x` uint8 (h, w, 3), its label, and what is still to be done with it.
-
-    `remarks` are on what was reinterpreted as it was read.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    target: Any
-    plan: Plan | None = None
-    source: Any = None
-    remarks: Remarks = field(default_factory=Remarks)
+_SIZES = ((61, 83), (128, 96), (33, 240))  # of noise for exported files: odd, upright, long
 
 
 @dataclass(frozen=True, eq=False)
 class ImageInput(ImageSpec, Input):
-    """How a picture becomes a tensor; the fields that are not in the spec serve training only."""
+    """How an image becomes a tensor; the fields that are not in the spec serve training only."""
 
     augmented: ClassVar[bool] = True
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
@@ -59,7 +40,7 @@ class ImageInput(ImageSpec, Input):
 
     @cached_property
     def shipped(self) -> ImageSpec:
-        """How validation and `predict` prepare a picture: what files hold."""
+        """How validation and `predict` prepare an image: what files hold."""
         half: Any = next(c for c in type(self).__mro__ if not getattr(c, "trains", True))
         plain: ImageSpec = half(**{f.name: getattr(self, f.name) for f in fields(half)})
         return validation_spec(plain, self.valid_tfms)
@@ -69,13 +50,12 @@ class ImageInput(ImageSpec, Input):
         return self.shipped.to_json()
 
     def read(self, source: Any) -> Sample:
-        """The picture at its own size."""
-        pixels = source.pixels if isinstance(source, Image) else self.array(source)
-        return Sample(pixels, np.zeros((), np.float32), NoLabel())
+        """The image at its own size."""
+        return Sample(self._pixels(source), *UNLABELLED)
 
-    def fit(self, sources: Sequence[Any]) -> Self:
-        """Pictures need no vocabulary."""
-        return self
+    def _pixels(self, source: Any, *how: Any) -> np.ndarray:
+        """uint8 (h, w, 3) of an image that is opened already, or as `array` reads it."""
+        return source.pixels if isinstance(source, Image) else self.array(source, *how)
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise for missing, empty and unreadable files, and for sizes that cannot be batched.
@@ -91,12 +71,9 @@ class ImageInput(ImageSpec, Input):
                 f"{len(opened)} items are open files ({listing(opened)}), which can be read once "
                 "only, and training reads each item in every epoch: give their paths or their bytes"
             )
-        check_files(files, self._fixed_size())
+        crops = [t for t in (*self.train_tfms, *self.valid_tfms) if isinstance(t, Crop)]
+        check_files(files, self.size is not None or any(tfm.size for tfm in crops))
         warn_of_surprises([s for s in others if not isinstance(s, Image)])
-
-    def _fixed_size(self) -> bool:
-        sizes = [getattr(tfm, "size", None) for tfm in (*self.train_tfms, *self.valid_tfms)]
-        return self.size is not None or any(sizes)
 
     def transformed(
         self,
@@ -106,54 +83,28 @@ class ImageInput(ImageSpec, Input):
         padding_mode: str | None = None,
         tfm_y: bool | None = None,
     ) -> Self:
-        """With (train, valid) transforms; masks, points and boxes move with their picture."""
+        """With (train, valid) transforms; masks, points and boxes move with their image."""
         pair = ([], []) if tfms is None else tfms
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError("transforms come as a pair (train, valid), as get_transforms() gives")
-        wanted, method = parse_size(size)
-        if resize_method is not None and (wanted is None) != (resize_method == "none"):
-            raise UsageError(
-                f"size={size} and resize_method={resize_method!r}: a way of resizing goes with a "
-                'size, and "none" with none'
-            )
-        train, valid = flatten(pair[0]), flatten(pair[1])
-        for tfms in (train, valid):
-            one_window(tfms, wanted)
-        return replace(
-            self,
-            size=wanted,
-            resize_method=resize_method or method,
-            padding_mode=padding_mode or "reflection",
-            train_tfms=train,
-            valid_tfms=valid,
-            view=(),
-            window=None,
-        )
+        train, valid = map(flatten, pair)
+        how = resizing([train, valid], size, resize_method, padding_mode)
+        return replace(self, **how, train_tfms=train, valid_tfms=valid, view=(), window=None)
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
         """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
         tfms, spec = (self.valid_tfms, self.shipped) if rng is None else (self.train_tfms, self)
-        plain, remarks = not (spec.in_python if rng is None else tfms), Remarks()
-        if isinstance(source, Image):
-            pixels = source.pixels
-        else:
-            pixels = self.array(source, remarks, None if plain else self._enough(y))
-        if plain:
-            plan = exact_plan(pixels.shape[:2], spec)
-            return Sample(exact(pixels, spec), target.move(y, plan), target, plan, source, remarks)
-        rng = rng or np.random.default_rng(0)
-        plan = draw_plan(tfms, self, (pixels.shape[0], pixels.shape[1]), rng)
-        return Sample(warp(pixels, plan), target.move(y, plan), target, plan, source, remarks)
+        tfms = tfms if rng is not None or spec.in_python else ()
+        remarks, rng = Remarks(), rng or np.random.default_rng(0)
+        pixels = self._pixels(source, remarks, self._enough(y) if tfms else None)
+        sample = make_sample(pixels, tfms, spec, rng, (y, target))
+        return replace(sample, source=source, remarks=remarks)
 
     def finish(self, sample: Sample) -> Sample:
-        """Run the transforms of other libraries, on the picture and its label."""
-        return run_foreign(sample, self.size if self.resize_method != "none" else None)
-
-    def load_pixels(self, pixels: np.ndarray, rng: np.random.Generator) -> Sample:
-        """An array as an unlabelled training sample."""
-        return self.load(pixels, np.zeros((), np.float32), NoLabel(), rng)
+        """Run the transforms of other libraries, on the image and its label."""
+        return run_foreign(sample, self.fixed)
 
     def _enough(self, y: np.ndarray) -> tuple[int, int] | None:
         """The size (h, w) down to which a JPEG may be shrunk while it is decoded."""
@@ -164,8 +115,13 @@ class ImageInput(ImageSpec, Input):
     def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         """Bytes (n, 3, h, w), stored with the channels last, and the stacked labels."""
         samples = [self.finish(sample) for sample in samples]
-        if len({sample.x.shape for sample in samples}) > 1:
-            raise SizeError(_different(samples))
+        first = {sample.x.shape: sample.source for sample in samples}
+        if len(first) > 1:
+            named = [f"{source}: {shape[0]} x {shape[1]}" for shape, source in first.items()]
+            raise SizeError(
+                f"images of different sizes do not fit into one batch: {listing(named)}. "
+                "Give transform() a size, for example size=224"
+            )
         y = torch.from_numpy(np.stack([sample.y for sample in samples]))
         return torch.from_numpy(np.stack([s.x for s in samples])).permute(0, 3, 1, 2), y
 
@@ -183,13 +139,13 @@ class ImageInput(ImageSpec, Input):
         return x.sub_(mean[:, None, None]).div_(std[:, None, None])
 
     def as_item(self, x: Any) -> Image:
-        """A sample, or a prepared tensor (3, h, w), as a picture."""
-        if isinstance(x, Tensor):
-            if self.mean is not None and self.std is not None:
-                mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-                x = x.cpu() * std[:, None, None] + mean[:, None, None]
-            return Image(x.float().cpu().clamp(0, 1))
-        return Image.of_pixels(self.finish(x).x)
+        """A sample, or a prepared tensor (3, h, w), as an image."""
+        if not isinstance(x, Tensor):
+            return Image.of_pixels(self.finish(x).x)
+        if self.mean is not None and self.std is not None:
+            mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+            x = x.cpu() * std[:, None, None] + mean[:, None, None]
+        return Image(x.float().cpu().clamp(0, 1))
 
     def normalized(self, stats: Any, data: Any) -> Self:
         """With (mean, std) per channel; None measures them on one training batch of `data`."""
@@ -208,10 +164,14 @@ class ImageInput(ImageSpec, Input):
         return replace(self, mean=mean, std=std)
 
     def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
-        """What `deploy.export` needs to write a network of pictures."""
-        from onecycle.vision.validation import examples
-
-        return examples(learner, precision, calibrate)
+        """Noise of three sizes, and items of the validation set as the user has them."""
+        prelude = image_prelude(learner.task.input.shipped)
+        rng = np.random.default_rng(0)
+        sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
+        sources += sources_of(own_side(learner))
+        return examples_of(
+            learner, precision, pairs_of(learner, sources, self._pixels), prelude, calibrate
+        )
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads, or beside a CUDA device from processes.
@@ -236,113 +196,61 @@ class _Single(Loader):
             yield pair
 
 
-def _different(samples: Sequence[Sample]) -> str:
-    first = {sample.x.shape: sample.source for sample in samples}
-    named = [f"{source}: {shape[0]} x {shape[1]}" for shape, source in first.items()]
-    return (
-        f"pictures of different sizes do not fit into one batch: {listing(named)}. "
-        "Give transform() a size, for example size=224"
+# What validation does to an image, as the plain data that checkpoints and exported files hold.
+
+
+def validation_spec(spec: ImageSpec, tfms: Sequence[Transform]) -> ImageSpec:
+    """How validation prepares an image: `spec` with what its transforms look at.
+
+    Crops, zooms, squishes and pads that draw nothing become a `view`; the names of all others are
+    in `in_python`, with the reason: they run in the learner only.
+    """
+    acting = [tfm for tfm in tfms if tfm.p > 0]
+    if not acting:
+        return spec
+    strange = tuple(f"{tfm.name} ({why})" for tfm in acting if (why := _not_plain(tfm)))
+    if strange:
+        return replace(spec, in_python=strange)
+    crops = [tfm for tfm in acting if isinstance(tfm, Crop)]
+    place = crops[-1].constants if crops else {}
+    chain = np.eye(3)
+    for tfm in acting:
+        if isinstance(tfm, Geometric):
+            chain = chain @ tfm.matrix(1.0, 1.0, **tfm.constants)
+    numbers = (chain[1, 1], chain[0, 0], chain[1, 2], chain[0, 2])
+    view = View(place.get("row_pct", 0.5), place.get("col_pct", 0.5), *map(float, numbers))
+    window = None if spec.size else next((t.size for t in reversed(crops) if t.size), None)
+    modes = [tfm.padding_mode for tfm in crops if tfm.padding_mode]
+    padding_mode = modes[-1] if modes else spec.padding_mode
+    middle = view == View() and window is None
+    return replace(
+        spec, padding_mode=padding_mode, view=() if middle else tuple(view), window=window
     )
 
 
-# Transforms of other libraries, run after our own warp, with their luck kept apart from ours.
-
-_HALF = 0.5 / 255  # of a grey level: what rounding takes
-
-
-def run_foreign(sample: Sample, size: tuple[int, int] | None = None) -> Sample:
-    """The sample through the foreign transforms of its plan, each seeded by the plan.
-
-    torchvision's v2 transforms see the picture as `tv_tensors.Image`, uint8 (3, h, w), masks and
-    points as its types too, so that they move together. Runs where the batch is collated, not in
-    a worker: these transforms draw from torch's global generator.
-
-    UsageError, with the name of the transform, for a result that is no image of bytes or of floats
-    in 0-1; SizeError for another size than `size` (h, w), where that is given.
-    """
-    if sample.plan is None or not sample.plan.foreign:
-        return sample
-    from torchvision import tv_tensors
-
-    image = tv_tensors.Image(torch.from_numpy(sample.x).permute(2, 0, 1).contiguous())
-    label = sample.target.as_tv_tensor(sample.y, sample.x.shape[:2])
-    given: Any = image if label is None else (image, label)
-    culprit = sample.plan.foreign[-1][0]
-    for tfm, seed in sample.plan.foreign:
-        before = _is_in_range(_image_of(given, label))
-        given = _call(tfm, seed, given, label)
-        if before and not _is_in_range(_image_of(given, label)):
-            culprit = tfm
-    x = _bytes(_image_of(given, label), culprit.name)
-    if size is not None and x.shape[:2] != size:
-        raise SizeError(
-            f"the transform {culprit.name} made an image of {x.shape[0]} x {x.shape[1]}, wanted is "
-            f"{size[0]} x {size[1]}: give that size to transform(size=...) and leave such "
-            "transforms out, crop() and rand_resize_crop() do the same"
-        )
-    y = sample.y if label is None else sample.target.from_tv_tensor(given[1], x.shape[:2])
-    return replace(sample, x=x, y=y, plan=replace(sample.plan, foreign=()))
+def _not_plain(tfm: Transform) -> str | None:
+    """Why a transform is no fixed crop, zoom, squish or pad, or None."""
+    if isinstance(tfm, Foreign):
+        return "a Python function"
+    if tfm.p < 1 or len(tfm.constants) < len(tfm.draws):
+        return "draws at random"
+    if isinstance(tfm, Crop):
+        return "adds pixels around" if tfm.padding else None
+    if isinstance(tfm, Geometric):
+        return None if _is_upright(tfm) else "turns, mirrors or bends"
+    return "edits single pixels" if isinstance(tfm, Pixels) else "changes colours"
 
 
-def _call(tfm: Foreign, seed: int, given: Any, label: Any) -> Any:
-    """What a transform makes of an image, or of the pair of an image and its label."""
-    with untouched(torch):
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-        try:
-            out = tfm.call(given)
-        except Exception as error:  # whatever another library raises
-            of = "an image" if label is None else "a pair of an image and its label"
-            raise UsageError(
-                f"the transform {tfm.name} failed on {of} ({type(error).__name__}: {error}); those "
-                "of torchvision.transforms.v2 take both"
-            ) from error
-    pair = isinstance(out, tuple | list) and len(out) == 2
-    if label is not None and not (pair and type(out[1]) is type(label)):
-        raise UsageError(
-            f"the transform {tfm.name} gave back no pair of an image and its label: only those "
-            "that move both, as torchvision.transforms.v2 have them, go with masks and points"
-        )
-    return out
+def _is_upright(tfm: Geometric) -> bool:
+    """Whether a transform only stretches and shifts, by shares of the window."""
+    unit, other = (tfm.matrix(*size, **tfm.constants) for size in ((1.0, 1.0), (30.0, 70.0)))
+    shares = other / [[1, 1, 70.0], [1, 1, 30.0], [1, 1, 1]]
+    across = np.abs([unit[0, 1], unit[1, 0], *unit[2, :2], unit[2, 2] - 1]).max()
+    straight = across < 1e-9 and min(unit[0, 0], unit[1, 1]) > 0
+    return bool(straight and np.allclose(shares, unit, atol=1e-9))
 
 
-def _image_of(given: Any, label: Any) -> Any:
-    return given if label is None else given[0]
-
-
-def _is_in_range(out: Any) -> bool:
-    """Whether a tensor of floats lies in 0-1; of anything else nothing is known yet."""
-    if not isinstance(out, Tensor) or not out.is_floating_point():
-        return True
-    return bool(((out >= -_HALF) & (out <= 1 + _HALF)).all())  # not a NaN either
-
-
-def _bytes(out: Any, name: str) -> np.ndarray:
-    """What a transform gave back, as uint8 (h, w, 3)."""
-    wanted = "wanted is (3, h, w) of uint8, or of floats in 0-1"
-    if not isinstance(out, Tensor):
-        values = np.asarray(out)
-        if values.dtype.kind not in "bufi" or values.ndim not in {2, 3}:
-            raise UsageError(f"the transform {name} returned {type(out).__name__}, {wanted}")
-        out = torch.from_numpy(np.atleast_3d(values).copy()).permute(2, 0, 1)
-    if out.ndim != 3 or out.shape[0] != 3:
-        raise UsageError(f"the transform {name} returned shape {tuple(out.shape)}, {wanted}")
-    if not _is_in_range(out):
-        raise UsageError(
-            f"the transform {name} returned values from {float(out.min()):.3g} to "
-            f"{float(out.max()):.3g}, {wanted}: what lies outside would be cut off, and the "
-            "exported file would not do the same. Normalising is data.normalize(stats), after "
-            "databunch(); v2.ToDtype(torch.float32) wants scale=True"
-        )
-    if out.is_floating_point():
-        out = (out * 255).round().clamp(0, 255).to(torch.uint8)
-    if out.dtype != torch.uint8:
-        raise UsageError(f"the transform {name} returned {out.dtype}, {wanted}")
-    return out.permute(1, 2, 0).contiguous().numpy()
-
-
-# Channel statistics (mean, std) of pictures in 0-1 that published weights were trained with.
+# Channel statistics (mean, std) of images in 0-1 that published weights were trained with.
 
 imagenet_stats = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 half_stats = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])

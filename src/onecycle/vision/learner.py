@@ -35,7 +35,7 @@ __all__ = [
 
 
 class ImageLearner(Learner):
-    """A learner on pictures."""
+    """A learner on images."""
 
     def TTA(  # noqa: N802 - the course's name
         self,
@@ -44,7 +44,7 @@ class ImageLearner(Learner):
         ds_type: DatasetType = DatasetType.Valid,
         with_loss: bool = False,
     ) -> list[Tensor]:
-        """Probabilities from several looks at each picture; see `vision.tta.TTA`."""
+        """Probabilities from several looks at each image; see `vision.tta.TTA`."""
         return TTA(self, beta, scale, ds_type, with_loss)
 
 
@@ -67,7 +67,7 @@ def create_unet_model(
     size: tuple[int, int] | None = None,
     **options: Any,
 ) -> UNet:
-    """A U-Net on a body, pictures (n, 3, h, w) to outputs (n, n_outputs, h, w); see `UNet`."""
+    """A U-Net on a body, images (n, 3, h, w) to outputs (n, n_outputs, h, w); see `UNet`."""
     body = create_body(arch, pretrained, cut, size)
     return UNet(Pyramid(body, size or (64, 64)), n_outputs, **options)
 
@@ -122,7 +122,7 @@ MODELS: dict[str, Any] = {"cnn": create_cnn_model, "unet": create_unet_model}
 def load_cnn(path: str | PurePath) -> ImageLearner:
     """A learner for predicting, from a file that `learn.save` wrote, without its data.
 
-    It prepares pictures as the saved learner's validation did. Raises CheckpointError for a file
+    It prepares images as the saved learner's validation did. Raises CheckpointError for a file
     that is damaged, or whose model or validation had parts that no file holds.
     """
     path = PurePath(path)

@@ -1,4 +1,4 @@
-"""Lists of pictures, and the factories that go from files to a DataBunch in one call."""
+"""Lists of images, and the factories that go from files to a DataBunch in one call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from onecycle.vision.targets import Boxes, Mask, Points
 
 
 class ImageList(ItemList):
-    """Pictures: files, or anything `open_image` takes."""
+    """Images: files, or anything `open_image` takes."""
 
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     files: ClassVar[FileKind] = FILES
@@ -33,25 +33,25 @@ class ImageList(ItemList):
 
 
 class SegmentationItemList(ImageList):
-    """Pictures whose labels are masks."""
+    """Images whose labels are masks."""
 
     default_target: ClassVar[Any] = Mask
 
 
 class PointsItemList(ImageList):
-    """Pictures whose labels are points."""
+    """Images whose labels are points."""
 
     default_target: ClassVar[Any] = Points
 
 
 class ObjectItemList(ImageList):
-    """Pictures whose labels are boxes with a class each."""
+    """Images whose labels are boxes with a class each."""
 
     default_target: ClassVar[Any] = Boxes
 
 
 def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]:
-    """The picture files of a folder, sorted."""
+    """The image files of a folder, sorted."""
     return list(ImageList.from_folder(folder, recurse=recurse).items)
 
 

@@ -1,4 +1,4 @@
-"""Masks and points: answers that move with the picture."""
+"""Masks, points and boxes: answers that move with their image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
-from onecycle.core.plot import add_legend
+from onecycle.core.plot import NAME, add_legend, drawable
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.runtime.inputs.pixels import open_indexes, open_size
 from onecycle.runtime.kinds import Answer
@@ -28,10 +28,6 @@ from onecycle.vision.point_labels import UNITS, as_points, located_boxes, locate
 from onecycle.vision.warp import Plan, exact_plan, warp_maps, warp_mask
 
 _MOST = 32_767  # classes of masks, whose numbers are warped as int16
-
-
-def _name_labels(label: Any) -> str:
-    return str(label) if isinstance(label, str | PathLike) else "a mask"
 
 
 @dataclass(frozen=True)
@@ -71,14 +67,14 @@ class Mask(MaskSpec, Target):
         return replace(self, void=self.classes.index(self.void))
 
     def encode(self, label: Any) -> np.ndarray:
-        source = label.data[0].numpy() if isinstance(label, ImageSegment) else label
+        source = label.data[0] if isinstance(label, ImageSegment) else label
         source = source.numpy() if isinstance(source, Tensor) else source
         stored = open_indexes(source, self.colours).astype(np.int64)
-        if isinstance(self.void, str) or self.void in {None, self.ignored}:
-            return halves(stored, _name_labels(label))[None] if self.div else stored[None]
-        left_out = stored == self.void
+        is_class = isinstance(self.void, str) or self.void in {None, self.ignored}
+        left_out = np.zeros(stored.shape, bool) if is_class else stored == self.void
         if self.div:
-            stored = halves(np.where(left_out, 0, stored), _name_labels(label))
+            name = str(label) if isinstance(label, str | PathLike) else "a mask"
+            stored = halves(np.where(left_out, 0, stored), name)
         return np.where(left_out, IGNORED, stored)[None]
 
     @property
@@ -115,8 +111,7 @@ class Mask(MaskSpec, Target):
 
     def weight(self, y: Tensor) -> int:
         """Its pixels that are not void."""
-        void = self.ignored
-        return int(((y != void) & (y != IGNORED)).sum())
+        return int(((y != self.ignored) & (y != IGNORED)).sum())
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""
@@ -124,16 +119,16 @@ class Mask(MaskSpec, Target):
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers of the classes of all pixels that count, in a row."""
-        counted = self._count_classes(y)
+        counted = self._counted(y)
         return outputs.argmax(1)[counted], y[:, 0][counted]
 
     def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (pixels, classes) of all pixels that count, and their classes."""
-        counted = self._count_classes(y)
+        counted = self._counted(y)
         return self.activate(outputs).movedim(1, -1)[counted], y[:, 0][counted]
 
-    def _count_classes(self, y: Tensor) -> Tensor:
-        """Which pixels (n, h, w) are neither void nor outside the picture."""
+    def _counted(self, y: Tensor) -> Tensor:
+        """Which pixels (n, h, w) are neither void nor outside the image."""
         return (y[:, 0] >= 0) & (y[:, 0] != (IGNORED if self.void is None else self.void))
 
     @property
@@ -142,9 +137,9 @@ class Mask(MaskSpec, Target):
         return {} if self.void is None else {"void": self.void}
 
     def move(self, y: np.ndarray, plan: Plan) -> np.ndarray:
-        """The mask warped like its picture, each pixel to the nearest one."""
+        """The mask warped like its image, each pixel to the nearest one."""
         if y.shape[1:] != plan.source:
-            raise SizeError(f"a mask of {y.shape[1:]} lies over a picture of {plan.source} (h, w)")
+            raise SizeError(f"a mask of {y.shape[1:]} lies over an image of {plan.source} (h, w)")
         return warp_mask(y[0].astype(np.int16), plan, self.ignored)[None].astype(np.int64)
 
     def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
@@ -170,7 +165,7 @@ class Mask(MaskSpec, Target):
         return moved.numpy().astype(np.int64)
 
     def show(self, answer: Answer, ax: Any) -> None:
-        """The classes in colours over the picture."""
+        """The classes in colours over the image."""
         ImageSegment(torch.from_numpy(answer.data)).show(ax=ax, n_classes=len(self.classes))
 
     def legend(self, figure: Any) -> None:
@@ -180,12 +175,12 @@ class Mask(MaskSpec, Target):
 
 @dataclass(frozen=True)
 class Points(PointsSpec, Target):
-    """Points of a picture: mean squared error in [-1, 1] units. y and outputs are (n, count, 2).
+    """Points of an image: mean squared error in [-1, 1] units. y and outputs are (n, count, 2).
 
     A raw label is ImagePoints, or a tensor, array or list (count, 2), or flat, of (y, x). `unit`
-    says whether these are "pixels" of the picture or "shares" of it, from -1 to 1; without it all
+    says whether these are "pixels" of the image or "shares" of it, from -1 to 1; without it all
     labels together decide: shares where no value is beyond 1, else pixels. Points that leave the
-    picture keep their coordinates, beyond 1.
+    image keep their coordinates, beyond 1.
     """
 
     unit: str | None = field(default=None, metadata={"json": False})
@@ -213,7 +208,7 @@ class Points(PointsSpec, Target):
         return fitted
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
-        """Pixels as shares: the size comes from the header of each picture."""
+        """Pixels as shares: the size comes from the header of each image."""
         return located_points(sources, labels, self.unit)
 
     def check(self, label: Any) -> str | None:
@@ -252,7 +247,7 @@ class Points(PointsSpec, Target):
         there = ((y + 1) / 2 * source - 0.5)[:, ::-1]
         here = geo.move_points(there, plan.matrix)[:, ::-1]
         moved = ((here + 0.5) / out * 2 - 1).astype(np.float32)
-        return self.swapped(moved, plan)
+        return self.swap(moved, plan)
 
     def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
         """Points (count, 2) of -1 to 1 in the network's input as (y, x) in pixels of the image."""
@@ -260,7 +255,7 @@ class Points(PointsSpec, Target):
         here = ((y + 1) / 2 * plan.out - 0.5)[:, ::-1]
         return geo.move_points(here, np.linalg.inv(plan.matrix))[:, ::-1]
 
-    def swapped(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
+    def swap(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
         """A row for each point; in a mirror those of the `flip_pairs` change places."""
         if not (plan.mirrored and self.flip_pairs):
             return rows
@@ -273,7 +268,7 @@ class Points(PointsSpec, Target):
         moved = torch.from_numpy(self.move(look.numpy(), back))
         there = Plan(back.out, back.source, np.linalg.inv(back.matrix), mirrored=back.mirrored)
         window = torch.from_numpy(self.move(plain.numpy(), there))
-        inside = torch.from_numpy(self.swapped((window.abs() <= 1).all(1).numpy(), back))
+        inside = torch.from_numpy(self.swap((window.abs() <= 1).all(1).numpy(), back))
         return moved, inside[:, None]
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
@@ -288,23 +283,23 @@ class Points(PointsSpec, Target):
         return (moved.numpy()[:, ::-1] / np.array(size) * 2 - 1).astype(np.float32)
 
     def show(self, answer: Answer, ax: Any) -> None:
-        """The points over the picture."""
+        """The points over the image."""
         h, w = ax.images[0].get_array().shape[:2]
         flow = FlowField((h, w), torch.from_numpy(np.array(answer.data)))
         ImagePoints(flow, scale=False).show(ax=ax)
 
 
-# Boxes: rectangles with a class each, which move with their picture; there is no detector.
+# Boxes: rectangles with a class each, which move with their image; there is no detector.
 
 CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)  # (y, x) of the four corners in (top, left, bottom, right)
 
 
 @dataclass(frozen=True)
 class Boxes(Target):
-    """Up to `count` boxes per picture, to load, move and show; no loss.
+    """Up to `count` boxes per image, to load, move and show; no loss.
 
     A raw label is `[boxes, names]`: boxes (top, left, bottom, right) in pixels from edge to edge
-    of the picture, a name for each. y is float32 (n, count, 5): the edges in [-1, 1] and the
+    of the image, a name for each. y is float32 (n, count, 5): the edges in [-1, 1] and the
     number of the class, filled up with rows whose class is -1.
     """
 
@@ -320,11 +315,11 @@ class Boxes(Target):
         return 5 * self.count
 
     def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
-        """Pixels as [-1, 1]: the size comes from the header of each picture."""
+        """Pixels as [-1, 1]: the size comes from the header of each image."""
         return located_boxes(sources, [(as_edges(label), list(label[1])) for label in labels])
 
     def fit(self, labels: Sequence[Any]) -> Self:
-        """Classes and the largest number of boxes of a picture."""
+        """Classes and the largest number of boxes of an image."""
         names = sorted_classes(name for _, names in labels for name in names)
         most = max((len(names) for _, names in labels), default=0)
         return replace(self, classes=self.classes or names, count=self.count or most)
@@ -360,7 +355,7 @@ class Boxes(Target):
         return Answer(names, real, "; ".join(map(str, names)))
 
     def move(self, y: np.ndarray, plan: Plan) -> np.ndarray:
-        """The upright boxes around the moved corners, cut at the picture; empty ones go."""
+        """The upright boxes around the moved corners, cut at the image; empty ones go."""
         real = y[y[:, 4] >= 0]
         corners = Points().move(real[:, CORNERS].reshape(-1, 2), plan).reshape(-1, 4, 2)
         edges = np.concatenate([corners.min(1), corners.max(1)], 1).clip(-1, 1)
@@ -382,15 +377,9 @@ class Boxes(Target):
         """There is none."""
         raise LabelError("boxes are loaded, moved and shown; give a detector its own loss_func")
 
-    def activate(self, outputs: Tensor) -> Tensor:
-        """The outputs themselves."""
-        return outputs.float()
-
     def show(self, answer: Answer, ax: Any) -> None:
-        """Frames over the picture, with names."""
+        """Frames over the image, with names."""
         from matplotlib.patches import Rectangle
-
-        from onecycle.core.plot import NAME, drawable
 
         h, w = ax.images[0].get_array().shape[:2]
         edges = (answer.data[:, :4] + 1) / 2 * np.array([h, w, h, w]) - 0.5

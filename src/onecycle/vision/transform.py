@@ -71,7 +71,7 @@ def within(name: str, value: Any, low: float, high: float, ends: bool = True) ->
     return value
 
 
-def drawn(value: Any, kind: type[Any] = Uniform, **options: Any) -> Draw:
+def as_draw(value: Any, kind: type[Any] = Uniform, **options: Any) -> Draw:
     """A (low, high) pair as a draw of that kind; a single value as itself."""
     if isinstance(value, tuple | list):
         if len(value) != 2 or value[0] > value[1]:
@@ -91,6 +91,11 @@ class Transform:
     def __post_init__(self) -> None:
         if not 0 <= self.p <= 1:
             raise UsageError(f"{self.name}: p is a probability, not {self.p}")
+
+    @property
+    def constants(self) -> Params:
+        """The parameters that are the same every time."""
+        return {name: draw.value for name, draw in self.draws.items() if isinstance(draw, Always)}
 
     def draw(self, rng: np.random.Generator) -> Params | None:
         """The parameters for one sample, or None where the transform rests."""

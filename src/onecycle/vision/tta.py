@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from warnings import warn
@@ -14,13 +14,14 @@ from onecycle.core.errors import OnecycleWarning, UsageError, listing
 from onecycle.data.databunch import DatasetType
 from onecycle.data.loader import Loader, to_device
 from onecycle.data.task import Task
-from onecycle.learn import predictions
 from onecycle.learn.learner import Learner
+from onecycle.learn.predictions import Predictions, item_losses, of_set
 from onecycle.vision import augment
-from onecycle.vision.transform import Crop, Foreign, Transform
+from onecycle.vision.transform import Crop, Foreign
 from onecycle.vision.warp import Plan
 
 LOOKS = 8  # four corners, and the four mirrored
+_MIRRORS = {"flip_lr", "dihedral"}
 
 
 def TTA(  # noqa: N802 - the course's name
@@ -40,69 +41,78 @@ def TTA(  # noqa: N802 - the course's name
     also a loss for each item: of masks and points that of the answer, else the mixed losses.
     Boxes raise UsageError.
     """
+    target = learn.task.target
     if not learn.task.input.augmented:
         raise UsageError("test-time augmentation looks at images: these are none")
     if beta is None and with_loss:
         raise UsageError("with beta=None two answers come back unmixed: there is no one loss")
     if beta is not None and not 0 <= beta <= 1:
         raise UsageError(f"beta is the share of the plain look, from 0 to 1, not {beta}")
-    learn.task.target.require_mergeable()
-    if not learn.task.target.on_image:
-        return _mixed_as_they_are(learn, beta, scale, ds_type, with_loss)
-    plain, mean = _mapped_back(learn, scale, ds_type)
+    target.require_mergeable()
+    looks = _mapped_back if target.on_image else _as_they_are
+    plain, mean, mean_losses = looks(learn, scale, ds_type)
     if beta is None:
         return [plain.probabilities, mean, plain.targets]
     mixed = plain.probabilities * beta + mean * (1 - beta)
-    found = [mixed, plain.targets]
-    return [*found, _losses(learn, mixed, plain)] if with_loss else found
+    if not with_loss:
+        return [mixed, plain.targets]
+    if mean_losses is None:
+        return [mixed, plain.targets, _losses(learn, mixed, plain)]
+    return [mixed, plain.targets, plain.losses * beta + mean_losses * (1 - beta)]
 
 
-def _losses(learn: Learner, answers: Tensor, plain: predictions.Predictions) -> Tensor:
+Looks = tuple[Predictions, Tensor, Tensor | None]  # plain, means of the others: answers, losses
+
+
+def _losses(learn: Learner, answers: Tensor, plain: Predictions) -> Tensor:
     """The learner's loss (n,) of activated answers; zeros where there are no labels."""
     if plain.items.labels is None:
         return torch.zeros(len(answers))
     size, device = learn.data.options["val_bs"], learn.data.device
     pairs = zip(answers.split(size), plain.targets.split(size), strict=True)
     outputs = ((learn.task.target.outputs_for(part.to(device)), y.to(device)) for part, y in pairs)
-    return torch.cat([predictions.item_losses(learn, *pair).cpu() for pair in outputs])
+    return torch.cat([item_losses(learn, *pair).cpu() for pair in outputs])
 
 
-def _mixed_as_they_are(
-    learn: Learner, beta: float | None, scale: float, ds_type: DatasetType, with_loss: bool
-) -> list[Tensor]:
+def _as_they_are(learn: Learner, scale: float, ds_type: DatasetType) -> Looks:
     """Of answers that have no place on the image: classes, tags, numbers."""
     plain = learn.predictions(ds_type)
-    looks = [
-        predictions.of_set(learn, _look(learn, ds_type, number, scale)) for number in range(LOOKS)
-    ]
-    mean = torch.stack([look.probabilities for look in looks]).mean(0)
-    if beta is None:
-        return [plain.probabilities, mean, plain.targets]
-    mixed = plain.probabilities * beta + mean * (1 - beta)
-    if not with_loss:
-        return [mixed, plain.targets]
-    losses = torch.stack([look.losses for look in looks]).mean(0)
-    return [mixed, plain.targets, plain.losses * beta + losses * (1 - beta)]
+    looks = [of_set(learn, _look(learn, ds_type, number, scale)) for number in range(LOOKS)]
+    mean, losses = (
+        torch.stack(column).mean(0)
+        for column in zip(*((look.probabilities, look.losses) for look in looks), strict=True)
+    )
+    return plain, mean, losses
 
 
-def _mapped_back(
-    learn: Learner, scale: float, ds_type: DatasetType
-) -> tuple[predictions.Predictions, Tensor]:
-    """The plain look, and the mean (n, ...) of the others, each answer put back into its place."""
-    target: Any = learn.task.target
+def _mapped_back(learn: Learner, scale: float, ds_type: DatasetType) -> Looks:
+    """Each answer (n, ...) is put back into its place on the plain look."""
     plain, kept = _with_plans(learn, learn.data.ordered(ds_type))
-    _refuse_foreign(kept)
-    _warn_of_foreign(learn.task.input.train_tfms)  # type: ignore[attr-defined]
+    if names := sorted({tfm.name for plan in kept for tfm, _ in plan.foreign}):
+        raise UsageError(
+            f"the validation transforms {listing(names)} are of another library, and where they "
+            "put a pixel is not known: masks and points of several looks cannot be merged"
+        )
+    given: Any = learn.task.input
+    if names := [tfm.name for tfm in given.train_tfms if isinstance(tfm, Foreign)]:
+        warn(
+            f"{len(names)} training transforms of another library ({listing(names)}) are left out "
+            "of the looks: where they put a pixel is not known, so that masks and points could not "
+            "be mapped back",
+            OnecycleWarning,
+            stacklevel=4,
+        )
     total = torch.zeros_like(plain.probabilities)
     count = torch.zeros_like(plain.probabilities)
     for number in range(LOOKS):
         look, plans = _with_plans(learn, _look(learn, ds_type, number, scale))
         for i, (seen, before) in enumerate(zip(plans, kept, strict=True)):
             values = look.probabilities[i], plain.probabilities[i]
-            answer, covered = target.map_back(*values, seen.back_to(before))
+            answer, covered = learn.task.target.map_back(*values, seen.back_to(before))
             total[i] += torch.where(covered, answer, 0)
             count[i] += covered
-    return plain, torch.where(count > 0, total / count.clamp(min=1), plain.probabilities)
+    mean = torch.where(count > 0, total / count.clamp(min=1), plain.probabilities)
+    return plain, mean, None
 
 
 class _Planned:
@@ -124,60 +134,29 @@ class _Planned:
             yield given.prepare(to_device(x, self.loader.device)), to_device(y, self.loader.device)
 
 
-def _with_plans(learn: Learner, loader: Any) -> tuple[predictions.Predictions, list[Plan]]:
-    planned = _Planned(loader)
-    return predictions.of_set(learn, planned), planned.plans  # type: ignore[arg-type]
+def _with_plans(learn: Learner, loader: Any) -> tuple[Predictions, list[Plan]]:
+    planned: Any = _Planned(loader)
+    return of_set(learn, planned), planned.plans
 
 
 def _look(learn: Learner, ds_type: DatasetType, number: int, scale: float) -> Any:
     """A loader of one enlarged corner of every image."""
     given: Any = learn.task.input
     row, col = float(number & 1), float(number >> 1 & 1)
-    on_image = learn.task.target.on_image
-    kept = [tfm for tfm in given.train_tfms if _stays(tfm) and not (on_image and _is_foreign(tfm))]
-    flips = any(t.name in {"flip_lr", "dihedral"} for t in given.train_tfms)
-    tfms = [*kept, augment.zoom(scale, row, col), _window(given.train_tfms, row, col)]
+    crops = [tfm for tfm in given.train_tfms if isinstance(tfm, Crop)]
+    size = next((tfm.size for tfm in reversed(crops) if tfm.size), None)
+    mode = next((tfm.padding_mode for tfm in reversed(crops) if tfm.padding_mode), None)
+    replaced = Crop | Foreign if learn.task.target.on_image else Crop
+    kept = [
+        tfm
+        for tfm in given.train_tfms
+        if not isinstance(tfm, replaced) and tfm.name not in {*_MIRRORS, "zoom"}
+    ]
+    tfms = [*kept, augment.zoom(scale, row, col), augment.crop_pad(size, mode, row, col)]
+    flips = any(tfm.name in _MIRRORS for tfm in given.train_tfms)
     tfms += [augment.flip_lr()] if flips and number & 4 else []
     look = replace(given, train_tfms=tuple(tfms))
     side = learn.data.ordered(ds_type).dataset
     dataset = replace(side, task=Task(look, side.task.target), augment=True)
     options = {k: learn.data.options[k] for k in ("num_workers", "device")}
     return look.loader(dataset, batch_size=learn.data.options["val_bs"], seed=number, **options)
-
-
-def _window(tfms: Sequence[Transform], row: float, col: float) -> Transform:
-    """The corner, in a window of the size and padding that the training transforms name."""
-    crops = [tfm for tfm in tfms if isinstance(tfm, Crop)]
-    size = next((tfm.size for tfm in reversed(crops) if tfm.size), None)
-    mode = next((tfm.padding_mode for tfm in reversed(crops) if tfm.padding_mode), None)
-    return augment.crop_pad(size, mode, row, col)
-
-
-def _stays(tfm: Transform) -> bool:
-    return not isinstance(tfm, Crop) and tfm.name not in {"flip_lr", "dihedral", "zoom"}
-
-
-def _is_foreign(tfm: Transform) -> bool:
-    return isinstance(tfm, Foreign)
-
-
-def _refuse_foreign(kept: Sequence[Plan]) -> None:
-    """Raise where other libraries move the plain look in a way that no matrix tells."""
-    names = sorted({tfm.name for plan in kept for tfm, _ in plan.foreign})
-    if names:
-        raise UsageError(
-            f"the validation transforms {listing(names)} are of another library, and where they "
-            "put a pixel is not known: masks and points of several looks cannot be merged"
-        )
-
-
-def _warn_of_foreign(tfms: Sequence[Transform]) -> None:
-    names = [tfm.name for tfm in tfms if _is_foreign(tfm)]
-    if names:
-        warn(
-            f"{len(names)} training transforms of another library ({listing(names)}) are left out "
-            "of the looks: where they put a pixel is not known, so that masks and points could not "
-            "be mapped back",
-            OnecycleWarning,
-            stacklevel=5,
-        )

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import hypot
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from onecycle.core.errors import ModelError, UsageError, listing
+from onecycle.core.errors import ModelError, SizeError, UsageError, listing
+from onecycle.core.rng import untouched
+from onecycle.data.targets import NoLabel, Target
 from onecycle.export.image import resize
-from onecycle.runtime.inputs.image import ImageSpec, fit, seen_part
+from onecycle.runtime.inputs.image import ImageSpec, Size, fit, parse_size, seen_part
+from onecycle.runtime.sources import Remarks
 from onecycle.vision import geometry as geo
-from onecycle.vision.geometry import is_pixel_exact, shift, source_matrix
 from onecycle.vision.transform import Crop, Foreign, Geometric, Lighting, Params, Pixels, Transform
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What happens to one picture of size `source` (h, w); replayed by `warp` as often as wanted.
+    """What happens to one image of size `source` (h, w); replayed by `warp` as often as wanted.
 
     `matrix` maps pixel indexes of the output to those of the source; `lighting` is (factor,
     summand) for the logits of the values; `pixels` and `foreign` come after, with their seeds.
     """
 
-    source: tuple[int, int]
-    out: tuple[int, int]
+    source: Size
+    out: Size
     matrix: np.ndarray
     padding_mode: str = "reflection"
     lighting: tuple[float, float] = (1.0, 0.0)
@@ -38,8 +42,8 @@ class Plan:
     foreign: tuple[tuple[Foreign, int], ...] = ()
     record: tuple[tuple[str, Params], ...] = ()
 
-    def for_source(self, source: tuple[int, int]) -> Plan:
-        """The same plan for the same picture, decoded or resized to another size (h, w)."""
+    def for_source(self, source: Size) -> Plan:
+        """The same plan for the same image, decoded or resized to another size (h, w)."""
         scale = geo.scaling(source[1] / self.source[1], source[0] / self.source[0])
         there = geo.to_index(source) @ scale @ geo.from_index(self.source)
         return replace(self, source=source, matrix=there @ self.matrix)
@@ -55,17 +59,50 @@ class Plan:
         return Plan(self.out, kept.out, matrix, mirrored=self.mirrored != kept.mirrored)
 
 
-def draw_plan(
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One loaded image: `x` uint8 (h, w, 3), its label, and what is still to be done with it.
+
+    `remarks` are on what was reinterpreted as it was read.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    target: Any
+    plan: Plan | None = None
+    source: Any = None
+    remarks: Remarks = field(default_factory=Remarks)
+
+
+UNLABELLED: tuple[np.ndarray, Target] = (np.zeros((), np.float32), NoLabel())
+
+
+def make_sample(
+    pixels: np.ndarray,
     tfms: Sequence[Transform],
     spec: ImageSpec,
-    source: tuple[int, int],
     rng: np.random.Generator,
+    label: tuple[np.ndarray, Target] = UNLABELLED,
+) -> Sample:
+    """A uint8 (h, w, 3) image and its label through `tfms`; with none as in the exported file."""
+    plan = draw_plan(tfms, spec, _size(pixels), rng) if tfms else exact_plan(_size(pixels), spec)
+    x = warp(pixels, plan) if tfms else exact(pixels, spec)
+    y, target = label
+    return Sample(x, target.move(y, plan), target, plan)
+
+
+def draw_plan(
+    tfms: Sequence[Transform], spec: ImageSpec, source: Size, rng: np.random.Generator
 ) -> Plan:
-    """Draw every transform for a picture of size `source` (h, w)."""
+    """Draw every transform for an image of size `source` (h, w)."""
     drawn = [(tfm, params) for tfm in tfms if (params := tfm.draw(rng)) is not None]
     crops = [(tfm, params) for tfm, params in drawn if isinstance(tfm, Crop)]
-    out, method = _window(spec, crops, source)
-    matrix = geo.source_matrix(_chain(drawn, out), source, out, method, **_place(crops))
+    sizes = [tfm.size for tfm, _ in crops if tfm.size]
+    method = spec.resize_method if spec.size is not None else "none"
+    out = spec.size or (sizes[-1] if sizes else source)
+    places = [params for tfm, params in crops if not tfm.padding]
+    place = places[-1] if places else {}
+    matrix = geo.source_matrix(_chain(drawn, out), source, out, method, **place)
     factor, summand = 1.0, 0.0
     for tfm, params in drawn:
         if isinstance(tfm, Lighting):
@@ -85,31 +122,38 @@ def draw_plan(
     )
 
 
-def is_plain(tfms: Sequence[Transform]) -> bool:
-    """Whether the transforms only cut out the middle: then nothing needs to be drawn or warped."""
-    middle = {"row_pct": 0.5, "col_pct": 0.5}
-    return all(
-        isinstance(tfm, Crop)
-        and tfm.size is None
-        and not tfm.padding
-        and tfm.padding_mode is None
-        and {name: getattr(draw, "value", None) for name, draw in tfm.draws.items()} == middle
-        for tfm in tfms
-    )
+def resizing(
+    sides: Sequence[Sequence[Transform]],
+    size: Any,
+    resize_method: str | None = None,
+    padding_mode: str | None = None,
+) -> dict[str, Any]:
+    """The fields of an ImageSpec that the arguments of `transform()` stand for.
 
-
-def one_window(tfms: Sequence[Transform], size: tuple[int, int] | None) -> None:
-    """Raise where crops name another size than `transform(size=)` does, or several: one is cut."""
-    named = [tfm.size for tfm in tfms if isinstance(tfm, Crop) and tfm.size]
-    wanted = dict.fromkeys([*([size] if size else []), *named])
-    if len(wanted) > 1:
+    UsageError where these do not go together, and where the crops of one side name another size
+    than `size`, or several: an image is cut to one.
+    """
+    wanted, method = parse_size(size)
+    if resize_method is not None and (wanted is None) != (resize_method == "none"):
         raise UsageError(
-            f"an image is cut to one size, but transform(size=) and the crops name "
-            f"{listing(wanted)} (h, w): give one"
+            f"size={size} and resize_method={resize_method!r}: a way of resizing goes with a "
+            'size, and "none" with none'
         )
+    for tfms in sides:
+        named = [wanted, *(tfm.size for tfm in tfms if isinstance(tfm, Crop))]
+        if len(sizes := dict.fromkeys(filter(None, named))) > 1:
+            raise UsageError(
+                f"an image is cut to one size, but transform(size=) and the crops name "
+                f"{listing(sizes)} (h, w): give one"
+            )
+    return {
+        "size": wanted,
+        "resize_method": resize_method or method,
+        "padding_mode": padding_mode or "reflection",
+    }
 
 
-def _chain(drawn: Sequence[tuple[Transform, Params]], out: tuple[int, int]) -> geo.Matrix:
+def _chain(drawn: Sequence[tuple[Transform, Params]], out: Size) -> geo.Matrix:
     """The product of the geometric transforms and of the padding that a crop adds."""
     chain = np.eye(3)
     for tfm, params in drawn:
@@ -121,54 +165,46 @@ def _chain(drawn: Sequence[tuple[Transform, Params]], out: tuple[int, int]) -> g
     return chain
 
 
-def _window(
-    spec: ImageSpec, crops: Sequence[tuple[Crop, Params]], source: tuple[int, int]
-) -> tuple[tuple[int, int], str]:
-    """The size of the output and the way of resizing to it."""
-    if spec.size is not None:
-        return spec.size, spec.resize_method
-    sizes = [tfm.size for tfm, _ in crops if tfm.size]
-    return (sizes[-1], "none") if sizes else (source, "none")
-
-
-def _place(crops: Sequence[tuple[Crop, Params]]) -> dict[str, Any]:
-    """Where the last crop without padding of its own puts the window."""
-    places = [params for tfm, params in crops if not tfm.padding]
-    return places[-1] if places else {}
-
-
 def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
+
+
+def _size(pixels: np.ndarray) -> Size:
+    return pixels.shape[0], pixels.shape[1]
 
 
 # Pixels through a plan, in the loader's workers.
 #
 # A plan costs one antialiased shrinking at most, one interpolation and one table of 256 values.
 
-SHRINK_FROM = 1.5  # a picture this much larger than its output is shrunk before the warp
+SHRINK_FROM = 1.5  # an image this much larger than its output is shrunk before the warp
 _ROUNDING = 1e-9  # of half a side: a window's own edge is inside it
 _EPS = 1e-3  # keeps logits finite: black and white stay within a grey level
 _VALUES = (np.arange(256) / 255).clip(_EPS, 1 - _EPS)
 _LOGITS = np.log(_VALUES / (1 - _VALUES))
+_BORDERS = {
+    "reflection": cv2.BORDER_REFLECT,
+    "border": cv2.BORDER_REPLICATE,
+    "zeros": cv2.BORDER_CONSTANT,
+}
 
 
 def warp(pixels: np.ndarray, plan: Plan) -> np.ndarray:
-    """A uint8 (h, w, 3) picture through its plan: uint8 (*plan.out, 3)."""
-    pixels, plan = shrunk(pixels, plan)
+    """A uint8 (h, w, 3) image through its plan: uint8 (*plan.out, 3)."""
+    pixels, plan = shrink(pixels, plan)
     pixels = _remap(pixels, plan, nearest=False)
     if plan.lighting != (1.0, 0.0):
-        import cv2
-
-        pixels = cv2.LUT(pixels, _curve(*plan.lighting))
+        factor, summand = plan.lighting
+        curve = 255.5 - 255 / (1 + np.exp(_LOGITS * factor + summand))
+        pixels = cv2.LUT(pixels, curve.astype(np.uint8))
     for tfm, params, seed in plan.pixels:
         pixels = tfm.change(pixels, np.random.default_rng(seed), **params)
     return pixels
 
 
 def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
-    """An integer (h, w) mask through the plan of its picture: nearest, `void` outside it."""
-    resized = plan.for_source((mask.shape[0], mask.shape[1]))
-    return _remap(mask, resized, nearest=True, outside=void)
+    """An integer (h, w) mask through the plan of its image: nearest, `void` outside it."""
+    return _remap(mask, plan.for_source(_size(mask)), nearest=True, outside=void)
 
 
 def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
@@ -191,111 +227,179 @@ def warp_maps(maps: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
     share_x, share_y = (2 * u / depth + 1) / w - 1, (2 * v / depth + 1) / h - 1
     covered = visible & (np.abs(share_x) <= 1 + _ROUNDING) & (np.abs(share_y) <= 1 + _ROUNDING)
     places = torch.from_numpy(np.stack([share_x, share_y], -1)).to(maps)[None]
-    options = {"mode": "bilinear", "padding_mode": "border", "align_corners": False}
-    moved = F.grid_sample(maps[None], places, **options)[0]  # type: ignore[arg-type]
+    moved = F.grid_sample(maps[None], places, padding_mode="border", align_corners=False)[0]
     return moved, torch.from_numpy(covered)[None].to(maps.device)
 
 
-def shrunk(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
-    """The picture area-averaged to about the scale of its output, with the plan that fits it."""
-    h, w = pixels.shape[:2]
-    plan = plan if (h, w) == plan.source else plan.for_source((h, w))
-    (a, b, _), (c, d, _), _ = plan.matrix.tolist()
-    step_x, step_y = hypot(a, b), hypot(c, d)
-    small = (_fewer(h, step_y), _fewer(w, step_x))
-    if small == (h, w):
+def shrink(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
+    """The image area-averaged to about the scale of its output, with the plan that fits it."""
+    size = _size(pixels)
+    plan = plan if size == plan.source else plan.for_source(size)
+    steps = [hypot(*row[:2]) for row in plan.matrix[1::-1].tolist()]  # of rows, of columns
+    rows, cols = (
+        max(1, round(length / step)) if step >= SHRINK_FROM else length
+        for length, step in zip(size, steps, strict=True)
+    )
+    if (rows, cols) == size:
         return pixels, plan
-    import cv2
-
-    return cv2.resize(pixels, small[::-1], interpolation=cv2.INTER_AREA), plan.for_source(small)
-
-
-def _fewer(length: int, step: float) -> int:
-    return max(1, round(length / step)) if step >= SHRINK_FROM else length
+    small = cv2.resize(pixels, (cols, rows), interpolation=cv2.INTER_AREA)
+    return small, plan.for_source((rows, cols))
 
 
-def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = None) -> np.ndarray:
-    import cv2
-
-    borders = {
-        "reflection": cv2.BORDER_REFLECT,
-        "border": cv2.BORDER_REPLICATE,
-        "zeros": cv2.BORDER_CONSTANT,
-    }
-    nearest = nearest or is_pixel_exact(plan.matrix)
-    flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR)
+def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = 0) -> np.ndarray:
+    nearest = nearest or geo.is_pixel_exact(plan.matrix)
     return cv2.warpPerspective(
         pixels,
         plan.matrix,
         plan.out[::-1],
-        flags=flags,
-        borderMode=borders[plan.padding_mode],
-        borderValue=0 if outside is None else outside,
+        flags=cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR),
+        borderMode=_BORDERS[plan.padding_mode],
+        borderValue=outside or 0,
     )
 
 
-def _curve(factor: float, summand: float) -> np.ndarray:
-    """The table that scales and shifts the logits of the values 0-255."""
-    return (255.5 - 255 / (1 + np.exp(_LOGITS * factor + summand))).astype(np.uint8)
-
-
 def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """A uint8 (h, w, 3) picture prepared as in the exported file: crop or pad, antialiased resize.
+    """A uint8 (h, w, 3) image prepared as in the exported file: crop or pad, antialiased resize.
 
-    Every validation picture and every prediction goes this way, unless validation transforms have
+    Every validation image and every prediction goes this way, unless validation transforms have
     no place in a file (`spec.in_python`).
     """
     if spec.view:
         part = seen_part(pixels, spec.rectangle(_size(pixels)), spec.padding_mode)
         return resize(part, spec.fixed or _size(pixels))
-    if spec.size is None or spec.resize_method == "none":
+    if spec.fixed is None:
         return pixels
-    if spec.resize_method == "crop":
-        pixels = cut_out(pixels, spec.size)
-    elif spec.resize_method == "pad":
-        return _pad(pixels, spec)
-    return resize(pixels, spec.size)
-
-
-def exact_plan(source: tuple[int, int], spec: ImageSpec) -> Plan:
-    """Where `exact` puts each pixel, for the masks and points of the picture."""
-    if spec.view:
-        top, left, h, w = spec.rectangle(source)
-        out = spec.fixed or source
-        matrix = shift(left, top) @ source_matrix(np.eye(3), (h, w), out, "squish")
-        return Plan(source, out, matrix, spec.padding_mode)
-    if spec.size is None or spec.resize_method == "none":
-        return Plan(source, source, np.eye(3))
     if spec.resize_method == "pad":
-        inner = fit(source, spec.size)
-        top, left = (spec.size[0] - inner[0]) // 2, (spec.size[1] - inner[1]) // 2
-        matrix = source_matrix(np.eye(3), source, inner, "squish") @ shift(-left, -top)
-        return Plan(source, spec.size, matrix, spec.padding_mode)
-    box = source if spec.resize_method == "squish" else fit(spec.size, source)
-    top, left = (source[0] - box[0]) // 2, (source[1] - box[1]) // 2
-    matrix = shift(left, top) @ source_matrix(np.eye(3), box, spec.size, "squish")
-    return Plan(source, spec.size, matrix, spec.padding_mode)
+        return _padded(pixels, spec.fixed, spec.padding_mode)
+    if spec.resize_method == "crop":
+        h, w = _size(pixels)
+        ch, cw = fit(spec.fixed, (h, w))
+        top, left = (h - ch) // 2, (w - cw) // 2
+        pixels = pixels[top : top + ch, left : left + cw]
+    return resize(pixels, spec.fixed)
 
 
-def _size(pixels: np.ndarray) -> tuple[int, int]:
-    return pixels.shape[0], pixels.shape[1]
+def exact_plan(source: Size, spec: ImageSpec) -> Plan:
+    """Where `exact` puts each pixel, for the masks and points of the image."""
+    out, mode = spec.fixed or source, spec.padding_mode
+    if not spec.view and spec.fixed is None:
+        return Plan(source, source, np.eye(3))
+    if not spec.view and spec.resize_method == "pad":
+        inner = fit(source, out)
+        top, left = _middle(out, inner)
+        matrix = geo.source_matrix(np.eye(3), source, inner, "squish") @ geo.shift(-left, -top)
+        return Plan(source, out, matrix, mode)
+    if spec.view:
+        top, left, *box = spec.rectangle(source)
+    else:
+        box = [*(source if spec.resize_method == "squish" else fit(out, source))]
+        top, left = _middle(source, box)
+    matrix = geo.shift(left, top) @ geo.source_matrix(np.eye(3), (box[0], box[1]), out, "squish")
+    return Plan(source, out, matrix, mode)
 
 
-def cut_out(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The largest centred part of (h, w, ...) pixels with the shape of `size`."""
-    h, w = pixels.shape[:2]
-    ch, cw = fit(size, (h, w))
-    top, left = (h - ch) // 2, (w - cw) // 2
-    return pixels[top : top + ch, left : left + cw]
+def _middle(whole: Sequence[int], part: Sequence[int]) -> Size:
+    """Where (top, left) a part of size (h, w) lies in the middle of the whole."""
+    return (whole[0] - part[0]) // 2, (whole[1] - part[1]) // 2
 
 
-def _pad(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """The whole picture in the middle of `size`, the rest filled as `padding_mode` says."""
-    assert spec.size is not None
-    rows, cols = spec.size
-    inner = fit((pixels.shape[0], pixels.shape[1]), spec.size)
-    small = resize(pixels, inner)
-    top, left = (rows - inner[0]) // 2, (cols - inner[1]) // 2
-    widths = ((top, rows - inner[0] - top), (left, cols - inner[1] - left), (0, 0))
+def _padded(pixels: np.ndarray, size: Size, mode: str) -> np.ndarray:
+    """The whole image in the middle of `size`, the rest filled as the padding `mode` says."""
+    inner = fit(_size(pixels), size)
+    top, left = _middle(size, inner)
+    widths = ((top, size[0] - inner[0] - top), (left, size[1] - inner[1] - left), (0, 0))
     modes: dict[str, Any] = {"reflection": "symmetric", "border": "edge", "zeros": "constant"}
-    return np.pad(small, widths, mode=modes[spec.padding_mode])
+    return np.pad(resize(pixels, inner), widths, mode=modes[mode])
+
+
+# Transforms of other libraries, run after our own warp, with a random state of their own.
+
+_HALF = 0.5 / 255  # of a grey level: what rounding takes
+
+
+def run_foreign(sample: Sample, size: Size | None = None) -> Sample:
+    """The sample through the foreign transforms of its plan, each seeded by the plan.
+
+    torchvision's v2 transforms see the image as `tv_tensors.Image`, uint8 (3, h, w), masks and
+    points as its types too, so that they move together. Runs where the batch is collated, not in
+    a worker: these transforms draw from torch's global generator.
+
+    UsageError, with the name of the transform, for a result that is no image of bytes or of floats
+    in 0-1; SizeError for another size than `size` (h, w), where that is given.
+    """
+    if sample.plan is None or not sample.plan.foreign:
+        return sample
+    from torchvision import tv_tensors
+
+    image: Any = tv_tensors.Image(torch.from_numpy(sample.x).permute(2, 0, 1).contiguous())
+    label = sample.target.as_tv_tensor(sample.y, _size(sample.x))
+    culprit = sample.plan.foreign[-1][0]
+    for tfm, seed in sample.plan.foreign:
+        before = _is_in_range(image)
+        image, label = _call(tfm, seed, image, label)
+        if before and not _is_in_range(image):
+            culprit = tfm
+    x = _bytes(image, culprit.name)
+    if size is not None and _size(x) != size:
+        raise SizeError(
+            f"the transform {culprit.name} made an image of {x.shape[0]} x {x.shape[1]}, wanted is "
+            f"{size[0]} x {size[1]}: give that size to transform(size=...) and leave such "
+            "transforms out, crop() and rand_resize_crop() do the same"
+        )
+    y = sample.y if label is None else sample.target.from_tv_tensor(label, _size(x))
+    return replace(sample, x=x, y=y, plan=replace(sample.plan, foreign=()))
+
+
+def _call(tfm: Foreign, seed: int, image: Any, label: Any) -> tuple[Any, Any]:
+    """What a transform makes of an image, or of the pair of an image and its label."""
+    with untouched(torch):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        try:
+            out = tfm.call(image if label is None else (image, label))
+        except Exception as error:  # whatever another library raises
+            of = "an image" if label is None else "a pair of an image and its label"
+            raise UsageError(
+                f"the transform {tfm.name} failed on {of} ({type(error).__name__}: {error}); those "
+                "of torchvision.transforms.v2 take both"
+            ) from error
+    if label is None:
+        return out, None
+    if isinstance(out, tuple | list) and len(out) == 2 and type(out[1]) is type(label):
+        return out[0], out[1]
+    raise UsageError(
+        f"the transform {tfm.name} gave back no pair of an image and its label: only those "
+        "that move both, as torchvision.transforms.v2 have them, go with masks and points"
+    )
+
+
+def _is_in_range(out: Any) -> bool:
+    """Whether a tensor of floats lies in 0-1; of anything else nothing is known yet."""
+    if not isinstance(out, Tensor) or not out.is_floating_point():
+        return True
+    return bool(((out >= -_HALF) & (out <= 1 + _HALF)).all())  # not a NaN either
+
+
+def _bytes(out: Any, name: str) -> np.ndarray:
+    """What a transform gave back, as uint8 (h, w, 3)."""
+    wanted = "wanted is (3, h, w) of uint8, or of floats in 0-1"
+    if not isinstance(out, Tensor):
+        values = np.asarray(out)
+        if values.dtype.kind not in "bufi" or values.ndim not in {2, 3}:
+            raise UsageError(f"the transform {name} returned {type(out).__name__}, {wanted}")
+        out = torch.from_numpy(np.atleast_3d(values).copy()).permute(2, 0, 1)
+    if out.ndim != 3 or out.shape[0] != 3:
+        raise UsageError(f"the transform {name} returned shape {tuple(out.shape)}, {wanted}")
+    if not _is_in_range(out):
+        raise UsageError(
+            f"the transform {name} returned values from {float(out.min()):.3g} to "
+            f"{float(out.max()):.3g}, {wanted}: what lies outside would be cut off, and the "
+            "exported file would not do the same. Normalising is data.normalize(stats), after "
+            "databunch(); v2.ToDtype(torch.float32) wants scale=True"
+        )
+    if out.is_floating_point():
+        out = (out * 255).round().clamp(0, 255).to(torch.uint8)
+    if out.dtype != torch.uint8:
+        raise UsageError(f"the transform {name} returned {out.dtype}, {wanted}")
+    return out.permute(1, 2, 0).contiguous().numpy()

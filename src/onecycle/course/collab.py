@@ -1,5 +1,0 @@
-"""In place of the course's collab module: its names say what to use."""
-
-from onecycle.course.table import course_names
-
-__getattr__, __dir__, __all__ = course_names(__name__)

@@ -1,5 +1,0 @@
-"""In place of the course's module torch_core."""
-
-from onecycle.course.table import course_names
-
-__getattr__, __dir__, __all__ = course_names(__name__)
