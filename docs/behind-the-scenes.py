@@ -199,7 +199,7 @@ plt.legend(fontsize=8)
 # of `fit_one_cycle`, and three constant ones.
 
 # %%
-from onecycle.learn.schedule import one_cycle
+from onecycle.learn.optimizer import one_cycle
 
 n_steps = 600
 seeds = 500  # tiny: 20

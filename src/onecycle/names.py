@@ -141,7 +141,7 @@ _SERIES = {
 _INTERPRET = {
     "ClassificationInterpretation": "onecycle.interpret.classification",
     "MultiLabelInterpretation": "onecycle.interpret.classification",
-    "SegmentationInterpretation": "onecycle.interpret.segmentation",
+    "SegmentationInterpretation": "onecycle.interpret.classification",
     "best_threshold": "onecycle.interpret.classification",
 }
 

@@ -10,8 +10,7 @@ from PIL import Image
 
 from onecycle.core.errors import LabelError, OnecycleWarning
 from onecycle.data.arrays import from_arrays
-from onecycle.data.kinds import few_whole_numbers, infer_kind
-from onecycle.data.targets import Category, MultiCategory, Numbers
+from onecycle.data.targets import Category, MultiCategory, Numbers, few_whole_numbers, infer_kind
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextDataBunch
 from onecycle.vision.lists import ImageDataBunch, ImageList

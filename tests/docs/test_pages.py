@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 RUN = sorted(DOCS.rglob("*.py"))
 WRITTEN = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 # What an own kind of item or a plot of the schedule needs beyond the public names.
-DEEPER = {"onecycle.data.arrays": {"ArrayInput", "Row"}, "onecycle.learn.schedule": {"one_cycle"}}
+DEEPER = {"onecycle.data.arrays": {"ArrayInput", "Row"}, "onecycle.learn.optimizer": {"one_cycle"}}
 
 
 def named(paths):

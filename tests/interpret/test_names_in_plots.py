@@ -8,8 +8,11 @@ import torch
 
 from onecycle.core.errors import OnecycleWarning
 from onecycle.data.targets import Category, MultiCategory
-from onecycle.interpret.classification import ClassificationInterpretation, MultiLabelInterpretation
-from onecycle.interpret.segmentation import SegmentationInterpretation
+from onecycle.interpret.classification import (
+    ClassificationInterpretation,
+    MultiLabelInterpretation,
+    SegmentationInterpretation,
+)
 from onecycle.learn.predictions import Predictions
 from onecycle.learn.recorder import Recorder
 from onecycle.text.input import Text

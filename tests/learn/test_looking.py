@@ -17,9 +17,9 @@ from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import (
     ClassificationInterpretation,
     MultiLabelInterpretation,
+    SegmentationInterpretation,
     grad_cam,
 )
-from onecycle.interpret.segmentation import SegmentationInterpretation
 from onecycle.interpret.words import word_scores
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import accuracy, f1, fbeta, whole_set

@@ -6,7 +6,7 @@ import pytest
 
 from onecycle.core.errors import UsageError
 from onecycle.learn.callbacks import OneCycle
-from onecycle.learn.schedule import cosine, exponential, one_cycle, rates_by_group
+from onecycle.learn.optimizer import cosine, exponential, one_cycle, rates_by_group
 
 EXACT = {"rel": 0, "abs": 1e-9}
 

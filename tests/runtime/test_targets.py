@@ -8,8 +8,7 @@ import pytest
 from onecycle.core.errors import CheckpointError, LabelError, UsageError
 from onecycle.runtime.inputs.image import ImageSpec, parse_size
 from onecycle.runtime.kinds import NoLabelSpec
-from onecycle.runtime.targets.category import CategorySpec
-from onecycle.runtime.targets.classes import is_blank, sorted_classes
+from onecycle.runtime.targets.category import CategorySpec, is_blank, sorted_classes
 from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.targets.multi_category import MultiCategorySpec
 from onecycle.runtime.targets.numbers import NumbersSpec

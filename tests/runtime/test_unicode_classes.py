@@ -5,8 +5,7 @@ from unicodedata import normalize
 import pytest
 
 from onecycle.core.errors import OnecycleWarning
-from onecycle.runtime.targets.category import CategorySpec
-from onecycle.runtime.targets.classes import sorted_classes
+from onecycle.runtime.targets.category import CategorySpec, sorted_classes
 from onecycle.runtime.targets.multi_category import MultiCategorySpec
 
 COMPOSED, APART = (normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))

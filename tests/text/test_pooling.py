@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from onecycle.models.awd_lstm import AWD_LSTM, TextClassifier, text_head
-from onecycle.models.transformer import TransformerClassifier
+from onecycle.models.head import TransformerClassifier
 
 LENGTHS = [1, 13, 4, 9, 5]
 

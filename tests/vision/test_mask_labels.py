@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 from torch import nn
 
 from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeError
-from onecycle.interpret.segmentation import SegmentationInterpretation
+from onecycle.interpret.classification import SegmentationInterpretation
 from onecycle.learn.exporting import cost
 from onecycle.learn.learner import Learner
 from onecycle.learn.losses import DiceLoss

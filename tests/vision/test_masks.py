@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from torch import nn
 
 from onecycle.core.errors import ImageError, LabelError, SizeError, UsageError
-from onecycle.interpret.segmentation import SegmentationInterpretation
+from onecycle.interpret.classification import SegmentationInterpretation
 from onecycle.learn.learner import Learner
 from onecycle.learn.losses import CombinedLoss, CrossEntropyFlat, DiceLoss
 from onecycle.learn.metrics import foreground_acc, mean_iou

@@ -1,7 +1,5 @@
 """`onecycle demo planet`: several labels per satellite tile, in the stages of the lesson."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`onecycle demo camvid`: a class for every pixel of drawn street scenes, with a U-Net."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 from onecycle.cli.train import stage_table
 from onecycle.core.plot import save_figure
 from onecycle.data.databunch import DataBunch, LabelledItems
-from onecycle.interpret.segmentation import SegmentationInterpretation
+from onecycle.interpret.classification import SegmentationInterpretation
 from onecycle.learn.metrics import foreground_acc, mean_iou
 from onecycle.samples.streets import streets_sample
 from onecycle.vision.augment import get_transforms

@@ -1,7 +1,5 @@
 """`onecycle demo imdb`: a language model, fine-tuned on film reviews, then a classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter

@@ -1,7 +1,5 @@
 """The command `onecycle`: train on images, use what was trained, and see a demonstration."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from functools import wraps

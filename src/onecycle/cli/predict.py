@@ -1,7 +1,5 @@
 """`onecycle predict`: what a trained model says about files or a table, as a table."""
 
-from __future__ import annotations
-
 import csv
 import sys
 from collections import Counter

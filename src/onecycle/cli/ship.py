@@ -1,7 +1,5 @@
 """`onecycle site`: what ships an exported model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from onecycle.runtime.site import write_site

@@ -1,7 +1,5 @@
 """`onecycle train images` and `onecycle lr-find`: from a folder or a CSV to a model with plots."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial

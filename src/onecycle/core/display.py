@@ -1,7 +1,5 @@
 """Bars and tables that say how far a long job is, in a terminal and in a notebook."""
 
-from __future__ import annotations
-
 import html
 import io
 import textwrap

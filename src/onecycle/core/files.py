@@ -1,7 +1,5 @@
 """Files that are either whole or not there: write beside, then move into place."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """This machine: `defaults` (its device, workers), memory that is kept, ports, processors."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -1,7 +1,5 @@
 """Axes and grids for every plot; matplotlib is loaded when the first one is drawn."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil

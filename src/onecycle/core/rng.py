@@ -1,7 +1,5 @@
 """Chance comes in as an argument: generators that depend on named numbers and nothing else."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager

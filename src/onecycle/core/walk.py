@@ -1,7 +1,5 @@
 """One rule for every look into a folder: which files are data, and a word about all others."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Every name the course's programs use: ours, other libraries', and what to use instead."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn

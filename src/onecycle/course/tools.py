@@ -1,7 +1,5 @@
 """What only the course's programs use: small helpers, hooks on layers, callbacks by their names."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.arguments import require_whole
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, require_whole
 from onecycle.data.databunch import DatasetType
 from onecycle.interpret.classification import extremes
 from onecycle.interpret.cleaner import similar_pairs

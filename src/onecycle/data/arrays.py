@@ -1,7 +1,5 @@
 """Plain arrays as data: rows of numbers train with the same learner as images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as PurePath
@@ -14,15 +12,14 @@ from torch import Tensor
 from onecycle.core.errors import DataError, ModelError, UsageError
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
-from onecycle.data.kinds import guess_kind
 from onecycle.data.lists import ItemList
 from onecycle.data.loader import Loader
 from onecycle.data.tables import as_array, label_frame
-from onecycle.data.targets import MultiCategory, Target
+from onecycle.data.targets import MultiCategory, Target, guess_kind
 from onecycle.data.task import Input, Sample
 from onecycle.runtime.inputs.array import ArraySpec
 from onecycle.runtime.inputs.series import refuse_kinds
-from onecycle.runtime.targets.classes import is_blank
+from onecycle.runtime.targets.category import is_blank
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,5 @@
 """What is allowed in labelled data but probably not meant: counted in a warning."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter, defaultdict

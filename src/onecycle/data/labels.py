@@ -1,7 +1,5 @@
 """What the answers are: a labeller maps an item list to raw labels, and the target is fitted."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +15,10 @@ from onecycle.core.paths import Path
 from onecycle.data import checks
 from onecycle.data.databunch import LabelledItems, LabelList
 from onecycle.data.items import Items, file_of, note_item, refuse_empty, require_function
-from onecycle.data.kinds import guess_kind
 from onecycle.data.tables import Column, column, column_list
-from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target
+from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target, guess_kind
 from onecycle.data.task import Task
-from onecycle.runtime.targets.classes import is_blank
+from onecycle.runtime.targets.category import is_blank
 
 Labeller = Callable[[Items], Sequence[Any]]
 Names = Sequence[Any] | None

@@ -4,8 +4,6 @@ Beside a CUDA device images come from processes, see `fork_batches`. Sample i of
 augmented by a generator made from (seed, e, i): the batches do not depend on the number of workers.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

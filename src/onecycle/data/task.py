@@ -1,7 +1,5 @@
 """The Task: the one thing that every later step asks what an item is and what an answer is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath

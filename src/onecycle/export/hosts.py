@@ -1,7 +1,5 @@
 """Whole folders for hosts: the static page, or a container with the server that needs no torch."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version

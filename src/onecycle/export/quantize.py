@@ -1,7 +1,5 @@
 """A network in 8-bit integers: each convolution with its own scale, by calibration."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

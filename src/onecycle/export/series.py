@@ -1,7 +1,5 @@
 """What comes before a network of series, as ONNX: they are stretched, and encoded as images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A text classifier as an ONNX graph from token ids to probabilities, texts of any length."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

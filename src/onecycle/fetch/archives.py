@@ -1,7 +1,5 @@
 """Archives, unpacked with suspicion: nothing outside, no links, no bombs, all or nothing."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

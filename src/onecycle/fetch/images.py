@@ -1,7 +1,5 @@
 """Images from a list of addresses, as an image search gives it: `download_images`."""
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Competitions on Kaggle by its official client: fetch and unpack the files, send an answer."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path as PurePath

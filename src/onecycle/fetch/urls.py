@@ -1,7 +1,5 @@
 """The public archives of the course: where they lie, and `untar_data`, which brings one here."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A local page to relabel or leave out images: a model's worst, and those that look alike."""
 
-from __future__ import annotations
-
 import csv
 import io
 import secrets
@@ -17,8 +15,15 @@ from warnings import warn
 import cv2
 import numpy as np
 
-from onecycle.core.arguments import require_number, require_whole
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
+from onecycle.core.errors import (
+    EmptyDataError,
+    OnecycleWarning,
+    TableError,
+    UsageError,
+    listing,
+    require_number,
+    require_whole,
+)
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults, require_free_port
 from onecycle.core.walk import files_below

@@ -3,8 +3,6 @@
 Source: erasure, Li et al. 2016 (arXiv 1612.08220).
 """
 
-from __future__ import annotations
-
 import html
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Callbacks: stop early, keep the best, lower the rate, 1cycle, mixup, clipping and others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import inf, isnan
 from numbers import Integral
@@ -13,14 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from onecycle.core.arguments import require_number
-from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
+from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, require_number
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.checkpoint import checkpoint_path, stored_row
 from onecycle.learn.losses import per_item_loss
 from onecycle.learn.metric import COLUMNS
-from onecycle.learn.optimizer import GroupedOptimizer
-from onecycle.learn.schedule import one_cycle
+from onecycle.learn.optimizer import GroupedOptimizer, one_cycle
 
 
 class Tracker(Callback):

@@ -4,8 +4,6 @@ The file is replaced in one step, so a crash while saving leaves the old one who
 finds damage that safetensors itself does not see.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 from hashlib import sha256

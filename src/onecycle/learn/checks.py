@@ -1,7 +1,5 @@
 """What a learner was made with, against what it has now: layers, weights and labels may change."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from math import isfinite

@@ -1,7 +1,5 @@
 """Any pretrained body with a new head on data that becomes images (n, 3, h, w)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar

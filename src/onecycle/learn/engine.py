@@ -1,7 +1,5 @@
 """How a step is computed: device, precision and processes, so that the loop need not know."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta

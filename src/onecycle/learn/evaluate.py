@@ -1,7 +1,5 @@
 """Loss and metrics of a set; metrics look at copies, with random generators of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial

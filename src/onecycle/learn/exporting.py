@@ -1,7 +1,5 @@
 """A learner's model, task and some of its items, handed to `export.graph`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path

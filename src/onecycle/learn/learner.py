@@ -1,7 +1,5 @@
 """The learner: a model, its data, and everything one does with the two."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +23,8 @@ from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
 from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import directions_of, names_of
-from onecycle.learn.optimizer import AdamW, GroupedOptimizer
+from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
 from onecycle.learn.recorder import Printer, Recorder
-from onecycle.learn.schedule import rates_by_group
 from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
 
 Rate = float | slice | Sequence[float]

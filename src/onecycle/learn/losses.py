@@ -1,7 +1,5 @@
 """Losses beyond those that the targets bring along, and what fits in place of one that does not."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy

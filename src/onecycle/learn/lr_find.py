@@ -1,7 +1,5 @@
 """The curve of a learning-rate range test, and three ways to read a rate from it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from onecycle.core.errors import UsageError
 from onecycle.core.plot import axes
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run, StopFit
-from onecycle.learn.schedule import exponential, rates_by_group
+from onecycle.learn.optimizer import exponential, rates_by_group
 
 FLAT = 0.05  # a curve that varies less than this before it rises is flat
 RISE = 1.1  # a loss this many times the minimum shoots up

@@ -4,8 +4,6 @@ A plain function of (outputs, y) is averaged over the items; a `Metric` is a fig
 set; objects with `reset`, `update` and `compute` keep a state of their own.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Sequence

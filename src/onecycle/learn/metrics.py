@@ -5,8 +5,6 @@ Several labels and other kinds pass through the activation that the docstring na
 set each equals scikit-learn's; classes that are neither actual nor predicted are in no mean.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from numbers import Integral
 

@@ -1,7 +1,5 @@
 """What a model predicts of a set or an item: the hand-over from learning to interpretation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace

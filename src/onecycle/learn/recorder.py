@@ -1,7 +1,5 @@
 """What happened during the last fit, and its plots."""
 
-from __future__ import annotations
-
 import csv
 from os import SEEK_END
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Architectures by name: `models.resnet34` is any model of timm (or of torchvision)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from onecycle.models.architectures import Architecture, find

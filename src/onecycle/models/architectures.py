@@ -1,7 +1,5 @@
 """From a name to a network: timm's models, torchvision's where timm has none, and our small one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """A body: any network up to its last feature map, with its parameters in two groups of layers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from os import PathLike
 from typing import Any

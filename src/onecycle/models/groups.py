@@ -1,7 +1,5 @@
 """Layer groups: parameters from the input to the output, for freezing and for rates by depth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

@@ -4,8 +4,6 @@ Sources: Ronneberger et al. 2015 (U-Net); Shi et al. 2016 (pixel shuffle); Aitke
 initialisation, and the blur of Sugawara et al. 2018); Zhang et al. 2018 (self-attention).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any

@@ -1,7 +1,5 @@
 """Weights from files: read safely, matched by name, or else by order and shape."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

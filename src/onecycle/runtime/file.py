@@ -3,8 +3,6 @@
 Reading needs neither torch nor onnx: the few fields that matter are walked by hand.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Everything that depends on the kind is a member of it: whoever uses a task asks 
 never the name of a kind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Answers from an exported file, where neither torch nor the training half is installed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

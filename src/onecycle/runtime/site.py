@@ -1,7 +1,5 @@
 """A static site that runs the model in the browser: a folder to put on any host."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """A row of a table as a source: the one cell of it that holds the picture, the text or the file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum
 from inspect import isawaitable

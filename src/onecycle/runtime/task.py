@@ -6,8 +6,6 @@ half with torch a subclass of that one. Installed packages name the modules that
 entry points of the group "onecycle.kinds". Nothing else is looked up by a name that a file gives.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import entry_points

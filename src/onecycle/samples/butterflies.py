@@ -1,7 +1,5 @@
 """Butterflies of five made-up breeds, told by the pattern on their wings, not by colour."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

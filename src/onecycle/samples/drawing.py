@@ -1,7 +1,5 @@
 """What the sample sets are drawn with: noise, strokes, blending, and folders that are whole."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Drawn faces, told by what they do and not by who they are: skin, hair and light are chance."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

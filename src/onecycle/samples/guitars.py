@@ -1,7 +1,5 @@
 """Drawn guitars of four kinds, told by their shape and fittings; woods and paints are chance."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,7 +1,5 @@
 """Drawn hands that sign the digits 0 to 9 of American Sign Language, told by their fingers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

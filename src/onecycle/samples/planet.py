@@ -4,8 +4,6 @@ Land covers differ in texture and shape; their colours are drawn from one common
 every tile has a light of its own, so that colour alone tells little.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ Counting words tells little: praise is negated, faults are denied, opinions are 
 other people's mouths. What decides is the reviewer's own word, read in its place.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ Walls, roads, pavements and skies share their greys, cars and houses their paint
 cars their greens: shape and place tell them apart.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -5,8 +5,6 @@ Sources: Wang & Oates 2015 (Gramian angular and Markov transition fields), Eckma
 takes numpy's arrays too; NaNs must be gone before, or come back as NaNs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import inf
 from numbers import Integral, Real
@@ -16,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.arguments import require_number, require_whole
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, require_number, require_whole
 
 
 def real(x: Any) -> Tensor:

@@ -1,7 +1,5 @@
 """Series as model input: read and stretched by workers, encoded as a batch on the device."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral

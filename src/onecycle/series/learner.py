@@ -1,7 +1,5 @@
 """A network for pictures, on series: `series_learner`."""
 
-from __future__ import annotations
-
 from typing import Any
 from warnings import warn
 

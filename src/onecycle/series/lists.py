@@ -1,7 +1,5 @@
 """Lists of series, from arrays, tables and the archives' files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +19,8 @@ from onecycle.core.errors import (
 )
 from onecycle.core.paths import Path
 from onecycle.data import tables
-from onecycle.data.kinds import few_whole_numbers, whole
 from onecycle.data.lists import ItemList
-from onecycle.data.targets import Category, Numbers
+from onecycle.data.targets import Category, Numbers, few_whole_numbers, whole
 from onecycle.runtime.inputs.series import GAPS, numbers
 from onecycle.runtime.inputs.series_files import labels_are, read_series
 from onecycle.series.input import OPTIONS, SeriesInput

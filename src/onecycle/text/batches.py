@@ -1,7 +1,5 @@
 """Batches of texts: of similar lengths for classifiers, contiguous streams for language models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 from warnings import warn

@@ -1,7 +1,5 @@
 """The columns of a table that hold the texts, and what is to be known of texts beforehand."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,7 @@ from onecycle.data.databunch import DataBunch, LabelList
 from onecycle.data.tables import Column, column, column_list
 from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL
-from onecycle.runtime.targets.classes import is_blank
+from onecycle.runtime.targets.category import is_blank
 from onecycle.text.corpus import Texts
 
 TEXTS, LABELS = ("text", "texts"), ("label", "labels")

@@ -1,7 +1,5 @@
 """Texts as model input: read, tokenized, numbered, and batched by length or as a stream."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from onecycle.core.arguments import require_whole
 from onecycle.core.display import Table
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing
+from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing, require_whole
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples

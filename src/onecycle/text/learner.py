@@ -1,7 +1,5 @@
 """Language models and the classifiers made of their encoders: learners in one call."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -11,14 +9,21 @@ from warnings import warn
 import numpy as np
 import torch
 
-from onecycle.core.arguments import require_number, require_share, require_whole
-from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
+from onecycle.core.errors import (
+    ModelError,
+    OnecycleWarning,
+    UsageError,
+    require_number,
+    require_share,
+    require_whole,
+)
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn.callbacks import ActivationRegularization, GradientClipping
 from onecycle.learn.metrics import accuracy
-from onecycle.models import awd_lstm, groups, transformer
+from onecycle.models import awd_lstm, groups
 from onecycle.models.awd_lstm import AWD_LSTM
+from onecycle.models.head import TransformerClassifier
 from onecycle.runtime.inputs.subwords import encode_texts, pieces_of, uncut
 from onecycle.runtime.inputs.text import text_of
 from onecycle.text.columns import sides_of, warn_of_long
@@ -216,7 +221,7 @@ def _transformer_learner(
     given = replace(given, tokenizer=subwords, vocab=pieces_of(subwords), stream=False)
     renumbered = data.with_task(Task(given, data.task.target))
     width = body.config.hidden_size
-    model = transformer.TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
+    model = TransformerClassifier(body, width, data.c, given.padding, lin_ftrs, ps)
     learner = _learner(TextLearner, renumbered, model, **learner_options)
     _warn_of_cut(renumbered, limit)
     return learner.freeze()

@@ -1,7 +1,5 @@
 """A learner on texts, whose encoder can be kept and used by another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.arguments import require_number, require_whole
 from onecycle.core.display import Table, refuse_figsize
-from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
+from onecycle.core.errors import (
+    CheckpointError,
+    OnecycleWarning,
+    UsageError,
+    listing,
+    require_number,
+    require_whole,
+)
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.learn import loop
 from onecycle.learn.checkpoint import checkpoint_path

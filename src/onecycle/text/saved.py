@@ -1,7 +1,5 @@
 """Data of texts that comes back from its file, without tokenizing again."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

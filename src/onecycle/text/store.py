@@ -4,8 +4,6 @@ The layout is that of safetensors (a JSON header, then plain arrays), written pi
 that a corpus larger than memory can be saved; nothing is pickled, whatever the file is called.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields

@@ -4,8 +4,6 @@ Such a process imports no program of the user's and unpickles nothing: it reads 
 numbers through its pipes, each block of bytes after its length.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from itertools import pairwise

@@ -3,8 +3,6 @@
 A range is (low, high), a single value is always used. `p` is the chance that the transform acts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import inf, isfinite, log
 from typing import Any

@@ -1,7 +1,5 @@
 """Faults in image files, found before training: missing, empty, cut off, not an image."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

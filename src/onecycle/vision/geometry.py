@@ -6,8 +6,6 @@ input), so matrices multiply in the order in which the transforms are listed, an
 the inverse. Pixel centres are whole numbers: a point on a bright pixel stays on it.
 """
 
-from __future__ import annotations
-
 from math import cos, radians, sin
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images as model input: read, warped by a plan, batched as bytes, normalised on the device."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace

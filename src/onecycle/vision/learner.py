@@ -1,7 +1,5 @@
 """A pretrained body with a new head, ready to be trained: `cnn_learner`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from pathlib import Path as PurePath
 from typing import Any

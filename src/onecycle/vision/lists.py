@@ -1,7 +1,5 @@
 """Lists of images, and the factories that go from files to a DataBunch in one call."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self

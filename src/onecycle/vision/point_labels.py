@@ -1,7 +1,5 @@
 """Raw labels of points and boxes: which unit they are in, and whether they lie on their image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any

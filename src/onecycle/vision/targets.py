@@ -1,7 +1,5 @@
 """Masks, points and boxes: answers that move with their image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -18,7 +16,7 @@ from onecycle.core.plot import NAME, add_legend, drawable
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.runtime.inputs.pixels import open_indexes, open_size
 from onecycle.runtime.kinds import Answer
-from onecycle.runtime.targets.classes import sorted_classes
+from onecycle.runtime.targets.category import sorted_classes
 from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.targets.points import PointsSpec
 from onecycle.vision import geometry as geo

@@ -1,7 +1,5 @@
 """What a random transform is: parameters are drawn, recorded, and then applied as they stand."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log

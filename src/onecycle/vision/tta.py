@@ -1,7 +1,5 @@
 """Test-time augmentation: the mean of several looks at each image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any

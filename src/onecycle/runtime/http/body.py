@@ -1,7 +1,5 @@
 """What a request holds, and what it may cost; without any web framework."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From a request to a `Body`, within limits of bytes and seconds."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator

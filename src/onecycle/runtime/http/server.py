@@ -1,7 +1,5 @@
 """The server: the page, and answers to whatever one exported file takes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,8 +23,8 @@ from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.machine import require_free_port
 from onecycle.runtime.http.batching import Batcher, QueueFullError
 from onecycle.runtime.http.body import Limits, RequestError
-from onecycle.runtime.http.openapi import describe
 from onecycle.runtime.http.requests import Room, body_of, headers_of, number
+from onecycle.runtime.kinds import object_schema
 from onecycle.runtime.predictor import Prediction, Predictor, chunks
 from onecycle.runtime.site import HEADERS, write_site
 
@@ -289,3 +287,60 @@ def serve(model: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=5000),
         workers_kill_timeout=10,
     ).serve()
+
+
+# The server's interface, described as OpenAPI 3.1.
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["status", "detail"],
+    "properties": {"status": {"type": "integer"}, "detail": {"type": "string"}},
+}
+_THRESH = {
+    "name": "thresh",
+    "in": "query",
+    "description": "Decide above this probability",
+    "schema": {"type": "number", "minimum": 0, "maximum": 1},
+}
+
+
+def describe(predictor: Predictor, max_bytes: int) -> dict[str, Any]:
+    """The document for one model."""
+    given, target = predictor.input, predictor.target
+    problem = {
+        "description": "What is wrong, as RFC 9457",
+        "content": {"application/problem+json": {"schema": _PROBLEM}},
+    }
+    faults = {str(code): problem for code in (400, 408, 413, 415, 422, 503)}
+    answers = {"type": "object", "properties": {"predictions": {"type": "array"}}}
+    predict: dict[str, Any] = {
+        "summary": f"Answers about what is sent ({given.files.what}, {target.kind})",
+        "requestBody": {"required": True, "content": given.bodies(max_bytes)},
+        "responses": {"200": _json("The answers", answers), **faults},
+    }
+    if target.thresh is not None:
+        predict["parameters"] = [_THRESH]
+    result = {"type": "object", "properties": {"result": {"type": "string"}}}
+    analyze = {
+        "summary": "One source, one answer as text",
+        "requestBody": {"required": True, "content": given.bodies(max_bytes, one=True)},
+        "responses": {"200": _json("The answer", result), **faults},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "onecycle", "version": str(predictor.about["library"])},
+        "paths": {
+            "/api/predict": {"post": predict},
+            "/analyze": {"post": analyze},
+            "/api/model": {"get": _plain("What the model is")},
+            "/healthz": {"get": _plain("Whether the server is alive")},
+        },
+    }
+
+
+def _json(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"summary": text, "responses": {"200": _json(text, object_schema())}}

@@ -1,7 +1,5 @@
 """Plain arrays as a model's input, without torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Images as a model's input, without torch: how they are sized, read, asked for and served."""
 
-from __future__ import annotations
-
 import io
 from contextlib import suppress
 from dataclasses import dataclass, field

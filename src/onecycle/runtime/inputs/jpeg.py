@@ -1,7 +1,5 @@
 """JPEG by libjpeg-turbo: fast, at a reduced size where that is enough, and strict about damage."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Iterator

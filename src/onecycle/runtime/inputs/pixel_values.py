@@ -1,7 +1,5 @@
 """Values of every depth and number of bands become uint8 (h, w, 3), exactly, or are named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ formats; `pixel_values` makes bytes of what they hold. Each file, image or mask,
 own EXIF mark.
 """
 
-from __future__ import annotations
-
 import io
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Series as a model's input, without torch: how they are read, asked and served."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

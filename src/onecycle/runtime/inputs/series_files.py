@@ -1,7 +1,5 @@
 """The time series archives' files: UCR `.tsv`, `.txt` and `.csv`, UEA / sktime `.ts`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path as PurePath
 

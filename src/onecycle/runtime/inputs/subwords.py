@@ -3,8 +3,6 @@
 The JSON holds everything (pieces, rules, what is added, where to cut), and travels in files.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache

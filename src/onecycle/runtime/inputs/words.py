@@ -4,8 +4,6 @@ The rules and special tokens are those of the course's library; the patterns are
 JavaScript's `u` expressions know as well.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Iterable

@@ -1,15 +1,17 @@
 """One class per item."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
+from unicodedata import normalize
+from warnings import warn
 
 import numpy as np
 
+from onecycle.core.errors import LabelError, OnecycleWarning, listing
 from onecycle.runtime.kinds import Answer, TargetSpec
-from onecycle.runtime.targets.classes import forbid_repeats, is_blank, plain_label, sorted_classes
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,59 @@ class CategorySpec(TargetSpec):
     def answer(self, y: np.ndarray) -> Answer:
         index = int(y)
         return Answer(self.classes[index], index, str(self.classes[index]))
+
+
+# Labels that name classes: which are blank, which are the same, and in which order they come.
+
+
+def is_blank(label: Any) -> bool:
+    """None, NaN, or text of blanks only."""
+    if isinstance(label, str):
+        return not label.strip()
+    return label is None or (isinstance(label, float) and math.isnan(label))
+
+
+def sorted_classes(labels: Iterable[Any]) -> tuple[Any, ...]:
+    """The distinct labels in order; numbers before text where both occur.
+
+    Raises LabelError for what is neither: a date or a path could not be exported. Warns of text
+    that reads the same and is not.
+    """
+    distinct = {plain_label(label) for label in labels}
+    for label in distinct:
+        if not isinstance(label, str | int | float):
+            raise LabelError(
+                f"a class is text or a number, not the {type(label).__name__} {label}: make text "
+                "of it, with label_from_func or in the table"
+            )
+    _warn_of_unicode_forms(label for label in distinct if isinstance(label, str))
+    return tuple(sorted(distinct, key=lambda c: (isinstance(c, str), c)))
+
+
+def _warn_of_unicode_forms(names: Iterable[str]) -> None:
+    """Say which classes differ in the Unicode form of their letters alone, as file names do."""
+    forms: dict[str, int] = {}
+    for name in names:
+        composed = normalize("NFC", name)
+        forms[composed] = forms.get(composed, 0) + 1
+    if several := sorted(name for name, count in forms.items() if count > 1):
+        warn(
+            f"{len(several)} classes are there in several Unicode forms, which read the same and "
+            f"count as different ones: {listing(several)}. macOS names files in NFD, most else is "
+            "NFC: make them one with unicodedata.normalize('NFC', name), in label_from_func or in "
+            "the table",
+            OnecycleWarning,
+            stacklevel=6,
+        )
+
+
+def plain_label(label: Any) -> Any:
+    """numpy's scalars as Python's, so that they compare and are written as JSON."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def forbid_repeats(classes: Sequence[Any]) -> None:
+    """LabelError for classes that are equal, or that no table, page or reply can tell apart."""
+    counts = Counter(map(str, classes))
+    if twice := sorted(name for name, count in counts.items() if count > 1):
+        raise LabelError(f"classes are given twice: {listing(twice)}")

@@ -1,7 +1,5 @@
 """One class per pixel."""
 
-from __future__ import annotations
-
 import base64
 import io
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ import numpy as np
 
 from onecycle.core.errors import LabelError
 from onecycle.runtime.kinds import Answer, Size, TargetSpec, Values
-from onecycle.runtime.targets.classes import plain_label
+from onecycle.runtime.targets.category import plain_label
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Any number of classes per item."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -10,7 +8,7 @@ import numpy as np
 
 from onecycle.core.errors import LabelError, UsageError, listing
 from onecycle.runtime.kinds import Answer, TargetSpec
-from onecycle.runtime.targets.classes import forbid_repeats, is_blank, plain_label, sorted_classes
+from onecycle.runtime.targets.category import forbid_repeats, is_blank, plain_label, sorted_classes
 
 _QUOTE = '"'
 _MARKS = frozenset(';"\r\n')

@@ -1,7 +1,5 @@
 """One or more numbers per item."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -9,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from onecycle.runtime.kinds import Answer, TargetSpec
-from onecycle.runtime.targets.classes import is_blank
+from onecycle.runtime.targets.category import is_blank
 
 
 @dataclass(frozen=True)

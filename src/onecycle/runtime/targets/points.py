@@ -1,7 +1,5 @@
 """Points on an image."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
