@@ -61,7 +61,7 @@ def _run_cell(code: str, names: dict[str, Any], stem: Path, where: str) -> list[
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     with contextlib.redirect_stdout(printed):
-        exec(compile(tree, where, "exec"), names)
+        exec(compile(tree, where, "exec", dont_inherit=True), names)
         value = eval(compile(ast.Expression(last.value), where, "eval"), names) if last else None
     shown = [f"```text\n{printed.getvalue().rstrip()}\n```"] if printed.getvalue().strip() else []
     shown += _figures(stem)

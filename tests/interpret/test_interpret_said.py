@@ -153,6 +153,7 @@ def test_without_a_label_no_threshold_is_the_best():
 
 def test_an_item_is_told_with_the_share_of_the_class_that_is_true():
     x = np.random.default_rng(0).normal(size=(30, 2))
+    torch.manual_seed(0)
     learn = Learner(from_arrays(x, [*"abc"] * 10, bs=5), mlp([2, 3]), silent=True)
     interp = ClassificationInterpretation.from_learner(learn)
     wrong = (interp.pred_class != interp.y_true).nonzero()[:, 0].tolist()

@@ -99,8 +99,8 @@ class SeriesList(ItemList):
         if len(names) < 2:
             raise UsageError(f"cols are the names of two columns or more, one a step, not {names}")
         for name in names:
-            if (dtype := frame[name].dtype).kind in "mMc":
-                where = f"column {name!r} holds {dtype}, no numbers"
+            if frame[name].dtype.kind in "mMc":
+                where = f"column {name!r} holds {frame[name].dtype}, no numbers"
                 raise TableError(f"{where}: leave it out of `cols`")
         if cols is None and (others := _others(names)):
             raise TableError(
