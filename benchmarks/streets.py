@@ -22,7 +22,7 @@ BINS = 16
 
 
 def read(root, names):
-    """The colour bin and the class of every pixel of the named pictures, void left out."""
+    """The colour bin and the class of every pixel of the named images, void left out."""
     bins, classes = [], []
     for name in names:
         pixels = cv2.imread(str(root / "images" / name)).astype(int) * BINS // 256

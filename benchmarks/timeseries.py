@@ -1,4 +1,4 @@
-"""Accuracy of series as pictures on UCR / UEA sets, against 1-NN, on the sets' given test sides.
+"""Accuracy of series as images on UCR / UEA sets, against 1-NN, on the sets' given test sides.
 
 python benchmarks/timeseries.py FOLDER --log FILE [--seeds 3] [--steps 300]
 

@@ -51,7 +51,7 @@ def run(source, weights, flip, seed):
     )
     arch = partial(models.mobilenetv2_100, pad_type="same")
     learn = cnn_learner(data, arch, pretrained=weights, metrics=accuracy, silent=True)
-    learn.train_bn = False  # few pictures: statistics stay those of the weights
+    learn.train_bn = False  # few images: statistics stay those of the weights
     learn.freeze().fit_one_cycle(5, slice(5e-3))
     frozen = learn.validate()[1]
     learn.unfreeze()

@@ -3,7 +3,7 @@
 #
 # What do layers do, why must something bent stand between them, how wide must they be, why do
 # deep nets stop learning, why does one cycle help, and what do 16 bits cost? Each answer here is a
-# few lines that run; the numbers and pictures were made when this page was built.
+# few lines that run; the numbers and plots were made when this page was built.
 
 # %%
 import time
@@ -49,7 +49,7 @@ for label, kind in {"nothing": None, **KINDS}.items():
     print(f"{label:>10} between the layers: off from linear by {gap.abs().max():.0e}")
 
 # %% [markdown]
-# The same in a picture: three layers of random numbers, from one number to one number, and the best
+# The same as a plot: three layers of random numbers, from one number to one number, and the best
 # that each of them can do on a sine after training.
 
 # %%

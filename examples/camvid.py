@@ -20,7 +20,7 @@ def at(src, size, bs):
 def main(
     data: pathlib.Path | None = None, out: pathlib.Path = Path("camvid"), quick: bool = False
 ) -> Path:
-    """Train on small pictures, then on larger ones; export, and write the site into out/site."""
+    """Train on small images, then on larger ones; export, and write the site into out/site."""
     n, (h, w), epochs = (20, (24, 32), 1) if quick else (240, (120, 160), 6)
     root = Path(data or streets_sample(out / "data", n, (h, w)))
     codes = (root / "codes.txt").read_text().split()

@@ -3,7 +3,7 @@
     python examples/face_to_smiley.py             # on drawn faces
     python examples/face_to_smiley.py --data me   # me/happy/*.jpg, me/angry/*.jpg, ...
 
-Let the face fill the pictures, as it will the camera's. The theme `smileys.json` says what is drawn
+Let the face fill the images, as it will the camera's. The theme `smileys.json` says what is drawn
 for each class. On the page, press "Live camera".
 """
 

@@ -1,9 +1,9 @@
-"""Guitars: a folder of pictures per class, as you save them from an image search.
+"""Guitars: a folder of images per class, as you save them from an image search.
 
     python examples/guitars.py                    # on drawn guitars
     python examples/guitars.py --data guitars     # guitars/acoustic/*.jpg, guitars/electric/...
 
-Broken files are removed first (from your folder), a fifth of the pictures validates.
+Broken files are removed first (from your folder), a fifth of the images validates.
 """
 
 import pathlib

@@ -3,7 +3,7 @@
     python examples/hummingbirds.py               # drawn butterflies, from a server of its own
     python examples/hummingbirds.py --data birds  # birds/rufous.csv, birds/calliope.csv, ...
 
-Each list holds the address of a picture in every line, and gives its class the file's name.
+Each list holds the address of an image in every line, and gives its class the file's name.
 """
 
 import http.server
@@ -19,7 +19,7 @@ from onecycle.vision import *
 def main(
     data: pathlib.Path | None = None, out: pathlib.Path = Path("birds"), quick: bool = False
 ) -> Path:
-    """Fetch the pictures, train, export, and write the site into out/site."""
+    """Fetch the images, train, export, and write the site into out/site."""
     n, size, epochs = (40, 32, 1) if quick else (400, 96, 6)
     root = Path(data or lists_of_a_local_server(out, n, size * 4 // 3))
     for listed in sorted(root.glob("*.csv")):
@@ -41,7 +41,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def lists_of_a_local_server(out, n, size):
-    """Drawn pictures behind addresses of this machine, listed by class."""
+    """Drawn images behind addresses of this machine, listed by class."""
     drawn = butterflies_sample(out / "drawn", n, size)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=drawn))
     threading.Thread(target=server.serve_forever, daemon=True).start()

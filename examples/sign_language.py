@@ -1,9 +1,9 @@
-"""Sign language: the camera reads the digits that a hand signs, picture by picture.
+"""Sign language: the camera reads the digits that a hand signs, image by image.
 
     python examples/sign_language.py              # on drawn hands
     python examples/sign_language.py --data sign_digits    # sign_digits/0/*.jpg ... 9/*.jpg
 
-People differ more than pictures of one person do, so the last fifth of each folder validates, not
+People differ more than images of one person do, so the last fifth of each folder validates, not
 a random one: number your files by person. On the page, press "Live camera".
 """
 

@@ -1,4 +1,4 @@
-"""Time series: measurements become pictures (Gramian angular fields), and a network for pictures
+"""Time series: measurements become images (Gramian angular fields), and a network for images
 tells their classes.
 
     python examples/time_series.py                # on drawn heartbeats

@@ -1,10 +1,10 @@
-"""Which car? Classes that differ in details only, from a folder of pictures per class.
+"""Which car? Classes that differ in details only, from a folder of images per class.
 
     python examples/which_car.py                  # breeds of drawn butterflies stand in
     python examples/which_car.py --data cars --arch resnet34    # cars/train/<model>/..., cars/valid
 
 `small` comes with the package; of any other `--arch` the published weights are taken, or those of a
-file, `--weights`. Details need pixels: small pictures first, then the same network on larger ones.
+file, `--weights`. Details need pixels: small images first, then the same network on larger ones.
 """
 
 import pathlib

@@ -56,7 +56,7 @@ def run_page(source: Path, page: Path, tiny: bool) -> None:
 
 
 def _run_cell(code: str, names: dict[str, Any], stem: Path, where: str) -> list[str]:
-    """Run one cell; what it shows, as Markdown. Pictures go to files named after `stem`."""
+    """Run one cell; what it shows, as Markdown. Images go to files named after `stem`."""
     printed = io.StringIO()
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -83,12 +83,12 @@ def _figures(stem: Path) -> list[str]:
         figure.savefig(file, dpi=90)
         titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
         said = next((title for title in titles if title), stem.name).replace("\n", ", ")
-        found.append(_picture(re.sub(r"[][]", "", said), file.name, figure.get_figwidth() * 90))
+        found.append(_image(re.sub(r"[][]", "", said), file.name, figure.get_figwidth() * 90))
     plt.close("all")
     return found
 
 
-def _picture(said: str, name: str, width: float) -> str:
+def _image(said: str, name: str, width: float) -> str:
     """Plots side by side are not squeezed on a phone: the reader moves them sideways."""
     if width <= NARROW:
         return f"![{said}]({name})"

@@ -25,14 +25,14 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "runtime" / "golden"
 TEXTS = ["A great film, I loved it.", "", "DULL &amp; awful; don't go!!!!", "so so so so bad"]
 
 
-def picture(h: int, w: int) -> np.ndarray:
-    """A picture that any version can draw: uint8 (h, w, 3)."""
+def image(h: int, w: int) -> np.ndarray:
+    """An image that any version can draw: uint8 (h, w, 3)."""
     y, x = np.mgrid[:h, :w]
     return np.stack([7 * y % 256, 5 * x % 256, (3 * y + 11 * x) % 256], 2).astype(np.uint8)
 
 
-def pictures_file(folder: Path) -> Path:
-    """Several labels with a threshold, from pictures of any size."""
+def images_file(folder: Path) -> Path:
+    """Several labels with a threshold, from images of any size."""
     root = planet_sample(folder / "planet", n=24, n_test=2, size=32)
     items = ImageList.from_csv(root, "train_v2.csv", folder="train-jpg", suffix=".jpg")
     src = items.split_by_rand_pct(0.25, seed=0).label_from_df(label_delim=" ")
@@ -40,7 +40,7 @@ def pictures_file(folder: Path) -> Path:
     body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
     learn = cnn_learner(data, body, pretrained=False, silent=True)
     learn.fit_one_cycle(2, 1e-2).with_threshold(0.58)
-    return learn.export(GOLDEN / f"format{FORMAT}_pictures.onnx")
+    return learn.export(GOLDEN / f"format{FORMAT}_images.onnx")
 
 
 def texts_file(folder: Path) -> Path:
@@ -61,7 +61,7 @@ def curve(steps: int, period: int) -> np.ndarray:
 
 
 def series_file(folder: Path) -> Path:
-    """One of two classes, from series of any length as all three pictures."""
+    """One of two classes, from series of any length as all three images."""
     x = np.stack([curve(40, 5 + i % 2 * 6 + i % 3) for i in range(32)])
     items = SeriesList.from_array(
         x, np.array(["fast", "slow"] * 16), path=folder, encodings=("gasf", "gadf", "mtf")
@@ -74,7 +74,7 @@ def series_file(folder: Path) -> Path:
 
 
 KINDS = {
-    "pictures": (pictures_file, "shape", [(24, 24), (31, 57), (90, 40)], lambda s: picture(*s)),
+    "images": (images_file, "shape", [(24, 24), (31, 57), (90, 40)], lambda s: image(*s)),
     "texts": (texts_file, "text", TEXTS, str),
     "series": (series_file, "steps, period", [(40, 5), (97, 12), (9, 4)], lambda s: curve(*s)),
 }

@@ -240,15 +240,15 @@ def palette(rng: Random) -> Bytes:
     return (row * 255).astype(np.uint8)
 
 
-def place(picture: Bytes, rng: Random, scale: float, spread: float, fill: int) -> Bytes:
+def place(img: Bytes, rng: Random, scale: float, spread: float, fill: int) -> Bytes:
     """Lay a drawing on the canvas, turned, scaled, skewed and shifted at random."""
-    size, turn = picture.shape[0], rng.uniform(0, 7)
+    size, turn = img.shape[0], rng.uniform(0, 7)
     skew = np.array([[1, rng.normal() * 0.15], [0, rng.uniform(0.8, 1.25)]])
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     matrix = scale * rotation @ skew
     shift = CANVAS / 2 + rng.uniform(-spread, spread, 2) * CANVAS - matrix @ [size / 2, size / 2]
     whole = np.concatenate([matrix, shift[:, None]], 1)
-    return cv2.warpAffine(picture, whole, (CANVAS, CANVAS), borderMode=fill)
+    return cv2.warpAffine(img, whole, (CANVAS, CANVAS), borderMode=fill)
 
 
 class Bank(NamedTuple):

@@ -1,4 +1,4 @@
-"""Train the small convolutional body that the package ships, on generated pictures only.
+"""Train the small convolutional body that the package ships, on generated images only.
 
 The body learns to say, cell by cell, which textures and shapes a drawn scene holds and what colours
 they had before the light changed, and to recognise two views of a scene. It sees no photograph.
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 class Scenes(NamedTuple):
-    """Pictures (n, 3, h, w) and, at every second pixel, texture and shape (n, 2, h/2, w/2)."""
+    """Images (n, 3, h, w) and, at every second pixel, texture and shape (n, 2, h/2, w/2)."""
 
     images: Tensor
     names: Tensor
@@ -113,7 +113,7 @@ def draw_scenes(bank: art.Bank, seed: list[int], count: int, threads: int) -> Sc
 
 
 class View(NamedTuple):
-    """The picture, and per cell: shares of textures and shapes, mean and spread of colour."""
+    """The image, and per cell: shares of textures and shapes, mean and spread of colour."""
 
     image: Tensor
     textures: Tensor
@@ -250,7 +250,7 @@ def save(student: Student, options: argparse.Namespace) -> None:
     }
     notes = {"arch": ARCH, "input": "RGB in [0, 1], then (x - mean) / std", "mean": "0.5 0.5 0.5"}
     notes |= {"std": "0.5 0.5 0.5", "command": options.command, "seed": str(options.seed)}
-    notes |= {"licence": "that of onecycle; trained on generated pictures only"}
+    notes |= {"licence": "that of onecycle; trained on generated images only"}
     notes |= {"versions": VERSIONS}
     save_file(state, options.out, notes)
 

@@ -1,4 +1,4 @@
-"""What many tests share: small pictures with a texture, in folders as users have them."""
+"""What many tests share: small images with a texture, in folders as users have them."""
 
 import sys
 
@@ -16,9 +16,9 @@ COLOURS = {"blue": (40, 70, 200), "red": (200, 60, 50)}
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
-    """24 files: train/ and valid/, red/ and blue/ in each, 8 and 4 pictures of 40 x 48 pixels."""
-    root = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    """24 files: train/ and valid/, red/ and blue/ in each, 8 and 4 images of 40 x 48 pixels."""
+    root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for side, count in (("train", 8), ("valid", 4)):
         for colour in COLOURS:
@@ -30,10 +30,10 @@ def pictures(tmp_path_factory):
 
 
 def texture(rng, colour, size=(40, 48)):
-    """Smooth noise around a colour, as a PIL picture."""
+    """Smooth noise around a colour, as a PIL image."""
     coarse = rng.integers(-50, 50, (6, 6, 3)) + np.array(COLOURS[colour])
-    picture = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
-    return picture.resize(size[::-1], Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
+    return image.resize(size[::-1], Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ print(len(onecycle.__all__))
     assert "planet" in command(tmp_path, "demo", "--help").stdout
     if not any(name.startswith("onecycle/runtime/page/ort/") for name in names):
         pytest.skip("the browser's runtime is not here (make web): `onecycle site` is not tried")
-    model = ROOT / "tests/runtime/golden/format1_pictures.onnx"
+    model = ROOT / "tests/runtime/golden/format1_images.onnx"
     done = command(tmp_path, "site", str(model), str(tmp_path / "site"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site/index.html").is_file()

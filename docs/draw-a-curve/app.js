@@ -1,8 +1,8 @@
-// The page: a curve that is drawn, choices, and a network that is trained between two pictures.
+// The page: a curve that is drawn, choices, and a network that is trained between two images.
 
 import { ACTIVATIONS, answer, network, trainer } from "./network.js";
 
-const POINTS = 64, MILLISECONDS = 12; // of training between two pictures
+const POINTS = 64, MILLISECONDS = 12; // of training between two images
 const $ = id => document.getElementById(id);
 const xs = Array.from({ length: POINTS }, (_, i) => (2 * i) / (POINTS - 1) - 1);
 const CURVES = {

@@ -32,7 +32,7 @@ export function network(layers, width, activation, seed) {
     const [wide, out] = [sizes[i], sizes[i + 1]];
     const spread = i === 0 ? 3 : Math.sqrt(kind.gain / wide); // inputs lie between -1 and 1
     const w = Float64Array.from({ length: wide * out }, () => spread * normal());
-    // The first layer's bends lie inside the picture: a unit bends where w x + b = 0.
+    // The first layer's bends lie inside the image: a unit bends where w x + b = 0.
     const b = Float64Array.from({ length: out }, (_, j) => (i === 0 ? w[j] * (2 * random() - 1) : 0));
     made.push({ wide, out, w, b });
   }

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Plain arrays
 #
-# Rows of numbers train with the same learner as pictures: classes where the labels are words or
+# Rows of numbers train with the same learner as images: classes where the labels are words or
 # whole numbers, numbers to be met where they are real.
 
 # %%

@@ -17,23 +17,23 @@ folder.mkdir(exist_ok=True)
 centres = {}
 for i in range(n):
     luck = np.random.default_rng(i)
-    picture = np.full((48, 64, 3), luck.integers(20, 120, 3), np.uint8)
+    image = np.full((48, 64, 3), luck.integers(20, 120, 3), np.uint8)
     y, x, radius = luck.uniform(10, 38), luck.uniform(10, 54), luck.uniform(4, 9)
     colour = luck.integers(180, 256, 3).tolist()
-    cv2.circle(picture, (round(x), round(y)), round(radius), colour, -1, cv2.LINE_AA)
-    noisy = picture + luck.normal(0, 6, picture.shape)
+    cv2.circle(image, (round(x), round(y)), round(radius), colour, -1, cv2.LINE_AA)
+    noisy = image + luck.normal(0, 6, image.shape)
     cv2.imwrite(str(folder / f"{i:03}.png"), noisy.clip(0, 255).astype(np.uint8))
     centres[f"{i:03}.png"] = [round(y), round(x)]
 
 # %% [markdown]
-# The label of a file is a list of points in pixels of that picture; `ImagePoints` turns them into
-# places from -1 to 1, so that they survive any resize. With `tfm_y=True` they move with the picture.
+# The label of a file is a list of points in pixels of that image; `ImagePoints` turns them into
+# places from -1 to 1, so that they survive any resize. With `tfm_y=True` they move with the image.
 
 
 # %%
 def points_of(file):
-    picture = open_image(file)
-    return ImagePoints(FlowField(picture.size, [centres[file.name]]))
+    image = open_image(file)
+    return ImagePoints(FlowField(image.size, [centres[file.name]]))
 
 
 data = (

@@ -17,7 +17,7 @@ codes = np.loadtxt(path / "codes.txt", dtype=str)
 codes
 
 # %% [markdown]
-# The label of a picture is the file of its mask. `tfm_y=True` moves the mask with the picture; who
+# The label of an image is the file of its mask. `tfm_y=True` moves the mask with the image; who
 # validates stands in a file, as it does in CamVid.
 
 # %%

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Time series as pictures
+# # Time series as images
 #
-# A curve becomes a picture, and a network for pictures tells curves apart. Here: three kinds of
+# A curve becomes an image, and a network for images tells curves apart. Here: three kinds of
 # waves, each at a random place and with noise.
 
 # %%
@@ -17,7 +17,7 @@ names = luck.choice(list(kinds), n)
 series = np.stack([kinds[name][i] for i, name in enumerate(names)]) + luck.normal(0, 0.3, t.shape)
 
 # %% [markdown]
-# Three ways to make a picture of a curve, as three channels: Gramian angular fields (sum and
+# Three ways to make an image of a curve, as three channels: Gramian angular fields (sum and
 # difference; Wang & Oates 2015) and a Markov transition field. Files of the UCR and UEA archives are
 # read by `SeriesList.from_ts`, tables by `from_csv` and `from_df`.
 

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Several labels per picture
+# # Several labels per image
 #
 # A satellite tile may show water *and* roads. The tiles here are drawn by code, so this page needs
 # no download: every number on it was made when the page was built.

@@ -36,11 +36,11 @@ print(f"{file.stat().st_size / 1e6:.1f} MB, in 16 bits {half.stat().st_size / 1e
 # `Predictor` needs ONNX Runtime, numpy and Pillow; the file holds no code that it could run.
 
 # %%
-picture = path / "test-jpg/test_0.jpg"
-told = Predictor(file).predict(picture)
+image = path / "test-jpg/test_0.jpg"
+told = Predictor(file).predict(image)
 print(told)
 print(told.top(3))
-answer, _, chances = learn.predict(picture)
+answer, _, chances = learn.predict(image)
 print(answer, float(chances.max()))
 
 # %% [markdown]
@@ -52,5 +52,5 @@ print(answer, float(chances.max()))
 # onecycle deploy --to docker tiles.onnx app/
 # ```
 #
-# The page asks for the camera or a picture, works without a network after the first visit, and sends
+# The page asks for the camera or an image, works without a network after the first visit, and sends
 # nothing anywhere. [How to deploy](../how-to/deploy.md) says which host suits what.

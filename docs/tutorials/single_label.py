@@ -1,8 +1,8 @@
 # %% [markdown]
-# # One label per picture
+# # One label per image
 #
 # What is the weather over a piece of forest: clear, partly cloudy, cloudy or haze? The satellite
-# tiles are drawn by code, so this page needs no download: every number and picture on it was made
+# tiles are drawn by code, so this page needs no download: every number and plot on it was made
 # when the page was built.
 
 # %%
@@ -67,7 +67,7 @@ interp.plot_confusion_matrix(figsize=(5, 5))
 print(interp.most_confused(min_val=1))
 
 # %% [markdown]
-# One picture: the answer, its number, and the chances.
+# One image: the answer, its number, and the chances.
 
 # %%
 answer, number, chances = learn.predict(path / "test-jpg/test_0.jpg")

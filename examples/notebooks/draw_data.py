@@ -18,7 +18,7 @@ from onecycle.samples.streets import streets_sample
 
 
 def draw_all(home: Path, scale: float = 1.0) -> Path:
-    """Everything below `home/data`; `scale` 1 are some hundred pictures of each kind."""
+    """Everything below `home/data`; `scale` 1 are some hundred images of each kind."""
     data = home / "data"
     count = max(40, int(300 * scale))
     butterflies_sample(data / "oxford-iiit-pet", n=count, size=64)
@@ -54,11 +54,11 @@ def draw_heads(root: Path, frames: int) -> None:
         (folder / "rgb.cal").write_text("\n".join(" ".join(map(str, row)) for row in rows) + "\n")
         for number in range(frames):
             x, y, depth = rng.uniform(-25, 25), rng.uniform(-16, 16), rng.uniform(800, 1100)
-            picture = Image.new("RGB", (80, 60), tuple(int(v) for v in rng.integers(60, 140, 3)))
+            image = Image.new("RGB", (80, 60), tuple(int(v) for v in rng.integers(60, 140, 3)))
             cx, cy, r = middle[0] + x, middle[1] + y, 7000 / depth
             skin = (225, 180, 150)
-            ImageDraw.Draw(picture).ellipse([cx - r, cy - r * 1.3, cx + r, cy + r * 1.3], skin)
-            picture.save(folder / f"frame_{number:05d}_rgb.jpg", quality=92)
+            ImageDraw.Draw(image).ellipse([cx - r, cy - r * 1.3, cx + r, cy + r * 1.3], skin)
+            image.save(folder / f"frame_{number:05d}_rgb.jpg", quality=92)
             centre = f"{x * depth / focus} {y * depth / focus} {depth}"
             turn = "1 0 0\n0 1 0\n0 0 1\n"
             (folder / f"frame_{number:05d}_pose.txt").write_text(f"{turn}\n{centre}\n")

@@ -173,6 +173,6 @@ _FIELDS = dict.fromkeys(("gasf", "gadf", "mtf", "recurrence"), "onecycle.series.
 _CHANGES = dict.fromkeys(("jitter", "scaling", "window_warp"), "onecycle.series.encode")
 SERIES = (
     _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _SERIES | _FIELDS | _CHANGES
-) | {"models": "onecycle.models"}  # `jitter` is another function for pictures
+) | {"models": "onecycle.models"}  # `jitter` is another function for images
 VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY | _INTERPRET
 EVERYTHING = VISION | _TEXT | _SERIES | {"__version__": "onecycle.version"}

@@ -13,7 +13,7 @@ from onecycle.core.plot import (
     drawable,
     drawables,
     grid,
-    picture,
+    image,
     plot_multi,
     save_figure,
 )
@@ -36,7 +36,7 @@ def test_a_title_is_added_under_the_one_before_and_dollars_stay_dollars():
 
 def test_given_axes_are_drawn_on():
     ax = plt.subplots()[1]
-    assert picture(np.zeros((2, 3, 3)), ax) is ax
+    assert image(np.zeros((2, 3, 3)), ax) is ax
     assert ax.images[0].get_array().shape == (2, 3, 3)
 
 
@@ -113,7 +113,7 @@ def test_a_legend_has_room_for_its_names(count, length):
     assert (figure.get_figheight() > before) == (count > 3)
 
 
-def test_titles_of_grids_and_of_pictures_are_no_mathematics_either():
+def test_titles_of_grids_and_of_images_are_no_mathematics_either():
     places = grid(1, 1, title="$a$ and $b$")
     add_title(places[0], "$1_0$")
     assert {r"\$a\$ and \$b\$", r"\$1_0\$"} <= set(texts_of(places[0].figure))

@@ -1,4 +1,4 @@
-"""Every form in which the course's picture lessons call a name runs; both star imports give it."""
+"""Every form in which the course's image lessons call a name runs; both star imports give it."""
 
 import ast
 import importlib
@@ -211,7 +211,7 @@ def test_planet(c, planet):
     ]
 
 
-def test_own_pictures(c, folders, pets):
+def test_own_images(c, folders, pets):
     c.verify_images(folders / "train" / "Eyed_Satyr", delete=True, max_size=500)
     items = c.ImageList.from_folder(folders).split_none().label_from_folder()
     data = items.transform(c.get_transforms(), size=24).databunch(bs=8)

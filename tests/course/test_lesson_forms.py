@@ -198,9 +198,9 @@ def test_the_form_fits(form):
 def test_what_is_read_is_there(tmp_path):
     data = course.from_arrays(course.np.zeros((8, 2)), course.np.arange(8.0), bs=4)
     learn = Learner(data, course.mlp([2, 1]), silent=True)
-    picture = Image.of_pixels(course.np.zeros((4, 6, 3), "uint8"))
+    img = Image.of_pixels(course.np.zeros((4, 6, 3), "uint8"))
     mask = ImageSegment(course.torch.zeros(1, 4, 6).long())
-    things = {"img": picture, "mask": mask, "data": data, "learn": learn}
+    things = {"img": img, "mask": mask, "data": data, "learn": learn}
     for thing, names in READ.items():
         assert [n for n in names.split() if not hasattr(things[thing], n)] == []
-    assert (picture.size, mask.shape[1:]) == ((4, 6), (4, 6))
+    assert (img.size, mask.shape[1:]) == ((4, 6), (4, 6))

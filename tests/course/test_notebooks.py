@@ -93,12 +93,12 @@ def test_camvid(home):
     assert names["learn"].history[-1]["acc_camvid"] > 0.1
 
 
-def test_head_pose_has_points_in_shares_of_the_picture(home):
-    """Three epochs on 40 pictures find no face; that points are learnt is seen elsewhere."""
+def test_head_pose_has_points_in_shares_of_the_image(home):
+    """Three epochs on 40 images find no face; that points are learnt is seen elsewhere."""
     names = run("head_pose")
     targets = names["learn"].predictions().targets
     spread = float(((targets - targets.mean(0)) ** 2).mean())
-    assert spread < 1  # shares of the picture, though the program says pixels
+    assert spread < 1  # shares of the image, though the program says pixels
     assert np.abs(np.asarray(targets)).max() < 1
 
 
@@ -183,7 +183,7 @@ def test_an_error_names_its_cell(tmp_path):
     assert "cell 2" in error.value.__notes__[0]
 
 
-def test_a_tensor_of_points_is_in_pixels_of_its_picture(tmp_path):
+def test_a_tensor_of_points_is_in_pixels_of_its_image(tmp_path):
     import torch
 
     from onecycle import PointsItemList

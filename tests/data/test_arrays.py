@@ -155,14 +155,14 @@ def test_statistics_of_another_shape_are_not_reordered():
 
 @pytest.mark.parametrize("pretrained", [False, "small"])
 @pytest.mark.parametrize("planes", [1, 3, 4])
-def test_a_network_of_pictures_takes_arrays_of_any_planes(planes, pretrained):
+def test_a_network_of_images_takes_arrays_of_any_planes(planes, pretrained):
     x = np.random.default_rng(0).normal(size=(20, planes, 32, 24)).astype("float32")
     data = from_arrays(x, [0, 1] * 10, bs=8).normalize()
     learn = cnn_learner(data, models.small, pretrained=pretrained, silent=True)
     assert learn.fit(1, 1e-3).predict(x[0])[2].shape == (2,)
 
 
-def test_arrays_that_are_no_pictures_say_which_axis_is_missing():
+def test_arrays_that_are_no_images_say_which_axis_is_missing():
     x = np.zeros((20, 32, 32), "float32")
     for given, told in ((x, r"\(32, 32\).*x\[:, None\]"), (x[:, 0], r"shape \(32,\)")):
         with pytest.raises(ModelError, match=told):

@@ -15,8 +15,8 @@ from onecycle.vision.lists import ImageList
 
 
 @pytest.fixture
-def src(pictures):
-    return ImageList.from_folder(pictures).split_by_folder().label_from_folder()
+def src(imgs):
+    return ImageList.from_folder(imgs).split_by_folder().label_from_folder()
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_a_databunch_answers_for_its_sides(data):
     assert (len(data.train_ds), len(data.valid_ds), data.test_ds) == (16, 8, None)
     assert (len(data.train_dl), len(data.valid_dl), data.test_dl) == (4, 2, None)
     assert data.device == torch.device("cpu")
-    picture, answer = data.valid_ds[5]
-    assert (picture.shape, str(answer), answer.obj, answer.data) == ((3, 24, 24), "red", "red", 1)
+    image, answer = data.valid_ds[5]
+    assert (image.shape, str(answer), answer.obj, answer.data) == ((3, 24, 24), "red", "red", 1)
     assert data.valid_ds.items[5].parent.name == "red"
     assert "16 train, 8 valid, 0 test, ImageInput -> Category" in repr(data)
     with pytest.raises(IndexError, match="item 16 of 16"):
@@ -112,8 +112,8 @@ def test_one_batch_leaves_the_order_of_training_alone(data):
     assert [y.tolist() for _, y in again.train_dl] == wanted
 
 
-def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(pictures, data):
-    split = ImageList.from_folder(pictures).split_by_folder()
+def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(imgs, data):
+    split = ImageList.from_folder(imgs).split_by_folder()
     labelled = split.label_from_func(lambda path: [path.parent.name, path.suffix])
     several = labelled.transform(None, size=8).databunch(bs=4)
     assert several.classes == [".jpg", ".png", "blue", "red"]
@@ -123,18 +123,18 @@ def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(pictures, d
         data.with_threshold(0.2)
 
 
-def test_without_validation_there_is_no_loader_for_it(pictures):
-    src = ImageList.from_folder(pictures / "train").split_none().label_from_folder()
+def test_without_validation_there_is_no_loader_for_it(imgs):
+    src = ImageList.from_folder(imgs / "train").split_none().label_from_folder()
     data = src.transform(None, size=8).databunch(bs=4)
     assert data.valid_dl is None
     with pytest.raises(UsageError, match="there is no valid set"):
         data.dl(DatasetType.Valid)
 
 
-def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, pictures):
+def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, imgs):
     for labelled in (
-        src.add_test(ImageList.from_folder(pictures / "valid")),
-        src.add_test(sorted((pictures / "valid").rglob("*.*g"))),
+        src.add_test(ImageList.from_folder(imgs / "valid")),
+        src.add_test(sorted((imgs / "valid").rglob("*.*g"))),
         src.add_test_folder("valid"),
     ):
         assert "8 test" in repr(labelled)
@@ -170,7 +170,7 @@ def test_the_training_side_in_its_order_without_augmentation(src, data):
 
 
 @pytest.mark.parametrize("ds_type", [DatasetType.Train, DatasetType.Valid])
-def test_show_batch_draws_rows_times_rows_pictures_with_their_labels(data, ds_type):
+def test_show_batch_draws_rows_times_rows_images_with_their_labels(data, ds_type):
     figure = data.show_batch(rows=3, ds_type=ds_type, figsize=(4, 4))
     drawn = [ax for ax in figure.axes if ax.images]
     assert len(drawn) == 4  # no more than the batch has
@@ -198,9 +198,9 @@ def folder(tmp_path):
         for colour in ("red", "blue"):
             (tmp_path / side / colour).mkdir(parents=True)
             for i in range(2):
-                picture = PillowImage.new("RGB", (12, 10), colour)
-                picture.putpixel((i, 0), (0, 0, 255 * (side == "train")))  # no two are the same
-                picture.save(tmp_path / side / colour / f"{i}.png")
+                image = PillowImage.new("RGB", (12, 10), colour)
+                image.putpixel((i, 0), (0, 0, 255 * (side == "train")))  # no two are the same
+                image.save(tmp_path / side / colour / f"{i}.png")
     return tmp_path
 
 
@@ -211,15 +211,15 @@ def bunch(folder, **options):
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "0 bytes"), (b"hello", "not a picture"), (b"<html></html>", "web page")],
+    [(b"", "0 bytes"), (b"hello", "not an image"), (b"<html></html>", "web page")],
 )
-def test_a_file_that_is_no_picture_is_named_before_training(folder, data, reason):
+def test_a_file_that_is_no_image_is_named_before_training(folder, data, reason):
     add(folder, "train/red/bad.jpg", data)
     with pytest.raises(ImageError, match=rf"(?s)1 of 9 files .*train/red/bad\.jpg: .*{reason}"):
         bunch(folder, size=8)
 
 
-def test_a_truncated_picture_is_named_before_training(folder):
+def test_a_truncated_image_is_named_before_training(folder):
     PillowImage.effect_noise((64, 64), 50).convert("RGB").save(folder / "valid/red/cut.jpg")
     whole = (folder / "valid/red/cut.jpg").read_bytes()
     add(folder, "valid/red/cut.jpg", whole[: len(whole) // 2])
@@ -227,7 +227,7 @@ def test_a_truncated_picture_is_named_before_training(folder):
         bunch(folder, size=8)
 
 
-def test_missing_pictures_are_counted_and_named_before_training(folder):
+def test_missing_images_are_counted_and_named_before_training(folder):
     items = ImageList.from_paths(
         ["train/red/0.png", "train/red/gone.png", "train/red/1.png"], folder
     )
@@ -237,7 +237,7 @@ def test_missing_pictures_are_counted_and_named_before_training(folder):
     assert labelled.transform(None, size=8).databunch(bs=1, no_check=True).batch_size == 1
 
 
-def test_pictures_of_different_sizes_without_a_size_are_named_before_training(folder):
+def test_images_of_different_sizes_without_a_size_are_named_before_training(folder):
     PillowImage.new("RGB", (20, 30)).save(folder / "train/red/odd.png")
     with pytest.raises(
         SizeError, match=r"2 different sizes: .*: 10 x 12 \(8 files\)', '.*odd\.png"
@@ -246,7 +246,7 @@ def test_pictures_of_different_sizes_without_a_size_are_named_before_training(fo
     assert shapes(bunch(folder, size=8)) == {(8, 8)}
 
 
-def test_pictures_of_one_size_need_no_size(folder):
+def test_images_of_one_size_need_no_size(folder):
     assert shapes(bunch(folder)) == {(10, 12)}
 
 

@@ -260,7 +260,7 @@ def test_a_name_is_one_folder_and_not_its_letters(tmp_path):
 
 
 def test_images_of_every_common_ending_are_read(tmp_path):
-    picture = Image.new("RGB", (9, 7), (200, 60, 50))
+    image = Image.new("RGB", (9, 7), (200, 60, 50))
     for suffix in (
         "jpg",
         "jpe",
@@ -275,7 +275,7 @@ def test_images_of_every_common_ending_are_read(tmp_path):
         "avif",
     ):
         kind = {"jfif": "jpeg", "jpe": "jpeg", "pjpeg": "jpeg", "dib": "bmp"}.get(suffix)
-        picture.save(tmp_path / f"x.{suffix}", kind)
+        image.save(tmp_path / f"x.{suffix}", kind)
     items = ImageList.from_folder(tmp_path)
     assert len(items) == 11
     for i in range(len(items)):

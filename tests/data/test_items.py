@@ -31,7 +31,7 @@ HIDDEN = pytest.mark.filterwarnings("ignore:[12] hidden image files")
 
 
 @HIDDEN
-def test_every_visible_picture_below_a_folder_sorted(folder):
+def test_every_visible_image_below_a_folder_sorted(folder):
     assert names(ImageList.from_folder(folder)) == [
         "a/deep/y.webp", "a/x.png", "b/10.JPG", "b/2.jpg", "top.jpeg", "unsup/u.jpg"
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_some_first_folders_and_some_suffixes_only(folder):
     assert names(ImageList.from_folder(folder, extensions=[".PNG"])) == ["a/x.png"]
 
 
-def test_a_folder_without_pictures_is_an_error(folder):
+def test_a_folder_without_images_is_an_error(folder):
     with pytest.raises(EmptyDataError, match=r"no \.bmp file below"):
         ImageList.from_folder(folder, extensions=[".bmp"])
     with pytest.raises(EmptyDataError, match="is not a folder"):
@@ -147,7 +147,7 @@ def test_a_list_without_a_table_says_so():
         _ = listed("a").frame
 
 
-def test_an_item_is_opened_by_its_place(pictures):
-    items = ImageList.from_folder(pictures / "valid" / "red")
+def test_an_item_is_opened_by_its_place(images):
+    items = ImageList.from_folder(images / "valid" / "red")
     assert items[1].shape == (3, 40, 48)
     assert len(list(iter(items))) == len(items) == 4

@@ -27,8 +27,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def labelled(pictures):
-    items = ImageList.from_folder(pictures).split_by_folder().label_from_folder()
+def labelled(images):
+    items = ImageList.from_folder(images).split_by_folder().label_from_folder()
     return items.transform(get_transforms(flip_vert=True), size=24)
 
 

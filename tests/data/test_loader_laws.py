@@ -115,10 +115,10 @@ def test_validation_draws_nothing():
 
 
 @pytest.fixture
-def twice(pictures):
+def twice(images):
     """One image, four times in the training side."""
-    file = pictures / "train" / "red" / "1.png"
-    items = ImageList.from_paths([file] * 5, pictures).split_by_idx([4])
+    file = images / "train" / "red" / "1.png"
+    items = ImageList.from_paths([file] * 5, images).split_by_idx([4])
     return items.label_from_func(lambda _: "red", classes=["red", "blue"])
 
 

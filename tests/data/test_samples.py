@@ -67,7 +67,7 @@ def test_an_interrupted_drawing_leaves_nothing_that_looks_complete(tmp_path, mon
     def breaks(path: Path, values):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("onecycle.samples.planet.write_picture", breaks)
+    monkeypatch.setattr("onecycle.samples.planet.write_image", breaks)
     with pytest.raises(KeyboardInterrupt):
         planet_sample(tmp_path / "p", n=3, n_test=0, size=32)
     assert list(tmp_path.iterdir()) == []
@@ -107,7 +107,7 @@ def test_colour_alone_does_not_tell_the_classes(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["faces", "guitars", "hands"])
-def test_drawn_pictures_depend_on_the_seed_and_their_number_alone(name, tmp_path):
+def test_drawn_images_depend_on_the_seed_and_their_number_alone(name, tmp_path):
     make, _ = FOLDERS[name]
     few, many, other = (
         {f.name: f.read_bytes() for f in make(tmp_path / f"{n}{seed}", n, 32, seed).rglob("*.jpg")}
@@ -124,7 +124,7 @@ def test_classes_of_faces_and_hands_follow_what_is_drawn():
 
 def test_a_pen_draws_in_its_own_frame():
     pen = drawing.Pen(np.zeros((100, 100, 3)), (0.5, 0.25), 0.1, np.pi / 2)
-    pen.oval(1, 0, 0.3, 0.3, np.array([1.0, 0.5, 0.0]))  # its x runs down the picture
+    pen.oval(1, 0, 0.3, 0.3, np.array([1.0, 0.5, 0.0]))  # its x runs down the image
     y, x = np.nonzero(pen.floats()[:, :, 0] > 0.5)
     assert (y.mean(), x.mean()) == pytest.approx((35, 50), abs=0.6)
     assert pen.floats()[35, 50] == pytest.approx([1, 0.5, 0], abs=0.01)

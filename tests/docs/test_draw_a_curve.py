@@ -143,8 +143,8 @@ def test_nothing_is_fetched_from_elsewhere():
         assert "http" not in file.read_text(encoding="utf-8"), file.name
 
 
-@pytest.mark.skipif("ONECYCLE_SHOTS" not in os.environ, reason="makes the picture in docs/")
-def test_picture(browser):
+@pytest.mark.skipif("ONECYCLE_SHOTS" not in os.environ, reason="makes the image in docs/")
+def test_image(browser):
     page = browser.new_page(viewport={"width": 760, "height": 860}, device_scale_factor=1.5)
     with served(FOLDER) as address:
         page.goto(address)

@@ -145,7 +145,7 @@ def test_an_entry_of_the_reference_reads_as_it_was_written():
 
 def test_only_a_wide_figure_keeps_its_width_on_a_phone():
     build = script("build_docs")
-    assert build._picture("one", "a.png", 576) == "![one](a.png)"
-    wide = build._picture('three "x"', "b.png", 1080)
+    assert build._image("one", "a.png", 576) == "![one](a.png)"
+    wide = build._image('three "x"', "b.png", 1080)
     assert 'src="b.png" alt="three &quot;x&quot;" style="min-width: 640px"' in wide
     assert wide.startswith('<div style="overflow-x: auto">')

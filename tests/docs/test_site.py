@@ -54,7 +54,7 @@ def test_every_link_leads_to_a_page_and_a_place_in_it(site):
     assert broken == []
 
 
-def test_no_page_is_wider_than_a_phone_lacks_a_picture_or_asks_elsewhere(site, browser):
+def test_no_page_is_wider_than_a_phone_lacks_a_image_or_asks_elsewhere(site, browser):
     opened = browser.new_page(viewport={"width": 360, "height": 740})
     faults, asked = [], []
     opened.on("pageerror", lambda error: faults.append(str(error)))
@@ -96,13 +96,13 @@ def test_a_page_shows_what_it_printed(site, page, said):
 
 
 def test_the_pages_show_what_they_drew(site):
-    pictures = {source.stem: 0 for source in SOURCES}
+    images = {source.stem: 0 for source in SOURCES}
     for source in SOURCES:
         page = site / source.relative_to(ROOT / "docs").with_suffix(".html")
         text = page.read_text(encoding="utf-8")
-        pictures[source.stem] = len(re.findall(rf'src="{source.stem}-\d+-\d+\.png"', text))
-    assert pictures.pop("behind-the-scenes") == 6
-    assert [name for name, n in pictures.items() if not n] == ["own_parts", "shipping", "text"]
+        images[source.stem] = len(re.findall(rf'src="{source.stem}-\d+-\d+\.png"', text))
+    assert images.pop("behind-the-scenes") == 6
+    assert [name for name, n in images.items() if not n] == ["own_parts", "shipping", "text"]
 
 
 def test_stacked_linear_layers_are_off_from_linear_by_nothing_and_others_are_not(site):
@@ -146,7 +146,7 @@ def test_the_search_finds_a_page(site, browser, word, page):
     assert faults == []
 
 
-def test_a_cell_shows_its_print_its_picture_and_its_value_but_not_what_only_names_an_object(
+def test_a_cell_shows_its_print_its_image_and_its_value_but_not_what_only_names_an_object(
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)

@@ -32,7 +32,7 @@ def example(name):
     return module
 
 
-def test_planet_writes_a_row_for_each_test_picture_and_a_page(tmp_path):
+def test_planet_writes_a_row_for_each_test_image_and_a_page(tmp_path):
     site = example("planet_submission").main(out=tmp_path, quick=True)
     rows = (tmp_path / "submission.csv").read_text().splitlines()
     assert rows[0] == "image_name,tags"
@@ -55,8 +55,8 @@ def test_hummingbirds_come_from_lists_of_addresses(tmp_path):
         for name, colour in {"rufous": (200, 90, 40), "calliope": (60, 90, 160)}.items():
             for i in range(10):
                 noisy = np.array(colour) + rng.integers(-30, 30, (40, 40, 3))
-                picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-                picture.save(tmp_path / "p.png")
+                image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+                image.save(tmp_path / "p.png")
                 web.files[f"/{name}{i}.png"] = (tmp_path / "p.png").read_bytes()
             web.files[f"/{name}10.png"] = b"<html>gone</html>"
             lines = [f"{web.url}/{name}{i}.png" for i in range(12)]

@@ -16,16 +16,16 @@ from onecycle.cli.main import app
 
 kagglesdk = pytest.importorskip("kagglesdk", reason="the extra `kaggle` is not installed")
 py7zr = pytest.importorskip("py7zr")
-PICTURE = np.random.default_rng(0).bytes(3_000_000)
+IMAGE = np.random.default_rng(0).bytes(3_000_000)
 
 
 def planet_zip():
-    """As the competition packs it: tables in zips, pictures in a tar in a 7z."""
+    """As the competition packs it: tables in zips, images in a tar in a 7z."""
     tar, seven, table, whole = (io.BytesIO() for _ in range(4))
     with tarfile.open(fileobj=tar, mode="w") as opened:
         info = tarfile.TarInfo("train-jpg/train_0.jpg")
-        info.size = len(PICTURE)
-        opened.addfile(info, io.BytesIO(PICTURE))
+        info.size = len(IMAGE)
+        opened.addfile(info, io.BytesIO(IMAGE))
     with py7zr.SevenZipFile(seven, "w") as opened:
         opened.writestr(tar.getvalue(), "train-jpg.tar")
     with zipfile.ZipFile(table, "w") as opened:
@@ -132,7 +132,7 @@ def test_a_competition_arrives_unpacked_with_its_archives_in_archives(service, t
     said = run("planet", "--to", tmp_path / "data")
     assert said.exit_code == 0, said.output
     folder = tmp_path / "data/planet"
-    assert (folder / "train-jpg/train_0.jpg").read_bytes() == PICTURE
+    assert (folder / "train-jpg/train_0.jpg").read_bytes() == IMAGE
     assert "haze" in (folder / "train_v2.csv").read_text()
     assert sorted(p.name for p in folder.iterdir()) == ["train-jpg", "train_v2.csv"]
     assert str(folder) in said.output
@@ -141,7 +141,7 @@ def test_a_competition_arrives_unpacked_with_its_archives_in_archives(service, t
 def test_a_cut_download_is_continued(service, tmp_path):
     service.cut = 1_500_000
     assert run("planet", "--to", tmp_path / "data").exit_code == 0
-    assert (tmp_path / "data/planet/train-jpg/train_0.jpg").read_bytes() == PICTURE
+    assert (tmp_path / "data/planet/train-jpg/train_0.jpg").read_bytes() == IMAGE
     assert service.ranges[0] == 0
     assert service.ranges[-1] > 0
 

@@ -1,4 +1,4 @@
-"""Learners of every kind of picture task, trained for a moment on a few drawn pictures."""
+"""Learners of every kind of image task, trained for a moment on a few drawn images."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ KINDS = ("red", "green", "blue")
 
 
 def drawn(root):
-    """24 pictures with a bright square in one of three colours: its colour, place and side."""
+    """24 images with a bright square in one of three colours: its colour, place and side."""
     luck = np.random.default_rng(0)
     about = {}
     for i in range(24):
@@ -41,9 +41,9 @@ def body():
     return nn.Sequential(*layers, nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU())
 
 
-def trained(kind, pictures, method="crop"):
+def trained(kind, images, method="crop"):
     """A learner of one kind of answer, trained for a moment."""
-    root, about = pictures
+    root, about = images
     torch.manual_seed(0)
     lists = {"mask": SegmentationItemList, "points": PointsItemList}
     split = lists.get(kind, ImageList).from_folder(root).split_by_rand_pct(0.25, seed=0)

@@ -26,7 +26,7 @@ from onecycle.vision.lists import ImageList
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six unlike pictures in two classes, and a smaller, harder pressed copy of the first."""
+    """Six unlike images in two classes, and a smaller, harder pressed copy of the first."""
     root = tmp_path_factory.mktemp("clean")
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
@@ -65,7 +65,7 @@ def test_answers_about_nothing_are_refused(folder, tmp_path, answers):
     assert not (tmp_path / "cleaned.csv").exists()
 
 
-def test_pictures_are_found_below_deeper_folders(tmp_path):
+def test_images_are_found_below_deeper_folders(tmp_path):
     for name in ("train/cat/0.png", "valid/dog/1.png", "valid/.hidden/2.png", "3.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(tmp_path / name)
@@ -91,7 +91,7 @@ def test_classes_that_a_table_would_turn_into_numbers_are_told_how_to_be_read(tm
     assert items.label_from_df(label_cls=Category).classes == ["1", "1.0"]
 
 
-def test_a_folder_without_pictures_is_said(tmp_path):
+def test_a_folder_without_images_is_said(tmp_path):
     with pytest.raises(EmptyDataError):
         review(tmp_path)
 

@@ -14,7 +14,7 @@ from onecycle.interpret.cleaner import application, review, write_cleaned
 
 @pytest.fixture
 def alike(tmp_path):
-    """Twelve pictures that are one: 66 pairs."""
+    """Twelve images that are one: 66 pairs."""
     drawn = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
     for name in ("cat", "dog"):
         (tmp_path / "set" / name).mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_what_was_written_is_what_is_set_at_the_next_start(alike, tmp_path):
     ("text", "told"),
     [
         ("", r"begins with \[\], not with name,label"),
-        ("a picture", "begins with .*a picture"),
+        ("an image", "begins with .*an image"),
         (
             "name,label\ncat/0.png,cat\ncat/99.png,cat\n",
             "row 3: 'cat/99.png', 'cat' is not an image",

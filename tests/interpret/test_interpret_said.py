@@ -228,7 +228,7 @@ def test_the_strongest_words_come_first_for_or_against():
             scores.top(wrong)
 
 
-# --- pictures that look alike, and the table of what is kept -------------------------------------
+# --- images that look alike, and the table of what is kept -------------------------------------
 
 
 @pytest.fixture
@@ -239,12 +239,12 @@ def folder(tmp_path):
         Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)).resize((40, 40), 2)
         for _ in range(4)
     ]
-    for name, i, picture in (
+    for name, i, image in (
         ("cat", 0, made[0]), ("cat", 1, made[0].resize((20, 20))), ("cat", 2, made[1]),
         ("cat", 3, made[2]), ("dog", 0, made[2]), ("dog", 1, made[3]),
     ):  # fmt: skip
         (tmp_path / name).mkdir(exist_ok=True)
-        picture.save(tmp_path / name / f"{i}.png")
+        image.save(tmp_path / name / f"{i}.png")
     return tmp_path
 
 
@@ -278,7 +278,7 @@ def test_pairs_beyond_the_most_are_counted(folder):
         similar_pairs([])
 
 
-def test_pictures_without_a_class_are_counted(folder):
+def test_images_without_a_class_are_counted(folder):
     for name in ("loose.png", "other.png"):
         Image.new("RGB", (9, 9)).save(folder / name)
     told, found = said(lambda: review(folder))

@@ -26,7 +26,7 @@ CHANNEL = {"blue": 2, "red": 0}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six pictures: both squares are in each, the red one above right, the blue one below left."""
+    """Six images: both squares are in each, the red one above right, the blue one below left."""
     root = tmp_path_factory.mktemp("squares")
     for i, kind in enumerate(("blue", "red", "red", "blue", "blue", "red")):
         pixels = np.zeros((32, 32, 3), np.uint8)
@@ -137,12 +137,12 @@ def test_the_worst_items_are_drawn_with_said_true_share_and_loss(one):
         assert len(ax.images) == 1
 
 
-def test_the_heat_map_lies_over_the_whole_picture(one):
+def test_the_heat_map_lies_over_the_whole_image(one):
     figure = one.plot_top_losses(2, heatmap=True)
     for ax in figure.axes[:2]:
-        picture, looked = ax.images
+        image, looked = ax.images
         assert looked.get_extent() == [-0.5, 31.5, 31.5, -0.5]
-        assert picture.get_array().shape == (32, 32, 3)
+        assert image.get_array().shape == (32, 32, 3)
         assert looked.get_array().shape == (8, 8)
 
 

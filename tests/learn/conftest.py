@@ -1,4 +1,4 @@
-"""Two tiny sets of generated 32-px pictures: one tag each, and several."""
+"""Two tiny sets of generated 32-px images: one tag each, and several."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ N_TRAIN, N_VALID = 28, 12  # neither is a multiple of the batch size
 
 @pytest.fixture(scope="session")
 def tiles(tmp_path_factory):
-    """(folder, frame): 40 pictures with `tags` apart by blanks, one `kind`, and `is_valid`."""
+    """(folder, frame): 40 images with `tags` apart by blanks, one `kind`, and `is_valid`."""
     root = tmp_path_factory.mktemp("tiles")
     rng = np.random.default_rng(3)
     rows = []
@@ -44,7 +44,7 @@ def bunch(labelled, **options):
 
 @pytest.fixture(scope="session")
 def items(tiles):
-    """The list of pictures, split by the frame's last column."""
+    """The list of images, split by the frame's last column."""
     root, frame = tiles
     return ImageList.from_df(frame, root).split_from_df("is_valid")
 

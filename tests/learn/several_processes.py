@@ -68,7 +68,7 @@ def main():
         except OnecycleError as error:
             text = str(error)
         (out / f"{name}{rank}.txt").write_text(text)
-    pictures(rank)
+    images(rank)
 
 
 def normed(**options):
@@ -127,7 +127,7 @@ def odd(data):
     return learner(type(data).of(data.src, data.path, **data.options | {"bs": 7})).fit(1)
 
 
-def pictures(rank):
+def images(rank):
     """Images are read by the process that needs them only."""
     learn = ImageList.from_folder(out / "images").split_by_folder().label_from_folder()
     data = learn.databunch(bs=4, num_workers=2, device="cpu", no_check=True)

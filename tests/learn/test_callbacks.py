@@ -215,7 +215,7 @@ class Blends(Callback):
         )
 
 
-def test_mixup_blends_pictures_and_losses_by_the_same_shares(single, single_src, make_bunch):
+def test_mixup_blends_images_and_losses_by_the_same_shares(single, single_src, make_bunch):
     plain = next(iter(make_bunch(single_src).train_dl))
     torch.manual_seed(4)
     share = torch.distributions.Beta(0.4, 0.4).sample((8,))

@@ -22,7 +22,7 @@ MAKERS = ["cnn", "unet", "series"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six pictures of two kinds, each with a mask beside it."""
+    """Six images of two kinds, each with a mask beside it."""
     root = tmp_path_factory.mktemp("pairs")
     for name in ("images", "masks"):
         (root / name).mkdir()
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 
 
 def make(kind, folder, pretrained, **options):
-    """A learner of the small body, on pictures, masks or series."""
+    """A learner of the small body, on images, masks or series."""
     how = {"bs": 2, "num_workers": 0, "device": "cpu"}
     options |= {"pretrained": pretrained, "silent": True}
     if kind == "series":

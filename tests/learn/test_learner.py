@@ -224,15 +224,15 @@ def test_predict_of_one_class(single):
         learn.predict(single.valid_ds.items[0], thresh=0.4)
 
 
-def test_predict_takes_paths_bytes_pictures_arrays_and_rows(single):
+def test_predict_takes_paths_bytes_images_arrays_and_rows(single):
     from PIL import Image
 
     learn = tiny_learner(single)
     path = single.valid_ds.items[4]
-    picture = Image.open(path)
+    image = Image.open(path)
     wanted = learn.predict(path)[2].tolist()
     row = pd.DataFrame({"label": ["warm"], "name": [str(path)]}).iloc[0]
-    items = str(path), path.read_bytes(), picture, np.array(picture), single.valid_ds[4][0], row
+    items = str(path), path.read_bytes(), image, np.array(image), single.valid_ds[4][0], row
     for item in items:
         assert learn.predict(item)[2].tolist() == pytest.approx(wanted, abs=1e-6)
     shown = learn.predict(path, return_x=True)
@@ -262,7 +262,7 @@ def test_show_results_writes_truth_over_answer(multi_src, make_bunch):
         assert lines == ["true / said", label.replace(";", "; "), "dots; warm"]
 
 
-def test_long_answers_are_folded_over_their_picture(multi_src, make_bunch):
+def test_long_answers_are_folded_over_their_image(multi_src, make_bunch):
     learn = with_outputs(make_bunch(multi_src), 2.0, 2.0, 2.0)
     names = tuple(f"{name} with a long name" for name in ("dots", "lines", "warm"))
     target = replace(learn.task.target, classes=names)

@@ -170,7 +170,7 @@ LOOKS = {
         "get_preds": lambda learn: learn.get_preds(),
         "get_preds of train": lambda learn: learn.get_preds(Train, with_loss=True),
         "predict": lambda learn: learn.predict(first(learn), thresh=0.3),
-        "predict with the picture": lambda learn: learn.predict(first(learn), return_x=True),
+        "predict with the image": lambda learn: learn.predict(first(learn), return_x=True),
         "nothing": lambda learn: learn.predict("nowhere.png"),
         "lr_find": lambda learn: learn.lr_find(num_it=5),
         "lr_find with accumulate": lambda learn: accumulated(learn).lr_find(num_it=3),

@@ -26,7 +26,7 @@ from onecycle.vision.lists import PointsItemList, SegmentationItemList
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six pictures of 16 x 16, each with a mask of two classes beside it."""
+    """Six images of 16 x 16, each with a mask of two classes beside it."""
     root = tmp_path_factory.mktemp("pairs")
     for name in ("images", "masks"):
         (root / name).mkdir()
@@ -245,7 +245,7 @@ def single_nets(folder):
     """Learners with batch norm, by the number of items in a batch."""
     small = {"emb_sz": 6, "n_hid": 8, "n_layers": 1}
     return {
-        "pictures": lambda bs: cnn_learner(
+        "images": lambda bs: cnn_learner(
             points(folder, 2, bs), models.small, pretrained=False, silent=True
         ),
         "masks": lambda bs: unet_learner(

@@ -18,7 +18,7 @@ VOID = 3
 
 @pytest.fixture
 def masks():
-    """(outputs, y) of five small pictures with four classes, the last of which is void."""
+    """(outputs, y) of five small images with four classes, the last of which is void."""
     luck = torch.Generator().manual_seed(1)
     outputs = torch.randn(5, 4, 6, 7, generator=luck)
     return outputs, torch.randint(0, 4, (5, 1, 6, 7), generator=luck)
@@ -67,7 +67,7 @@ def test_a_class_that_is_neither_actual_nor_predicted_is_no_part_of_the_mean():
     assert float(dice(outputs, y)) == pytest.approx((6 / 7 + 0) / 2)
 
 
-def test_pixels_outside_the_picture_count_nowhere(masks):
+def test_pixels_outside_the_image_count_nowhere(masks):
     outputs, y = masks
     y = y.clone()
     y[:, :, 0] = -100

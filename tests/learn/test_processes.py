@@ -134,7 +134,7 @@ def test_a_batch_that_cannot_be_shared_is_an_error(two):
     assert "bs=7 cannot be shared by 2 processes" in (two[0] / "odd0.txt").read_text()
 
 
-def test_each_process_reads_its_own_pictures_only(two):
-    """9 pictures in batches of 4 train, 5 validate: of the last one, both read the same."""
+def test_each_process_reads_its_own_images_only(two):
+    """9 images in batches of 4 train, 5 validate: of the last one, both read the same."""
     for rank in range(2):
         assert json.loads((two[0] / f"rows{rank}.json").read_text()) == [[2, 2], [2, 1]]

@@ -16,7 +16,7 @@ from onecycle.models.groups import layer_groups
 from onecycle.models.head import AdaptiveConcatPool2d, create_head
 from onecycle.vision.learner import create_cnn_model
 
-FAMILIES = {  # name: (side of the pictures, channels of the last features)
+FAMILIES = {  # name: (side of the images, channels of the last features)
     "resnet18": (40, 512),
     "resnext50_32x4d": (40, 2048),
     "densenet121": (40, 1024),

@@ -171,7 +171,7 @@ def test_without_the_hub_the_error_names_the_ways_out_at_once(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "weights").is_dir(), reason="../shared/data is not there")
-def test_imagenet_weights_classify_sample_pictures_as_stated():
+def test_imagenet_weights_classify_sample_images_as_stated():
     from onecycle.runtime.inputs.pixels import open_pixels
 
     net = timm.create_model("mobilenetv2_100", pad_type="same").eval()

@@ -48,9 +48,9 @@ TASKS = ("category", "multi", "numbers", "points", "mask")
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
-    """A folder of 24 drawn pictures, and what is in each."""
-    return drawn(tmp_path_factory.mktemp("pictures"))
+def images(tmp_path_factory):
+    """A folder of 24 drawn images, and what is in each."""
+    return drawn(tmp_path_factory.mktemp("images"))
 
 
 class OnDemand(Mapping):
@@ -74,8 +74,8 @@ class OnDemand(Mapping):
 
 
 @pytest.fixture(scope="session")
-def learners(pictures):
-    return OnDemand(lambda kind: trained(kind, pictures))
+def learners(images):
+    return OnDemand(lambda kind: trained(kind, images))
 
 
 @pytest.fixture(scope="session")

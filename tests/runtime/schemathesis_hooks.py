@@ -1,4 +1,4 @@
-"""What schemathesis sends where the description asks for files: real pictures and tables."""
+"""What schemathesis sends where the description asks for files: real images and tables."""
 
 import io
 
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 
-def picture(kind):
-    """The bytes of small pictures of one kind."""
+def image(kind):
+    """The bytes of small images of one kind."""
 
     def saved(shape):
         buffer = io.BytesIO()
@@ -19,7 +19,7 @@ def picture(kind):
 
 
 for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff"):
-    schemathesis.openapi.media_type(f"image/{kind}", picture(kind))
+    schemathesis.openapi.media_type(f"image/{kind}", image(kind))
 
 rows = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 table = rows.map(lambda values: "\n".join(map(str, values)).encode())

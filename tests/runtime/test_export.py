@@ -21,9 +21,9 @@ from onecycle.runtime.predictor import Predictor
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_the_file_answers_as_the_learner_does(kind, learners, exported, pictures):
+def test_the_file_answers_as_the_learner_does(kind, learners, exported, images):
     learn, predictor = learners[kind], Predictor(exported[kind])
-    for file in sorted(pictures[0].iterdir())[:8]:
+    for file in sorted(images[0].iterdir())[:8]:
         answer, data, probabilities = predictor.predict(file)
         wanted, _, ours = learn.predict(file)
         assert probabilities == pytest.approx(ours.numpy(), abs=1e-4)
@@ -34,7 +34,7 @@ def test_the_file_answers_as_the_learner_does(kind, learners, exported, pictures
                 c for c, p in zip(learn.data.classes, probabilities, strict=True) if p > 0.3
             ] == (answer.obj)
         if kind == "mask":
-            assert data.shape == (1, *pictures[1][file.name][4].shape)
+            assert data.shape == (1, *images[1][file.name][4].shape)
 
 
 def test_on_equal_pixels_both_answer_to_1e_4(learners, exported):
@@ -42,12 +42,12 @@ def test_on_equal_pixels_both_answer_to_1e_4(learners, exported):
     for kind, learn in learners.items():
         predictor = Predictor(exported[kind])
         for _ in range(5):
-            picture = luck.integers(0, 256, (32, 48, 3), dtype=np.uint8)
-            theirs = predictor.predict(picture).probabilities.ravel()
-            assert theirs == pytest.approx(learn.predict(picture)[2].numpy().ravel(), abs=1e-4)
+            image = luck.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+            theirs = predictor.predict(image).probabilities.ravel()
+            assert theirs == pytest.approx(learn.predict(image)[2].numpy().ravel(), abs=1e-4)
 
 
-def test_odd_pictures_come_out_as_in_the_learner(learners, exported, tmp_path):
+def test_odd_images_come_out_as_in_the_learner(learners, exported, tmp_path):
     luck = np.random.default_rng(2)
     pixels = luck.integers(0, 256, (32, 48, 3), dtype=np.uint8)
     turned = Pillow.fromarray(np.ascontiguousarray(np.rot90(pixels)))
@@ -59,8 +59,8 @@ def test_odd_pictures_come_out_as_in_the_learner(learners, exported, tmp_path):
         "cmyk.jpg": Pillow.fromarray(pixels).convert("CMYK"),
         "palette.gif": Pillow.fromarray(pixels).convert("P"),
     }
-    for name, picture in variants.items():
-        picture.save(tmp_path / name)
+    for name, image in variants.items():
+        image.save(tmp_path / name)
     turned.save(tmp_path / "turned.jpg", exif=exif)
     predictor = Predictor(exported["category"])
     files = sorted(tmp_path.iterdir())
@@ -68,28 +68,28 @@ def test_odd_pictures_come_out_as_in_the_learner(learners, exported, tmp_path):
     assert predictor.probabilities(files) == pytest.approx(ours, abs=1e-4)
     from_bytes = predictor.predict(files[0].read_bytes()).probabilities
     assert from_bytes == pytest.approx(ours[0], abs=1e-4)
-    with Pillow.open(files[0]) as picture:
-        assert predictor.predict(picture).probabilities == pytest.approx(ours[0], abs=1e-4)
-    with pytest.raises(ImageError, match="not a picture"):
+    with Pillow.open(files[0]) as image:
+        assert predictor.predict(image).probabilities == pytest.approx(ours[0], abs=1e-4)
+    with pytest.raises(ImageError, match="not an image"):
         predictor.predict(b"hello, I am text")
 
 
-def test_points_are_given_in_pixels_of_the_whole_picture(learners, exported):
-    picture = np.zeros((100, 75, 3), np.uint8)  # crop shows 50 rows of 75 columns from row 25 on
-    found = Predictor(exported["points"]).predict(picture)
+def test_points_are_given_in_pixels_of_the_whole_image(learners, exported):
+    image = np.zeros((100, 75, 3), np.uint8)  # crop shows 50 rows of 75 columns from row 25 on
+    found = Predictor(exported["points"]).predict(image)
     raw = found.probabilities.reshape(-1, 2)
     wanted = (raw + 1) / 2 * [50, 75] + [25, 0] - 0.5
     assert found.answer.data == pytest.approx(wanted, abs=1e-3)
 
 
 @pytest.mark.parametrize("method", ["crop", "pad", "squish"])
-def test_masks_lie_over_the_whole_picture(method, pictures, tmp_path):
-    learn = trained("mask", pictures, method)
+def test_masks_lie_over_the_whole_image(method, images, tmp_path):
+    learn = trained("mask", images, method)
     learn.unfreeze().fit_one_cycle(12, 3e-3)
     predictor = Predictor(learn.export(tmp_path / "m.onnx"))
     both = apart = 0
-    for name, (_, _, _, _, mask) in pictures[1].items():
-        said = predictor.predict(pictures[0] / name).answer.data[0]
+    for name, (_, _, _, _, mask) in images[1].items():
+        said = predictor.predict(images[0] / name).answer.data[0]
         assert said.shape == mask.shape
         seen = said != 255
         assert seen.all() or method == "crop"
@@ -101,11 +101,11 @@ def test_masks_lie_over_the_whole_picture(method, pictures, tmp_path):
 def test_the_threshold_travels_and_can_be_replaced(exported, learners):
     predictor = Predictor(exported["multi"])
     assert predictor.thresh == 0.3
-    picture = np.zeros((20, 20, 3), np.uint8)
-    assert predictor.predict(picture, thresh=1.0).answer.obj == []
-    assert len(predictor.predict(picture, thresh=0.0).answer.obj) == len(predictor.classes)
+    image = np.zeros((20, 20, 3), np.uint8)
+    assert predictor.predict(image, thresh=1.0).answer.obj == []
+    assert len(predictor.predict(image, thresh=0.0).answer.obj) == len(predictor.classes)
     with pytest.raises(UsageError, match="no threshold"):
-        Predictor(exported["category"]).predict(picture, thresh=0.5)
+        Predictor(exported["category"]).predict(image, thresh=0.5)
 
 
 def test_likeliest_classes_come_first(exported):
@@ -116,9 +116,9 @@ def test_likeliest_classes_come_first(exported):
     assert found.top(1)[0][0] == found.answer.obj
 
 
-def test_batches_of_mixed_sizes_keep_their_order(exported, pictures):
+def test_batches_of_mixed_sizes_keep_their_order(exported, images):
     predictor = Predictor(exported["category"])
-    files = sorted(pictures[0].iterdir())
+    files = sorted(images[0].iterdir())
     together = predictor.probabilities(files)
     apart = np.stack([predictor.predict(file).probabilities for file in files])
     assert together == pytest.approx(apart, abs=1e-5)
@@ -126,8 +126,8 @@ def test_batches_of_mixed_sizes_keep_their_order(exported, pictures):
     assert np.stack(streamed) == pytest.approx(apart, abs=1e-5)
 
 
-def test_the_predictor_runs_where_torch_is_not_installed(exported, pictures):
-    file = sorted(pictures[0].iterdir())[0]
+def test_the_predictor_runs_where_torch_is_not_installed(exported, images):
+    file = sorted(images[0].iterdir())[0]
     code = f"""
 import sys
 for gone in ("torch", "torchvision", "timm", "pandas", "cv2", "onnx", "matplotlib"):
@@ -149,9 +149,9 @@ def test_smaller_files_say_what_they_cost(learners, tmp_path, exported):
     made = Predictor(small).about["made"]
     assert made["precision"] == "int8"
     assert made["validation_fp32"] - made["validation_int8"] <= 0.01
-    picture = np.random.default_rng(3).integers(0, 256, (32, 48, 3), dtype=np.uint8)
-    ours = learn.predict(picture)[2].numpy()
-    assert Predictor(half).predict(picture).probabilities == pytest.approx(ours, abs=0.02)
+    image = np.random.default_rng(3).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    ours = learn.predict(image)[2].numpy()
+    assert Predictor(half).predict(image).probabilities == pytest.approx(ours, abs=0.02)
     with pytest.raises(UsageError, match="fp32, fp16, int8"):
         learn.export(tmp_path / "x.onnx", precision="int4")
 
@@ -199,7 +199,7 @@ def test_the_learner_is_as_before_after_an_export(learners, tmp_path):
     assert all(module.training for module in learn.model.modules())
 
 
-def test_a_file_that_answers_otherwise_is_not_kept(pictures, tmp_path):
+def test_a_file_that_answers_otherwise_is_not_kept(images, tmp_path):
     class Moody(nn.Module):
         """Its answer depends on how often it was asked."""
 
@@ -212,19 +212,19 @@ def test_a_file_that_answers_otherwise_is_not_kept(pictures, tmp_path):
             self.asked += 1
             return self.net(x) * self.asked
 
-    learn = Learner(trained("category", pictures).data, Moody(), silent=True)
+    learn = Learner(trained("category", images).data, Moody(), silent=True)
     with pytest.raises(ExportError, match="answers otherwise"):
         learn.export(tmp_path / "moody.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_torch_cannot_export_is_an_error_that_says_so(pictures, tmp_path):
+def test_what_torch_cannot_export_is_an_error_that_says_so(images, tmp_path):
     class Branching(nn.Module):
         def forward(self, x):
             pooled = x.mean((2, 3))
             return pooled if float(pooled.sum()) > 0 else -pooled
 
-    learn = Learner(trained("category", pictures).data, Branching(), silent=True)
+    learn = Learner(trained("category", images).data, Branching(), silent=True)
     learn.model.weight = nn.Parameter(torch.zeros(1))
     with pytest.raises(ExportError, match="ONNX"):
         learn.export(tmp_path / "b.onnx")

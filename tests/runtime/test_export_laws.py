@@ -37,25 +37,25 @@ KINDS = ("category", "multi", "numbers", "points", "mask")
 CLASSES = {"mask": 5, "points": 6, "numbers": 2}
 
 
-# --- pictures ------------------------------------------------------------------------------
+# --- images ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Smooth pictures of several shapes, PNG and JPEG, one of them turned by its EXIF mark."""
+    """Smooth images of several shapes, PNG and JPEG, one of them turned by its EXIF mark."""
     root, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(1)
     for i, (h, w) in enumerate(SHAPES):
         coarse = Pillow.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-        picture = coarse.resize((w, h), Pillow.Resampling.BICUBIC)
+        img = coarse.resize((w, h), Pillow.Resampling.BICUBIC)
         exif = Pillow.Exif()
         exif[274] = 6 if i == 3 else 1
-        picture.save(root / f"{'ab'[i % 2]}_{i}.{'jpg' if i > 2 else 'png'}", exif=exif, quality=90)
+        img.save(root / f"{'ab'[i % 2]}_{i}.{'jpg' if i > 2 else 'png'}", exif=exif, quality=90)
     return root
 
 
 @cache
 def network(outputs, whole=False, planes=3):
-    """Convolution, batch norm, and a head: for each picture, or (`whole`) for each pixel."""
+    """Convolution, batch norm, and a head: for each image, or (`whole`) for each pixel."""
     torch.manual_seed(outputs)
     layers = [nn.Conv2d(planes, 6, 3, 1 if whole else 2, 1), nn.BatchNorm2d(6), nn.ReLU()]
     pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, outputs)]
@@ -80,9 +80,9 @@ def labelled(kind, root):
     split = lists.get(kind, ImageList).from_folder(root).split_by_idx([1, 3, 4])
 
     def size(file):
-        with Pillow.open(file) as picture:
-            upright = picture.getexif().get(274, 1) == 1
-            return picture.size[::-1] if upright else picture.size
+        with Pillow.open(file) as img:
+            upright = img.getexif().get(274, 1) == 1
+            return img.size[::-1] if upright else img.size
 
     def points(file):
         corner = torch.tensor([[1.0, 2.0], [3.0, 5.0], [6.0, 4.0]])
@@ -154,7 +154,7 @@ def learner_of(kind, files, chosen):
     return Learner(data, network(outputs, kind == "mask"), silent=True)
 
 
-def check_pictures(kind, files, folder, chosen, seed):
+def check_images(kind, files, folder, chosen, seed):
     learn = learner_of(kind, files, chosen)
     predictor = Predictor(learn.export(folder / "m.onnx"))
     rng = np.random.default_rng(seed)
@@ -164,12 +164,12 @@ def check_pictures(kind, files, folder, chosen, seed):
         found, wanted = predictor.predict(source), wanted.numpy()
         shares = found.probabilities
         np.testing.assert_allclose(shares, wanted.reshape(shares.shape), atol=1e-4)
-        picture = predictor.input.array(source)
+        img = predictor.input.array(source)
         if kind == "points":
-            ours = in_the_picture(learn, picture, answer)
+            ours = in_the_image(learn, img, answer)
             assert found.answer.data == pytest.approx(ours, abs=1e-2)
         elif kind == "mask":
-            plan = exact_plan(picture.shape[:2], learn.task.input.shipped)
+            plan = exact_plan(img.shape[:2], learn.task.input.shipped)
             lies_where_the_learner_looked(plan, answer, found.answer.data[0])
         elif kind == "numbers":
             assert found.answer.obj == pytest.approx(answer.obj, abs=1e-4)
@@ -178,9 +178,9 @@ def check_pictures(kind, files, folder, chosen, seed):
             assert ties or found.answer == answer
 
 
-def in_the_picture(learn, picture, answer):
-    """Points of -1 to 1 in the learner's input as (y, x) in pixels of the picture."""
-    plan = exact_plan(picture.shape[:2], learn.task.input.shipped)
+def in_the_image(learn, img, answer):
+    """Points of -1 to 1 in the learner's input as (y, x) in pixels of the image."""
+    plan = exact_plan(img.shape[:2], learn.task.input.shipped)
     here = ((answer.data + 1) / 2 * plan.out - 0.5)[:, ::-1]
     return (np.c_[here, np.ones(len(here))] @ plan.matrix.T)[:, 1::-1]
 
@@ -192,7 +192,7 @@ def lies_where_the_learner_looked(plan, answer, mask):
     there = np.linalg.inv(plan.matrix) @ [x.ravel(), y.ravel(), np.ones(mask.size)]
     row, col = there[1].reshape(mask.shape), there[0].reshape(mask.shape)
     h, w = plan.out
-    pixel = 1 / min(plan.matrix[0, 0], plan.matrix[1, 1])  # a picture's, in the input
+    pixel = 1 / min(plan.matrix[0, 0], plan.matrix[1, 1])  # an image's, in the input
     margin = 0.5 + pixel
     inside = (row > margin) & (row < h - 1 - margin) & (col > margin) & (col < w - 1 - margin)
     outside = (row < -margin) | (row > h + margin) | (col < -margin) | (col > w + margin)
@@ -210,19 +210,19 @@ padded |= {"stats": None, "thresh": 0.4, "window": None}
 @pytest.mark.parametrize("kind", KINDS)
 @QUICK
 @given(chosen=options, seed=st.integers(0, 2**31))
-@example(chosen=padded, seed=0)  # the view begins outside the picture, on either axis
-def test_a_file_answers_pictures_as_predict_does(kind, files, tmp_path_factory, chosen, seed):
-    check_pictures(kind, files, tmp_path_factory.getbasetemp(), chosen, seed)
+@example(chosen=padded, seed=0)  # the view begins outside the image, on either axis
+def test_a_file_answers_images_as_predict_does(kind, files, tmp_path_factory, chosen, seed):
+    check_images(kind, files, tmp_path_factory.getbasetemp(), chosen, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @LONG
 @given(chosen=options, seed=st.integers(0, 2**31))
-def test_a_file_answers_pictures_as_predict_does_under_many_options(
+def test_a_file_answers_images_as_predict_does_under_many_options(
     kind, files, tmp_path_factory, chosen, seed
 ):
-    check_pictures(kind, files, tmp_path_factory.getbasetemp(), chosen, seed)
+    check_images(kind, files, tmp_path_factory.getbasetemp(), chosen, seed)
 
 
 # --- texts ---------------------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_the_server_replies_what_the_predictor_says(kind, files, tmp_path):
         found = predictor.predict(source)
         assert reply["text"] == str(found)
         if kind == "mask":
-            with Pillow.open(io.BytesIO(base64.b64decode(reply["mask"]))) as picture:
-                assert found.answer == np.asarray(picture)
+            with Pillow.open(io.BytesIO(base64.b64decode(reply["mask"]))) as img:
+                assert found.answer == np.asarray(img)
         else:
             assert found.answer == reply["answer"]

@@ -18,7 +18,7 @@ TYPES = (
 
 
 def seeds():
-    """Small pictures of every kind, whole."""
+    """Small images of every kind, whole."""
     luck = np.random.default_rng(1)
     found = []
     for kind in KINDS:
@@ -61,7 +61,7 @@ def as_form(luck, data):
 
 
 def uploads(count):
-    """(body, Content-Type): half mutated pictures, a quarter forms, a quarter garbage."""
+    """(body, Content-Type): half mutated images, a quarter forms, a quarter garbage."""
     luck, whole = np.random.default_rng(7), seeds()
     for i in range(count):
         data, given = whole[luck.integers(0, len(whole))], TYPES[luck.integers(0, len(TYPES))]
@@ -95,6 +95,6 @@ def test_uploads_of_every_bad_kind_are_answered_in_bounded_memory(count, tmp_pat
                 before = worker_bytes(process)
         grown = worker_bytes(process) - before
     print(codes, f"{grown / 1e6:.1f} MB more")
-    assert codes[200] > count / 20  # some were still pictures
+    assert codes[200] > count / 20  # some were still images
     assert codes[422] > count / 10
     assert grown < 20e6

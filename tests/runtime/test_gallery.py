@@ -70,12 +70,12 @@ def test_an_example_builds_its_site(name, sites):
 
 @pytest.mark.parametrize("name", each(name for name, row in BUILT.items() if row[2]))
 def test_the_page_of_an_example_answers_as_its_model_does(name, sites, browser):
-    picture = sites(name).parent / "data" / BUILT[name][2]
+    image = sites(name).parent / "data" / BUILT[name][2]
     (model,) = sites(name).parent.glob("*.onnx")
-    wanted = Predictor(model).predict(picture).probabilities
+    wanted = Predictor(model).predict(image).probabilities
     with served(sites(name)) as address:
         page = opened(browser, address)
-        found = asked(page, picture)
+        found = asked(page, image)
         assert page.faults == []
         page.context.close()
     assert np.array(found["probabilities"]) == pytest.approx(wanted.ravel(), abs=0.03)  # a JPEG

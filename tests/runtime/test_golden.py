@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "golden_export.py"
 
 
 @pytest.mark.parametrize("number", range(1, FORMAT + 1))
-@pytest.mark.parametrize("kind", ["pictures", "texts", "series"])
+@pytest.mark.parametrize("kind", ["images", "texts", "series"])
 def test_a_file_of_each_format_answers_as_when_it_was_written(kind, number):
     _, named, _, made = runpy.run_path(str(SCRIPT))["KINDS"][kind]
     file = GOLDEN / f"format{number}_{kind}.onnx"

@@ -61,10 +61,10 @@ def made(kind, folder, spec=SPEC):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def img(tmp_path):
     luck = np.random.default_rng(5)
     coarse = luck.integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    file = tmp_path / "picture.png"
+    file = tmp_path / "image.png"
     Pillow.fromarray(coarse).resize((117, 73), Pillow.Resampling.BICUBIC).save(file)
     return file
 
@@ -97,12 +97,12 @@ def asked(page, file, times=1):
 
 
 @pytest.mark.parametrize("kind", list(NETS))
-def test_the_browser_answers_as_python_does(kind, browser, picture, tmp_path):
+def test_the_browser_answers_as_python_does(kind, browser, img, tmp_path):
     file = made(kind, tmp_path)
-    wanted = Predictor(file).predict(picture)
+    wanted = Predictor(file).predict(img)
     with served(write_site(file, tmp_path / "site")) as address:
         page = opened(browser, address)
-        found = asked(page, picture)
+        found = asked(page, img)
         text = page.inner_text("#answer")
         faults = page.faults
         page.context.close()
@@ -123,19 +123,19 @@ def test_the_browser_answers_as_python_does(kind, browser, picture, tmp_path):
 
 
 @pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
-def test_the_browser_pads_as_python_does(padding, browser, picture, tmp_path):
+def test_the_browser_pads_as_python_does(padding, browser, img, tmp_path):
     file = made("category", tmp_path, ImageSpec((24, 32), "pad", padding, (0.5,) * 3, (0.25,) * 3))
-    wanted = Predictor(file).predict(picture).probabilities
+    wanted = Predictor(file).predict(img).probabilities
     with served(write_site(file, tmp_path / "site")) as address:
         page = opened(browser, address)
-        assert asked(page, picture)["probabilities"] == pytest.approx(wanted, abs=1e-3)
+        assert asked(page, img)["probabilities"] == pytest.approx(wanted, abs=1e-3)
         page.context.close()
 
 
 HAND = """([data, how]) => {
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
     const given = new DataTransfer();
-    given.items.add(new File(["no picture"], "a.txt", { type: "text/plain" }));
+    given.items.add(new File(["no image"], "a.txt", { type: "text/plain" }));
     if (how === "drop") given.items.clear();
     given.items.add(new File([bytes], "x.png", { type: "image/png" }));
     if (how === "drop") given.items.add(new File([bytes], "y.png", { type: "image/png" }));
@@ -147,10 +147,10 @@ HAND = """([data, how]) => {
 }"""
 
 
-def test_pictures_are_pasted_and_dropped(browser, picture, tmp_path):
+def test_images_are_pasted_and_dropped(browser, img, tmp_path):
     file = made("category", tmp_path)
-    wanted = Predictor(file).predict(picture).probabilities
-    data = base64.b64encode(picture.read_bytes()).decode()
+    wanted = Predictor(file).predict(img).probabilities
+    data = base64.b64encode(img.read_bytes()).decode()
     with served(write_site(file, tmp_path / "site")) as address:
         page = opened(browser, address)
         for times, how in enumerate(("paste", "drop"), 1):
@@ -158,7 +158,7 @@ def test_pictures_are_pasted_and_dropped(browser, picture, tmp_path):
             page.wait_for_selector(f"body[data-answered='{times}']", timeout=60_000)
             found = page.evaluate("lastAnswer.probabilities")
             assert found == pytest.approx(wanted, abs=1e-3)
-            assert ("Of 2 pictures" in page.inner_text("#status")) == (how == "drop")
+            assert ("Of 2 images" in page.inner_text("#status")) == (how == "drop")
         assert page.faults == []
         page.context.close()
 
@@ -182,17 +182,17 @@ def test_live_camera_answers_again_and_again_until_it_is_stopped(browser, tmp_pa
         page.context.close()
 
 
-def test_after_the_first_visit_the_page_works_without_a_network(browser, picture, tmp_path):
+def test_after_the_first_visit_the_page_works_without_a_network(browser, img, tmp_path):
     site = write_site(made("category", tmp_path), tmp_path / "site")
     with served(site) as address:
         page = opened(browser, address)
-        first = asked(page, picture)
+        first = asked(page, img)
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         until(page, "navigator.serviceWorker.controller !== null")
         page.context.set_offline(True)
     page.reload()
     page.wait_for_selector("body[data-ready]", timeout=60_000)
-    assert asked(page, picture)["probabilities"] == first["probabilities"]
+    assert asked(page, img)["probabilities"] == first["probabilities"]
     page.context.close()
 
 
@@ -217,18 +217,18 @@ def test_a_turned_photo_is_shown_and_answered_upright(browser, tmp_path):
     ).mean() > 0.97
 
 
-def test_what_is_no_picture_gets_a_clear_word_and_the_page_goes_on(browser, picture, tmp_path):
+def test_what_is_no_image_gets_a_clear_word_and_the_page_goes_on(browser, img, tmp_path):
     (tmp_path / "text.png").write_text("I am text")
     with served(write_site(made("category", tmp_path), tmp_path / "site")) as address:
         page = opened(browser, address)
         page.set_input_files("#choose", tmp_path / "text.png")
         page.wait_for_selector("#status.error")
-        assert "not a picture" in page.inner_text("#status")
-        assert asked(page, picture)["headline"] in RGB
+        assert "not an image" in page.inner_text("#status")
+        assert asked(page, img)["headline"] in RGB
         page.context.close()
 
 
-def test_names_of_classes_are_text_not_html(browser, picture, tmp_path):
+def test_names_of_classes_are_text_not_html(browser, img, tmp_path):
     evil = '<img src=x onerror="document.body.dataset.evil=1">'
     NETS["evil"] = (CategorySpec((evil, "b", "c")), NETS["category"][1])
     try:
@@ -237,16 +237,16 @@ def test_names_of_classes_are_text_not_html(browser, picture, tmp_path):
         del NETS["evil"]
     with served(site) as address:
         page = opened(browser, address)
-        asked(page, picture)
+        asked(page, img)
         assert page.get_attribute("body", "data-evil") is None
         assert page.inner_text("h1") == evil
         page.context.close()
 
 
-def test_the_page_fits_a_small_phone_and_is_used_by_keyboard(browser, picture, tmp_path):
+def test_the_page_fits_a_small_phone_and_is_used_by_keyboard(browser, img, tmp_path):
     with served(write_site(made("multicategory", tmp_path), tmp_path / "site")) as address:
         page = opened(browser, address)
-        asked(page, picture)
+        asked(page, img)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         focused = []
         for _ in range(4):
@@ -280,9 +280,9 @@ def test_the_folder_is_whole_and_lists_itself(web_runtime, tmp_path):
     for icon in manifest["icons"]:
         assert icon["src"] in listed
         if icon["type"] == "image/png":  # whole squares: phones cut the corners themselves
-            picture = Pillow.open(site / icon["src"]).convert("RGB")
-            assert "x".join(map(str, picture.size)) == icon["sizes"]
-            assert picture.getpixel((0, 0)) == picture.getpixel((5, 90)) == (15, 118, 110)
+            img = Pillow.open(site / icon["src"]).convert("RGB")
+            assert "x".join(map(str, img.size)) == icon["sizes"]
+            assert img.getpixel((0, 0)) == img.getpixel((5, 90)) == (15, 118, 110)
     for text in (site / "index.html", site / "app.js", site / "view.js"):
         assert "http://" not in text.read_text().replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in text.read_text()

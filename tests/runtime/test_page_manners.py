@@ -24,7 +24,7 @@ def answered(page):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A picture, and something that only has its name."""
+    """An image, and something that only has its name."""
     folder = tmp_path_factory.mktemp("files")
     Pillow.new("RGB", (50, 40), (200, 30, 20)).save(folder / "red.png")
     (folder / "broken.png").write_bytes((folder / "red.png").read_bytes()[:40])
@@ -173,6 +173,6 @@ def test_the_page_names_itself_and_its_model(browser, tmp_path):
         assert page.title() == page.inner_text("h1") == "My own birds"
         about = page.locator("#about").evaluate("(node) => node.textContent")
         assert "Answerscategory" in about
-        assert "Picture size24 \N{MULTIPLICATION SIGN} 32" in about
+        assert "Image size24 \N{MULTIPLICATION SIGN} 32" in about
         assert "Made withonecycle test" in about
         page.context.close()

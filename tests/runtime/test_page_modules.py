@@ -130,11 +130,11 @@ boxes = st.tuples(*[st.integers(-6, 6)] * 2, *[st.integers(1, 8)] * 2)
 
 @MANY
 @given(boxes, st.integers(0, 2**31))
-def test_masks_count_what_lies_on_the_picture_as_python_does(page, box, seed):
+def test_masks_count_what_lies_on_the_image_as_python_does(page, box, seed):
     top, left, h, w = box
     size = (7, 5)
     if top >= 7 or left >= 5 or top + h <= 0 or left + w <= 0:
-        return  # nothing of the picture would be seen
+        return  # nothing of the image would be seen
     rng = np.random.default_rng(seed)
     mask = rng.integers(0, 4, (1, h, w)).astype(np.uint8)
     target = MaskSpec((0, "a", "b", "a "))
@@ -276,9 +276,9 @@ READ = """async (bytes) => {
 }"""
 
 
-def read(page, picture):
+def read(page, img):
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    img.save(buffer, "PNG")
     found = page.evaluate(READ, list(buffer.getvalue()))
     return np.array(found["data"], np.uint8).reshape(found["height"], found["width"], 3)
 
@@ -305,7 +305,7 @@ def test_pixels_are_red_green_blue_row_by_row(page):
     assert rgb == [1, 2, 3, 5, 6, 7]
 
 
-def test_a_picture_too_large_for_a_phone_is_made_smaller_and_says_so(page):
+def test_a_image_too_large_for_a_phone_is_made_smaller_and_says_so(page):
     sizes = page.evaluate(
         """async () => {
             const { read } = await import("./inputs/image.js");

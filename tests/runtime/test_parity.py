@@ -1,4 +1,4 @@
-"""A hundred odd pictures, every task: the file answers as the learner, the page as the file."""
+"""A hundred odd images, every task: the file answers as the learner, the page as the file."""
 
 import base64
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from folder_server import served
-from odd_pictures import odd_pictures
+from odd_images import odd_images
 from test_page import opened
 
 from conftest import TASKS
@@ -19,7 +19,7 @@ from onecycle.runtime.site import write_site
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    files = odd_pictures(tmp_path_factory.mktemp("odd"))
+    files = odd_images(tmp_path_factory.mktemp("odd"))
     assert len(files) == 100
     return files
 
@@ -53,7 +53,7 @@ def test_the_learner_sees_the_same_pixels(learners, odd, prepared):
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_hundred_odd_pictures_are_answered_as_by_the_learner(kind, learners, exported, odd):
+def test_a_hundred_odd_images_are_answered_as_by_the_learner(kind, learners, exported, odd):
     """The whole way, resizing included."""
     learn, predictor = learners[kind], Predictor(exported[kind])
     for file in odd:
@@ -67,15 +67,15 @@ ASK = """async ([data, type]) => {
     const { describe, load } = await import("./model.js");
     window.asking ??= await load(await describe());
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-    const picture = read(await open(new Blob([bytes], { type })), document.createElement("canvas"));
-    const found = await window.asking(picture);
-    const size = [picture.height, picture.width];
+    const image = read(await open(new Blob([bytes], { type })), document.createElement("canvas"));
+    const found = await window.asking(image);
+    const size = [image.height, image.width];
     return { probabilities: Array.from(found.probabilities), size };
 }"""
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_the_page_answers_a_hundred_pictures_as_python_does(kind, browser, exported, odd, tmp_path):
+def test_the_page_answers_a_hundred_images_as_python_does(kind, browser, exported, odd, tmp_path):
     predictor = Predictor(exported[kind])
     with served(write_site(exported[kind], tmp_path / "site")) as address:
         page = opened(browser, address)

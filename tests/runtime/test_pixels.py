@@ -1,4 +1,4 @@
-"""Every common picture file opens upright as 8-bit RGB; everything else is a clear error."""
+"""Every common image file opens upright as 8-bit RGB; everything else is a clear error."""
 
 import io
 import struct
@@ -22,15 +22,15 @@ RED, GREEN, BLUE = (220, 30, 40), (20, 180, 60), (30, 50, 210)
 
 def lopsided(h=32, w=48):
     """Red above left, green above right, blue below: no symmetry gives it back."""
-    picture = np.empty((h, w, 3), np.uint8)
-    picture[: h // 2, : w // 4], picture[: h // 2, w // 4 :], picture[h // 2 :] = RED, GREEN, BLUE
-    return picture
+    image = np.empty((h, w, 3), np.uint8)
+    image[: h // 2, : w // 4], image[: h // 2, w // 4 :], image[h // 2 :] = RED, GREEN, BLUE
+    return image
 
 
-def as_bytes(picture, kind, **options):
+def as_bytes(image, kind, **options):
     buffer = io.BytesIO()
-    picture = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    picture.save(buffer, kind, **options)
+    image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -66,9 +66,9 @@ def test_lossy_files_give_nearly_the_pixels_that_were_saved(kind):
     assert difference(open_pixels(as_bytes(lopsided(), kind, quality=95)), lopsided()) < 4
 
 
-def test_a_path_text_bytes_a_file_pil_and_an_array_are_the_same_picture(tmp_path):
+def test_a_path_text_bytes_a_file_pil_and_an_array_are_the_same_image(tmp_path):
     data = as_bytes(lopsided(), "PNG")
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     path.write_bytes(data)
     with path.open("rb") as file:
         sources = [path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), file]
@@ -79,7 +79,7 @@ def test_a_path_text_bytes_a_file_pil_and_an_array_are_the_same_picture(tmp_path
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_all_eight_exif_orientations_give_the_same_upright_picture(turn, kind):
+def test_all_eight_exif_orientations_give_the_same_upright_image(turn, kind):
     stored = STORED[turn](lopsided())
     exif = Image.Exif()
     exif[274] = turn
@@ -145,7 +145,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped():
     assert open_pixels(grey)[0, :, 2].tolist() == [0, 1, 100, 255]
 
 
-def test_a_dark_sixteen_bit_picture_stays_dark():
+def test_a_dark_sixteen_bit_image_stays_dark():
     grey = np.array([[0, 100, 250]], np.uint16)
     with pytest.warns(OnecycleWarning, match="less than a quarter of the range"):
         assert open_pixels(as_bytes(Image.fromarray(grey), "TIFF")).max() <= 1
@@ -238,17 +238,17 @@ PNG = as_bytes(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.
 BROKEN = {
     "zero.jpg": (b"", "empty"),
     "half.jpg": (JPEG[: len(JPEG) // 2], "cut off"),
-    "head.jpg": (JPEG[:20], "cut off|not a picture"),
+    "head.jpg": (JPEG[:20], "cut off|not an image"),
     "half.png": (PNG[: len(PNG) // 2], "cut off"),
-    "text.jpg": (b"hello, this is text\n" * 9, "not a picture: it begins with b'hello"),
+    "text.jpg": (b"hello, this is text\n" * 9, "not an image: it begins with b'hello"),
     "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
     "blank_page.png": (b"\n\n <html><head></head></html>", "web page"),
     "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 90, "HEIC"),
     "next.jpg": (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + b"\0" * 90, "AVIF"),
     "drawing.png": (b"<?xml version='1.0'?><svg xmlns='a'></svg>", "SVG"),
     "paper.png": (b"%PDF-1.7 ...", "PDF"),
-    "script.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-    "zeros.jpg": (b"\0" * 4096, "not a picture"),
+    "script.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    "zeros.jpg": (b"\0" * 4096, "not an image"),
 }
 
 
@@ -286,7 +286,7 @@ def test_whole_files_pass_the_check_by_their_first_and_last_bytes(tmp_path, monk
         assert sniff(tmp_path / name) is None
 
 
-def test_a_jpeg_with_something_behind_its_end_is_still_a_picture(tmp_path):
+def test_a_jpeg_with_something_behind_its_end_is_still_a_image(tmp_path):
     (tmp_path / "a.jpg").write_bytes(JPEG + b"\0" * 500)
     assert sniff(tmp_path / "a.jpg") is None
     assert open_pixels(tmp_path / "a.jpg").shape == (64, 64, 3)
@@ -317,7 +317,7 @@ def test_the_limit_of_pixels_is_ours_below_pillows_own_and_pillows_above(width, 
         open_pixels(bomb(width, height))
 
 
-def test_threads_that_open_pictures_leave_the_filters_of_warnings_alone(monkeypatch):
+def test_threads_that_open_images_leave_the_filters_of_warnings_alone(monkeypatch):
     """`warnings.catch_warnings` in threads puts back the wrong filters."""
     original, calls, second_entered, first_left = Image.open, [], Event(), Event()
 
@@ -344,12 +344,12 @@ def test_the_size_of_a_damaged_file_is_an_error_that_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 2, 2), (2, 2, 5), (1, 2, 2, 3)])
-def test_arrays_that_are_no_pictures(shape):
+def test_arrays_that_are_no_images(shape):
     with pytest.raises(ImageError, match=r"shape \(h, w\)"):
         open_pixels(np.zeros(shape, np.uint8))
 
 
-def test_other_objects_are_no_pictures():
+def test_other_objects_are_no_images():
     with pytest.raises(ImageError, match="not <class 'int'>"):
         open_pixels(7)
 
@@ -361,8 +361,8 @@ def test_a_mask_keeps_its_numbers_whatever_its_palette(tmp_path):
     numbers = np.array([[0, 1, 2], [2, 7, 200]], np.uint8)
     plain, coloured = Image.fromarray(numbers), Image.fromarray(numbers, "P")
     coloured.putpalette([*RED, *GREEN, *BLUE] * 80)
-    for picture in (plain, coloured):
-        assert open_indexes(as_bytes(picture, "PNG")).tolist() == numbers.tolist()
+    for image in (plain, coloured):
+        assert open_indexes(as_bytes(image, "PNG")).tolist() == numbers.tolist()
 
 
 def test_a_sixteen_bit_mask_keeps_its_numbers():

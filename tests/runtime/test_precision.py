@@ -193,8 +193,8 @@ def test_int8_is_calibrated_on_as_many_training_items_as_are_asked_for(
             learn.export(tmp_path / "m.onnx", precision=precision, calibrate=count)
 
 
-def test_without_validation_data_the_cost_of_fp16_is_said_to_be_unknown(pictures, tmp_path):
-    learn = trained("numbers", pictures)
+def test_without_validation_data_the_cost_of_fp16_is_said_to_be_unknown(images, tmp_path):
+    learn = trained("numbers", images)
     data = replace(learn.data, valid_dl=None)
     alone = Learner(data, learn.model, silent=True)
     with pytest.warns(OnecycleWarning, match="fp16 changes was not measured"):

@@ -33,7 +33,7 @@ def rows_of(file):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Seven pictures of different sizes in two folders, one of them no picture at all."""
+    """Seven images of different sizes in two folders, one of them no image at all."""
     root = tmp_path / "seen"
     (root / "deeper").mkdir(parents=True)
     for i, (name, colour) in enumerate([*COLOURS.items(), *COLOURS.items()]):
@@ -168,8 +168,8 @@ def test_points_and_masks_have_columns_of_their_own(tmp_path, folder):
     assert row.tolist() == pytest.approx(seen.ravel(), abs=1e-3)
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
-    """300 pictures of 3 MB each, 900 MB decoded: the command stays far below that."""
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    """300 images of 3 MB each, 900 MB decoded: the command stays far below that."""
     root = tmp_path / "many"
     root.mkdir()
     Pillow.new("RGB", (1000, 1000), (9, 200, 30)).save(root / "0.jpg")
@@ -233,7 +233,7 @@ def test_a_stream_reads_no_further_than_it_must(tmp_path, folder):
     stream = Predictor(made("category", tmp_path)).stream(sources(), batch=4)
     next(stream)
     assert len(taken) == 4
-    with pytest.raises(DataError, match="not a picture"):
+    with pytest.raises(DataError, match="not an image"):
         list(Predictor(tmp_path / "category.onnx").stream([folder / "5_broken.jpg"]))
 
 
@@ -257,17 +257,17 @@ def test_no_digit_of_a_number_is_lost_in_a_table(tmp_path, folder):
         assert np.array([row[name] for name in "rgb"], np.float32).tolist() == wanted.tolist()
 
 
-def test_points_of_a_checkpoint_are_in_pixels_as_those_of_an_exported_file(pictures, tmp_path):
+def test_points_of_a_checkpoint_are_in_pixels_as_those_of_an_exported_file(images, tmp_path):
     from trained_models import half_stats, trained
 
     from onecycle.vision.learner import cnn_learner
 
-    data = trained("points", pictures, "pad").data
+    data = trained("points", images, "pad").data
     assert data.task.input.mean == tuple(half_stats[0])
     learn = cnn_learner(data, "small", pretrained=False, silent=True, path=tmp_path)
     learn.save(tmp_path / "m")
     learn.export(tmp_path / "m.onnx")
-    files = sorted(pictures[0].iterdir())[:3]
+    files = sorted(images[0].iterdir())[:3]
     tables = []
     for name in ("m.safetensors", "m.onnx"):
         assert run(tmp_path / name, *files, "--out", tmp_path / "out.csv").exit_code == 0

@@ -41,12 +41,12 @@ def run_of(way):
 
 @settings(max_examples=120, deadline=None)
 @given(st.sampled_from(WAYS), st.integers(1, 130), st.integers(1, 130), st.integers(0, 2**31))
-def test_every_picture_comes_out_as_in_validation(way, h, w, seed):
+def test_every_image_comes_out_as_in_validation(way, h, w, seed):
     spec, run = run_of(way)
-    picture = np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
-    x, box, inner = run.run(["x", "box", "inner"], {"image": picture[None]})
+    img = np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    x, box, inner = run.run(["x", "box", "inner"], {"image": img[None]})
     pixels = (x[0].transpose(1, 2, 0) * STD + MEAN) * 255
-    wanted = exact(picture, spec)
+    wanted = exact(img, spec)
     assert pixels.shape == wanted.shape
     assert np.abs(pixels - wanted).max() < 1e-3  # the same bytes, but for the normalisation
     plan = exact_plan((h, w), spec)
@@ -73,9 +73,9 @@ def test_every_view_comes_out_as_in_validation_to_the_last_bit(way, h, w, seed):
         spec = ImageSpec(size, *way, view=tuple(view), window=window)
         RUNS_OF_VIEWS[way] = spec, prelude(spec)
     spec, run = RUNS_OF_VIEWS[way]
-    picture = np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
-    x, box, inner = run.run(["x", "box", "inner"], {"image": picture[None]})
-    assert np.array_equal((x[0].transpose(1, 2, 0) * 255).round(), exact(picture, spec))
+    img = np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    x, box, inner = run.run(["x", "box", "inner"], {"image": img[None]})
+    assert np.array_equal((x[0].transpose(1, 2, 0) * 255).round(), exact(img, spec))
     assert tuple(box) == spec.rectangle((h, w))
     matrix = exact_plan((h, w), spec).matrix
     for row, col, there in ((0, 0, box[:2]), (*inner[2:], box[:2] + box[2:])):
@@ -88,10 +88,10 @@ def test_what_only_python_knows_has_no_prelude():
         image_prelude(ImageSpec((8, 8), in_python=("wobble (a Python function)",)))
 
 
-def test_several_pictures_of_one_size_run_together():
+def test_several_images_of_one_size_run_together():
     spec, run = run_of(("crop", "reflection"))
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 50, 70, 3), dtype=np.uint8)
-    together = run.run(["x"], {"image": pictures})[0]
-    apart = [run.run(["x"], {"image": picture[None]})[0][0] for picture in pictures]
+    images = np.random.default_rng(0).integers(0, 256, (3, 50, 70, 3), dtype=np.uint8)
+    together = run.run(["x"], {"image": images})[0]
+    apart = [run.run(["x"], {"image": img[None]})[0][0] for img in images]
     assert np.array_equal(together, np.stack(apart))
     assert together.shape == (3, 3, *spec.size)

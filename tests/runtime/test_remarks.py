@@ -9,7 +9,7 @@ from onecycle.core.errors import OnecycleWarning
 from onecycle.interpret.cleaner import similar_pairs
 from onecycle.runtime.predictor import Predictor
 
-GOLDEN = Path(__file__).parent / "golden" / "format1_pictures.onnx"
+GOLDEN = Path(__file__).parent / "golden" / "format1_images.onnx"
 PLAIN = np.random.default_rng(0).integers(0, 255, (24, 30, 3)).astype(np.uint8)
 TILE = np.dstack([PLAIN, np.full((24, 30), 50, np.uint8)])
 

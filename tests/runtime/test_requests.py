@@ -133,7 +133,7 @@ def test_limits_are_those_that_were_set_and_reached_ones_are_still_answered(fold
 
         assert status(png("red", (40, 50))) == 200  # exactly 2,000 pixels
         assert status(png("red", (40, 51))) == 413
-        assert status(b"x" * 3000) == 422  # as many bytes as allowed: no picture
+        assert status(b"x" * 3000) == 422  # as many bytes as allowed: no image
         assert status(b"x" * 3001) == 413
         files = [("file", (f"{i}.png", png("red", (4, 5)))) for i in range(3)]
         assert client.post("/api/predict", files=files[:2]).status_code == 200

@@ -135,7 +135,7 @@ def test_masks_points_and_thresholds_come_as_json(models):
 def test_what_is_wrong_is_said_as_a_problem(client):
     cases = [
         (b"", 400, "no image"),
-        (b"I am text, not a picture", 422, "not a picture"),
+        (b"I am text, not an image", 422, "not an image"),
         (png()[:60], 422, "the upload"),
         (b"x" * 300_000, 413, "larger than 200,000 bytes"),
         (png(size=(1100, 1000)), 413, "pixels"),
@@ -159,7 +159,7 @@ def test_a_body_without_a_length_is_counted_as_it_comes(client):
     assert client.post("/api/predict", content=endless()).status_code == 413
 
 
-def test_more_pictures_than_allowed_are_refused(client):
+def test_more_images_than_allowed_are_refused(client):
     files = [("file", (f"{i}.png", png(i))) for i in range(4)]
     reply = client.post("/api/predict", files=files)
     assert reply.status_code == 400
@@ -311,7 +311,7 @@ def test_a_full_queue_refuses_and_an_error_ends_only_its_own_batch():
             await asyncio.sleep(0.01)
             second = asyncio.create_task(batcher.ask(["good", "too"]))
             await asyncio.sleep(0.01)
-            with pytest.raises(QueueFullError, match="2 pictures"):
+            with pytest.raises(QueueFullError, match="2 images"):
                 await batcher.ask(["one more"])
             with pytest.raises(ValueError, match="bad"):
                 await first

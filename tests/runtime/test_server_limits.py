@@ -30,12 +30,12 @@ from onecycle.runtime.http.server import application
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("kind", ["picture", "text", "series", "two channels"])
+@pytest.mark.parametrize("kind", ["image", "text", "series", "two channels"])
 def test_schemathesis_finds_no_fault_in_the_description(kind, tmp_path):
     """Its own checks: status codes, content types, schemas, rejected and accepted data, methods."""
     pytest.importorskip("schemathesis")
     make = {
-        "picture": partial(made, "multicategory"),
+        "image": partial(made, "multicategory"),
         "text": made_text,
         "series": partial(trained_series, channels=1),
         "two channels": partial(trained_series, channels=2),
@@ -123,7 +123,7 @@ def large_png(side):
     return buffer.getvalue()
 
 
-def test_large_pictures_are_answered_one_by_one(tmp_path):
+def test_large_images_are_answered_one_by_one(tmp_path):
     """48 MB each once decoded; all together, as floats, it would be 2 GB."""
     files = [("file", ("x.png", large_png(4000), "image/png"))] * 8
     with running(made("category", tmp_path)) as (address, process):
@@ -175,7 +175,7 @@ def test_a_text_in_any_form_but_the_described_ones_is_refused(tmp_path):
             assert client.post("/api/predict", json=told).status_code == status, told
 
 
-def test_a_part_without_a_files_name_is_a_picture_where_it_says_so(tmp_path):
+def test_a_part_without_a_files_name_is_a_image_where_it_says_so(tmp_path):
     head = b'--x\r\nContent-Disposition: form-data; name="file"\r\nContent-Type: image/png\r\n\r\n'
     form = head + png(3) + b"\r\n--x--\r\n"
     with TestClient(application(made("category", tmp_path))) as client:

@@ -168,7 +168,7 @@ def test_unknown_ways_of_resizing_are_refused():
         ImageSpec(padding_mode="mirror")
 
 
-def test_a_mask_lies_where_its_box_lies_also_beyond_the_picture():
+def test_a_mask_lies_where_its_box_lies_also_beyond_the_image():
     seen = np.arange(20, dtype=np.uint8).reshape(1, 4, 5)  # (rows, h, w)
     target = MaskSpec(tuple(range(20)))
 
@@ -181,7 +181,7 @@ def test_a_mask_lies_where_its_box_lies_also_beyond_the_picture():
     assert placed(2, -1, 3, 2) == [[255, 255, 255], [255, 255, 255], [1, 255, 255]]
 
 
-def test_points_in_a_padded_input_lie_where_they_do_in_the_picture():
+def test_points_in_a_padded_input_lie_where_they_do_in_the_image():
     values = {"probabilities": np.array([[-1.0, 0.0, 0.0, 1.0]], np.float32)}  # y, x from -1 to 1
     values |= {"box": np.array([10, 20, 60, 40]), "inner": np.array([0, 5, 30, 20])}
     found = PointsSpec(2).placed(values, 0, (0, 0), (30, 30)).data

@@ -50,8 +50,8 @@ def made(folder, count=400, void=None, spec=SPEC):
     return file
 
 
-def picture_of(numbers):
-    """A picture whose red and green are these class numbers."""
+def image_of(numbers):
+    """An image whose red and green are these class numbers."""
     numbers = np.asarray(numbers)
     red = numbers.clip(0, 255)
     return np.stack([red, numbers - red, np.zeros_like(numbers)], 2).astype(np.uint8)
@@ -62,12 +62,12 @@ NUMBERS = np.array([[0, 1, 44, 255, 256, 257, 300, 301, 398, 399]] * 5 + [[256] 
 
 def test_the_predictor_gives_every_class_its_own_number(tmp_path):
     predictor = Predictor(made(tmp_path))
-    found = predictor.predict(picture_of(NUMBERS)).answer.data
+    found = predictor.predict(image_of(NUMBERS)).answer.data
     assert found.dtype == np.uint16
     assert np.array_equal(found[0], NUMBERS)
     tall = np.zeros((16, 10), int)  # a crop of 6 rows from row 5 on is seen
     tall[5:11] = NUMBERS
-    cut = predictor.predict(picture_of(tall)).answer.data[0]
+    cut = predictor.predict(image_of(tall)).answer.data[0]
     assert np.array_equal(cut[5:11], NUMBERS)
     assert (cut[:5] == 65535).all()
     assert (cut[11:] == 65535).all()
@@ -80,7 +80,7 @@ def test_the_predictor_gives_every_class_its_own_number(tmp_path):
 def test_what_lies_outside_is_told_from_the_last_class(count, void, outside, tmp_path):
     predictor = Predictor(made(tmp_path, count, void))
     tall = np.full((16, 10), count - 1)
-    found = predictor.predict(picture_of(tall)).answer.data[0]
+    found = predictor.predict(image_of(tall)).answer.data[0]
     assert (found[5:11] == count - 1).all()
     assert (found[:5] == outside).all()
 
@@ -88,7 +88,7 @@ def test_what_lies_outside_is_told_from_the_last_class(count, void, outside, tmp
 def test_the_servers_png_holds_16_bits(tmp_path):
     file = made(tmp_path)
     buffer = io.BytesIO()
-    Pillow.fromarray(picture_of(NUMBERS)).save(buffer, "PNG")
+    Pillow.fromarray(image_of(NUMBERS)).save(buffer, "PNG")
     with TestClient(application(file)) as client:
         (reply,) = client.post("/api/predict", content=buffer.getvalue()).json()["predictions"]
     with Pillow.open(io.BytesIO(base64.b64decode(reply["mask"]))) as mask:
@@ -97,7 +97,7 @@ def test_the_servers_png_holds_16_bits(tmp_path):
 
 def test_the_page_counts_and_names_every_class(browser, tmp_path):
     file = made(tmp_path)
-    Pillow.fromarray(picture_of(NUMBERS)).save(tmp_path / "p.png")
+    Pillow.fromarray(image_of(NUMBERS)).save(tmp_path / "p.png")
     with served(write_site(file, tmp_path / "site")) as address:
         page = opened(browser, address)
         found = asked(page, tmp_path / "p.png")

@@ -29,8 +29,8 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory):
-    file = tmp_path_factory.mktemp("picture") / "p.png"
+def image(tmp_path_factory):
+    file = tmp_path_factory.mktemp("image") / "p.png"
     Pillow.new("RGB", (40, 30), (230, 20, 10)).save(file)
     return file
 
@@ -41,7 +41,7 @@ def listed(site):
     )
 
 
-def test_two_sites_on_one_origin_keep_their_copies_apart(browser, files, picture, tmp_path):
+def test_two_sites_on_one_origin_keep_their_copies_apart(browser, files, image, tmp_path):
     """As name.github.io/cars and /birds are: caches belong to the origin, not to a folder."""
     for name, kind in {"cars": "category", "cars/old": "numbers", "birds": "multicategory"}.items():
         write_site(files[kind], tmp_path / "host" / name, title=name)
@@ -61,12 +61,12 @@ def test_two_sites_on_one_origin_keep_their_copies_apart(browser, files, picture
         page.goto(address + name + "/")
         page.wait_for_selector("body[data-ready]")
         assert page.inner_text("h1") == name
-        asked(page, picture)
+        asked(page, image)
     page.context.close()
 
 
 def test_a_newer_version_is_said_and_takes_the_place_of_the_old_copy(
-    browser, files, picture, tmp_path
+    browser, files, image, tmp_path
 ):
     site = write_site(files["category"], tmp_path / "site", title="Old")
     with served(tmp_path) as address:
@@ -89,7 +89,7 @@ def test_a_newer_version_is_said_and_takes_the_place_of_the_old_copy(
         assert after != before
         page.click("#reload")
         until(page, "document.title === 'New' && document.body.dataset.ready === 'yes'")
-        assert asked(page, picture)["headline"].startswith("red")
+        assert asked(page, image)["headline"].startswith("red")
         assert page.faults == []
         page.context.close()
 

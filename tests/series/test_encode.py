@@ -36,7 +36,7 @@ def test_fields_are_those_of_pyts(stored, name, encode, key):
 
 
 @pytest.mark.parametrize("encode", [gasf, gadf, mtf, recurrence])
-def test_constant_series_give_finite_pictures(encode):
+def test_constant_series_give_finite_images(encode):
     assert encode(torch.full((2, 3, 20), 7.0), 5).isfinite().all()
 
 
@@ -56,7 +56,7 @@ def test_channels_are_encoded_one_by_one(encode):
 
 
 @pytest.mark.parametrize("encode", [gasf, gadf, mtf, recurrence])
-def test_a_series_shorter_than_the_picture_is_refused(encode):
+def test_a_series_shorter_than_the_image_is_refused(encode):
     with pytest.raises(UsageError, match="4 steps"):
         encode(torch.zeros(1, 4), 5)
 

@@ -1,4 +1,4 @@
-"""Pictures of series against the papers' formulas, written out with loops in float64."""
+"""Images of series against the papers' formulas, written out with loops in float64."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Networks on pictures of more planes than three: an encoding of a channel each."""
+"""Networks on images of more planes than three: an encoding of a channel each."""
 
 import pytest
 import torch

@@ -57,7 +57,7 @@ def test_a_network_tells_sines_from_square_waves():
 @pytest.mark.parametrize("by", ["series", "train"])
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
 @pytest.mark.parametrize("encodings", [("gasf",), ("gadf", "mtf"), ("gasf", "gadf", "recurrence")])
-def test_pictures_have_three_planes_in_range(encodings, scale, by):
+def test_images_have_three_planes_in_range(encodings, scale, by):
     x, _ = bunch(channels=3, encodings=encodings, scale=scale, by=by).one_batch()
     assert x.shape == (16, 3, 32, 32)
     assert x.isfinite().all()
@@ -104,7 +104,7 @@ def test_what_is_no_series_is_refused(bad, why):
         as_series(bad)
 
 
-def test_pictures_larger_than_the_series_are_refused():
+def test_images_larger_than_the_series_are_refused():
     x, y = waves(t=8)
     with pytest.raises(UsageError, match="at most 8 pixels"):
         SeriesList.from_array(x, y).split_none().label_from_df("label").databunch(bs=4)
@@ -133,7 +133,7 @@ def test_archive_files_are_read_with_labels_gaps_and_lengths(tmp_path):
         SeriesList.from_ts(tmp_path / "a.ts")
 
 
-def test_show_batch_draws_series_and_picture():
+def test_show_batch_draws_series_and_image():
     figure = bunch().show_batch(2)
     assert all(len(ax.child_axes) == 2 for ax in figure.axes[:4])
 
@@ -328,12 +328,12 @@ def test_what_is_masked_is_a_gap_and_a_bad_cell_has_its_place():
         SeriesList.from_df(frame)
 
 
-def test_views_of_pictures_say_that_these_are_none():
+def test_views_of_images_say_that_these_are_none():
     data = bunch()
     learn = series_learner(data, models.small, metrics=accuracy, silent=True)
     with pytest.raises(UsageError, match="these are none"):
         TTA(learn)
-    with pytest.raises(UsageError, match=r"pictures|images"):
+    with pytest.raises(UsageError, match=r"images|images"):
         ClassificationInterpretation.from_learner(learn).plot_top_losses(2, heatmap=True)
     item = data.valid_ds[0][0]
     torch.testing.assert_close(learn.predict(item)[2], learn.predict(item.data)[2])
@@ -384,7 +384,7 @@ def test_distances_on_the_training_sets_scale_tell_large_waves_from_small(scale)
 
 
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
-def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_path):
+def test_a_small_wave_on_a_high_level_gives_the_image_of_the_wave(scale, tmp_path):
     x, y = waves(20)
     x = x.round(2)
     frames = [pd.DataFrame(v).assign(label=y) for v in (x[:, 0], x[:, 0] + 1e9)]
@@ -409,7 +409,7 @@ def test_a_small_wave_on_a_high_level_gives_the_picture_of_the_wave(scale, tmp_p
 
 @pytest.mark.parametrize("by", ["series", "train"])
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
-def test_the_unit_of_a_series_does_not_show_in_its_picture(scale, by):
+def test_the_unit_of_a_series_does_not_show_in_its_image(scale, by):
     x, y = waves(20, channels=2)
     options = {"scale": scale, "by": by, "encodings": ["gadf", "mtf", "recurrence"]}
     wanted, *others = [
@@ -436,13 +436,13 @@ def test_a_training_set_that_float32_would_blur_is_refused():
 
 
 def test_changes_and_encodings_are_public_and_others_refused():
-    from onecycle import jitter as of_pictures
+    from onecycle import jitter as of_images
     from onecycle import series
 
     assert series.jitter is jitter
     assert series.gasf.__module__ == series.recurrence.__module__ == "onecycle.series.encode"
     assert len(series_transforms(max_warp=0)[0]) == 2
-    for wrong in (of_pictures(), lambda x, rng: x[:, :3], 3):
+    for wrong in (of_images(), lambda x, rng: x[:, :3], 3):
         with pytest.raises(UsageError, match=r"no change of series|another shape"):
             bunch(([wrong], []))
     for wrong in (

@@ -119,8 +119,8 @@ def test_one_plane_for_each_encoding_of_each_channel():
     x, y = waves(8, channels=2)
     items = SeriesList.from_array(x, y, layout="planes", encodings=["gasf", "gadf"])
     data = items.split_none().label_from_df("label").transform(None, size=16).databunch(bs=4)
-    pictures = data.one_batch()[0]
-    assert pictures.shape == (4, 4, 16, 16)
+    images = data.one_batch()[0]
+    assert images.shape == (4, 4, 16, 16)
     spec = data.task.input
     one = SeriesList.from_array(x[:, 1:], y, encodings=["gasf", "gadf"])
     alone = one.split_none().label_from_df("label").transform(None, size=16).databunch(bs=4)

@@ -98,12 +98,12 @@ def test_each_option_shows_and_two_lists_need_the_same(first, second):
         lists[0].split_by_list(*lists)
     with pytest.raises(UsageError, match="other options"):
         lists[0].add(lists[1])
-    pictures = []
+    images = []
     for options in (first, second):
         given = bunch(np.repeat(X[:, None], 2, 1) * [[1], [-3]], **options).task.input
         x = torch.from_numpy(given.stretched(np.float32([X[5], X[6]])))[None]
-        pictures.append(given.prepare(x))
-    assert pictures[0].shape != pictures[1].shape or not torch.allclose(*pictures, atol=1e-3)
+        images.append(given.prepare(x))
+    assert images[0].shape != images[1].shape or not torch.allclose(*images, atol=1e-3)
     assert len(lists[0].add(lists[0])) == 24
     assert len(lists[0].split_by_list(lists[0], lists[0]).train) == 12
     with pytest.raises(UsageError):

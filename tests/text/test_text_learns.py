@@ -254,7 +254,7 @@ def writer(frame, tmp_path):
 
 
 def test_what_was_begun_stays_as_it_was_written(writer):
-    begun = "I LIKED this picture;\ndon't ask why, it costs 1000 $"
+    begun = "I LIKED this image;\ndon't ask why, it costs 1000 $"
     assert writer.predict(begun, 0) == begun
     longer = writer.predict(begun, 3, seed=1)
     assert longer.startswith(begun)

@@ -224,10 +224,10 @@ def test_cutout_blackens_squares_of_that_side():
     assert white.min() == 255
 
 
-def test_jitter_moves_pixels_a_little_and_none_leaves_the_picture():
-    picture = np.zeros((40, 40, 3), np.uint8)
-    picture[:, 20:] = 200
-    out, _ = changed([augment.jitter(0.1)], picture)
+def test_jitter_moves_pixels_a_little_and_none_leaves_the_image():
+    img = np.zeros((40, 40, 3), np.uint8)
+    img[:, 20:] = 200
+    out, _ = changed([augment.jitter(0.1)], img)
     assert out[:, :17].max() == 0
     assert out[:, 23:].min() == 200
     assert len(np.unique(out[:, 18:22])) > 5
@@ -286,6 +286,6 @@ def test_zoom_crop_in_the_middle_and_anywhere():
     ],
 )
 def test_perspectives_of_no_magnitude_change_nothing(make, magnitudes):
-    picture = np.random.default_rng(0).integers(0, 255, (20, 24, 3)).astype(np.uint8)
-    assert np.array_equal(changed([make(0.0)], picture)[0], picture)
-    assert not np.array_equal(changed([make(magnitudes)], picture)[0], picture)
+    img = np.random.default_rng(0).integers(0, 255, (20, 24, 3)).astype(np.uint8)
+    assert np.array_equal(changed([make(0.0)], img)[0], img)
+    assert not np.array_equal(changed([make(magnitudes)], img)[0], img)

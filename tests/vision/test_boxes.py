@@ -1,4 +1,4 @@
-"""Boxes move with their picture, are cut at its edge, and go when nothing of them is seen."""
+"""Boxes move with their image, are cut at its edge, and go when nothing of them is seen."""
 
 import cv2
 import numpy as np
@@ -51,7 +51,7 @@ def test_a_box_is_cut_at_the_edge_and_dropped_outside():
 
 @pytest.fixture
 def objects(tmp_path):
-    """Four grey pictures 20 x 40, and the label of each."""
+    """Four grey images 20 x 40, and the label of each."""
     for i in range(4):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((20, 40, 3), 99, np.uint8))
     boxes = [[5, 10, 15, 30], [0, 0, 20, 10], [10, 20, 20, 40]]

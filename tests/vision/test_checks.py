@@ -40,7 +40,7 @@ def test_nothing_is_deleted_unless_it_is_asked_for(folder, capsys):
     assert names(folder) == before
     told = capsys.readouterr().out.splitlines()
     assert "cut.jpg: damaged" in told[0]
-    assert "phone.jpg: not a picture onecycle reads. HEIC" in told[1]
+    assert "phone.jpg: not an image onecycle reads. HEIC" in told[1]
     last = "4 files: 1 broken (to be deleted by delete=True), 1 not readable here (kept)"
     assert told[2:] == [last]
 

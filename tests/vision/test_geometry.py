@@ -46,7 +46,7 @@ def drawn(names, source, out, method, seed):
 
 
 def spot(source, plan, seed):
-    """A place in the picture, and how wide its spot must be not to vanish when it shrinks."""
+    """A place in the image, and how wide its spot must be not to vanish when it shrinks."""
     y, x = (int(np.random.default_rng(seed).integers(4, n - 4)) for n in source)
     step = np.abs(np.linalg.svd(plan.matrix[:2, :2])[1]).max()
     return y, x, max(1.0, 0.8 * step)
@@ -103,24 +103,24 @@ def test_a_point_stays_on_its_pixel_in_validation(source, out, method, seed):
 @given(source=sizes, out=sizes, method=methods, seed=seeds)
 def test_training_without_luck_shows_what_validation_shows(source, out, method, seed):
     spec = ImageSpec(out, method)
-    picture = smooth_noise(np.random.default_rng(seed), source, 3)
+    img = smooth_noise(np.random.default_rng(seed), source, 3)
     plan = draw_plan(flatten([augment.crop_pad()]), spec, source, np.random.default_rng(0))
-    apart = np.abs(warp(picture, plan).astype(int) - exact(picture, spec))
+    apart = np.abs(warp(img, plan).astype(int) - exact(img, spec))
     assert apart.mean() < 10  # cut on whole source pixels there, between them here
 
 
 @law
 @given(name=st.sampled_from(sorted(FAMILY)), source=sizes, out=sizes, method=methods, seed=seeds)
-def test_a_mask_moves_like_the_picture_of_its_classes(name, source, out, method, seed):
+def test_a_mask_moves_like_the_image_of_its_classes(name, source, out, method, seed):
     plan = drawn([name], source, out, method, seed)
     assume(np.abs(np.linalg.svd(plan.matrix[:2, :2])[1]).max() < 1.5)  # no area average between
     classes = smooth_noise(np.random.default_rng(seed), source, 4).argmax(2)
     one_hot = (np.eye(3)[classes] * 255).astype(np.uint8)
     moved = Mask(classes=("a", "b", "c"), void=9).move(classes[None].astype(np.int64), plan)[0]
-    picture = warp(one_hot, plan)
+    img = warp(one_hot, plan)
     inside = moved != IGNORED
     assume(inside.mean() > 0.2)
-    assert (picture.argmax(2)[inside] == moved[inside]).mean() > 0.95
+    assert (img.argmax(2)[inside] == moved[inside]).mean() > 0.95
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -157,14 +157,14 @@ def test_a_spot_its_point_its_mask_and_its_box_stay_together(name, source, out, 
 
 def test_the_eight_symmetries_are_exactly_turns_and_mirrors():
     for n in (5, 6):
-        picture = np.arange(n * n * 3, dtype=np.uint8).reshape(n, n, 3)
-        turned = [np.rot90(p, i) for p in (picture, picture[:, ::-1]) for i in range(4)]
+        img = np.arange(n * n * 3, dtype=np.uint8).reshape(n, n, 3)
+        turned = [np.rot90(p, i) for p in (img, img[:, ::-1]) for i in range(4)]
         wanted = sorted(t.tobytes() for t in map(np.ascontiguousarray, turned))
         rng = np.random.default_rng(0)
         found = []
         for k in range(8):
             plan = draw_plan((augment.dihedral(k),), ImageSpec(), (n, n), rng)
-            found.append(warp(picture, plan).tobytes())
+            found.append(warp(img, plan).tobytes())
         assert sorted(found) == wanted
 
 
@@ -179,32 +179,32 @@ def test_the_eight_symmetries_are_exactly_turns_and_mirrors():
     ],
 )
 def test_the_bits_of_a_symmetry_mirror_x_mirror_y_and_swap(k, wanted):
-    picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    img = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     plan = draw_plan((augment.dihedral(k),), ImageSpec(), (4, 4), np.random.default_rng(0))
-    assert warp(picture, plan).tolist() == wanted(picture).tolist()
+    assert warp(img, plan).tolist() == wanted(img).tolist()
 
 
 def test_a_positive_angle_turns_counter_clockwise():
-    picture = np.arange(75, dtype=np.uint8).reshape(5, 5, 3)
+    img = np.arange(75, dtype=np.uint8).reshape(5, 5, 3)
     plan = draw_plan((augment.rotate(90.0),), ImageSpec(), (5, 5), np.random.default_rng(0))
-    assert warp(picture, plan).tolist() == np.rot90(picture, 1).tolist()
+    assert warp(img, plan).tolist() == np.rot90(img, 1).tolist()
 
 
 def test_transforms_act_in_the_order_of_the_list():
-    picture = np.arange(75, dtype=np.uint8).reshape(5, 5, 3)
+    img = np.arange(75, dtype=np.uint8).reshape(5, 5, 3)
     tfms = (augment.rotate(90.0), augment.flip_lr())
     plan = draw_plan(tfms, ImageSpec(), (5, 5), np.random.default_rng(0))
-    assert warp(picture, plan).tolist() == np.fliplr(np.rot90(picture, 1)).tolist()
+    assert warp(img, plan).tolist() == np.fliplr(np.rot90(img, 1)).tolist()
     plan = draw_plan(tfms[::-1], ImageSpec(), (5, 5), np.random.default_rng(0))
-    assert warp(picture, plan).tolist() == np.rot90(np.fliplr(picture), 1).tolist()
+    assert warp(img, plan).tolist() == np.rot90(np.fliplr(img), 1).tolist()
 
 
 def test_zoom_towards_a_corner_keeps_that_corner():
-    picture = smooth_noise(np.random.default_rng(0), (40, 40))
+    img = smooth_noise(np.random.default_rng(0), (40, 40))
     tfms = (augment.zoom(2.0, row_pct=0.0, col_pct=1.0),)
     plan = draw_plan(tfms, ImageSpec(), (40, 40), np.random.default_rng(0))
-    upper_right = np.repeat(np.repeat(picture[:20, 20:], 2, 0), 2, 1)
-    assert np.abs(warp(picture, plan)[2:-2, 2:-2].astype(int) - upper_right[2:-2, 2:-2]).mean() < 9
+    upper_right = np.repeat(np.repeat(img[:20, 20:], 2, 0), 2, 1)
+    assert np.abs(warp(img, plan)[2:-2, 2:-2].astype(int) - upper_right[2:-2, 2:-2]).mean() < 9
 
 
 def test_flip_pairs_change_places_in_a_mirror_and_only_there():

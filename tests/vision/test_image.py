@@ -1,4 +1,4 @@
-"""Pictures, masks and points as values."""
+"""Images, masks and points as values."""
 
 import io
 
@@ -17,7 +17,7 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
 
 
-def test_an_opened_picture_is_floats_between_0_and_1(pixels, tmp_path):
+def test_an_opened_image_is_floats_between_0_and_1(pixels, tmp_path):
     PillowImage.fromarray(pixels).save(tmp_path / "a.png")
     buffer = io.BytesIO((tmp_path / "a.png").read_bytes())
     for source in (tmp_path / "a.png", buffer, pixels):
@@ -35,13 +35,13 @@ def test_grey_is_weighted_as_television_does():
         open_image(np.zeros((2, 2), np.uint8), convert_mode="CMYK")
 
 
-def test_a_picture_shows_itself_in_a_notebook(pixels):
+def test_a_image_shows_itself_in_a_notebook(pixels):
     png = Image.of_pixels(pixels)._repr_png_()
     assert np.array_equal(np.array(PillowImage.open(io.BytesIO(png))), pixels)
     assert repr(Image.of_pixels(pixels)) == "Image (3, 6, 9)"
 
 
-def test_a_picture_is_drawn_with_what_lies_over_it(pixels):
+def test_a_image_is_drawn_with_what_lies_over_it(pixels):
     image = Image.of_pixels(pixels)
     assert image.show(title="here", y="cat").get_title() == "cat\nhere"
     over = image.show(y=ImageSegment(torch.zeros(1, 6, 9, dtype=torch.int64)))

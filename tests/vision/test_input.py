@@ -1,4 +1,4 @@
-"""Pictures as model input: masks, points and the transforms of other libraries included."""
+"""Images as model input: masks, points and the transforms of other libraries included."""
 
 import numpy as np
 import pytest
@@ -32,17 +32,17 @@ def train(tfms=None, size=None, **options):
     return ImageInput().transformed((tfms or [], []), size=size, **options)
 
 
-def batch(given, pictures, seed=0):
-    samples = [given.load(p, NOTHING, NoLabel(), rng(seed + i)) for i, p in enumerate(pictures)]
+def batch(given, images, seed=0):
+    samples = [given.load(p, NOTHING, NoLabel(), rng(seed + i)) for i, p in enumerate(images)]
     return given.prepare(given.collate(samples)[0])
 
 
 @pytest.mark.parametrize("size", [24, (24, 24), np.array([24, 24])])
 @pytest.mark.parametrize("method", ["crop", "pad", "squish", None])
 def test_every_form_of_size_and_way_of_resizing_gives_that_size(size, method):
-    pictures = [smooth_noise(rng(), s) for s in ((40, 50), (20, 60), (33, 12))]
+    images = [smooth_noise(rng(), s) for s in ((40, 50), (20, 60), (33, 12))]
     given = train(get_transforms()[0], size, resize_method=method)
-    assert batch(given, pictures).shape == (3, 3, 24, 24)
+    assert batch(given, images).shape == (3, 3, 24, 24)
     assert given.resize_method == method or (
         method is None and given.resize_method in {"crop", "squish"}
     )
@@ -53,32 +53,32 @@ def test_the_two_numbers_of_a_size_are_height_and_width():
 
 
 def test_without_transforms_training_and_validation_show_the_same():
-    picture = smooth_noise(rng(), (50, 70))
+    img = smooth_noise(rng(), (50, 70))
     given = train([], 32)
-    lucky, held = (given.load(picture, NOTHING, NoLabel(), r).x for r in (rng(), None))
+    lucky, held = (given.load(img, NOTHING, NoLabel(), r).x for r in (rng(), None))
     assert np.array_equal(lucky, held)
 
 
 def test_validation_draws_nothing():
     given = ImageInput().transformed(get_transforms(), size=32)
-    picture = smooth_noise(rng(), (50, 70))
-    once, again = (given.load(picture, NOTHING, NoLabel(), None).x for _ in range(2))
+    img = smooth_noise(rng(), (50, 70))
+    once, again = (given.load(img, NOTHING, NoLabel(), None).x for _ in range(2))
     assert np.array_equal(once, again)
-    assert np.array_equal(once, exact(picture, ImageSpec((32, 32))))
+    assert np.array_equal(once, exact(img, ImageSpec((32, 32))))
 
 
 def test_validation_has_the_transforms_of_its_own_side_and_training_those_of_its():
-    picture = smooth_noise(rng(), (24, 24))
+    img = smooth_noise(rng(), (24, 24))
     given = ImageInput().transformed(([augment.flip_lr()], [augment.flip_ud()]))
-    held, trained = (given.load(picture, NOTHING, NoLabel(), r).x for r in (None, rng()))
-    assert np.array_equal(held, picture[::-1])
-    assert np.array_equal(trained, picture[:, ::-1])
+    held, trained = (given.load(img, NOTHING, NoLabel(), r).x for r in (None, rng()))
+    assert np.array_equal(held, img[::-1])
+    assert np.array_equal(trained, img[:, ::-1])
 
 
 def test_the_labels_of_a_batch_are_stacked_in_order():
     target = Category(classes=("a", "b"))
-    picture = smooth_noise(rng(), (8, 8))
-    samples = [ImageInput().load(picture, target.encode(c), target, None) for c in "bab"]
+    img = smooth_noise(rng(), (8, 8))
+    samples = [ImageInput().load(img, target.encode(c), target, None) for c in "bab"]
     x, y = ImageInput().collate(samples)
     assert x.dtype == torch.uint8
     assert y.tolist() == [1, 0, 1]
@@ -90,7 +90,7 @@ def test_different_sizes_in_a_batch_are_an_error_that_names_them():
         batch(given, [smooth_noise(rng(), (20, 30)), smooth_noise(rng(), (40, 30))])
 
 
-def test_beside_a_cuda_device_pictures_come_from_processes_and_else_from_threads():
+def test_beside_a_cuda_device_images_come_from_processes_and_else_from_threads():
     def ways(device):
         given = ImageInput().transformed(None, size=8)
         side = LabelList(ImageList._make(["a", "b"], Path(".")), ("x", "y"), Task(given, None))
@@ -140,27 +140,27 @@ def test_statistics_are_measured_per_channel_on_a_batch():
 # --- masks and points
 
 
-def test_masks_and_points_move_with_their_picture_through_the_default_transforms():
+def test_masks_and_points_move_with_their_image_through_the_default_transforms():
     given = train(get_transforms(flip_vert=True)[0], (32, 40), padding_mode="zeros")
-    picture = blob((60, 80), 22, 51, 2.5)
+    img = blob((60, 80), 22, 51, 2.5)
     points, mask = Points(count=1), Mask(classes=("sky", "sun"))
-    marks = (picture[:, :, 0] > 100).astype(np.int64)[None]
+    marks = (img[:, :, 0] > 100).astype(np.int64)[None]
     for seed in range(20):
-        moved = given.load(picture, encoded(22, 51, (60, 80)), points, rng(seed))
+        moved = given.load(img, encoded(22, 51, (60, 80)), points, rng(seed))
         there = on_pixels(moved.y, (32, 40))
         if not all(3 <= v <= n - 4 for v, n in zip(there, (32, 40), strict=True)):
             continue
         assert np.abs(brightest(moved.x) - there).max() <= 1
-        seen = given.load(picture, marks, mask, rng(seed)).y[0] == 1
+        seen = given.load(img, marks, mask, rng(seed)).y[0] == 1
         assert np.abs(np.argwhere(seen).mean(0) - there).max() <= 1
 
 
-def test_a_mask_of_another_size_than_its_picture_is_an_error():
-    picture, mask = smooth_noise(rng(), (20, 30)), np.zeros((1, 30, 20), np.int64)
+def test_a_mask_of_another_size_than_its_image_is_an_error():
+    img, mask = smooth_noise(rng(), (20, 30)), np.zeros((1, 30, 20), np.int64)
     given = ImageInput().transformed(get_transforms(), size=16)
     for luck in (None, rng()):
         with pytest.raises(SizeError, match=r"\(30, 20\).*\(20, 30\)"):
-            given.load(picture, mask, Mask(classes=("a", "b")), luck)
+            given.load(img, mask, Mask(classes=("a", "b")), luck)
 
 
 # --- transforms of other libraries
@@ -170,45 +170,45 @@ def test_a_foreign_transform_is_reproducible_and_moves_nobodys_luck():
     given = train(
         [augment.rotate((-20, 20)), v2.ColorJitter(0.5, 0.5, 0.5), v2.RandomErasing(1)], 32
     )
-    pictures = [smooth_noise(rng(i), (40, 50)) for i in range(3)]
+    images = [smooth_noise(rng(i), (40, 50)) for i in range(3)]
     torch.manual_seed(0)
     np.random.seed(0)
-    first = batch(given, pictures)
+    first = batch(given, images)
     after = torch.rand(3), np.random.rand()
     torch.manual_seed(0)
     np.random.seed(0)
     assert torch.equal(torch.rand(3), after[0])
     assert np.random.rand() == after[1]
     torch.manual_seed(99)
-    assert torch.equal(batch(given, pictures), first)
-    assert not torch.equal(batch(given, pictures, seed=50), first)
+    assert torch.equal(batch(given, images), first)
+    assert not torch.equal(batch(given, images, seed=50), first)
     still = train([augment.rotate((-20, 20))], 32)
-    assert not torch.equal(batch(still, pictures), first)
+    assert not torch.equal(batch(still, images), first)
 
 
-def test_the_same_picture_drawn_twice_has_different_foreign_luck():
-    picture = smooth_noise(rng(), (32, 32))
-    out = batch(train([v2.ColorJitter(0.5)]), [picture, picture])
+def test_the_same_image_drawn_twice_has_different_foreign_luck():
+    img = smooth_noise(rng(), (32, 32))
+    out = batch(train([v2.ColorJitter(0.5)]), [img, img])
     assert not torch.equal(out[0], out[1])
 
 
 def test_a_foreign_flip_moves_masks_and_points_too():
     given = train([v2.RandomHorizontalFlip(1.0)])
-    picture = blob((20, 30), 12, 5, 1.5)
-    samples = [given.load(picture, encoded(12, 5, (20, 30)), Points(count=1), rng())]
+    img = blob((20, 30), 12, 5, 1.5)
+    samples = [given.load(img, encoded(12, 5, (20, 30)), Points(count=1), rng())]
     x, y = given.collate(samples)
     there = on_pixels(y[0].numpy(), (20, 30))
     assert np.abs(brightest(x[0].permute(1, 2, 0).numpy()) - [12, 24]).max() < 0.1
     assert np.abs(there - [12, 24]).max() < 1.01  # torchvision's own conventions differ by one
-    marks = (picture[:, :, 0] > 100).astype(np.int64)[None]
-    _, mask = given.collate([given.load(picture, marks, Mask(classes=("a", "b")), rng())])
+    marks = (img[:, :, 0] > 100).astype(np.int64)[None]
+    _, mask = given.collate([given.load(img, marks, Mask(classes=("a", "b")), rng())])
     assert np.array_equal(mask[0].numpy(), marks[:, :, ::-1])
 
 
 def test_an_item_of_a_data_set_and_its_label_go_through_foreign_transforms_together():
     given = train([v2.RandomHorizontalFlip(1.0)])
-    picture = blob((20, 30), 12, 5, 1.5)
-    items = ImageList._make([picture], ".")
+    img = blob((20, 30), 12, 5, 1.5)
+    items = ImageList._make([img], ".")
     point = torch.tensor(encoded(12, 5, (20, 30)))
     side = LabelList(items, (point,), Task(given, Points(count=1)), augment=True)
     seen, answer = side[0]
@@ -217,15 +217,15 @@ def test_an_item_of_a_data_set_and_its_label_go_through_foreign_transforms_toget
 
 def test_a_foreign_transform_may_give_floats_or_pil():
     to_float = v2.ToDtype(torch.float32, scale=True)
-    picture = smooth_noise(rng(), (20, 24))
+    img = smooth_noise(rng(), (20, 24))
     x = train([to_float])
-    assert torch.equal(batch(x, [picture]), batch(train(), [picture]))
-    assert torch.equal(batch(train([v2.ToPILImage()]), [picture]), batch(train(), [picture]))
+    assert torch.equal(batch(x, [img]), batch(train(), [img]))
+    assert torch.equal(batch(train([v2.ToPILImage()]), [img]), batch(train(), [img]))
     with pytest.raises(UsageError, match=r"returned shape \(1, 20, 24\)"):
-        batch(train([v2.Grayscale()]), [picture])
+        batch(train([v2.Grayscale()]), [img])
 
 
-# --- pictures for people
+# --- images for people
 
 
 def test_apply_tfms_repeats_with_a_seed():

@@ -26,11 +26,11 @@ PATTERN = r"/(red|blue)_\d+\.\w+$"
 
 
 @pytest.fixture(scope="module")
-def flat(pictures, tmp_path_factory):
-    """The pictures of `train` in one folder: red_0.jpg, ..., and a labels.csv."""
+def flat(images, tmp_path_factory):
+    """The images of `train` in one folder: red_0.jpg, ..., and a labels.csv."""
     root = tmp_path_factory.mktemp("flat")
     rows = []
-    for source in sorted((pictures / "train").rglob("*.*g")):
+    for source in sorted((images / "train").rglob("*.*g")):
         name = f"{source.parent.name}_{source.name}"
         (root / name).write_bytes(source.read_bytes())
         rows.append((name, source.parent.name))
@@ -46,45 +46,45 @@ def agree(data):
     return len(data.train_ds), len(data.valid_ds)
 
 
-def test_from_folder(pictures):
-    data = ImageDataBunch.from_folder(pictures, **SMALL)
+def test_from_folder(images):
+    data = ImageDataBunch.from_folder(images, **SMALL)
     assert agree(data) == (16, 8)
     assert data.classes == ["blue", "red"]
     assert data.one_batch()[0].shape == (4, 3, 16, 16)
 
 
-def test_a_share_of_a_folder_that_is_not_there_says_how_to_take_all(pictures):
+def test_a_share_of_a_folder_that_is_not_there_says_how_to_take_all(images):
     with pytest.raises(EmptyDataError, match=r"no folder .*none: train=\".\" takes everything"):
-        ImageDataBunch.from_folder(pictures, train="none", valid_pct=0.25, **SMALL)
+        ImageDataBunch.from_folder(images, train="none", valid_pct=0.25, **SMALL)
 
 
 @pytest.mark.filterwarnings("ignore:the training set takes items from folders")
-def test_from_folder_with_a_random_share_of_everything(pictures):
-    data = ImageDataBunch.from_folder(pictures, train=".", valid_pct=0.25, seed=1, **SMALL)
+def test_from_folder_with_a_random_share_of_everything(images):
+    data = ImageDataBunch.from_folder(images, train=".", valid_pct=0.25, seed=1, **SMALL)
     assert agree(data) == (18, 6)
     np.random.seed(1)
-    again = ImageDataBunch.from_folder(pictures, train=".", valid_pct=0.25, **SMALL)
+    again = ImageDataBunch.from_folder(images, train=".", valid_pct=0.25, **SMALL)
     assert again.valid_ds.items == data.valid_ds.items
 
 
-def test_from_folder_with_a_random_share_of_one_folder(pictures):
+def test_from_folder_with_a_random_share_of_one_folder(images):
     with pytest.warns(OnecycleWarning, match=r"folder 'valid' is not used \(8 images"):
-        data = ImageDataBunch.from_folder(pictures, train="train", valid_pct=0.25, seed=1, **SMALL)
+        data = ImageDataBunch.from_folder(images, train="train", valid_pct=0.25, seed=1, **SMALL)
     assert agree(data) == (12, 4)
 
 
-def test_from_folder_with_a_test_set_and_chosen_classes(pictures):
-    data = ImageDataBunch.from_folder(pictures, test="valid", classes=["red", "blue"], **SMALL)
+def test_from_folder_with_a_test_set_and_chosen_classes(images):
+    data = ImageDataBunch.from_folder(images, test="valid", classes=["red", "blue"], **SMALL)
     assert data.classes == ["red", "blue"]
     assert len(data.test_ds) == 8
 
 
-def test_from_folder_with_some_classes_only(pictures):
+def test_from_folder_with_some_classes_only(images):
     with (
         pytest.warns(OnecycleWarning, match="left out"),
         pytest.warns(OnecycleWarning, match="only one class"),
     ):
-        data = ImageDataBunch.from_folder(pictures, classes=["red"], **SMALL)
+        data = ImageDataBunch.from_folder(images, classes=["red"], **SMALL)
     assert agree(data) == (8, 4)
 
 
@@ -161,9 +161,9 @@ def test_from_lists_goes_by_place_even_where_a_file_comes_twice(flat):
     assert labels == sorted("abababbbbb")
 
 
-def test_the_common_options_reach_the_loaders(pictures):
+def test_the_common_options_reach_the_loaders(images):
     data = ImageDataBunch.from_folder(
-        pictures, size=(10, 20), bs=4, val_bs=3, num_workers=1, device="cpu",
+        images, size=(10, 20), bs=4, val_bs=3, num_workers=1, device="cpu",
         resize_method="pad", padding_mode="zeros", ds_tfms=None, test="train/red", no_check=True,
     )  # fmt: skip
     spec = data.task.input
@@ -173,14 +173,14 @@ def test_the_common_options_reach_the_loaders(pictures):
     assert data.device == torch.device("cpu")
 
 
-def test_image_files_are_sorted_paths_of_one_folder(flat, pictures):
+def test_image_files_are_sorted_paths_of_one_folder(flat, images):
     names = get_image_files(flat)
     assert names == sorted(names)
     assert len(names) == 16
     assert isinstance(names[0], Path)
-    assert len(get_image_files(pictures, recurse=True)) == 24
+    assert len(get_image_files(images, recurse=True)) == 24
     with pytest.raises(EmptyDataError):
-        get_image_files(pictures)
+        get_image_files(images)
 
 
 # --- masks and points as in the course's notebooks
@@ -238,7 +238,7 @@ def test_verify_images_deletes_what_does_not_open_and_nothing_else(flat, tmp_pat
     (tmp_path / "good.jpg").write_bytes(good.read_bytes())
     (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:300])
     (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     bad = [tmp_path / "cut.jpg", tmp_path / "empty.png"]
     assert verify_images(tmp_path, delete=False) == bad
     assert all(path.exists() for path in bad)

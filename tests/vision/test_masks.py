@@ -54,7 +54,7 @@ def data(root, size=(36, 48), tfms=None, **options):
 
 
 def pair(folder, mask, size=(6, 8)):
-    """A set of one training and one validation picture with this mask as a file."""
+    """A set of one training and one validation image with this mask as a file."""
     for name in ("images", "labels"):
         (folder / name).mkdir()
     for stem in ("a", "b"):
@@ -98,7 +98,7 @@ def test_a_number_that_is_no_class_is_named_with_its_file_and_count(tmp_path):
         labelled(pair(tmp_path, mask), ["a", "b"]).databunch(bs=1)
 
 
-def test_a_mask_of_another_size_than_its_picture_is_named(tmp_path):
+def test_a_mask_of_another_size_than_its_image_is_named(tmp_path):
     with pytest.raises(SizeError, match=r"a_P\.png is \(6, 9\).*a\.png is \(6, 8\)"):
         labelled(pair(tmp_path, np.zeros((6, 9), np.uint8)), ["a", "b"]).databunch()
 
@@ -128,7 +128,7 @@ def test_a_set_that_passed_is_not_read_again_until_a_file_changes(tmp_path, monk
     assert sorted(read[4:]) == [root / "labels" / "a_P.png", root / "labels" / "b_P.png"]
 
 
-def test_pictures_and_masks_are_drawn_with_a_legend(streets):
+def test_images_and_masks_are_drawn_with_a_legend(streets):
     bunch = data(streets)
     figure = bunch.show_batch(2)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(CODES)
@@ -159,7 +159,7 @@ def test_a_unet_learns_streets_far_better_than_the_commonest_class(streets):
 
 
 def looks_right(learn):
-    """Interpretation, pictures and predictions of the trained learner agree."""
+    """Interpretation, images and predictions of the trained learner agree."""
     found = SegmentationInterpretation.from_learner(learn)
     frame = found.per_class()
     assert list(frame.index) == list(CODES)
@@ -200,7 +200,7 @@ def goes_on_at_full_size(learn, streets):
     assert next(iter(learn.data.train_dl))[1].shape == (8, 1, 60, 80)
 
 
-def test_any_network_that_maps_pictures_to_maps_trains_with_any_pixel_loss(streets):
+def test_any_network_that_maps_images_to_maps_trains_with_any_pixel_loss(streets):
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(3, 16, 5, padding=2),

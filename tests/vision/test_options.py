@@ -28,7 +28,7 @@ from onecycle.vision.lists import (
 from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, warp
 
-PICTURE = smooth_noise(np.random.default_rng(0), (30, 44))
+IMAGE = smooth_noise(np.random.default_rng(0), (30, 44))
 NOTHING = np.zeros((), np.float32)
 
 # --- every parameter of every transform
@@ -67,8 +67,8 @@ CHANGED = {
 
 def made(name, options):
     tfms = flatten([getattr(augment, name)(**options)])
-    plan = draw_plan(tfms, ImageSpec(), PICTURE.shape[:2], np.random.default_rng(1))
-    return warp(PICTURE, plan)
+    plan = draw_plan(tfms, ImageSpec(), IMAGE.shape[:2], np.random.default_rng(1))
+    return warp(IMAGE, plan)
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -153,7 +153,7 @@ def test_no_enlargement_may_be_said_as_1_or_0():
 @pytest.mark.filterwarnings("ignore:there is only one class")
 def test_what_lies_on_the_image_moves_with_it_and_cannot_be_left_behind(kind, label):
     options = {"classes": ["a", "b"]} if kind is SegmentationItemList else {}
-    split = kind._make([PICTURE, PICTURE.copy()], ".").split_by_idx([0])
+    split = kind._make([IMAGE, IMAGE.copy()], ".").split_by_idx([0])
     src = split.label_from_func(label, **options)
     for tfm_y in (None, True):
         x, y = src.transform(None, size=(15, 22), tfm_y=tfm_y).databunch(bs=1).one_batch()
@@ -165,7 +165,7 @@ def test_what_lies_on_the_image_moves_with_it_and_cannot_be_left_behind(kind, la
 
 
 def test_a_label_without_a_place_is_left_where_it_is_in_any_case():
-    src = ImageList._make([PICTURE] * 3, ".").split_by_idx([0]).label_const(1.5)
+    src = ImageList._make([IMAGE] * 3, ".").split_by_idx([0]).label_const(1.5)
     for tfm_y in (True, False, None):
         assert src.transform(None, tfm_y=tfm_y).valid.task.input.size is None
 
@@ -206,7 +206,7 @@ def test_options_that_agree_are_not():
 def test_each_option_of_transform_changes_training_and_validation(changes):
     def loaded(options, rng):
         given = ImageInput().transformed(([augment.rand_crop()], []), **options)
-        return given.load(PICTURE, NOTHING, NoLabel(), rng).x
+        return given.load(IMAGE, NOTHING, NoLabel(), rng).x
 
     plain = {"size": 20}
     if "padding_mode" in changes:
@@ -222,24 +222,24 @@ def test_each_option_of_transform_changes_training_and_validation(changes):
 # --- lists
 
 
-def test_a_seed_without_a_random_share_and_two_ways_of_splitting_are_refused(pictures):
+def test_a_seed_without_a_random_share_and_two_ways_of_splitting_are_refused(imgs):
     with pytest.raises(UsageError, match="seed is for a random share"):
-        ImageDataBunch.from_folder(pictures, seed=3)
+        ImageDataBunch.from_folder(imgs, seed=3)
     with pytest.raises(UsageError, match="give one of the two"):
-        ImageDataBunch.from_folder(pictures, train=".", valid="train", valid_pct=0.2)
+        ImageDataBunch.from_folder(imgs, train=".", valid="train", valid_pct=0.2)
 
 
 # --- drawing
 
 
 def image():
-    return Image.of_pixels(PICTURE)
+    return Image.of_pixels(IMAGE)
 
 
 def test_each_way_of_drawing_an_image_has_an_effect():
     grey = image().show(cmap="gray").images[0]
     assert grey.get_array().shape == (30, 44)
-    np.testing.assert_allclose(grey.get_array(), PICTURE.mean(2))
+    np.testing.assert_allclose(grey.get_array(), IMAGE.mean(2))
     assert grey.get_cmap().name == "gray"
     assert image().show().images[0].get_array().shape == (30, 44, 3)
     over = ImageSegment(torch.ones(1, 30, 44, dtype=torch.int64))
@@ -264,8 +264,8 @@ def test_each_way_of_drawing_a_mask_or_points_has_an_effect():
 
 
 def test_an_image_that_is_not_in_0_to_1_is_not_cut_off_in_silence():
-    opened = open_image(PICTURE, div=False)
-    assert float(opened.data.max()) == PICTURE.max()
+    opened = open_image(IMAGE, div=False)
+    assert float(opened.data.max()) == IMAGE.max()
     for use in (lambda: opened.pixels, opened.show, lambda: ImageInput().read(opened)):
         with pytest.raises(UsageError, match=r"an Image is in 0-1, this data goes from .* to 25"):
             use()

@@ -93,8 +93,8 @@ def test_what_no_file_can_hold_is_named_with_its_reason(tfm, name, why):
 
 
 def test_a_function_of_ones_own_is_named_by_its_name():
-    def sharpened(picture):
-        return picture
+    def sharpened(img):
+        return img
 
     assert told(sharpened).in_python == ("sharpened (a Python function)",)
 
@@ -108,8 +108,8 @@ def loaded(pixels, tfms, y=None, target=None, **options):
 def test_a_view_is_pillows_crop_and_resize():
     rng = np.random.default_rng(3)
     coarse = Pillow.fromarray(rng.integers(0, 256, (6, 12, 3), dtype=np.uint8))
-    picture = coarse.resize((96, 40), Pillow.Resampling.BICUBIC)
-    pixels = np.asarray(picture)
+    img = coarse.resize((96, 40), Pillow.Resampling.BICUBIC)
+    pixels = np.asarray(img)
     for tfms, size, box in (  # boxes are (left, top, right, bottom)
         ([augment.crop(None, 0.5, 0.0)], 20, (0, 0, 40, 40)),
         ([augment.crop(None, 0.5, 1.0)], 20, (56, 0, 96, 40)),
@@ -117,7 +117,7 @@ def test_a_view_is_pillows_crop_and_resize():
         ([augment.zoom(2.0, 1.0, 0.0)], 20, (28, 20, 48, 40)),
         ([augment.squish(0.5)], (20, 20), (24, 0, 72, 40)),
     ):
-        part = picture.crop(box).resize((20, 20), Pillow.Resampling.BILINEAR)
+        part = img.crop(box).resize((20, 20), Pillow.Resampling.BILINEAR)
         found = loaded(pixels, tfms, size=size).x
         assert np.abs(found.astype(int) - np.asarray(part)).max() <= 1, box
 
@@ -150,7 +150,7 @@ def test_masks_and_points_go_where_their_image_goes():
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """Pictures three times as wide as high; what tells them apart lies at the left edge."""
+    """Images three times as wide as high; what tells them apart lies at the left edge."""
     root, rng = tmp_path_factory.mktemp("wide"), np.random.default_rng(0)
     for name, value in (("dark", 40), ("light", 210)):
         (root / name).mkdir()

@@ -29,11 +29,11 @@ def test_the_fast_warp_does_what_exact_sampling_does(source, method, mode):
     spec = ImageSpec((64, 80), method, mode)
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        picture = smooth_noise(rng, source, 12)
+        img = smooth_noise(rng, source, 12)
         plan = draw_plan(flatten(STRONG[0]), spec, source, rng)
-        fast = warp(picture, plan)
+        fast = warp(img, plan)
         assert fast.shape == (64, 80, 3)
-        apart.append(np.abs(fast - sampled(picture, plan)))
+        apart.append(np.abs(fast - sampled(img, plan)))
     apart = np.stack(apart)
     assert apart.mean() <= 1
     assert (apart <= 4).mean() >= 0.999
@@ -61,29 +61,29 @@ def test_masks_are_warped_as_exact_sampling_does():
 
 
 def test_a_plan_replayed_gives_the_same_pixels():
-    picture = smooth_noise(np.random.default_rng(0), (50, 60))
+    img = smooth_noise(np.random.default_rng(0), (50, 60))
     extras = [augment.cutout((1, 3), 8), augment.jitter(0.05), augment.rgb_randomize()]
     tfms = flatten([*STRONG[0], *extras])
     plan = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(1))
-    first = warp(picture, plan)
+    first = warp(img, plan)
     np.random.seed(3)
-    assert np.array_equal(warp(picture, plan), first)
+    assert np.array_equal(warp(img, plan), first)
     again = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(1))
-    assert np.array_equal(warp(picture, again), first)
+    assert np.array_equal(warp(img, again), first)
     other = draw_plan(tfms, ImageSpec((40, 40)), (50, 60), np.random.default_rng(2))
-    assert not np.array_equal(warp(picture, other), first)
+    assert not np.array_equal(warp(img, other), first)
 
 
 def test_flips_and_quarter_turns_lose_nothing():
-    picture = np.random.default_rng(0).integers(0, 256, (33, 33, 3)).astype(np.uint8)
+    img = np.random.default_rng(0).integers(0, 256, (33, 33, 3)).astype(np.uint8)
     for tfm in (augment.flip_lr(), augment.dihedral(6), augment.rotate(90)):
         plan = draw_plan((tfm,), ImageSpec((33, 33)), (33, 33), np.random.default_rng(0))
-        assert sorted(map(tuple, warp(picture, plan).reshape(-1, 3).tolist())) == sorted(
-            map(tuple, picture.reshape(-1, 3).tolist())
+        assert sorted(map(tuple, warp(img, plan).reshape(-1, 3).tolist())) == sorted(
+            map(tuple, img.reshape(-1, 3).tolist())
         )
 
 
-def test_a_much_larger_picture_is_averaged_not_sampled():
+def test_a_much_larger_image_is_averaged_not_sampled():
     chequered = np.zeros((256, 256, 3), np.uint8)
     chequered[::2, 1::2] = chequered[1::2, ::2] = 255
     tfms = flatten(get_transforms(max_lighting=0)[0])
@@ -91,19 +91,19 @@ def test_a_much_larger_picture_is_averaged_not_sampled():
     assert np.abs(warp(chequered, plan).astype(int) - 127).max() < 12
 
 
-def test_a_picture_decoded_smaller_shows_the_same():
-    picture = smooth_noise(np.random.default_rng(0), (400, 600), 10)
-    small = np.array(PillowImage.fromarray(picture).resize((300, 200), PillowImage.Resampling.BOX))
+def test_a_image_decoded_smaller_shows_the_same():
+    img = smooth_noise(np.random.default_rng(0), (400, 600), 10)
+    small = np.array(PillowImage.fromarray(img).resize((300, 200), PillowImage.Resampling.BOX))
     tfms = flatten(get_transforms(max_lighting=0)[0])
     plan = draw_plan(tfms, ImageSpec((80, 80)), (400, 600), np.random.default_rng(5))
-    apart = np.abs(warp(picture, plan).astype(int) - warp(small, plan))
+    apart = np.abs(warp(img, plan).astype(int) - warp(small, plan))
     assert apart.mean() < 1.5
 
 
 @pytest.mark.parametrize("mode", ["reflection", "border", "zeros"])
 def test_what_lies_outside_is_filled_as_the_mode_says(mode):
     row = np.repeat(np.array([[10, 20, 30, 40]], np.uint8)[:, :, None], 3, 2)
-    picture = np.repeat(row, 4, 0)
+    img = np.repeat(row, 4, 0)
     wanted = {
         "reflection": [20, 10, 10, 20, 30, 40, 40, 30],
         "border": [10, 10, 10, 20, 30, 40, 40, 40],
@@ -111,11 +111,11 @@ def test_what_lies_outside_is_filled_as_the_mode_says(mode):
     }[mode]
     tfms = flatten([augment.crop_pad(size=(4, 8))])
     plan = draw_plan(tfms, ImageSpec(padding_mode=mode), (4, 4), np.random.default_rng(0))
-    assert warp(picture, plan)[1, :, 2].tolist() == wanted
-    assert exact(picture, ImageSpec((4, 8), "pad", mode))[1, :, 2].tolist() == wanted
+    assert warp(img, plan)[1, :, 2].tolist() == wanted
+    assert exact(img, ImageSpec((4, 8), "pad", mode))[1, :, 2].tolist() == wanted
 
 
-def test_a_mask_is_void_outside_where_the_picture_is_black():
+def test_a_mask_is_void_outside_where_the_image_is_black():
     tfms = flatten([augment.crop_pad(size=(3, 5))])
     plan = draw_plan(tfms, ImageSpec(padding_mode="zeros"), (3, 3), np.random.default_rng(0))
     moved = warp_mask(np.array([[1, 2, 3]] * 3, np.int16), plan, 255)
@@ -129,9 +129,9 @@ def test_a_mask_is_void_outside_where_the_picture_is_black():
 @pytest.mark.parametrize("size", [(64, 64), (50, 80)])
 def test_validation_is_pillows_antialiased_resize_within_a_grey_level(source, size):
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (*source, 3)).astype(np.uint8)
-    wanted = PillowImage.fromarray(picture).resize(size[::-1], PillowImage.Resampling.BILINEAR)
-    apart = np.abs(exact(picture, ImageSpec(size, "squish")).astype(int) - np.array(wanted))
+    img = rng.integers(0, 256, (*source, 3)).astype(np.uint8)
+    wanted = PillowImage.fromarray(img).resize(size[::-1], PillowImage.Resampling.BILINEAR)
+    apart = np.abs(exact(img, ImageSpec(size, "squish")).astype(int) - np.array(wanted))
     assert apart.max() <= 1
 
 
@@ -144,8 +144,8 @@ def test_validation_is_pillows_antialiased_resize_within_a_grey_level(source, si
 )
 def test_validation_equals_torchvisions_own_steps(source, size, method, mode):
     """Crop to the shape, resize with antialiasing, pad: by torchvision, within a grey level."""
-    picture = smooth_noise(np.random.default_rng(0), source, 7)
-    x = torch.from_numpy(picture).permute(2, 0, 1)
+    img = smooth_noise(np.random.default_rng(0), source, 7)
+    x = torch.from_numpy(img).permute(2, 0, 1)
     (h, w), (rows, cols) = source, size
     if method == "crop":
         cut = (h, round(h * cols / rows)) if h * cols <= w * rows else (round(w * rows / cols), w)
@@ -163,22 +163,22 @@ def test_validation_equals_torchvisions_own_steps(source, size, method, mode):
         names = {"reflection": "symmetric", "border": "edge", "zeros": "constant"}
         small = functional.resize(x, inner, antialias=True)
         wanted = functional.pad(small, widths, padding_mode=names[mode])
-    found = exact(picture, ImageSpec(size, method, mode))
+    found = exact(img, ImageSpec(size, method, mode))
     halves = [s * o / n % 1 == 0.5 for s in source for o in size for n in (*source, *size)]
     assume(not any(halves))  # a half is rounded to even there, upwards here
     assert np.abs(found.astype(int) - wanted.permute(1, 2, 0).numpy()).max() <= 1
 
 
 def test_validation_crops_the_largest_centred_part_of_the_wanted_shape():
-    picture = np.zeros((30, 60, 3), np.uint8)
-    picture[:, 15:45] = 200  # the middle square
-    out = exact(picture, ImageSpec((10, 10), "crop"))
+    img = np.zeros((30, 60, 3), np.uint8)
+    img[:, 15:45] = 200  # the middle square
+    out = exact(img, ImageSpec((10, 10), "crop"))
     assert out.shape == (10, 10, 3)
     assert (out == 200).all()
-    assert (exact(picture, ImageSpec((10, 10), "squish")) == 0).any()
+    assert (exact(img, ImageSpec((10, 10), "squish")) == 0).any()
 
 
-def test_validation_pads_around_the_whole_picture():
+def test_validation_pads_around_the_whole_image():
     out = exact(np.full((20, 40, 3), 100, np.uint8), ImageSpec((10, 10), "pad", "zeros"))
     assert out[:, 5, 0].tolist() == [0, 0, 100, 100, 100, 100, 100, 0, 0, 0] or out[
         :, 5, 0
@@ -186,9 +186,9 @@ def test_validation_pads_around_the_whole_picture():
 
 
 def test_validation_without_a_size_changes_nothing():
-    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
+    img = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
     for spec in (ImageSpec(), ImageSpec((5, 5), "none")):
-        assert np.array_equal(exact(picture, spec), picture)
+        assert np.array_equal(exact(img, spec), img)
 
 
 def test_extreme_shapes_are_still_resized():

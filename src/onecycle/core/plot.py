@@ -45,7 +45,7 @@ def grid(
     return flat[:count]
 
 
-def picture(
+def draw_image(
     pixels: Any, ax: Any = None, figsize: tuple[float, float] = (3, 3), **options: Any
 ) -> Any:
     """Draw an (h, w) or (h, w, 3) array without ticks; `options` go to `imshow`."""

@@ -194,7 +194,7 @@ def store_in_half(model: Any) -> Any:
 
 
 def _join(prelude: Any, body: Any, masks: bool, name: str = "image", dtype: str = "uint8") -> Any:
-    """Prelude, body, and for masks what brings these to the picture's size, as one graph."""
+    """Prelude, body, and for masks what brings these to the image's size, as one graph."""
     import onnx
     from onnx.compose import merge_models
 

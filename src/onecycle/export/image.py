@@ -74,7 +74,7 @@ _RESIZE = (
     + """ (planes, , , sizes)
 """
 )
-# rows (or columns) of the padded picture, as rows of the picture inside it
+# rows (or columns) of the padded image, as rows of the image inside it
 _PAD = {
     "reflection": """
     {a}_twice = Mul ({n}, two)
@@ -157,8 +157,8 @@ _INTERVAL = """
 def image_prelude(spec: ImageSpec) -> ModelProto:
     """uint8 `image` [n, h, w, 3] to float32 `x` [n, 3, H, W], and where what lies.
 
-    `box` [top, left, h, w] is the part of the picture that `x` shows, `inner` the same part in `x`;
-    the box of a `view` may reach beyond the picture. ExportError for a spec with transforms that
+    `box` [top, left, h, w] is the part of the image that `x` shows, `inner` the same part in `x`;
+    the box of a `view` may reach beyond the image. ExportError for a spec with transforms that
     only Python knows.
     """
     import onnx
@@ -269,7 +269,7 @@ def _none(spec: ImageSpec) -> str:
 
 
 def _view(spec: ImageSpec) -> str:
-    """A part of the picture, and of what lies around it, as one more square cut and resize."""
+    """A part of the image, and of what lies around it, as one more square cut and resize."""
     view = View(*spec.view)
     text = _base(spec)
     axes = (("y", "h", view.row, view.high, view.down), ("x", "w", view.col, view.wide, view.right))
@@ -311,7 +311,7 @@ def _normalise(spec: ImageSpec, method: str) -> str:
 
 
 def _base(spec: ImageSpec) -> str:
-    """The size (by, bx) of a view's window in pixels of the picture, as `ImageSpec._base`."""
+    """The size (by, bx) of a view's window in pixels of the image, as `ImageSpec._base`."""
     if spec.size is not None and spec.resize_method in {"crop", "pad"}:
         if spec.resize_method == "pad":
             return _COVER

@@ -282,7 +282,7 @@ class TargetSpec(Plain):
     def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
         """The answer of row `row` of a batch from an exported file, in terms of the whole item.
 
-        `values` are the file's outputs by name, `size` the item's (h, w) where it is a picture,
+        `values` are the file's outputs by name, `size` the item's (h, w) where it is an image,
         `whole` the (h, w) of the network's input where it does not depend on the item.
         """
         return self.decode(values["probabilities"][row])

@@ -22,7 +22,7 @@ class Prediction:
     """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
 
     Unpacks as (answer, its encoded form, probabilities). A mask's and points' data refer to the
-    whole picture: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points (n, 2)
+    whole image: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points (n, 2)
     as (y, x) in its pixels.
     """
 
@@ -47,7 +47,7 @@ class Prediction:
 class Predictor:
     """An exported file, loaded: `predict` takes what the model was trained on.
 
-    Pictures: a path, bytes, a binary file, PIL or an array. Texts: a str, bytes or a `Path`.
+    Images: a path, bytes, a binary file, PIL or an array. Texts: a str, bytes or a `Path`.
     Series: an array or a list (t,) or (channels, t), or a CSV file as path, bytes or file. The
     first two: also a row of a frame with the cell `file`, `name`, `image`, ... or `text`.
 
@@ -192,7 +192,7 @@ class LoadedLearner:
         self.data = LoadedData(list(self.predictor.classes), _sources(items, self.predictor.input))
 
     def predict(self, item: Any, thresh: float | None = None) -> Prediction:
-        """(answer, its encoded form, probabilities) of a path, bytes, file, picture or array."""
+        """(answer, its encoded form, probabilities) of a path, bytes, file, image or array."""
         source = getattr(item, "pixels", item)
         return self.predictor.predict(source, thresh)
 

@@ -214,7 +214,7 @@ def check_theme(theme: str | Path | Mapping[str, Any], target: TargetSpec) -> di
     """Class to emoji or whole smiley, for a model of such answers.
 
     Raises UsageError for classes that the model does not know, for a model without one class per
-    picture, and for features or values that no smiley has.
+    image, and for features or values that no smiley has.
     """
     given = read_theme(theme) if isinstance(theme, str | Path) else theme
     if not target.one_class:

@@ -1,4 +1,4 @@
-"""A row of a table as a source: the one cell of it that holds the picture, the text or the file."""
+"""A row of a table as a source: the one cell of it that holds the image, the text or the file."""
 
 from collections.abc import Sequence
 from enum import Enum

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from onecycle.core.errors import UsageError
-from onecycle.samples.drawing import Rng, blend, in_threads, noise, whole_folder, write_picture
+from onecycle.samples.drawing import Rng, blend, in_threads, noise, whole_folder, write_image
 
 VERSION = 1
 
@@ -15,10 +15,10 @@ VERSION = 1
 def butterflies_sample(
     dest: Path | str, n: int = 400, size: int = 128, seed: int = 0, layout: str = "files"
 ) -> Path:
-    """Draw `n` pictures of `size` pixels into `dest`.
+    """Draw `n` images of `size` pixels into `dest`.
 
     layout "files": `images/Breed_Name_12.jpg`, the label is in the name; "folders":
-    `train/Breed_Name/12.jpg` and `valid/…`, every fifth picture validates.
+    `train/Breed_Name/12.jpg` and `valid/…`, every fifth image validates.
     """
     if layout not in {"files", "folders"}:
         raise UsageError(f'layout is "files" or "folders", not {layout!r}')
@@ -34,7 +34,7 @@ def butterflies_sample(
                 side = "valid" if (i // len(names)) % 5 == 4 else "train"
                 place = root / side / name / f"{i}.jpg"
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(place, draw(np.random.default_rng([seed, i]), size, name))
+            write_image(place, draw(np.random.default_rng([seed, i]), size, name))
 
         in_threads(one, range(n))
 
@@ -48,15 +48,15 @@ def draw(rng: Rng, size: int, breed: str) -> np.ndarray:
     while np.abs(first - second).mean() < 0.2:
         second = rng.uniform(0.1, 0.95, 3).astype(np.float32)
     leaves = 1 + 0.25 * noise(rng, side, 6)
-    picture = ground * leaves[:, :, None]
+    image = ground * leaves[:, :, None]
     x, y = _wing_coordinates(rng, side)
     wings = _wings(x, y)
     marks = BREEDS[breed](rng, x, y)
     colour = blend(np.broadcast_to(first, (side, side, 3)), second, marks)
-    picture = blend(picture, colour * (1 + 0.06 * noise(rng, side, 12)[:, :, None]), wings)
+    image = blend(image, colour * (1 + 0.06 * noise(rng, side, 12)[:, :, None]), wings)
     body = ((np.abs(x) < 0.05) & (np.abs(y) < 0.55)).astype(np.float32)
-    picture = blend(picture, np.float32(0.12), body)
-    small = cv2.resize(picture.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    image = blend(image, np.float32(0.12), body)
+    small = cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     return small * rng.uniform(0.75, 1.2) + rng.normal(0, 0.015, small.shape)
 
 

@@ -30,7 +30,7 @@ def noise(rng: Rng, size: int, cells: int, octaves: int = 4, gain: float = 0.5) 
 
 
 def curve(rng: Rng, size: int, bend: float) -> np.ndarray:
-    """Points (40, 2) as (x, y) of a line across the picture that bends by about `bend` of it."""
+    """Points (40, 2) as (x, y) of a line across the image that bends by about `bend` of it."""
     angle = rng.uniform(0, np.pi)
     along = np.linspace(-0.8, 0.8, 40)
     waves = rng.normal(0, bend, 3) @ np.sin(
@@ -56,7 +56,7 @@ def blend(below: np.ndarray, above: Any, share: np.ndarray) -> np.ndarray:
 
 
 class Pen:
-    """Draws on a picture, floats in 0-1 (side, side, 3), in a frame of its own.
+    """Draws on an image, floats in 0-1 (side, side, 3), in a frame of its own.
 
     The frame's middle is at `middle` and its unit is `unit`, both as parts of the side; x goes
     right and y down, turned by `angle`.
@@ -106,12 +106,12 @@ def _bytes(colour: np.ndarray) -> Any:
     return (np.asarray(colour).clip(0, 1) * 255).tolist()
 
 
-def write_picture(path: Path, values: np.ndarray, quality: int = 92) -> None:
+def write_image(path: Path, values: np.ndarray, quality: int = 92) -> None:
     """Floats in 0-1 (h, w, 3), RGB, as a JPEG file."""
     pixels = (values.clip(0, 1) * 255).astype(np.uint8)
     done, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise DataError(f"{path}: the picture could not be encoded")
+        raise DataError(f"{path}: the image could not be encoded")
     path.write_bytes(data.tobytes())
 
 
@@ -148,7 +148,7 @@ def class_folders(
     names: Iterable[str],
     draw: Callable[[Rng, int, str], np.ndarray],
 ) -> Path:
-    """`about["n"]` pictures of the classes in turn, `name/12.jpg`; picture i depends on seed and i.
+    """`about["n"]` images of the classes in turn, `name/12.jpg`; image i depends on seed and i.
 
     `draw(rng, size, name)` gives floats in 0-1 (size, size, 3).
     """
@@ -160,7 +160,7 @@ def class_folders(
 
         def one(i: int) -> None:
             name, rng = names[i % len(names)], np.random.default_rng([about["seed"], i])
-            write_picture(root / name / f"{i}.jpg", draw(rng, about["size"], name))
+            write_image(root / name / f"{i}.jpg", draw(rng, about["size"], name))
 
         in_threads(one, range(about["n"]))
 

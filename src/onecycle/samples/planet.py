@@ -19,7 +19,7 @@ from onecycle.samples.drawing import (
     noise,
     stroke,
     whole_folder,
-    write_picture,
+    write_image,
 )
 
 WEATHER = {"clear": 0.6, "partly_cloudy": 0.2, "haze": 0.12, "cloudy": 0.08}
@@ -48,7 +48,7 @@ def planet_sample(
 
             def one(i: int, folder: Path = folder, part: str = part, key: list[int] = key) -> str:
                 pixels, tags = draw_tile(np.random.default_rng([*key, i]), size)
-                write_picture(folder / f"{part}_{i}.jpg", pixels)
+                write_image(folder / f"{part}_{i}.jpg", pixels)
                 return " ".join(tags)
 
             rows = enumerate(in_threads(one, range(count)))

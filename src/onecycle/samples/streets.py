@@ -1,4 +1,4 @@
-"""Street scenes with a mask for every picture, laid out like CamVid; colours tell little.
+"""Street scenes with a mask for every image, laid out like CamVid; colours tell little.
 
 Walls, roads, pavements and skies share their greys, cars and houses their paints, trees and green
 cars their greens: shape and place tell them apart.
@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from onecycle.samples.drawing import Rng, blend, in_threads, noise, whole_folder, write_picture
+from onecycle.samples.drawing import Rng, blend, in_threads, noise, whole_folder, write_image
 
 VERSION = 1
 CODES = ("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "Car", "Void")
@@ -23,7 +23,7 @@ def streets_sample(
     """Draw `n` scenes of `size` (h, w) into `dest`.
 
     `images/street_00012.jpg`, `labels/street_00012_P.png` (class numbers; object borders are
-    Void), `codes.txt` with the names of the classes, `valid.txt` with every fifth picture.
+    Void), `codes.txt` with the names of the classes, `valid.txt` with every fifth image.
     """
     about = {"set": "streets", "version": VERSION, "n": n, "size": list(size), "seed": seed}
 
@@ -32,8 +32,8 @@ def streets_sample(
             (root / folder).mkdir()
 
         def one(i: int) -> None:
-            picture, mask = draw(np.random.default_rng([seed, i]), size)
-            write_picture(root / "images" / f"street_{i:05d}.jpg", picture)
+            image, mask = draw(np.random.default_rng([seed, i]), size)
+            write_image(root / "images" / f"street_{i:05d}.jpg", image)
             cv2.imwrite(str(root / "labels" / f"street_{i:05d}_P.png"), mask)
 
         in_threads(one, range(n))
@@ -55,10 +55,10 @@ def draw(rng: Rng, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
             scene.tree(side, depth) if rng.random() < 0.6 else scene.pole(side, depth)
     for depth in np.sort(rng.uniform(0.15, 0.9, rng.integers(1, 4))):
         scene.car(depth)
-    picture = cv2.resize(scene.picture, size[::-1], interpolation=cv2.INTER_AREA)
+    image = cv2.resize(scene.image, size[::-1], interpolation=cv2.INTER_AREA)
     mask = cv2.resize(scene.mask, size[::-1], interpolation=cv2.INTER_NEAREST)
-    picture = picture * rng.uniform(0.7, 1.2) + rng.normal(0, 0.02, picture.shape)
-    return picture.clip(0, 1), with_borders(mask)
+    image = image * rng.uniform(0.7, 1.2) + rng.normal(0, 0.02, image.shape)
+    return image.clip(0, 1), with_borders(mask)
 
 
 def with_borders(mask: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ class Scene:
 
     def __init__(self, rng: Rng, h: int, w: int) -> None:
         self.rng, self.h, self.w = rng, h, w
-        self.picture = np.zeros((h, w, 3), np.float32)
+        self.image = np.zeros((h, w, 3), np.float32)
         self.mask = np.full((h, w), SKY, np.uint8)
         self.horizon = h * rng.uniform(0.36, 0.5)
         self.middle = w * rng.uniform(0.4, 0.6)
@@ -90,7 +90,7 @@ class Scene:
     def paint(self, code: int, share: np.ndarray, colour: np.ndarray, rough: float) -> None:
         """Lay a colour with its roughness over the pixels of `share` (h, w) in 0-1."""
         texture = np.asarray(colour, np.float32) * (1 + rough * self.grain[:, :, None])
-        self.picture = blend(self.picture, texture, share.astype(np.float32))
+        self.image = blend(self.image, texture, share.astype(np.float32))
         self.mask[share > 0.5] = code
 
     def polygon(self, corners: object) -> np.ndarray:
@@ -108,7 +108,7 @@ class Scene:
     def ground(self) -> None:
         """Sky, pavements and the road with its line, in perspective."""
         sky = self.grey() * (1 + 0.12 * self.clouds[:, :, None])
-        self.picture[:] = sky + self.rng.uniform(0, 0.12) * np.array([-1, 0, 1], np.float32)
+        self.image[:] = sky + self.rng.uniform(0, 0.12) * np.array([-1, 0, 1], np.float32)
         below = (np.arange(self.h)[:, None] >= self.horizon).astype(np.float32)
         self.paint(PAVEMENT, np.broadcast_to(below, self.mask.shape), self.grey(), 0.05)
         self.paint(ROAD, self.polygon(self.strip(self.road)), self.grey(), 0.07)
@@ -116,7 +116,7 @@ class Scene:
             line = self.polygon(self.strip(self.road * 0.03))
             stripes = np.sin(np.arange(self.h)[:, None] / self.h * 60) > 0
             share = line * stripes
-            self.picture = blend(self.picture, np.float32(0.85), share)
+            self.image = blend(self.image, np.float32(0.85), share)
 
     def strip(self, half: float) -> list[tuple[float, float]]:
         """A band around the middle, `half` wide below and nearly nothing at the horizon."""
@@ -162,7 +162,7 @@ class Scene:
                     high = far[2] + (near[2] - far[2]) * u
                     corners.append((x, low + (high - low) * v))
                 inside = self.polygon(corners) * (self.mask == BUILDING)
-                self.picture = blend(self.picture, np.float32(shade), inside)
+                self.image = blend(self.image, np.float32(shade), inside)
 
     def paint_of(self) -> np.ndarray:
         """One of the paints that houses and cars share, lighter or darker."""
@@ -222,7 +222,7 @@ class Scene:
             (x + half * 0.5, roof + tall * 0.15),
             (x - half * 0.5, roof + tall * 0.15),
         ]
-        self.picture = blend(self.picture, np.float32(0.15), self.polygon(glass))
+        self.image = blend(self.image, np.float32(0.15), self.polygon(glass))
         for wheel in (-0.7, 0.7):
             low = [
                 (x + half * (wheel + d), y + dy * tall)

@@ -1,4 +1,4 @@
-"""Series as pictures: pure functions on batches (..., t) that also run inside an exported graph.
+"""Series as images: pure functions on batches (..., t) that also run inside an exported graph.
 
 Sources: Wang & Oates 2015 (Gramian angular and Markov transition fields), Eckmann et al. 1987
 (recurrence plots). Every function keeps device and dtype (whole numbers become real ones), and
@@ -34,7 +34,7 @@ def segments(t: int, size: int, like: Tensor) -> Tensor:
     Parts differ by one step where t is no multiple of size. Raises UsageError for size > t.
     """
     if not isinstance(size, Integral) or not 1 <= size <= t:
-        raise UsageError(f"a series of {t} steps makes pictures of 1 to {t} pixels, not {size!r}")
+        raise UsageError(f"a series of {t} steps makes images of 1 to {t} pixels, not {size!r}")
     bounds = [part * t // size for part in range(size + 1)]
     step = torch.arange(t, device=like.device)
     start, end = (torch.tensor(b, device=like.device)[:, None] for b in (bounds[:-1], bounds[1:]))
@@ -163,7 +163,7 @@ def jitter(share: float = 0.03) -> Change:
 def scaling(share: float = 0.1) -> Change:
     """Each channel times a factor around 1.
 
-    It shows where `by="train"`: a series that is scaled by itself gets the same picture.
+    It shows where `by="train"`: a series that is scaled by itself gets the same image.
     """
     _check_share(share)
     return lambda x, rng: x * rng.normal(1, share, (len(x), 1))

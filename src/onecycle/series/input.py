@@ -28,26 +28,26 @@ _LEAST = 1e-30  # differences of what varies by less come near float32's end
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One series (channels, t) float32, and the picture (planes, h, w) made of it, in [-1, 1]."""
+    """One series (channels, t) float32, and the image (planes, h, w) made of it, in [-1, 1]."""
 
     data: np.ndarray | None
-    picture: Tensor
+    image: Tensor
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
-        """The picture, with the series drawn to its left."""
-        from onecycle.core.plot import axes, picture
+        """The image, with the series drawn to its left."""
+        from onecycle.core.plot import axes, draw_image
 
         ax = axes(ax, figsize)
-        pixels = ((self.picture + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
+        pixels = ((self.image + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
         if pixels.shape[2] > 3:  # side by side, in grey
             pixels = np.concatenate([pixels[..., [i] * 3] for i in range(pixels.shape[2])], 1)
         if self.data is None:
-            return picture(pixels, ax)
+            return draw_image(pixels, ax)
         ax.axis("off")
         left, right = ax.inset_axes((0, 0, 0.48, 1)), ax.inset_axes((0.52, 0, 0.48, 1))
         left.plot(self.data.T, linewidth=0.8)
         left.tick_params(labelsize=6)
-        picture(pixels, right)
+        draw_image(pixels, right)
         return ax
 
 
@@ -57,7 +57,7 @@ class SeriesInput(SeriesSpec, Input):
 
     train_changes: tuple[Change, ...] = field(default=(), metadata=_HIDDEN)
     measured: bool = field(default=False, metadata=_HIDDEN)  # `length`, which nobody gave
-    mean: ClassVar[tuple[float, ...]] = (0.5,) * 3  # of pixels in 0-1: pictures are in [-1, 1]
+    mean: ClassVar[tuple[float, ...]] = (0.5,) * 3  # of pixels in 0-1: images are in [-1, 1]
     std: ClassVar[tuple[float, ...]] = (0.5,) * 3
     shows_samples: ClassVar[bool] = True
 
@@ -105,7 +105,7 @@ class SeriesInput(SeriesSpec, Input):
     def check(self, sources: Iterable[Any]) -> None:
         if self.length is not None and self.pixels > self.length:
             raise UsageError(
-                f"series of {self.length} steps make pictures of at most {self.length} pixels, "
+                f"series of {self.length} steps make images of at most {self.length} pixels, "
                 f"not {self.pixels}: use transform(size={self.length}) or less"
             )
         lengths = list[int]()
@@ -141,11 +141,11 @@ class SeriesInput(SeriesSpec, Input):
         padding_mode: str | None = None,
         tfm_y: bool | None = None,
     ) -> Self:
-        """With (train, valid) changes and pictures of `size` pixels for every channel."""
+        """With (train, valid) changes and images of `size` pixels for every channel."""
         if resize_method or padding_mode or tfm_y:
             raise UsageError("series know no resize_method, no padding_mode and no tfm_y")
         if size is not None and (not isinstance(size, Integral) or size < 1):
-            raise UsageError(f"the size of a series' picture is a positive int, not {size!r}")
+            raise UsageError(f"the size of a series' image is a positive int, not {size!r}")
         pair = ((), ()) if tfms is None else tuple(tfms)
         if len(pair) != 2 or not all(isinstance(side, list | tuple) for side in pair) or pair[1]:
             raise UsageError(
@@ -181,7 +181,7 @@ class SeriesInput(SeriesSpec, Input):
         return Sample(x.astype(np.float32), target.move(y, None))
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Series (n, channels, length) as pictures (n, planes, h, w) in [-1, 1]."""
+        """Series (n, channels, length) as images (n, planes, h, w) in [-1, 1]."""
         fields = torch.stack([self._field(x, name) for name in self.encodings], 2)
         if self.layout == "planes":
             fields = fields.flatten(1, 2)[:, None]

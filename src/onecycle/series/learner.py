@@ -1,4 +1,4 @@
-"""A network for pictures, on series: `series_learner`."""
+"""A network for images, on series: `series_learner`."""
 
 from typing import Any
 from warnings import warn

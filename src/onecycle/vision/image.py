@@ -78,7 +78,7 @@ class Image(_Grid):
         if options and not hasattr(y, "show"):
             raise UsageError(f"show() knows no {listing(options)} without a y that can be drawn")
         shown = self.pixels if cmap is None else self.pixels.mean(2)
-        ax = plot.picture(shown, ax, figsize, cmap=cmap)
+        ax = plot.draw_image(shown, ax, figsize, cmap=cmap)
         if not hide_axis:
             ax.axis("on")
         if hasattr(y, "show"):
@@ -122,7 +122,7 @@ class ImageSegment(_Grid):
         top = n_classes or int(self.data.max()) + 1
         shown = np.ma.masked_less(self.data[0].numpy(), 0)
         options = {"cmap": cmap, "vmin": 0, "vmax": max(top - 1, 1), "alpha": alpha}
-        ax = plot.picture(shown, ax, figsize, interpolation="nearest", **options)
+        ax = plot.draw_image(shown, ax, figsize, interpolation="nearest", **options)
         plot.add_title(ax, title)
         return ax
 

@@ -4,7 +4,7 @@ import { at, controls } from "../view.js";
 
 const MOST = 16_000_000; // pixels; larger photos are shrunk, for the memory of a phone
 const CONTROLS = `
-  <section id="stage" aria-label="Picture">
+  <section id="stage" aria-label="Image">
     <video id="video" playsinline muted hidden></video>
     <canvas id="canvas" hidden></canvas>
     <div id="empty">
@@ -24,9 +24,9 @@ const CONTROLS = `
     <button class="button" id="live" type="button" aria-pressed="false">Live camera</button>
   </div>`;
 
-export const subtitle = "Runs on this device. No picture leaves it.";
+export const subtitle = "Runs on this device. No image leaves it.";
 
-export const rows = ({ size, window }) => ({ "Picture size": (size ?? window)?.join(" × ") ?? "any" });
+export const rows = ({ size, window }) => ({ "Image size": (size ?? window)?.join(" × ") ?? "any" });
 
 export const feed = () => ({ data, width, height }) => ({ image: ["uint8", data, [1, height, width, 3]] });
 
@@ -49,7 +49,7 @@ export function start(spec, page) {
     const reply = await page.ask(image, { size: [image.height, image.width], began });
     if (moving && !stream) return; // stopped while the model was at work
     stage.classList.toggle("mirrored", moving && page.mirrors);
-    const shrunk = image.shrunk ? " The picture was too large, and made smaller first." : "";
+    const shrunk = image.shrunk ? " The image was too large, and made smaller first." : "";
     page.show(reply, { canvas, moving, note: shrunk + note });
   }
 
@@ -57,9 +57,9 @@ export function start(spec, page) {
   async function take(files) {
     const [blob, ...others] = files;
     if (!blob) return;
-    if (busy) return page.say("Still looking at the picture before: give this one again.", true);
+    if (busy) return page.say("Still looking at the image before: give this one again.", true);
     if (!page.ready()) return;
-    const note = others.length ? ` Of ${files.length} pictures this is the first: give them one by one.` : "";
+    const note = others.length ? ` Of ${files.length} images this is the first: give them one by one.` : "";
     stopCamera();
     busy = true;
     try {
@@ -145,7 +145,7 @@ export async function open(blob) {
   try {
     return await createImageBitmap(blob, { imageOrientation: "from-image", colorSpaceConversion: "none" });
   } catch {
-    throw new Error("This file is not a picture that the browser can open.");
+    throw new Error("This file is not an image that the browser can open.");
   }
 }
 

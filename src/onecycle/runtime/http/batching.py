@@ -44,7 +44,7 @@ class Batcher:
         """The answers to some items, in their order; all are queued, or none."""
         free = self.waiting.maxsize - self.waiting.qsize()
         if len(items) > free:
-            raise QueueFullError(f"{self.waiting.qsize()} pictures are waiting already")
+            raise QueueFullError(f"{self.waiting.qsize()} images are waiting already")
         loop = asyncio.get_running_loop()
         pairs = [(item, loop.create_future()) for item in items]
         for pair in pairs:

@@ -71,9 +71,7 @@ class _InMemory(MultiPartParser):
         part = self._current_part
         told = part.content_disposition or b""
         if (b"content-type", b"image/") in [(k, v[:6]) for k, v in part.item_headers]:
-            part.content_disposition = told + (
-                b"" if b"filename" in told else b"; filename=picture"
-            )
+            part.content_disposition = told + (b"" if b"filename" in told else b"; filename=image")
         super().on_headers_finished()
 
 

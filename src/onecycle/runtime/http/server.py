@@ -70,9 +70,9 @@ class Service:
             "onecycle_replies", "Replies by status.", ["status"], registry=self.registry
         )
         self.seconds = Histogram(
-            "onecycle_seconds", "Seconds per asked picture set.", registry=self.registry
+            "onecycle_seconds", "Seconds per asked image set.", registry=self.registry
         )
-        waiting = Gauge("onecycle_waiting", "Pictures in the queue.", registry=self.registry)
+        waiting = Gauge("onecycle_waiting", "Images in the queue.", registry=self.registry)
         waiting.set_function(self.batcher.waiting.qsize)
         self.folder = TemporaryDirectory(prefix="onecycle-page-")
         self.why = ""  # there is no page
@@ -115,7 +115,7 @@ class Service:
         self.folder.cleanup()
 
     def _run(self, asked: Sequence[Any]) -> list[Any]:
-        """Answers, or the error of each source that cannot be read; large pictures one by one."""
+        """Answers, or the error of each source that cannot be read; large images one by one."""
         found: list[Any] = []
         for chunk in chunks(map(self._read, asked), len(asked), _bytes_of):
             for thresh, members in groupby(chunk, lambda pair: pair[1]):
@@ -160,7 +160,7 @@ class Service:
         return JSONResponse({"predictions": replies})
 
     async def analyze(self, request: Request) -> Response:
-        """The course's starter app: one picture in the field `file`, a text or a series."""
+        """The course's starter app: one image in the field `file`, a text or a series."""
         found = await self._ask(request, single=True)
         return JSONResponse({"result": str(found[0])})
 

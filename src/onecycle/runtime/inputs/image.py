@@ -21,10 +21,10 @@ PADDING_MODES = ("reflection", "border", "zeros")
 
 @dataclass(frozen=True)
 class ImageSpec(InputSpec):
-    """A picture of any size becomes `size` (h, w), minus `mean`, over `std` (RGB, 0-1).
+    """An image of any size becomes `size` (h, w), minus `mean`, over `std` (RGB, 0-1).
 
-    crop: the largest centred part of the wanted shape; pad: the whole picture and `padding_mode`
-    beside it; squish: the whole picture, stretched; none (or no size): as it is.
+    crop: the largest centred part of the wanted shape; pad: the whole image and `padding_mode`
+    beside it; squish: the whole image, stretched; none (or no size): as it is.
 
     `view` are the numbers of a `View` where validation looks at another part than the middle, and
     `window` (h, w) is its size where there is no `size`: cut out at the image's own scale.

@@ -16,7 +16,7 @@ def from_array(values: np.ndarray, name: str, remarks: Remarks) -> np.ndarray:
     """uint8, uint16, bool, floats, or whole numbers of 0-255: grey, RGB or RGBA, to uint8."""
     if values.ndim not in {2, 3} or (values.ndim == 3 and values.shape[2] not in {1, 3, 4}):
         raise ImageError(
-            f"an array picture has shape (h, w), (h, w, 3) or (h, w, 4), not {values.shape}"
+            f"an array image has shape (h, w), (h, w, 3) or (h, w, 4), not {values.shape}"
         )
     if values.dtype != np.uint8:
         values = _as_bytes(values, name, remarks)
@@ -94,7 +94,7 @@ def _as_bytes(values: np.ndarray, name: str, remarks: Remarks) -> np.ndarray:
     if kind == "f":
         return _floats_as_bytes(values, name, remarks)
     if kind not in "iu":
-        raise ImageError(f"{name}: an array picture holds numbers, not {values.dtype}")
+        raise ImageError(f"{name}: an array image holds numbers, not {values.dtype}")
     low, high = (int(values.min(initial=0)), int(values.max(initial=0)))
     if kind == "u" and values.dtype.itemsize == 2:
         _note_range(high, name, remarks)

@@ -85,7 +85,7 @@ def _open(source: Any, at_least: tuple[int, int] | None, remarks: Remarks) -> np
     if isinstance(source, np.ndarray):
         return from_array(source, "the given array", remarks)
     if _is_pil(source):
-        return from_pil(source, "the given picture", remarks)
+        return from_pil(source, "the given image", remarks)
     data, name = read_bytes(source)
     try:
         if data.startswith(jpeg.MARK):
@@ -174,7 +174,7 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
         data = content_of(source, ImageError)
         name = str(getattr(source, "name", "the given file"))
     else:
-        raise ImageError(f"a picture is a path, bytes, a file, PIL or an array, not {type(source)}")
+        raise ImageError(f"an image is a path, bytes, a file, PIL or an array, not {type(source)}")
     if not data:
         raise DamagedImageError(f"{name}: the file is empty (0 bytes)")
     return data, name
@@ -330,14 +330,14 @@ def _what_instead(data: bytes, name: str) -> ImageError:
         )
     for at, mark, hint in _OTHERS:
         if data.startswith(mark, at):
-            return ImageError(f"{name}: not a picture onecycle reads. {hint}")
+            return ImageError(f"{name}: not an image onecycle reads. {hint}")
     head = data[:512].lower()
     for mark, hint, useful in _WORDS:
         if mark in head:
             kind = ImageError if useful else DamagedImageError
-            return kind(f"{name}: not a picture onecycle reads. {hint}")
+            return kind(f"{name}: not an image onecycle reads. {hint}")
     return DamagedImageError(
-        f"{name}: not a picture: it begins with {data[:12]!r}; known are {', '.join(formats())}"
+        f"{name}: not an image: it begins with {data[:12]!r}; known are {', '.join(formats())}"
     )
 
 

@@ -25,7 +25,7 @@ LAYOUTS = ("grid", "planes")
 
 @dataclass(frozen=True)
 class SeriesSpec(InputSpec):
-    """A series (channels, length) becomes a picture (planes, h, w) in [-1, 1].
+    """A series (channels, length) becomes an image (planes, h, w) in [-1, 1].
 
     With the layout "grid" each encoding is a plane, and the channels lie side by side, `pixels`
     wide and high each; with "planes" each encoding of each channel is a plane of its own. `by` says
@@ -72,20 +72,20 @@ class SeriesSpec(InputSpec):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of channels in the picture."""
+        """Rows and columns of channels in the image."""
         side_by_side = self.channels if self.layout == "grid" else 1
         columns = ceil(sqrt(side_by_side))
         return ceil(side_by_side / columns), columns
 
     @property
     def planes(self) -> int:
-        """Planes of the picture: at least the three that networks expect."""
+        """Planes of the image: at least the three that networks expect."""
         each = self.channels if self.layout == "planes" else 1
         return max(3, each * len(self.encodings))
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
+        """Height and width of the image."""
         return self.grid[0] * self.pixels, self.grid[1] * self.pixels
 
     def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:

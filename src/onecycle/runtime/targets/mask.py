@@ -48,11 +48,11 @@ class MaskSpec(TargetSpec):
         return self.answer(np.asarray(probabilities).argmax(0)[None])
 
     def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
-        """The mask (1, h, w) of the whole picture; what was cut off is `outside`."""
+        """The mask (1, h, w) of the whole image; what was cut off is `outside`."""
         mask = np.full((1, *size), self.outside, self.mask_dtype)
         top, left, h, w = (int(v) for v in values["box"])
         seen = mask[0, max(top, 0) : max(top + h, 0), max(left, 0) : max(left + w, 0)]
-        y, x = max(-top, 0), max(-left, 0)  # the box may begin outside the picture
+        y, x = max(-top, 0), max(-left, 0)  # the box may begin outside the image
         seen[:] = values["mask"][row][y : y + seen.shape[0], x : x + seen.shape[1]]
         return self.answer(mask)
 

@@ -36,7 +36,7 @@ class PointsSpec(TargetSpec):
         return self.answer(probabilities)
 
     def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
-        """The points (count, 2) as (y, x) in pixels of the whole picture."""
+        """The points (count, 2) as (y, x) in pixels of the whole image."""
         box, inner = (values[name].astype(np.float32) for name in ("box", "inner"))
         given = np.array(inner[2:] if whole is None else whole, np.float32)
         points = values["probabilities"][row].reshape(-1, 2)
