@@ -33,7 +33,7 @@ def sides(where):
     """(messages, classes, first folders of the training side, of the validation side)."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        labelled = where.labelled()
+        labelled = where.labelled_items()
     messages = [str(w.message) for w in seen if issubclass(w.category, OnecycleWarning)]
     folders = [
         {item.relative_to(where.source).parts[0] for item in side.items}
@@ -108,7 +108,7 @@ def test_with_a_pattern_a_flat_training_folder_is_one(tmp_path):
 def test_two_folders_that_could_validate_are_an_error(tmp_path):
     counts = {**NESTED, "valid/cat": 2, "val/cat": 2}
     with pytest.raises(UsageError, match=r"'train', 'val', 'valid': only one can train and one"):
-        Where(tree(tmp_path, counts)).labelled()
+        Where(tree(tmp_path, counts)).labelled_items()
 
 
 @pytest.mark.parametrize("command", [("train", "images"), ("lr-find",)])
@@ -135,13 +135,13 @@ def test_options_without_an_effect_are_refused(tmp_path, table, option):
     source = tmp_path / "labels.csv" if table else tmp_path
     changed = {option: True if option == "all_folders" else "x"}
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} has no effect on a"):
-        Where(source, **changed).labelled()
+        Where(source, **changed).labelled_items()
 
 
 def test_a_share_that_nobody_takes_is_refused(tmp_path):
     tree(tmp_path, {**NESTED, "valid/cat": 2, "valid/dog": 2})
     with pytest.raises(UsageError, match="--valid-pct has no effect on a folder with train and"):
-        Where(tmp_path, valid_pct=0.3).labelled()
+        Where(tmp_path, valid_pct=0.3).labelled_items()
 
 
 # --- predict

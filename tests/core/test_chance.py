@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from onecycle.core.rng import generator, untouched
+from onecycle.core.rng import generator, preserve_rng
 
 
 def test_the_same_numbers_give_the_same_luck():
@@ -39,7 +39,7 @@ def test_global_generators_come_out_as_they_went_in():
     torch.manual_seed(1)
     np.random.seed(1)
     random.seed(1)
-    with untouched(torch):
+    with preserve_rng(torch):
         luck()
     assert luck() == wanted
 
@@ -49,7 +49,7 @@ def test_global_generators_come_out_as_before_after_an_error_too():
     wanted = np.random.rand()
     np.random.seed(5)
     try:
-        with untouched(torch):
+        with preserve_rng(torch):
             np.random.rand(3)
             raise KeyError("inside")
     except KeyError:

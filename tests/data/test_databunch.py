@@ -159,7 +159,7 @@ def test_the_training_side_in_its_order_without_augmentation(src, data):
         bs=4, num_workers=0, device="cpu", no_check=True
     )
     wanted = torch.cat([x for x, _ in plain.valid_dl])
-    found = list(data.ordered(DatasetType.Train))
+    found = list(data.in_order(DatasetType.Train))
     assert len(wanted) == len(files) == 16
     assert torch.equal(torch.cat([x for x, _ in found]), wanted)
     assert torch.cat([y for _, y in found]).tolist() == [0] * 8 + [1] * 8

@@ -341,7 +341,7 @@ def test_a_formatter_gives_the_items_that_its_positions_count(learn):
         items, order = DatasetFormatter.from_toplosses(learn, ds_type=side)
         losses = learn.predictions(side).losses
         assert order == losses.argsort(descending=True).tolist()
-        assert items.items is learn.data.ordered(side).dataset.items
+        assert items.items is learn.data.in_order(side).dataset.items
     with pytest.raises(UsageError, match="no test set"):
         DatasetFormatter.from_similars(learn, ds_type=DatasetType.Test)
     with pytest.raises(UsageError, match="n_pairs is a whole number"):

@@ -164,7 +164,7 @@ LOOKS = {
     "tagged": {
         "validate": lambda learn: learn.validate(),
         "validate on training batches": lambda learn: learn.validate(learn.data.train_dl),
-        "validate on a loader": lambda learn: learn.validate(learn.data.ordered(Train)),
+        "validate on a loader": lambda learn: learn.validate(learn.data.in_order(Train)),
         "validate with a greedy metric": lambda learn: learn.validate(metrics=whole_set(greedy)),
         "a broken metric": lambda learn: learn.validate(metrics=[broken]),
         "get_preds": lambda learn: learn.get_preds(),
@@ -335,7 +335,7 @@ def test_what_has_changed_inside_is_put_back(tagged):
     """`restored` is what things that look are built on."""
     before = state_of(tagged)
     apart = {"layout", "hooks", "recorder", "callbacks", "task", "gradients on"}
-    with tagged.restored():
+    with tagged.preserve_state():
         for what in [what for what in CHANGES if what not in apart]:
             CHANGES[what](tagged)
     found = changed(before, state_of(tagged))
@@ -346,7 +346,7 @@ def test_a_fit_inside_leaves_the_optimizer_that_was_there_as_it_was(tagged):
     """Its averages and rates, not only which object it is."""
     kept, before = tagged.opt, state_of(tagged)["optimizer"]
     assert before[1][0]  # it has averages to lose
-    with tagged.restored():
+    with tagged.preserve_state():
         tagged.fit(1, 1e-2)
         assert tagged.opt is not kept
     assert tagged.opt is kept

@@ -172,7 +172,7 @@ def test_the_loss_scale_is_put_back(multi):
 
 def test_what_a_callback_of_the_test_freezes_is_thawed(multi):
     learn = tiny_learner(multi)
-    with learn.restored():
+    with learn.preserve_state():
         learn.freeze()
     assert all(parameter.requires_grad for parameter in learn.model.parameters())
 

@@ -156,24 +156,24 @@ def test_a_mask_takes_the_narrowest_numbers_that_hold_all_classes_and_what_lies_
 def test_decisions_of_a_batch_are_those_of_each_item():
     rows = np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]], np.float32)
     category = CategorySpec(("a", "b", "c"))
-    assert category.decided(rows).tolist() == [category.decode(row).data for row in rows] == [1, 0]
+    assert category.decide(rows).tolist() == [category.decode(row).data for row in rows] == [1, 0]
     assert category.right(np.array([1, 0]), np.array([1, 2])).tolist() == [True, False]
-    assert category.changed(np.array([1, 0, 2]), np.array([1, 2, 2])).tolist() == [0, 1, 0]
+    assert category.changes(np.array([1, 0, 2]), np.array([1, 2, 2])).tolist() == [0, 1, 0]
     multi = MultiCategorySpec(("a", "b", "c"), 0.3)
-    decided = multi.decided(rows)
+    decided = multi.decide(rows)
     assert decided.astype(int).tolist() == [multi.decode(row).data.tolist() for row in rows]
     assert decided.astype(int).tolist() == [[0, 1, 0], [1, 0, 0]]  # 0.3 is not above 0.3
     assert multi.right(decided, np.array([[0, 1, 1], [1, 0, 0]])).tolist() == [
         *(True, True, False),
         *(True, True, True),
     ]
-    assert multi.changed(decided, np.array([[0, 1, 1], [1, 0, 0]], bool)).tolist() == [1, 0]
+    assert multi.changes(decided, np.array([[0, 1, 1], [1, 0, 0]], bool)).tolist() == [1, 0]
     shares = np.zeros((1, 3, 2, 2), np.float32)
     shares[0, 2, 0] = shares[0, 1, 1] = 1  # the upper row is class 2, the lower class 1
     masks = MaskSpec(("a", "b", "c"), void=0)
-    assert masks.decided(shares).tolist() == [[[2, 2], [1, 1]]]
+    assert masks.decide(shares).tolist() == [[[2, 2], [1, 1]]]
     true = np.array([[[[2, 0], [1, 2]]]])
-    assert masks.right(masks.decided(shares), true).tolist() == [True, True, False]  # void: not
-    assert masks.changed(masks.decided(shares), np.array([[[2, 2], [1, 0]]])).tolist() == [0.25]
-    assert NumbersSpec(("y",)).decided(rows) is None
-    assert PointsSpec(3).decided(rows) is None
+    assert masks.right(masks.decide(shares), true).tolist() == [True, True, False]  # void: not
+    assert masks.changes(masks.decide(shares), np.array([[[2, 2], [1, 0]]])).tolist() == [0.25]
+    assert NumbersSpec(("y",)).decide(rows) is None
+    assert PointsSpec(3).decide(rows) is None

@@ -169,7 +169,7 @@ def check_images(kind, files, folder, chosen, seed):
             ours = in_the_image(learn, img, answer)
             assert found.answer.data == pytest.approx(ours, abs=1e-2)
         elif kind == "mask":
-            plan = exact_plan(img.shape[:2], learn.task.input.shipped)
+            plan = exact_plan(img.shape[:2], learn.task.input.file_spec)
             lies_where_the_learner_looked(plan, answer, found.answer.data[0])
         elif kind == "numbers":
             assert found.answer.obj == pytest.approx(answer.obj, abs=1e-4)
@@ -180,7 +180,7 @@ def check_images(kind, files, folder, chosen, seed):
 
 def in_the_image(learn, img, answer):
     """Points of -1 to 1 in the learner's input as (y, x) in pixels of the image."""
-    plan = exact_plan(img.shape[:2], learn.task.input.shipped)
+    plan = exact_plan(img.shape[:2], learn.task.input.file_spec)
     here = ((answer.data + 1) / 2 * plan.out - 0.5)[:, ::-1]
     return (np.c_[here, np.ones(len(here))] @ plan.matrix.T)[:, 1::-1]
 

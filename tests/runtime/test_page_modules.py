@@ -119,7 +119,7 @@ def test_points_lie_where_pythons_lie(page, numbers, box, method):
     values = {"probabilities": np.array([numbers], np.float32)}
     values |= {"box": np.array(box), "inner": np.array(inner)}
     target = PointsSpec(2)
-    wanted = target.placed(values, 0, (0, 0), spec.fixed).data
+    wanted = target.place(values, 0, (0, 0), spec.fixed_size).data
     told = {"probabilities": numbers, "box": list(box), "inner": list(inner)}
     found = decoded(page, spec, target, told, [100, 100])
     np.testing.assert_allclose(found["points"], wanted, rtol=1e-4, atol=1e-3)
@@ -138,7 +138,7 @@ def test_masks_count_what_lies_on_the_image_as_python_does(page, box, seed):
     rng = np.random.default_rng(seed)
     mask = rng.integers(0, 4, (1, h, w)).astype(np.uint8)
     target = MaskSpec((0, "a", "b", "a "))
-    whole = target.placed({"mask": mask, "box": np.array(box)}, 0, size, None).data[0]
+    whole = target.place({"mask": mask, "box": np.array(box)}, 0, size, None).data[0]
     told = {"mask": mask.ravel().tolist(), "box": list(box)}
     found = decoded(page, ImageSpec((7, 5)), target, told, list(size))
     seen = whole[whole != 255]

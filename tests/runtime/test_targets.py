@@ -174,7 +174,7 @@ def test_a_mask_lies_where_its_box_lies_also_beyond_the_image():
 
     def placed(top, left, h, w):
         values = {"mask": seen[:, :h, :w], "box": np.array([top, left, h, w])}
-        return target.placed(values, 0, (3, 3), None).data[0].tolist()
+        return target.place(values, 0, (3, 3), None).data[0].tolist()
 
     assert placed(-1, -2, 4, 5) == [[7, 8, 9], [12, 13, 14], [17, 18, 19]]
     assert placed(-1, 1, 2, 2) == [[255, 5, 6], [255, 255, 255], [255, 255, 255]]
@@ -184,6 +184,6 @@ def test_a_mask_lies_where_its_box_lies_also_beyond_the_image():
 def test_points_in_a_padded_input_lie_where_they_do_in_the_image():
     values = {"probabilities": np.array([[-1.0, 0.0, 0.0, 1.0]], np.float32)}  # y, x from -1 to 1
     values |= {"box": np.array([10, 20, 60, 40]), "inner": np.array([0, 5, 30, 20])}
-    found = PointsSpec(2).placed(values, 0, (0, 0), (30, 30)).data
+    found = PointsSpec(2).place(values, 0, (0, 0), (30, 30)).data
     # x: the middle, 15 of 30, is 10 of 20 inside; 30 of 30 is 5 of 20 beyond the right edge
     assert found.tolist() == [[9.5, 39.5], [39.5, 69.5]]

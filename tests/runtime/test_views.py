@@ -41,10 +41,10 @@ def test_methods_begin_with_other_windows():
     assert rectangle((20, 60), (8, 8), "pad", row=1.0) == (-40, 0, 60, 60)
     whole = ImageSpec(view=tuple(View(wide=0.5)))
     assert whole.rectangle((20, 60)) == (0, 15, 20, 30)
-    assert whole.fixed is None
+    assert whole.fixed_size is None
     at_its_scale = ImageSpec(view=tuple(View(col=0.0)), window=(16, 12))
     assert at_its_scale.rectangle((20, 60)) == (2, 0, 16, 12)
-    assert at_its_scale.fixed == (16, 12)
+    assert at_its_scale.fixed_size == (16, 12)
 
 
 def test_the_window_around_an_image_and_the_one_inside_it_have_its_proportions():
@@ -85,6 +85,6 @@ def test_what_is_not_the_whole_story_is_in_no_file_that_needs_none():
 
 
 def test_the_size_of_an_input_is_fixed_only_where_images_are_resized():
-    assert ImageSpec((8, 9)).fixed == (8, 9)
-    assert ImageSpec((8, 9), "none").fixed is None
-    assert ImageSpec().fixed is None
+    assert ImageSpec((8, 9)).fixed_size == (8, 9)
+    assert ImageSpec((8, 9), "none").fixed_size is None
+    assert ImageSpec().fixed_size is None

@@ -124,11 +124,11 @@ def batch(channels=1, seed=0):
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
 def test_a_series_is_scaled_by_itself_or_by_the_training_set(scale):
     x = batch(2)
-    own = given(scale=scale, channels=2).scaled(x)
+    own = given(scale=scale, channels=2).rescale(x)
     told = given(
         scale=scale, channels=2, by="train", low=(-1.0, 2.0), high=(3.0, 4.0),
         centre=(0.5, -2.0), spread=(2.0, 4.0),
-    ).scaled(x)  # fmt: skip
+    ).rescale(x)  # fmt: skip
     for n in range(2):
         for c in range(2):
             row = x[n, c].numpy()
@@ -184,7 +184,7 @@ def test_planes_are_channel_by_channel_and_encoding_by_encoding():
 @pytest.mark.parametrize(("length", "t"), [(6, 6), (7, 4), (4, 7), (2, 5), (11, 3)])
 def test_other_lengths_are_stretched_by_straight_lines(length, t):
     x = np.random.default_rng(1).normal(size=(2, t)).astype(np.float32)
-    found = given(length=length, pixels=2).stretched(x)
+    found = given(length=length, pixels=2).stretch(x)
     places = [i * (t - 1) / (length - 1) for i in range(length)]
     wanted = [np.interp(places, range(t), row) for row in x]
     np.testing.assert_allclose(found, wanted, atol=1e-6)

@@ -101,7 +101,7 @@ def test_each_option_shows_and_two_lists_need_the_same(first, second):
     images = []
     for options in (first, second):
         given = bunch(np.repeat(X[:, None], 2, 1) * [[1], [-3]], **options).task.input
-        x = torch.from_numpy(given.stretched(np.float32([X[5], X[6]])))[None]
+        x = torch.from_numpy(given.stretch(np.float32([X[5], X[6]])))[None]
         images.append(given.prepare(x))
     assert images[0].shape != images[1].shape or not torch.allclose(*images, atol=1e-3)
     assert len(lists[0].add(lists[0])) == 24

@@ -137,7 +137,7 @@ def test_workers_end_with_the_pass_even_when_it_is_left_early(monkeypatch):
 def test_stored_texts_are_read_from_their_file_and_go_with_it():
     writer = TextWriter()
     writer.add(["ä b", "", "c\nd"])
-    texts = writer.stored()
+    texts = writer.finish()
     assert list(texts) == ["ä b", "", "c\nd"]
     assert texts[-1] == "c\nd"
     place = writer.scratch.path

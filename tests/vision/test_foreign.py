@@ -21,7 +21,7 @@ FLOAT = v2.ToDtype(torch.float32, scale=True)
 
 
 def batch(*tfms, size=None, y=None, target=None):
-    given = ImageInput().transformed((list(tfms), []), size=size)
+    given = ImageInput().with_transforms((list(tfms), []), size=size)
     y = np.zeros((), np.float32) if y is None else y
     sample = given.load(IMAGE, y, target or NoLabel(), np.random.default_rng(0))
     return given.collate([sample])

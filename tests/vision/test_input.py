@@ -29,7 +29,7 @@ def rng(seed=0):
 
 
 def train(tfms=None, size=None, **options):
-    return ImageInput().transformed((tfms or [], []), size=size, **options)
+    return ImageInput().with_transforms((tfms or [], []), size=size, **options)
 
 
 def batch(given, images, seed=0):
@@ -60,7 +60,7 @@ def test_without_transforms_training_and_validation_show_the_same():
 
 
 def test_validation_draws_nothing():
-    given = ImageInput().transformed(get_transforms(), size=32)
+    given = ImageInput().with_transforms(get_transforms(), size=32)
     img = smooth_noise(rng(), (50, 70))
     once, again = (given.load(img, NOTHING, NoLabel(), None).x for _ in range(2))
     assert np.array_equal(once, again)
@@ -69,7 +69,7 @@ def test_validation_draws_nothing():
 
 def test_validation_has_the_transforms_of_its_own_side_and_training_those_of_its():
     img = smooth_noise(rng(), (24, 24))
-    given = ImageInput().transformed(([augment.flip_lr()], [augment.flip_ud()]))
+    given = ImageInput().with_transforms(([augment.flip_lr()], [augment.flip_ud()]))
     held, trained = (given.load(img, NOTHING, NoLabel(), r).x for r in (None, rng()))
     assert np.array_equal(held, img[::-1])
     assert np.array_equal(trained, img[:, ::-1])
@@ -92,7 +92,7 @@ def test_different_sizes_in_a_batch_are_an_error_that_names_them():
 
 def test_beside_a_cuda_device_images_come_from_processes_and_else_from_threads():
     def ways(device):
-        given = ImageInput().transformed(None, size=8)
+        given = ImageInput().with_transforms(None, size=8)
         side = LabelList(ImageList._make(["a", "b"], Path(".")), ("x", "y"), Task(given, None))
         options = {"batch_size": 1, "num_workers": 0, "device": torch.device(device)}
         return given.loader(side, train=True, **options).processes
@@ -129,12 +129,12 @@ def test_statistics_are_measured_per_channel_on_a_batch():
     assert task.mean == pytest.approx(values.mean(0), rel=1e-4)
     assert task.std == pytest.approx(values.std(0, ddof=1), rel=1e-4)
     with pytest.raises(UsageError, match="normalised already"):
-        task.normalized((task.mean, task.std), None)
+        task.with_stats((task.mean, task.std), None)
     for wrong in (([123.7, 116.3, 103.5], [58.4, 57.1, 57.4]), ([-0.1] * 3, [0.2] * 3)):
         with pytest.raises(ImageError, match="of values in 0-1"):
-            ImageInput().normalized(wrong, None)
+            ImageInput().with_stats(wrong, None)
     with pytest.raises(ImageError, match="std above 0"):
-        ImageInput().normalized(([0.5] * 3, [0.2, float("nan"), 0.2]), None)
+        ImageInput().with_stats(([0.5] * 3, [0.2, float("nan"), 0.2]), None)
 
 
 # --- masks and points
@@ -157,7 +157,7 @@ def test_masks_and_points_move_with_their_image_through_the_default_transforms()
 
 def test_a_mask_of_another_size_than_its_image_is_an_error():
     img, mask = smooth_noise(rng(), (20, 30)), np.zeros((1, 30, 20), np.int64)
-    given = ImageInput().transformed(get_transforms(), size=16)
+    given = ImageInput().with_transforms(get_transforms(), size=16)
     for luck in (None, rng()):
         with pytest.raises(SizeError, match=r"\(30, 20\).*\(20, 30\)"):
             given.load(img, mask, Mask(classes=("a", "b")), luck)
@@ -242,7 +242,7 @@ def test_a_large_jpeg_is_decoded_small_for_training_and_whole_for_validation(tmp
     from PIL import Image as PillowImage
 
     PillowImage.fromarray(smooth_noise(rng(), (400, 600))).save(tmp_path / "a.jpg", quality=95)
-    given = ImageInput().transformed(get_transforms(max_lighting=0), size=64)
+    given = ImageInput().with_transforms(get_transforms(max_lighting=0), size=64)
     sample = given.load(tmp_path / "a.jpg", NOTHING, NoLabel(), rng())
     assert sample.plan.source == (100, 150)
     assert given.load(tmp_path / "a.jpg", NOTHING, NoLabel(), None).x.shape == (64, 64, 3)

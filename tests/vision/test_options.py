@@ -184,12 +184,12 @@ def test_a_label_without_a_place_is_left_where_it_is_in_any_case():
 def test_options_that_contradict_each_other_are_refused(options, told):
     tfms = options.pop("tfms", None)
     with pytest.raises(UsageError, match=told):
-        ImageInput().transformed(tfms, **options)
+        ImageInput().with_transforms(tfms, **options)
 
 
 def test_options_that_agree_are_not():
     for options in ({"resize_method": "none"}, {"size": 16, "resize_method": "pad"}, {}):
-        ImageInput().transformed(([augment.crop(16), *augment.rand_pad(2, 16)], []), **options)
+        ImageInput().with_transforms(([augment.crop(16), *augment.rand_pad(2, 16)], []), **options)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_options_that_agree_are_not():
 )
 def test_each_option_of_transform_changes_training_and_validation(changes):
     def loaded(options, rng):
-        given = ImageInput().transformed(([augment.rand_crop()], []), **options)
+        given = ImageInput().with_transforms(([augment.rand_crop()], []), **options)
         return given.load(IMAGE, NOTHING, NoLabel(), rng).x
 
     plain = {"size": 20}

@@ -57,11 +57,11 @@ def test_crops_zooms_and_squishes_without_chance_become_a_view():
 
 def test_a_crop_with_a_size_of_its_own_is_the_window_where_there_is_no_other():
     spec = told(augment.crop((12, 20), 0.0, 1.0), size=None)
-    assert (spec.window, spec.view, spec.fixed) == ((12, 20), View(row=0.0, col=1.0), (12, 20))
+    assert (spec.window, spec.view, spec.fixed_size) == ((12, 20), View(row=0.0, col=1.0), (12, 20))
     middle = told(augment.crop_pad(12), size=None)
     assert (middle.window, middle.view) == ((12, 12), View())
     pixels = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
-    given = ImageInput().transformed(([], [augment.crop((12, 20), 0.0, 1.0)]))
+    given = ImageInput().with_transforms(([], [augment.crop((12, 20), 0.0, 1.0)]))
     assert np.array_equal(given.load(pixels, np.zeros(()), NoLabel(), None).x, pixels[:12, 10:])
 
 
@@ -100,7 +100,7 @@ def test_a_function_of_ones_own_is_named_by_its_name():
 
 
 def loaded(pixels, tfms, y=None, target=None, **options):
-    given = ImageInput().transformed(([], tfms), **options)
+    given = ImageInput().with_transforms(([], tfms), **options)
     label = np.zeros((), np.float32) if y is None else y
     return given.load(pixels, label, target or NoLabel(), None)
 

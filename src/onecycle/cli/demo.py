@@ -34,7 +34,7 @@ def planet(  # long: the stages of a lesson, one after the other
     torch.manual_seed(seed)
     root = planet_sample(out / "data" / f"planet-{tiles}", n=tiles, n_test=50, seed=seed)
     print(f"{tiles} satellite tiles drawn in {root} ({perf_counter() - start:.0f} s)")
-    src = labelled(root, seed)
+    src = labelled_items(root, seed)
     learn = cnn_learner(
         data_at(src, stages[0][1], seed),
         "small",
@@ -69,7 +69,7 @@ def planet(  # long: the stages of a lesson, one after the other
     return rows
 
 
-def labelled(root: Path, seed: int) -> LabelledItems:
+def labelled_items(root: Path, seed: int) -> LabelledItems:
     """The data block, as for Kaggle's Planet set."""
     return (
         ImageList.from_csv(root, "train_v2.csv", folder="train-jpg", suffix=".jpg")

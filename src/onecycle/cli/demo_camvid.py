@@ -35,7 +35,7 @@ def camvid(
     torch.manual_seed(seed)
     root = streets_sample(out / "data" / f"streets-{scenes}", n=scenes, seed=seed)
     print(f"{scenes} street scenes drawn in {root} ({perf_counter() - start:.0f} s)")
-    src = labelled(root)
+    src = labelled_items(root)
     void = list(src.classes).index("Void")
     learn = unet_learner(
         data_at(src, stages[0][1], seed),
@@ -68,7 +68,7 @@ def camvid(
     return rows
 
 
-def labelled(root: Path) -> LabelledItems:
+def labelled_items(root: Path) -> LabelledItems:
     """The data block, as for CamVid."""
     codes = (root / "codes.txt").read_text().split()
     return (

@@ -47,7 +47,7 @@ class Where:
     seed: int = 0
     all_folders: bool = False
 
-    def labelled(self) -> LabelledItems:
+    def labelled_items(self) -> LabelledItems:
         """The data block's steps for a CSV file, a pattern, or folders named like the classes."""
         if self.source.is_file():
             return self._from_csv()
@@ -155,7 +155,7 @@ def train(
     """
     frozen = _frozen_epochs(how, epochs, unfrozen)
     require_writable(out / "model.safetensors")
-    learn = how.learner(where.labelled())
+    learn = how.learner(where.labelled_items())
     print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
     curve = learn.lr_find() if lr is None else None
     if curve is not None:
@@ -198,7 +198,7 @@ def _frozen_epochs(how: How, epochs: int | None, unfrozen: int) -> int:
 def find(where: Where, how: How, out: Path) -> None:
     """Print the readings of the range test, and draw its curve."""
     require_writable(out / "lr.png", in_place=True)
-    learn = how.learner(where.labelled())
+    learn = how.learner(where.labelled_items())
     curve = learn.lr_find()
     for name, rate in curve.suggestions().items():
         print(f"{name:>12}: " + (f"{rate:.2e}" if rate else "-"))

@@ -127,7 +127,7 @@ def add_legend(figure: Any, names: Sequence[Any], cmap: str) -> None:
     figure.legend(handles=marks, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def folded(text: str, width: int = 40) -> str:
+def fold_lines(text: str, width: int = 40) -> str:
     """Long lines in several, broken after blanks and semicolons."""
     from textwrap import fill
 

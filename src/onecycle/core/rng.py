@@ -18,7 +18,7 @@ def generator(seed: int, epoch: int = 0, index: int = 0) -> np.random.Generator:
 
 
 @contextmanager
-def untouched(torch: Any) -> Iterator[None]:
+def preserve_rng(torch: Any) -> Iterator[None]:
     """Whatever is drawn inside, the generators of torch, numpy and Python come out as before."""
     numpys, pythons = np.random.get_state(), random.getstate()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []

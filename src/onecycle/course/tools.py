@@ -167,7 +167,7 @@ def SaveModelCallback(  # noqa: N802 - the course's name, as are those below
     """Save at each improvement of `monitor`, and load the best at the end."""
     if every != "improvement":
         raise UsageError(f'SaveModelCallback saves every="improvement", not {every!r}')
-    return SaveModel(learn, _known(monitor), mode, name)
+    return SaveModel(learn, _our_monitor(monitor), mode, name)
 
 
 def EarlyStoppingCallback(  # noqa: N802
@@ -178,7 +178,7 @@ def EarlyStoppingCallback(  # noqa: N802
     patience: int = 0,
 ) -> EarlyStopping:
     """Stop after `patience` epochs without an improvement."""
-    return EarlyStopping(_known(monitor), mode, min_delta, patience)
+    return EarlyStopping(_our_monitor(monitor), mode, min_delta, patience)
 
 
 def ReduceLROnPlateauCallback(  # noqa: N802
@@ -190,7 +190,7 @@ def ReduceLROnPlateauCallback(  # noqa: N802
     min_delta: float = 0.0,
 ) -> ReduceLROnPlateau:
     """Lower the rates after `patience` epochs without an improvement."""
-    return ReduceLROnPlateau(_known(monitor), mode, min_delta, patience, factor)
+    return ReduceLROnPlateau(_our_monitor(monitor), mode, min_delta, patience, factor)
 
 
 def MixUpCallback(learn: Any, alpha: float = 0.4) -> MixUp:  # noqa: N802
@@ -198,7 +198,7 @@ def MixUpCallback(learn: Any, alpha: float = 0.4) -> MixUp:  # noqa: N802
     return MixUp(alpha)
 
 
-def _known(monitor: str) -> str:
+def _our_monitor(monitor: str) -> str:
     return "valid_loss" if monitor == "val_loss" else monitor
 
 

@@ -62,12 +62,12 @@ class ArrayInput(ArraySpec, Input):
         for i, source in enumerate(sources):
             as_row(source, self.shape, f"array {i}")
 
-    def transformed(self, tfms: Any, size: Any = None, *others: Any, **more: Any) -> Self:
+    def with_transforms(self, tfms: Any, size: Any = None, *others: Any, **more: Any) -> Self:
         if tfms or size is not None or any((*others, *more.values())):
             raise UsageError("arrays have no transforms and no size")
         return self
 
-    def normalized(self, stats: Any, data: Any) -> Self:
+    def with_stats(self, stats: Any, data: Any) -> Self:
         """With (mean, std), each a number or one for each place.
 
         None measures them on the training set, where a place that does not vary is only moved.

@@ -85,7 +85,7 @@ def warn_of_loose_files(items: Items) -> None:
 def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) -> None:
     """Say which classes have nothing to learn from or to be measured on, and which are alike."""
     seen, measured = (
-        Counter(name for label in labels for name in target.named(label))
+        Counter(name for label in labels for name in target.classes_of(label))
         for labels in (train, valid)
     )
     classes, messages = target.named_classes(), list[str]()
@@ -146,7 +146,7 @@ class Side:
     items: Sequence[Any]
     labels: Sequence[Any] | None
 
-    def shown(self, i: int) -> str:
+    def item_name(self, i: int) -> str:
         """An item by its path, its text, or its place."""
         item = self.items[i]
         return str(item) if isinstance(item, str | os.PathLike) else f"item {i} of {self.name}"
@@ -161,7 +161,7 @@ def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int 
     across, torn = defaultdict[str, list[str]](list), list[str]()
     for group in _groups([side.items[i] for side, i in owners], content):
         places = [owners[position] for position in group]
-        shown = " = ".join(list(dict.fromkeys(side.shown(i) for side, i in places))[:2])
+        shown = " = ".join(list(dict.fromkeys(side.item_name(i) for side, i in places))[:2])
         on = list(dict.fromkeys(side.name for side, _ in places))
         if len(on) > 1:
             across[" and ".join(on)].append(shown)

@@ -170,7 +170,7 @@ class LabelledItems(_OfTask):
                 f"tfm_y=False would leave the {task.target.kind} where it was while its image "
                 "moves: leave tfm_y out, or say tfm_y=True"
             )
-        given = task.input.transformed(tfms, size, resize_method, padding_mode, tfm_y)
+        given = task.input.with_transforms(tfms, size, resize_method, padding_mode, tfm_y)
         return self.with_task(Task(given, task.target))
 
     def with_task(self, task: Task) -> Self:
@@ -350,7 +350,7 @@ class DataBunch(_OfTask):
             raise UsageError(f"there is no {side.value} set{advice}")
         return found
 
-    def ordered(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
+    def in_order(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """A loader of one side in its order, without augmentation, nothing dropped."""
         train = DatasetType(ds_type) is DatasetType.Train
         return self.dl(DatasetType.Fix if train else ds_type)
@@ -425,7 +425,7 @@ class DataBunch(_OfTask):
 
         Without `stats` they are computed from one training batch.
         """
-        return self.with_task(Task(self.task.input.normalized(stats, self), self.task.target))
+        return self.with_task(Task(self.task.input.with_stats(stats, self), self.task.target))
 
     @property
     def vocab(self) -> Vocab:

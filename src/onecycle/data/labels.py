@@ -215,7 +215,7 @@ def _locate(
 ) -> list[tuple[Items, list[Any]]]:
     """Places as shares of their image; which unit they are in is decided for both sides."""
     (train, labels), (valid, others) = sides
-    found = list(target.located([*train.items, *valid.items], [*labels, *others]))
+    found = list(target.locate([*train.items, *valid.items], [*labels, *others]))
     return [(train, found[: len(labels)]), (valid, found[len(labels) :])]
 
 

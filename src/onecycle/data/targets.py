@@ -98,9 +98,9 @@ class Target(TargetSpec):
 
     def show(self, answer: Answer, ax: Any) -> None:
         """Draw the answer onto (or over) axes: its text as a title."""
-        from onecycle.core.plot import add_title, folded
+        from onecycle.core.plot import add_title, fold_lines
 
-        add_title(ax, folded(answer.text, 32), fontsize=8)
+        add_title(ax, fold_lines(answer.text, 32), fontsize=8)
 
     def legend(self, figure: Any) -> None:
         """Say below a figure of shown answers what their colours mean."""
@@ -108,7 +108,7 @@ class Target(TargetSpec):
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """Raise, before training, for labels that do not fit their items."""
 
-    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+    def locate(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """The raw labels, where these are said in pixels of their image as shares of it."""
         return labels
 
@@ -116,7 +116,7 @@ class Target(TargetSpec):
         """Whether a raw label says nothing, in whole or in part."""
         return is_blank(label)
 
-    def named(self, label: Any) -> Sequence[Any]:
+    def classes_of(self, label: Any) -> Sequence[Any]:
         """The classes that a raw label names; none, where labels name no classes."""
         return ()
 
@@ -156,7 +156,7 @@ class Category(CategorySpec, Target):
         "LabelSmoothingCrossEntropy(), or leave loss_func out"
     )
 
-    def named(self, label: Any) -> Sequence[Any]:
+    def classes_of(self, label: Any) -> Sequence[Any]:
         """The label itself."""
         return (label,)
 
@@ -205,7 +205,7 @@ class MultiCategory(MultiCategorySpec, Target):
         several = isinstance(label, list | tuple | set | frozenset)
         return any(map(is_blank, label)) if several else is_blank(label)
 
-    def named(self, label: Any) -> Sequence[Any]:
+    def classes_of(self, label: Any) -> Sequence[Any]:
         """The tags, each once."""
         return tuple(set(label))
 

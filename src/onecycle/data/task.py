@@ -98,7 +98,7 @@ class Input(InputSpec):
         """Raise, before training, for every source that cannot be an item."""
         raise NotImplementedError
 
-    def transformed(
+    def with_transforms(
         self,
         tfms: Any,
         size: Any = None,
@@ -109,7 +109,7 @@ class Input(InputSpec):
         """The same input with other transforms, size and ways of resizing."""
         raise NotImplementedError
 
-    def normalized(self, stats: Any, data: Any) -> Any:
+    def with_stats(self, stats: Any, data: Any) -> Any:
         """The same input with these statistics, or those of a batch of `data`."""
         raise NotImplementedError
 

@@ -171,7 +171,7 @@ def image_prelude(spec: ImageSpec) -> ModelProto:
         )
     method = "view" if spec.view else "none" if spec.size is None else spec.resize_method
     body = _constants(spec) + _MEASURE + _STEPS[method](spec) + _normalise(spec, method)
-    size = spec.fixed or ("H", "W")
+    size = spec.fixed_size or ("H", "W")
     signature = f"""prelude (uint8[n, h, w, 3] image)
         => (float[n, 3, {size[0]}, {size[1]}] x, int64[4] box, int64[4] inner)"""
     model = onnx.parser.parse_model(f"{HEADER}\n{signature} {{{body}}}")
@@ -208,7 +208,7 @@ def mask_postlude(dtype: str = "uint8") -> ModelProto:
 
 
 def _constants(spec: ImageSpec) -> str:
-    rows, cols = spec.fixed or (1, 1)
+    rows, cols = spec.fixed_size or (1, 1)
     whole = {
         "i0": 0,
         "i1": 1,
@@ -284,7 +284,7 @@ def _view(spec: ImageSpec) -> str:
     {"bright" if dark else "planes"} = Transpose <perm = [0, 3, 1, 2]> (part)
 """
     text += _KEPT.format(given="bright", kept="planes") if dark else ""
-    rows, cols = ("H", "W") if spec.fixed else ("h", "w")
+    rows, cols = ("H", "W") if spec.fixed_size else ("h", "w")
     text += _RESIZE.format(height=rows, width=cols)
     inner = f"zero, zero, {rows}, {cols}"
     return text + _where(box="y_from, x_from, y_len, x_len", inner=inner)
@@ -316,7 +316,7 @@ def _base(spec: ImageSpec) -> str:
         if spec.resize_method == "pad":
             return _COVER
         return _bind_names(_FIT, sh="H", sw="W", rh="h", rw="w") + _bind_names("", by="fh", bx="fw")
-    whole = spec.fixed is None or (spec.size is not None and spec.resize_method == "squish")
+    whole = spec.fixed_size is None or (spec.size is not None and spec.resize_method == "squish")
     return _bind_names("", by="h", bx="w") if whole else _bind_names("", by="H", bx="W")
 
 

@@ -45,7 +45,7 @@ def series_prelude(given: Any, series: Iterable[np.ndarray]) -> Any:
     run = session(joined.SerializeToString())
     for x in series:
         (found,) = run.run(["x"], {"series": x[None]})
-        wanted = given.prepare(torch.from_numpy(given.stretched(x))[None]).numpy()
+        wanted = given.prepare(torch.from_numpy(given.stretch(x))[None]).numpy()
         apart = float(np.abs(found - wanted).max())
         if not apart <= _TOLERANCE:
             raise ExportError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import OnecycleWarning, UsageError, require_number
-from onecycle.core.plot import NAME, add_title, axes, drawable, drawables, folded, grid
+from onecycle.core.plot import NAME, add_title, axes, drawable, drawables, fold_lines, grid
 from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.learn import loop, metrics
 from onecycle.learn.learner import Learner
@@ -101,7 +101,7 @@ class Interpretation:
                 extent = (-0.5, item.size[1] - 0.5, item.size[0] - 0.5, -0.5)
                 ax.imshow(looked, extent=extent, alpha=alpha, cmap=cmap, interpolation="bilinear")
             text = f"{self.line(index)}\nloss {float(loss):.2f}"
-            add_title(ax, folded(text), fontsize=8)
+            add_title(ax, fold_lines(text), fontsize=8)
         return places[0].figure
 
     def line(self, index: int) -> str:
@@ -329,7 +329,7 @@ class SegmentationInterpretation:
     @classmethod
     def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Self:
         """Run the model over one side."""
-        target, batches = learn.task.target, learn.data.ordered(ds_type)
+        target, batches = learn.task.target, learn.data.in_order(ds_type)
         if target.mask_dtype is None:
             raise UsageError("SegmentationInterpretation is for masks")
         void = target.void

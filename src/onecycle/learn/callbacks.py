@@ -100,7 +100,7 @@ class Patient(Tracker):
             raise UsageError(f"patience is a whole number of epochs from 0 on, not {patience!r}")
         self.patience: int = int(patience)
 
-    def waited_enough(self, run: Run) -> bool:
+    def out_of_patience(self, run: Run) -> bool:
         """Compare the row of this epoch, and count."""
         return not self.improves(run) and self.waited >= self.patience
 
@@ -110,7 +110,7 @@ class EarlyStopping(Patient):
 
     def after_epoch(self, run: Run) -> None:
         """Stop where it has waited long enough."""
-        if self.waited_enough(run):
+        if self.out_of_patience(run):
             print(f"epoch {run.epoch}: stopping early, {self.monitor} improves no more")
             raise StopFit
 
@@ -154,7 +154,7 @@ class ReduceLROnPlateau(Patient):
 
     def after_epoch(self, run: Run) -> None:
         """Lower the rates where it has waited long enough."""
-        if not self.idle and self.waited_enough(run):
+        if not self.idle and self.out_of_patience(run):
             for part in run.optimizer.param_groups:
                 part["lr"] *= self.factor
             self.waited = 0

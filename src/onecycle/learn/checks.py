@@ -23,12 +23,12 @@ class Layers:
 
     def __init__(self, model: nn.Module, groups: Groups | None) -> None:
         self.groups = groups or layer_groups(model)
-        held = self._held()
+        held = self._group_numbers()
         self.left_out = {id(p): p for p in model.parameters() if id(p) not in held}
 
     def of(self, model: nn.Module) -> Groups:
         """The groups of `model` as it is now; a warning counts what came and went."""
-        held = self._held()
+        held = self._group_numbers()
         own = {id(parameter) for parameter in model.parameters()}
         added, gone = own - held.keys() - self.left_out.keys(), held.keys() - own
         if added or gone:
@@ -42,7 +42,7 @@ class Layers:
             warn(message, OnecycleWarning, stacklevel=4)
         return self.groups
 
-    def _held(self) -> dict[int, int]:
+    def _group_numbers(self) -> dict[int, int]:
         """The number of the group of each parameter, by its id."""
         return {id(p): number for number, group in enumerate(self.groups) for p in group}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import EmptyDataError, UsageError
-from onecycle.core.rng import untouched
+from onecycle.core.rng import preserve_rng
 from onecycle.data.targets import Target
 from onecycle.learn import loop, metric
 from onecycle.learn.callback import Run
@@ -36,17 +36,17 @@ def evaluate(
     if loss_func is not None:
         loss = partial(loss_of, loss_func, target=target)
         states.append(Mean(loss, "loss", loop.weight_of(loss_func, weight)))
-    with untouched(torch):
+    with preserve_rng(torch):
         states += [_state(each, target, weight) for each in metrics]
     count = 0
     for outputs, y in batches:
         count += len(y)
         for state in states:
-            with untouched(torch):
+            with preserve_rng(torch):
                 state.update(outputs.clone(), y.clone())
     if not count:
         raise EmptyDataError("there is nothing to evaluate: the set has no items")
-    with untouched(torch):
+    with preserve_rng(torch):
         values: list[float | None] = [value for state in states for value in state.compute()]
     return [None, *values] if loss_func is None else values
 
@@ -170,7 +170,7 @@ class Foreign:
 
     def __init__(self, given: Any, target: Target | None) -> None:
         self.metric, self.parts = given, metric.parts_of(given)
-        self.given = metric.given_to_torchmetrics(given, target)
+        self.given = metric.for_torchmetrics(given, target)
         given.reset()
 
     def update(self, outputs: Tensor, y: Tensor) -> None:
@@ -201,7 +201,7 @@ def _state(given: Any, target: Target | None, weight: Callable[[Tensor], float])
     if metric.keeps_state(given):
         return Foreign(given, target)
     if metric.of_sklearn(given):
-        return Whole(metric.given_to_sklearn(given, target), name)
+        return Whole(metric.for_sklearn(given, target), name)
     if isinstance(plain, metric.Metric):
         return Whole(partial(plain, **options), name)
     return Mean(given, name, weight)

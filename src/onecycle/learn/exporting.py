@@ -69,7 +69,7 @@ def own_side(learner: Trained) -> LabelList | None:
     if learner.data.train_dl is None:
         return None
     held = learner.data.valid_dl is not None
-    return learner.data.ordered(DatasetType.Valid if held else DatasetType.Train).dataset
+    return learner.data.in_order(DatasetType.Valid if held else DatasetType.Train).dataset
 
 
 def pairs_of(
@@ -83,7 +83,7 @@ def pairs_of(
 
 def calibration(learner: Trained, count: int) -> list[Tensor]:
     """Batches of `count` training items, evenly spread over the set, without augmentation."""
-    side = learner.data.ordered(DatasetType.Train).dataset
+    side = learner.data.in_order(DatasetType.Train).dataset
     options = {k: learner.data.options[k] for k in ("num_workers", "device", "seed")}
     part, size = part_of(side, _spread(side, count)), learner.data.options["val_bs"]
     return [x.cpu() for x, _ in learner.data.task.input.loader(part, batch_size=size, **options)]
@@ -101,9 +101,9 @@ def cost(learner: Trained, before: Run, after: Run) -> Cost:
     squared error relative to that of the mean label; 1 / e - 1 where it is larger than that.
     """
     target: Any = learner.data.task.target
-    batches = ((x.cpu(), y.cpu().numpy()) for x, y in learner.data.ordered(DatasetType.Valid))
+    batches = ((x.cpu(), y.cpu().numpy()) for x, y in learner.data.in_order(DatasetType.Valid))
     rows = [(before(x).numpy(), after(x).numpy(), y) for x, y in batches]
-    decided = [(target.decided(a), target.decided(b), y) for a, b, y in rows]
+    decided = [(target.decide(a), target.decide(b), y) for a, b, y in rows]
     items = sum(len(y) for *_, y in rows)
     if decided[0][0] is None:
         return _cost_of_numbers(rows, items)
@@ -111,7 +111,7 @@ def cost(learner: Trained, before: Run, after: Run) -> Cost:
         float(np.concatenate([target.right(row[way], row[2]) for row in decided]).mean())
         for way in (0, 1)
     )
-    changed = np.concatenate([target.changed(a, b) for a, b, _ in decided])
+    changed = np.concatenate([target.changes(a, b) for a, b, _ in decided])
     return Cost(first, last, items, first - last, float(changed.mean()))
 
 

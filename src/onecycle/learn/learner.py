@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from onecycle.core.errors import UsageError
 from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
-from onecycle.core.rng import untouched
+from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.task import Task
 from onecycle.learn import checkpoint, checks, evaluate, exporting, loop, predictions
@@ -344,7 +344,7 @@ class Learner:
         return curve
 
     @contextmanager
-    def restored(self) -> Iterator[None]:
+    def preserve_state(self) -> Iterator[None]:
         """Whatever happens inside: weights, modes, optimizer and random state come out as before.
 
         Also what is frozen, the loss scale, the history and the order of the data. The optimizer
@@ -356,7 +356,7 @@ class Learner:
         trained = [(p, p.requires_grad) for p in self.model.parameters()]
         self.opt = None
         try:
-            with untouched(torch), modes_kept(self.model):
+            with preserve_rng(torch), modes_kept(self.model):
                 yield
         finally:
             self.model.load_state_dict(weights)
@@ -381,7 +381,7 @@ class Learner:
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything that the model predicts of one side, in the side's order."""
-        return predictions.of_set(self, self.data.ordered(ds_type))
+        return predictions.of_set(self, self.data.in_order(ds_type))
 
     def get_preds(
         self,

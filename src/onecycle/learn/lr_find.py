@@ -196,7 +196,7 @@ class Trainable(Protocol):
     def data(self) -> DataBunch: ...
     @property
     def accumulate(self) -> int: ...
-    def restored(self) -> AbstractContextManager[None]: ...
+    def preserve_state(self) -> AbstractContextManager[None]: ...
     def create_opt(self, lr: float | slice, wd: float | None) -> Any: ...
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool
@@ -219,7 +219,7 @@ def find_lr(
     if num_it < 2:
         raise UsageError(f"num_it is at least 2, not {num_it}")
     test = _RangeTest(start_lr, end_lr, num_it, stop_div)
-    with learner.restored():
+    with learner.preserve_state():
         learner.create_opt(start_lr, wd)
         steps = ceil(len(learner.data.train_dl) / learner.accumulate)
         epochs = ceil(num_it / steps)

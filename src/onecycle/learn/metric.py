@@ -177,7 +177,7 @@ _SHARES = {"log_loss", "d2_log_loss_score"}  # their `y_pred` are probabilities
 _WANT_SHARES = ("y_score", "y_prob", "y_proba", "pred_decision")  # so are these parameters
 
 
-def given_to_sklearn(metric: Any, target: Target | None) -> Callable[[Tensor, Tensor], Any]:
+def for_sklearn(metric: Any, target: Target | None) -> Callable[[Tensor, Tensor], Any]:
     """A metric of scikit-learn as a function of (outputs, y) of the whole set.
 
     Those with a parameter `y_score` or `y_prob` get probabilities, the others what is decided;
@@ -206,7 +206,7 @@ def given_to_sklearn(metric: Any, target: Target | None) -> Callable[[Tensor, Te
     return of
 
 
-def given_to_torchmetrics(
+def for_torchmetrics(
     metric: Any, target: Target | None
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Probabilities and labels in whole numbers for torchmetrics' own; others get (outputs, y)."""

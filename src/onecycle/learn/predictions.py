@@ -144,7 +144,7 @@ def show(
     learner: Trained, ds_type: DatasetType, rows: int, figsize: tuple[float, float] | None
 ) -> Any:
     """Up to rows x rows items of one side (rows of pairs of images, for masks and points)."""
-    side = learner.data.ordered(ds_type).dataset
+    side = learner.data.in_order(ds_type).dataset
     count = min(rows if learner.data.task.target.drawn_over else rows * rows, len(side))
     return draw(of_part(learner, side, range(count)), range(count), min(rows, count), figsize)
 

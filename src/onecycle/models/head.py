@@ -106,12 +106,12 @@ def mlp(
         if i == len(sizes) - 2:
             break
         layers += [nn.BatchNorm1d(out)] if batch_norm else []
-        layers += [] if activation is None else [_made(activation)]
+        layers += [] if activation is None else [_make_activation(activation)]
         layers += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers)
 
 
-def _made(activation: Callable[[], nn.Module] | nn.Module) -> nn.Module:
+def _make_activation(activation: Callable[[], nn.Module] | nn.Module) -> nn.Module:
     try:
         made = deepcopy(activation) if isinstance(activation, nn.Module) else activation()
     except TypeError as error:

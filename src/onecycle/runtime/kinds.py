@@ -79,7 +79,7 @@ class InputSpec(Plain):
         return None
 
     @property
-    def fixed(self) -> tuple[int, int] | None:
+    def fixed_size(self) -> tuple[int, int] | None:
         """The (h, w) of the network's input where it does not depend on the item's."""
         return None
 
@@ -131,7 +131,7 @@ class InputSpec(Plain):
         """The sources in a request; RequestError for more or larger ones than `limits` allow."""
         return list(body.files)
 
-    def uploaded(self, source: Any, limits: Limits) -> np.ndarray:
+    def read_upload(self, source: Any, limits: Limits) -> np.ndarray:
         """`array` of a source that a stranger sent; RequestError for what cannot be used."""
         try:
             return self.array(source)
@@ -279,7 +279,7 @@ class TargetSpec(Plain):
         """The kind of numbers in the masks of an exported file; None where answers are no masks."""
         return None
 
-    def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
+    def place(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
         """The answer of row `row` of a batch from an exported file, in terms of the whole item.
 
         `values` are the file's outputs by name, `size` the item's (h, w) where it is an image,
@@ -310,7 +310,7 @@ class TargetSpec(Plain):
             found["probabilities"] = dict(shares)
         return found
 
-    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+    def decide(self, probabilities: np.ndarray) -> np.ndarray | None:
         """What a batch (n, ...) of activated outputs decides, (n, ...); None where numbers count.
 
         The decisions can be counted, and compared with another model's by `changed`.
@@ -321,7 +321,7 @@ class TargetSpec(Plain):
         """Booleans, flat: which of a batch's decisions are those of its encoded labels `y`."""
         return (decided == y).ravel()
 
-    def changed(self, decided: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def changes(self, decided: np.ndarray, other: np.ndarray) -> np.ndarray:
         """The share (n,) of each answer in which two models' decisions differ: 0 or 1."""
         return (decided != other).reshape(len(decided), -1).any(1).astype(np.float64)
 

@@ -99,7 +99,7 @@ class Predictor:
             outputs = self._run.run(None, {given.tensor: batch})
             values = dict(zip(self._outputs, outputs, strict=True))
             for row, i in enumerate(members):
-                answer = target.placed(values, row, batch.shape[1:3], given.fixed)
+                answer = target.place(values, row, batch.shape[1:3], given.fixed_size)
                 found[i] = Prediction(answer, values["probabilities"][row], self.classes)
         return [found[i] for i in range(len(items))]
 

@@ -15,18 +15,18 @@ from onecycle.samples.drawing import Rng, whole_folder
 VERSION = 1
 
 
-def _listed(words: str) -> tuple[str, ...]:
+def _split_words(words: str) -> tuple[str, ...]:
     return tuple(words.split("|"))
 
 
-ASPECTS = _listed(
+ASPECTS = _split_words(
     "acting|plot|music|ending|script|camera work|dialogue|pace|lead actress|story|first half|humour"
 )
-GOOD = _listed(
+GOOD = _split_words(
     "great|superb|moving|clever|charming|gripping|convincing|delightful|brilliant|touching|witty|"
     "memorable"
 )
-BAD = _listed(
+BAD = _split_words(
     "awful|dull|clumsy|tedious|lifeless|silly|predictable|shallow|confusing|painful|forgettable|"
     "stupid"
 )

@@ -62,12 +62,12 @@ class SeriesInput(SeriesSpec, Input):
     shows_samples: ClassVar[bool] = True
 
     def read(self, source: Any) -> Sample:
-        return Sample(self.stretched(self.array(source)), np.zeros((), np.float32))
+        return Sample(self.stretch(self.array(source)), np.zeros((), np.float32))
 
     def array(self, source: Any, remarks: Any = None) -> np.ndarray:
         return super().array(source.data if isinstance(source, Series) else source, remarks)
 
-    def stretched(self, x: np.ndarray) -> np.ndarray:
+    def stretch(self, x: np.ndarray) -> np.ndarray:
         """(channels, t) on `length` steps, straight lines between the values.
 
         The same operations as in an exported graph: quantiles of equal values hang on the last bit.
@@ -133,7 +133,7 @@ class SeriesInput(SeriesSpec, Input):
                     f"{theirs!r}; give both the same"
                 )
 
-    def transformed(
+    def with_transforms(
         self,
         tfms: Any,
         size: Any = None,
@@ -169,13 +169,13 @@ class SeriesInput(SeriesSpec, Input):
         if shape != x.shape:
             raise UsageError(f"{change!r} gives a series of another shape")
 
-    def normalized(self, stats: Any, data: Any) -> Self:
+    def with_stats(self, stats: Any, data: Any) -> Self:
         raise UsageError("series are scaled by `scale` and `by` of the list, not by normalize()")
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
-        x = self.stretched(self.array(source))
+        x = self.stretch(self.array(source))
         for change in self.train_changes if rng is not None else ():
             x = change(x, rng)  # type: ignore[arg-type]
         return Sample(x.astype(np.float32), target.move(y, None))
@@ -192,7 +192,7 @@ class SeriesInput(SeriesSpec, Input):
             fields = torch.cat([fields, fields.mean(2, keepdim=True)], 2)
         return self._side_by_side(fields)
 
-    def scaled(self, x: Tensor) -> Tensor:
+    def rescale(self, x: Tensor) -> Tensor:
         """By the statistics of each series or of the training set."""
         if self.by == "train":
             pair = (self.low, self.high) if self.scale == "minmax" else (self.centre, self.spread)
@@ -212,7 +212,7 @@ class SeriesInput(SeriesSpec, Input):
     def _field(self, x: Tensor, name: str) -> Tensor:
         if name == "mtf":  # ranks alone count: unscaled, so that rounding moves nothing
             return 2 * mtf(x, self.pixels, self.bins) - 1
-        x = self.scaled(x) if self.scale == "minmax" else self.scaled(x) / _REACH
+        x = self.rescale(x) if self.scale == "minmax" else self.rescale(x) / _REACH
         own = self.by == "series" and self.scale == "minmax"
         if name == "recurrence":
             far = recurrence(aggregate(x, self.pixels))

@@ -29,7 +29,7 @@ class LengthLoader(Loader):
     def __init__(self, dataset: LabelList, batch_size: int, **options: Any) -> None:
         super().__init__(dataset, batch_size, **options)
         given: Any = dataset.task.input
-        self.texts: NumberedTexts = given.numbered(dataset.items)
+        self.texts: NumberedTexts = given.to_ids(dataset.items)
         self.lengths = self.texts.lengths  # in tokens
 
     def _load(self, index: int, epoch: int) -> Sample:
@@ -85,7 +85,7 @@ class StreamLoader:
         self.dataset, self.batch_size, self.device = dataset, batch_size, device
         self.seed, self.train, self.epoch = seed, train, 0
         given: Any = dataset.task.input
-        self.bptt, self.texts = given.bptt, given.numbered(dataset.items)
+        self.bptt, self.texts = given.bptt, given.to_ids(dataset.items)
         self.n_tokens = int(self.texts.lengths.sum())
         self.per_stream = (self.n_tokens - 1) // batch_size
         if self.per_stream < 1:

@@ -199,7 +199,7 @@ def sides_of(data: DataBunch) -> list[LabelList]:
 def warn_of_long(data: DataBunch, limit: int) -> None:
     """Count the texts of all sides that a classifier pools over their last tokens alone."""
     given: Any = data.task.input
-    lengths = np.concatenate([given.numbered(side.items).lengths for side in sides_of(data)])
+    lengths = np.concatenate([given.to_ids(side.items).lengths for side in sides_of(data)])
     long = int((lengths > limit).sum())
     if long:
         message = (

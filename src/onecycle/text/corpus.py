@@ -115,7 +115,7 @@ class TextWriter:
             for text in texts:
                 self.lengths.append(file.write(text.encode("utf-8", "replace")))
 
-    def stored(self) -> StoredTexts:
+    def finish(self) -> StoredTexts:
         """The texts written."""
         ends = np.cumsum(self.lengths, dtype=np.int64)
         return StoredTexts(self.scratch.path, ends, 0, self.scratch)

@@ -87,7 +87,7 @@ class TextInput(TextSpec, Input):
             )
             warn(message, OnecycleWarning, stacklevel=5)
 
-    def numbered(self, sources: Sequence[Any]) -> NumberedTexts:
+    def to_ids(self, sources: Sequence[Any]) -> NumberedTexts:
         """The ids of each text; the tokens of a TextList's are made once for all."""
         return NumberedTexts(Texts.of(sources), self)
 
@@ -107,13 +107,13 @@ class TextInput(TextSpec, Input):
                     f"{listing([getattr(other, name)])} in the second; give both the same"
                 )
 
-    def transformed(self, tfms: Any, *options: Any, **more: Any) -> Self:
+    def with_transforms(self, tfms: Any, *options: Any, **more: Any) -> Self:
         """Texts have no transforms."""
         if any((tfms, *options, *more.values())):
             raise UsageError("texts take no transforms, no size and no way of resizing")
         return self
 
-    def normalized(self, stats: Any, data: Any) -> Self:
+    def with_stats(self, stats: Any, data: Any) -> Self:
         """Texts are not normalised."""
         raise UsageError("texts are not normalised: leave normalize() out")
 

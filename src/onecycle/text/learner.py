@@ -234,7 +234,7 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
     full = [
         text_of(side.items[int(i)])
         for side in sides
-        for i in np.flatnonzero(given.numbered(side.items).lengths >= limit)
+        for i in np.flatnonzero(given.to_ids(side.items).lengths >= limit)
     ]
     found = encode_texts(uncut(given.tokenizer), full) if full else []
     long = [len(ids) for ids in found if len(ids) > limit]

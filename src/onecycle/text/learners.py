@@ -100,7 +100,7 @@ class TextLearner(Learner):
                 f"{origin} reads texts otherwise ({given.reading}) than this data ({reading}): "
                 "make the data with the tokenizer= and backwards= that the encoder was trained with"
             )
-        known = given.known(self.vocab)
+        known = given.share_known(self.vocab)
         if known < _LEAST_KNOWN:
             raise CheckpointError(
                 f"{origin} knows {known:.0%} of the {len(self.vocab)} tokens of these texts: it is "

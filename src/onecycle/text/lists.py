@@ -100,7 +100,7 @@ class TextList(ItemList):
             rest.append(piece)
         numbers.warn(stacklevel=2)
         frame = pd.concat(rest)
-        return cls._make(writer.stored(), path, inner_df=frame).with_vocab(vocab, **options)
+        return cls._make(writer.finish(), path, inner_df=frame).with_vocab(vocab, **options)
 
     @classmethod
     def from_folder(  # type: ignore[override]

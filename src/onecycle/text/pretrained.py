@@ -51,7 +51,7 @@ class Encoder:
         emb_sz = self.tensors["embedding.weight"].shape[1]
         return {"emb_sz": emb_sz, "n_hid": n_hid, "n_layers": layers}
 
-    def known(self, vocab: Sequence[str]) -> float:
+    def share_known(self, vocab: Sequence[str]) -> float:
         """The share of the words of `vocab` that has a row here; marks such as `xxmaj` are none."""
         words = set(vocab) - {*SPECIAL, "xxfake"}
         return len(words & set(self.vocab)) / max(1, len(words))

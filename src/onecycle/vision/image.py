@@ -93,7 +93,7 @@ class Image(_Grid):
         given = flatten(tfms or [])
         spec = ImageSpec(**resizing([given], size, **how))
         sample = make_sample(self.pixels, given, spec, np.random.default_rng(seed))
-        return Image.of_pixels(run_foreign(sample, spec.fixed).x)
+        return Image.of_pixels(run_foreign(sample, spec.fixed_size).x)
 
     def _repr_png_(self) -> bytes:
         from PIL import Image as PillowImage

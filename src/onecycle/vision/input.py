@@ -37,7 +37,7 @@ class ImageInput(ImageSpec, Input):
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
 
     @cached_property
-    def shipped(self) -> ImageSpec:
+    def file_spec(self) -> ImageSpec:
         """How validation and `predict` prepare an image: what files hold."""
         half: Any = next(c for c in type(self).__mro__ if not getattr(c, "trains", True))
         plain: ImageSpec = half(**{f.name: getattr(self, f.name) for f in fields(half)})
@@ -45,7 +45,7 @@ class ImageInput(ImageSpec, Input):
 
     def to_json(self) -> dict[str, Any]:
         """That of `shipped`: the training transforms are in no file."""
-        return self.shipped.to_json()
+        return self.file_spec.to_json()
 
     def read(self, source: Any) -> Sample:
         """The image at its own size."""
@@ -73,7 +73,7 @@ class ImageInput(ImageSpec, Input):
         check_files(files, self.size is not None or any(tfm.size for tfm in crops))
         warn_of_surprises([s for s in others if not isinstance(s, Image)])
 
-    def transformed(
+    def with_transforms(
         self,
         tfms: Any,
         size: Any = None,
@@ -93,7 +93,7 @@ class ImageInput(ImageSpec, Input):
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Sample:
         """Read, transform, and move the label; `rng` None: exactly as the exported file does."""
-        tfms, spec = (self.valid_tfms, self.shipped) if rng is None else (self.train_tfms, self)
+        tfms, spec = (self.valid_tfms, self.file_spec) if rng is None else (self.train_tfms, self)
         tfms = tfms if rng is not None or spec.in_python else ()
         remarks, rng = Remarks(), rng or np.random.default_rng(0)
         pixels = self._pixels(source, remarks, self._enough(y) if tfms else None)
@@ -102,7 +102,7 @@ class ImageInput(ImageSpec, Input):
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the image and its label."""
-        return run_foreign(sample, self.fixed)
+        return run_foreign(sample, self.fixed_size)
 
     def _enough(self, y: np.ndarray) -> tuple[int, int] | None:
         """The size (h, w) down to which a JPEG may be shrunk while it is decoded."""
@@ -145,7 +145,7 @@ class ImageInput(ImageSpec, Input):
             x = x.cpu() * std[:, None, None] + mean[:, None, None]
         return Image(x.float().cpu().clamp(0, 1))
 
-    def normalized(self, stats: Any, data: Any) -> Self:
+    def with_stats(self, stats: Any, data: Any) -> Self:
         """With (mean, std) per channel; None measures them on one training batch of `data`."""
         if self.mean is not None:
             raise UsageError("this data is normalised already: call normalize() once")
@@ -163,7 +163,7 @@ class ImageInput(ImageSpec, Input):
 
     def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
         """Noise of three sizes, and items of the validation set as the user has them."""
-        prelude = image_prelude(learner.task.input.shipped)
+        prelude = image_prelude(learner.task.input.file_spec)
         rng = np.random.default_rng(0)
         sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
         sources += sources_of(own_side(learner))

@@ -68,7 +68,7 @@ class Mask(MaskSpec, Target):
         source = label.data[0] if isinstance(label, ImageSegment) else label
         source = source.numpy() if isinstance(source, Tensor) else source
         stored = open_indexes(source, self.colours).astype(np.int64)
-        is_class = isinstance(self.void, str) or self.void in {None, self.ignored}
+        is_class = isinstance(self.void, str) or self.void in {None, self.ignore_index}
         left_out = np.zeros(stored.shape, bool) if is_class else stored == self.void
         if self.div:
             name = str(label) if isinstance(label, str | PathLike) else "a mask"
@@ -76,7 +76,7 @@ class Mask(MaskSpec, Target):
         return np.where(left_out, IGNORED, stored)[None]
 
     @property
-    def ignored(self) -> int:
+    def ignore_index(self) -> int:
         """The number in y that no loss counts: that of the void class, or -100."""
         return IGNORED if self._void_class is None else self._void_class
 
@@ -95,7 +95,7 @@ class Mask(MaskSpec, Target):
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy per pixel."""
         self.check_outputs(outputs, y)
-        void = self.ignored
+        void = self.ignore_index
         each = F.cross_entropy(outputs, y[:, 0], reduction="none", ignore_index=void)
         counted = (y[:, 0] != void) & (y[:, 0] != IGNORED)
         if reduction == "mean":
@@ -109,7 +109,7 @@ class Mask(MaskSpec, Target):
 
     def weight(self, y: Tensor) -> int:
         """Its pixels that are not void."""
-        return int(((y != self.ignored) & (y != IGNORED)).sum())
+        return int(((y != self.ignore_index) & (y != IGNORED)).sum())
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""
@@ -117,15 +117,15 @@ class Mask(MaskSpec, Target):
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers of the classes of all pixels that count, in a row."""
-        counted = self._counted(y)
+        counted = self._countable(y)
         return outputs.argmax(1)[counted], y[:, 0][counted]
 
     def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (pixels, classes) of all pixels that count, and their classes."""
-        counted = self._counted(y)
+        counted = self._countable(y)
         return self.activate(outputs).movedim(1, -1)[counted], y[:, 0][counted]
 
-    def _counted(self, y: Tensor) -> Tensor:
+    def _countable(self, y: Tensor) -> Tensor:
         """Which pixels (n, h, w) are neither void nor outside the image."""
         return (y[:, 0] >= 0) & (y[:, 0] != (IGNORED if self.void is None else self.void))
 
@@ -138,7 +138,7 @@ class Mask(MaskSpec, Target):
         """The mask warped like its image, each pixel to the nearest one."""
         if y.shape[1:] != plan.source:
             raise SizeError(f"a mask of {y.shape[1:]} lies over an image of {plan.source} (h, w)")
-        return warp_mask(y[0].astype(np.int16), plan, self.ignored)[None].astype(np.int64)
+        return warp_mask(y[0].astype(np.int16), plan, self.ignore_index)[None].astype(np.int64)
 
     def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
         """The probabilities (classes, h, w) of each pixel, where the look covers it."""
@@ -205,7 +205,7 @@ class Points(PointsSpec, Target):
             )
         return fitted
 
-    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+    def locate(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """Pixels as shares: the size comes from the header of each image."""
         return located_points(sources, labels, self.unit)
 
@@ -249,7 +249,7 @@ class Points(PointsSpec, Target):
 
     def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
         """Points (count, 2) of -1 to 1 in the network's input as (y, x) in pixels of the image."""
-        plan = exact_plan(open_size(source), given.shipped)
+        plan = exact_plan(open_size(source), given.file_spec)
         here = ((y + 1) / 2 * plan.out - 0.5)[:, ::-1]
         return geo.move_points(here, np.linalg.inv(plan.matrix))[:, ::-1]
 
@@ -312,7 +312,7 @@ class Boxes(Target):
         """Five numbers for every box."""
         return 5 * self.count
 
-    def located(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
+    def locate(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """Pixels as [-1, 1]: the size comes from the header of each image."""
         return located_boxes(sources, [(as_edges(label), list(label[1])) for label in labels])
 

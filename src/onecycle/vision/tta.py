@@ -85,7 +85,7 @@ def _as_they_are(learn: Learner, scale: float, ds_type: DatasetType) -> Looks:
 
 def _mapped_back(learn: Learner, scale: float, ds_type: DatasetType) -> Looks:
     """Each answer (n, ...) is put back into its place on the plain look."""
-    plain, kept = _with_plans(learn, learn.data.ordered(ds_type))
+    plain, kept = _with_plans(learn, learn.data.in_order(ds_type))
     if names := sorted({tfm.name for plan in kept for tfm, _ in plan.foreign}):
         raise UsageError(
             f"the validation transforms {listing(names)} are of another library, and where they "
@@ -154,7 +154,7 @@ def _look(learn: Learner, ds_type: DatasetType, number: int, scale: float) -> An
     flips = any(tfm.name in _MIRRORS for tfm in given.train_tfms)
     tfms += [augment.flip_lr()] if flips and number & 4 else []
     look = replace(given, train_tfms=tuple(tfms))
-    side = learn.data.ordered(ds_type).dataset
+    side = learn.data.in_order(ds_type).dataset
     dataset = replace(side, task=Task(look, side.task.target), augment=True)
     options = {k: learn.data.options[k] for k in ("num_workers", "device")}
     return look.loader(dataset, batch_size=learn.data.options["val_bs"], seed=number, **options)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import ModelError, SizeError, UsageError, listing
-from onecycle.core.rng import untouched
+from onecycle.core.rng import preserve_rng
 from onecycle.data.targets import NoLabel, Target
 from onecycle.export.image import resize
 from onecycle.runtime.inputs.image import ImageSpec, Size, fit, parse_size, seen_part
@@ -266,23 +266,23 @@ def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
     """
     if spec.view:
         part = seen_part(pixels, spec.rectangle(_size(pixels)), spec.padding_mode)
-        return resize(part, spec.fixed or _size(pixels))
-    if spec.fixed is None:
+        return resize(part, spec.fixed_size or _size(pixels))
+    if spec.fixed_size is None:
         return pixels
     if spec.resize_method == "pad":
-        return _padded(pixels, spec.fixed, spec.padding_mode)
+        return _pad(pixels, spec.fixed_size, spec.padding_mode)
     if spec.resize_method == "crop":
         h, w = _size(pixels)
-        ch, cw = fit(spec.fixed, (h, w))
+        ch, cw = fit(spec.fixed_size, (h, w))
         top, left = (h - ch) // 2, (w - cw) // 2
         pixels = pixels[top : top + ch, left : left + cw]
-    return resize(pixels, spec.fixed)
+    return resize(pixels, spec.fixed_size)
 
 
 def exact_plan(source: Size, spec: ImageSpec) -> Plan:
     """Where `exact` puts each pixel, for the masks and points of the image."""
-    out, mode = spec.fixed or source, spec.padding_mode
-    if not spec.view and spec.fixed is None:
+    out, mode = spec.fixed_size or source, spec.padding_mode
+    if not spec.view and spec.fixed_size is None:
         return Plan(source, source, np.eye(3))
     if not spec.view and spec.resize_method == "pad":
         inner = fit(source, out)
@@ -303,7 +303,7 @@ def _middle(whole: Sequence[int], part: Sequence[int]) -> Size:
     return (whole[0] - part[0]) // 2, (whole[1] - part[1]) // 2
 
 
-def _padded(pixels: np.ndarray, size: Size, mode: str) -> np.ndarray:
+def _pad(pixels: np.ndarray, size: Size, mode: str) -> np.ndarray:
     """The whole image in the middle of `size`, the rest filled as the padding `mode` says."""
     inner = fit(_size(pixels), size)
     top, left = _middle(size, inner)
@@ -352,7 +352,7 @@ def run_foreign(sample: Sample, size: Size | None = None) -> Sample:
 
 def _call(tfm: Foreign, seed: int, image: Any, label: Any) -> tuple[Any, Any]:
     """What a transform makes of an image, or of the pair of an image and its label."""
-    with untouched(torch):
+    with preserve_rng(torch):
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
         random.seed(seed)

@@ -128,7 +128,7 @@ class Service:
     def _read(self, asked: tuple[Any, float | None]) -> tuple[Any, float | None]:
         source, thresh = asked
         try:
-            return self.predictor.input.uploaded(source, self.limits), thresh
+            return self.predictor.input.read_upload(source, self.limits), thresh
         except RequestError as error:
             return error, thresh
 
@@ -214,14 +214,14 @@ class _Outer:
         page = not scope["path"].startswith(("/api/", "/analyze", "/metrics", "/healthz"))
         extra = {**HEADERS, **headers_of(page)}
 
-        async def wrapped(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.replies.labels(str(message["status"])).inc()
                 pairs = [(k.lower().encode(), v.encode()) for k, v in extra.items()]
                 message["headers"] = [*message["headers"], *pairs]
             await send(message)
 
-        return await self.app(scope, receive, wrapped)
+        return await self.app(scope, receive, send_with_headers)
 
 
 def _bytes_of(pair: tuple[Any, float | None]) -> int:

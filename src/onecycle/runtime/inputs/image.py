@@ -58,7 +58,7 @@ class ImageSpec(InputSpec):
                 raise UsageError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
 
     @property
-    def fixed(self) -> tuple[int, int] | None:
+    def fixed_size(self) -> tuple[int, int] | None:
         """The (h, w) of every input, or None where it is that of the image."""
         if self.view:
             return self.size or self.window
@@ -82,13 +82,13 @@ class ImageSpec(InputSpec):
         image = {"type": "string", "format": "binary", "maxLength": max_bytes}
         return found if one else found | {name: {"schema": image} for name in self.media_types}
 
-    def uploaded(self, source: Any, limits: Limits) -> np.ndarray:
+    def read_upload(self, source: Any, limits: Limits) -> np.ndarray:
         """uint8 (h, w, 3); 413 for too many pixels, 422 for what is no image."""
         with suppress(ImageError):  # `array` says what is wrong
             h, w = pixels.open_size(io.BytesIO(source))
             if h * w > limits.pixels:
                 raise RequestError(413, f"{w} x {h} pixels; the limit is {limits.pixels:,}")
-        return super().uploaded(source, limits)
+        return super().read_upload(source, limits)
 
     def rectangle(self, source: tuple[int, int]) -> tuple[int, int, int, int]:
         """What a `view` looks at of an image of size `source`: (top, left, h, w), whole pixels."""

@@ -39,7 +39,7 @@ def decode(
         pixels = simplejpeg.decode_jpeg(data, "RGB", **small)
     except ValueError as error:
         told = str(error)
-        if _AT_END.search(told) and (whole := _unpadded(data)) is not None:
+        if _AT_END.search(told) and (whole := _strip_padding(data)) is not None:
             return decode(whole, name, at_least, most)
         if _DAMAGE.search(told) and not _HARMLESS.search(told):
             raise DamagedImageError(f"{name}: damaged or cut off ({told})") from error
@@ -47,7 +47,7 @@ def decode(
     return pixels if turn == 1 else _turn(pixels, turn).copy()  # also of 1 x 1: no turned strides
 
 
-def _unpadded(data: bytes) -> bytes | None:
+def _strip_padding(data: bytes) -> bytes | None:
     """Without the zeros that some cameras put before the mark of the end; None if there are none.
 
     Zeros that took the place of image data are missed when the rest is decoded.

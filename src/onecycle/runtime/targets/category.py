@@ -47,7 +47,7 @@ class CategorySpec(TargetSpec):
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(np.asarray(np.argmax(probabilities)))
 
-    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+    def decide(self, probabilities: np.ndarray) -> np.ndarray | None:
         return np.argmax(probabilities, axis=1)
 
     def answer(self, y: np.ndarray) -> Answer:

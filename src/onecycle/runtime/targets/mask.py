@@ -47,7 +47,7 @@ class MaskSpec(TargetSpec):
         """Of (classes, h, w) probabilities, the likeliest class of each pixel."""
         return self.answer(np.asarray(probabilities).argmax(0)[None])
 
-    def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
+    def place(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
         """The mask (1, h, w) of the whole image; what was cut off is `outside`."""
         mask = np.full((1, *size), self.outside, self.mask_dtype)
         top, left, h, w = (int(v) for v in values["box"])
@@ -69,7 +69,7 @@ class MaskSpec(TargetSpec):
         coded = base64.b64encode(buffer.getvalue()).decode()
         return {"kind": self.kind, "mask": coded, "text": str(answer)}
 
-    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+    def decide(self, probabilities: np.ndarray) -> np.ndarray | None:
         return np.argmax(probabilities, axis=1)
 
     def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ class MaskSpec(TargetSpec):
         true = y[:, 0]
         return (decided == true)[(true != self.void) & (true >= 0)]
 
-    def changed(self, decided: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def changes(self, decided: np.ndarray, other: np.ndarray) -> np.ndarray:
         """The share of each mask's pixels."""
         return (decided != other).reshape(len(decided), -1).mean(1)
 

@@ -57,7 +57,7 @@ class MultiCategorySpec(TargetSpec):
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(np.asarray(probabilities) > self.thresh)
 
-    def decided(self, probabilities: np.ndarray) -> np.ndarray | None:
+    def decide(self, probabilities: np.ndarray) -> np.ndarray | None:
         return np.asarray(probabilities) > self.thresh
 
     def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:

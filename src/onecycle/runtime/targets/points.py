@@ -35,7 +35,7 @@ class PointsSpec(TargetSpec):
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(probabilities)
 
-    def placed(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
+    def place(self, values: Values, row: int, size: Size, whole: Size | None) -> Answer:
         """The points (count, 2) as (y, x) in pixels of the whole image."""
         box, inner = (values[name].astype(np.float32) for name in ("box", "inner"))
         given = np.array(inner[2:] if whole is None else whole, np.float32)
