@@ -70,9 +70,9 @@ def measured(learn, codes):
     matrix = torch.zeros(N * N)
     learn.model.eval()
     for x, y in learn.dls.valid:
-        said = torch.Tensor(learn.model(x)).argmax(1).flatten()
+        predicted = torch.Tensor(learn.model(x)).argmax(1).flatten()
         true = y.as_subclass(torch.Tensor).flatten()
-        matrix += torch.bincount((true * N + said)[true != VOID], minlength=N * N)
+        matrix += torch.bincount((true * N + predicted)[true != VOID], minlength=N * N)
     matrix = matrix.reshape(N, N)
     right, true = matrix.diagonal(), matrix.sum(1)
     iou = (right / (matrix.sum(0) + true - right))[true > 0]

@@ -34,12 +34,12 @@ async def _ask(port, body, seen, link=None):
         reader, writer = link or await asyncio.open_connection("127.0.0.1", port)
         head = f"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
-        told = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        await reader.readexactly(int(told.split("content-length: ")[1].split("\r\n")[0]))
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
     except (OSError, asyncio.IncompleteReadError, IndexError):
         seen.broken += 1
         return None, 0
-    status = int(told.split()[1])
+    status = int(head.split()[1])
     seen.seconds.setdefault(status, []).append(perf_counter() - start)
     return (reader, writer), status
 

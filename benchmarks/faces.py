@@ -45,9 +45,9 @@ def labelled(root):
     return split.label_from_func(points, label_cls=Points(flip_pairs=tuple(PAIRS)))
 
 
-def errors(said, true, size):
+def errors(predicted, true, size):
     """Mean squared error in [-1, 1] units, and the mean distance of a point in input pixels."""
-    apart = (said - true).square()
+    apart = (predicted - true).square()
     return float(apart.mean()), float(apart.sum(-1).sqrt().mean()) * size / 2
 
 
@@ -87,9 +87,9 @@ def main():
         start = perf_counter()
         learn.freeze() if frozen else learn.unfreeze()
         learn.fit_one_cycle(epochs, rates)
-        said, true = learn.get_preds()
+        predicted, true = learn.get_preds()
         spent = perf_counter() - start
-        rows.append((name, *errors(said, true, args.size), spent))
+        rows.append((name, *errors(predicted, true, args.size), spent))
         print(rows[-1], flush=True)
     lines = ["| stage | MSE in [-1, 1] | pixels | s |", "|---|---|---|---|"]
     lines += [f"| {n} | {e:.5f} | {p:.2f} | {s:.0f} |" for n, e, p, s in rows]

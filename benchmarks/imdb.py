@@ -54,8 +54,8 @@ def pool(root):
 
 def drawn(rows, size, seed):
     """`size` reviews, half of each class."""
-    luck = np.random.default_rng([7, seed])
-    chosen = [luck.permutation(POOL // 2)[: size // 2] * 2 + side for side in (0, 1)]
+    rng = np.random.default_rng([7, seed])
+    chosen = [rng.permutation(POOL // 2)[: size // 2] * 2 + side for side in (0, 1)]
     return rows.iloc[np.concatenate(chosen)].reset_index(drop=True)
 
 
@@ -107,8 +107,8 @@ def neural(train, test, size, seed, kind, encoder):
         learn.freeze_to(-2).fit_one_cycle(1, LAST, moms=moms)
         learn.unfreeze().fit_one_cycle(EPOCHS[size], ALL, moms=moms)
     probabilities, _ = learn.get_preds(DatasetType.Test)
-    said = np.array(data.classes)[probabilities.argmax(1).numpy()]
-    return float((said == test.label.to_numpy()).mean())
+    predicted = np.array(data.classes)[probabilities.argmax(1).numpy()]
+    return float((predicted == test.label.to_numpy()).mean())
 
 
 def review_texts(root, which):
@@ -201,7 +201,7 @@ def table(args):
     ]
     heads = [f"{size:,} reviews" for size in SIZES]
     tuned = [line for line in read_log(args.log) if line["kind"] == "language model"]
-    told = [
+    lines = [
         f"Language model: {line['texts']:,} reviews, {line['tokens']:,} tokens, "
         f"{line['epochs']} epochs, perplexity {line['perplexity before']:.0f} before "
         f"and {line['perplexity after']:.0f} after, {line['seconds'] / 60:.0f} min."
@@ -215,7 +215,7 @@ def table(args):
         *cells,
         "",
         "Mean and spread over seeds (number of seeds); kinds as `benchmarks/imdb.py` tells them.",
-        *told,
+        *lines,
         "",
         "`python benchmarks/imdb.py DATA --log runs.jsonl --small FILE --seeds 3`",
     ]

@@ -47,9 +47,9 @@ def main():
     from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
     from aeon.distances import dtw_distance
 
-    luck, apart = np.random.default_rng(0), []
+    rng, apart = np.random.default_rng(0), []
     for channels, steps in ((1, 5), (1, 40), (3, 17), (6, 100)):
-        x = luck.normal(size=(8, channels, steps)).cumsum(2)
+        x = rng.normal(size=(8, channels, steps)).cumsum(2)
         for one in x:
             theirs = np.array([dtw_distance(other, one) for other in x])
             apart.append(np.abs(dtw(x, one) - theirs).max() / theirs.max())

@@ -230,8 +230,8 @@ def measured(args, side):
         for line in process.stdout:
             if line.startswith("{"):
                 print(side, line.strip(), flush=True)
-                told = json.loads(line)
-                found[told["name"]] = told["value"]
+                entry = json.loads(line)
+                found[entry["name"]] = entry["value"]
     if process.returncode:
         print(f"{side} ended with {process.returncode}", flush=True)
     return found

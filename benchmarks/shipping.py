@@ -86,8 +86,8 @@ def environment(folder, model):
     docker = (folder / "app/Dockerfile").read_text()
     for command in re.findall(r"^RUN ((?:pip|python) .*)$", docker, re.M):
         words = shlex.split(command)
-        told = [python, "-m", *words] if words[0] == "pip" else [python, *words[1:]]
-        subprocess.run(told, cwd=folder / "app", check=True, stdout=subprocess.DEVNULL)
+        command = [python, "-m", *words] if words[0] == "pip" else [python, *words[1:]]
+        subprocess.run(command, cwd=folder / "app", check=True, stdout=subprocess.DEVNULL)
     return python, size_of(folder / "venv") - before + size_of(folder / "app") - size_of(model)
 
 
@@ -146,10 +146,10 @@ def starts_and_answers(root, python, app, peer, rounds, files):
         found["cold"].append(run(python, OUR_ASK, root / "fp32.onnx", files[0], cwd=app)[0])
         found["peer cold"].append(run(peer, PEER_ASK, root / "export.pkl", files[0])[0])
         for name in ("fp32", "int8"):
-            said = run(python, OUR_ASK + TIMED, root / f"{name}.onnx", *files, cwd=app)[1]
-            found[name].append(float(said.split("median")[1]))
-        said = run(peer, PEER_ASK + TIMED, root / "export.pkl", *files)[1]
-        found["peer"].append(float(said.split("median")[1]))
+            output = run(python, OUR_ASK + TIMED, root / f"{name}.onnx", *files, cwd=app)[1]
+            found[name].append(float(output.split("median")[1]))
+        output = run(peer, PEER_ASK + TIMED, root / "export.pkl", *files)[1]
+        found["peer"].append(float(output.split("median")[1]))
     mid = {name: median(values) for name, values in found.items()}
     return [
         row("cold start, s", mid["cold"], mid["peer cold"], 0.15),
@@ -172,16 +172,16 @@ def under_load(python, app, body, seconds):
             seen = asyncio.run(closed(8765, body, clients, seconds))
             if clients == 16:
                 rate = seen.rate()
-            rows.append(told(f"{clients} clients", seen, server))
+            rows.append(row_of(f"{clients} clients", seen, server))
         seen = asyncio.run(opened(8765, body, 4 * rate, seconds))
-        rows.append(told(f"4 x {rate:.0f} requests a second", seen, server))
+        rows.append(row_of(f"4 x {rate:.0f} requests a second", seen, server))
         time.sleep(2)
-        rows.append(told("1 client, 2 s later", asyncio.run(closed(8765, body, 1, 3)), server))
+        rows.append(row_of("1 client, 2 s later", asyncio.run(closed(8765, body, 1, 3)), server))
         alive = server.process.poll() is None
     return [*rows, "", f"The server was {'alive' if alive else '**dead**'} at the end."]
 
 
-def told(name, seen, server):
+def row_of(name, seen, server):
     return (
         f"| {name} | {seen.rate():.0f} | {1e3 * seen.quantile(0.5):.0f} | "
         f"{1e3 * seen.quantile(0.99):.0f} | {seen.count(503)} | {seen.broken} | "

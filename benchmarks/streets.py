@@ -35,7 +35,7 @@ def read(root, names):
 def by_colour(root):
     """IoU of each class when a pixel gets the class most often seen with its colour.
 
-    Counts are divided by the class's share to a power, so that rare classes are said as well;
+    Counts are divided by the class's share to a power, so that rare classes are predicted as well;
     the power with the best mean IoU on the validation side itself is taken.
     """
     held = (root / "valid.txt").read_text().split()
@@ -46,8 +46,8 @@ def by_colour(root):
     bins, true = read(root, held)
     scores = []
     for power in (0, 0.25, 0.5, 0.75, 1):
-        said = (seen / np.maximum(seen.sum(0), 1) ** power).argmax(1)[bins]
-        pairs = np.bincount(true * n + said, minlength=n * n).reshape(n, n)
+        predicted = (seen / np.maximum(seen.sum(0), 1) ** power).argmax(1)[bins]
+        pairs = np.bincount(true * n + predicted, minlength=n * n).reshape(n, n)
         hits = pairs.diagonal()
         scores.append((hits / np.maximum(pairs.sum(0) + pairs.sum(1) - hits, 1))[:VOID])
     return max(scores, key=np.mean)

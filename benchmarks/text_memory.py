@@ -23,15 +23,15 @@ import numpy as np
 
 def write(path, reviews, tokens):
     """label, text: words drawn with frequencies like those of a language."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     words = np.array([f"w{i:x}" for i in range(400_000)], object)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["label", "text"])
         for start in range(0, reviews, 1000):
             count = min(1000, reviews - start)
-            lengths = luck.poisson(tokens, count)
-            drawn = np.minimum(luck.pareto(0.9, lengths.sum()) * 8, len(words) - 1).astype(int)
+            lengths = rng.poisson(tokens, count)
+            drawn = np.minimum(rng.pareto(0.9, lengths.sum()) * 8, len(words) - 1).astype(int)
             parts = np.split(words[drawn], np.cumsum(lengths)[:-1])
             rows.writerows([("neg", "pos")[i % 2], " ".join(part)] for i, part in enumerate(parts))
 

@@ -179,7 +179,7 @@ def page(found, args):
         for name in ("words ours", "words spaCy", "whole ours")
     }
     reviews_compared, share = agreement(args)
-    told = "; ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
+    rates_text = "; ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
     lines = [
         "# Texts: onecycle against spaCy and fastai 2.8",
         "",
@@ -188,7 +188,7 @@ def page(found, args):
         *(f"| {n} | {a:,.0f} | {b:,.0f} | {w} | {a / b:.2f} | {bar} |" for n, a, b, w, bar in rows),
         "",
         f"Medians of {args.rounds} rounds in turn, {small:,} reviews on one thread and for",
-        f"training, {large:,} from frame to batches. Tokens/s: {told}.",
+        f"training, {large:,} from frame to batches. Tokens/s: {rates_text}.",
         "",
         f"Same tokens as spaCy's blank English tokenizer: F1 {share:.3f} of token spans in",
         f"{reviews_compared} of 1,000 reviews (those without repeated characters or words).",

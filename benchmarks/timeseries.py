@@ -96,8 +96,8 @@ def nearest(files, far):
     sides = SeriesList.from_ts(*files).split_by_file()
     x, test = (np.stack(side.items).astype(float) for side in (sides.train, sides.valid))
     y, true = (np.array(side.frame["label"].tolist()) for side in (sides.train, sides.valid))
-    said = np.array([y[far(x, one).argmin()] for one in test])
-    return float((said == true).mean())
+    predicted = np.array([y[far(x, one).argmin()] for one in test])
+    return float((predicted == true).mean())
 
 
 if __name__ == "__main__":

@@ -223,10 +223,10 @@ ws = np.linspace(-1.6, 1.6, 200)
 places[0].plot(ws, surface(ws), "k")
 found = {}
 for label, rates in RATES.items():
-    luck, w, losses = np.random.default_rng(0), np.full(seeds, 0.96), []
+    rng, w, losses = np.random.default_rng(0), np.full(seeds, 0.96), []
     for rate in rates:
         slope = 4 * w * (w**2 - 1) + 0.3
-        w = (w - rate * (slope + luck.normal(0, 3, seeds))).clip(-1.8, 1.8)
+        w = (w - rate * (slope + rng.normal(0, 3, seeds))).clip(-1.8, 1.8)
         losses.append(surface(w).mean())
     found[label] = (losses[-1], np.mean(w < 0))
     places[1].plot(losses, label=label)

@@ -30,8 +30,8 @@ def main(
         drawn = planet_sample(out / "data", n, n_test=4, size=size * 4 // 3)
         data, folder, suffix = drawn / "train_v2.csv", "train-jpg", ".jpg"
     tiles = ImageList.from_csv(data.parent, data.name, folder=folder, suffix=suffix)
-    told = "is_valid" in read_table(data).columns
-    src = tiles.split_from_df("is_valid") if told else tiles.split_by_rand_pct(0.2, seed=42)
+    has_column = "is_valid" in read_table(data).columns
+    src = tiles.split_from_df("is_valid") if has_column else tiles.split_by_rand_pct(0.2, seed=42)
     # a tile has no upright: it may be flipped and turned, and is seen straight from above
     tfms = get_transforms(flip_vert=True, max_lighting=0.1, max_zoom=1.05, max_warp=0.0)
     bunch = src.label_from_df(label_delim=" ").transform(tfms, size=size).databunch(bs=32)

@@ -31,11 +31,11 @@ def main(
     if quick or not weights:  # from nothing
         options = {"pretrained": False, "config": {"emb_sz": 100, "n_hid": 200, "n_layers": 2}}
     table = data or reviews_sample(out / "data", n) / "texts.csv"
-    told = "is_valid" in read_table(table).columns
+    held = "is_valid" in read_table(table).columns
 
     def texts(**more):
         listed = TextList.from_csv(table.parent, table.name, cols="text", **more)
-        return listed.split_from_df("is_valid") if told else listed.split_by_rand_pct(0.2, seed=42)
+        return listed.split_from_df("is_valid") if held else listed.split_by_rand_pct(0.2, seed=42)
 
     language = language_model_learner(texts().label_for_lm().databunch(bs=bs), **options)
     language.unfreeze().fit_one_cycle(epochs, 5e-3, moms=(0.8, 0.7))

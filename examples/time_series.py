@@ -15,11 +15,11 @@ from onecycle import Path, SeriesList, accuracy, models, series_learner, write_s
 
 def heartbeats(n, t=120, seed=0):
     """Beats of three kinds at random speeds and times: regular, early, and without their wave."""
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     kinds = np.array(["regular", "early beat", "missing wave"])[np.arange(n) % 3]
     rows = np.zeros((n, t))
     for row, kind in zip(rows, kinds, strict=True):
-        gap, start = luck.uniform(26, 34), luck.uniform(4, 20)
+        gap, start = rng.uniform(26, 34), rng.uniform(4, 20)
         beats = start + gap * np.arange(5)
         if kind == "early beat":
             beats[2] -= 0.4 * gap
@@ -27,7 +27,7 @@ def heartbeats(n, t=120, seed=0):
             wave = 0.0 if kind == "missing wave" else 0.35
             for height, at, wide in ((1, 0, 1.2), (-0.25, 3, 1.5), (wave, 9, 3)):
                 row += height * np.exp(-(((np.arange(t) - beat - at) / wide) ** 2))
-    return rows + luck.normal(0, 0.05, rows.shape), kinds
+    return rows + rng.normal(0, 0.05, rows.shape), kinds
 
 
 def main(

@@ -82,17 +82,17 @@ def _figures(stem: Path) -> list[str]:
         file = stem.with_name(f"{stem.name}-{count}.png")
         figure.savefig(file, dpi=90)
         titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
-        said = next((title for title in titles if title), stem.name).replace("\n", ", ")
-        found.append(_image(re.sub(r"[][]", "", said), file.name, figure.get_figwidth() * 90))
+        title = next((title for title in titles if title), stem.name).replace("\n", ", ")
+        found.append(_image(re.sub(r"[][]", "", title), file.name, figure.get_figwidth() * 90))
     plt.close("all")
     return found
 
 
-def _image(said: str, name: str, width: float) -> str:
+def _image(title: str, name: str, width: float) -> str:
     """Plots side by side are not squeezed on a phone: the reader moves them sideways."""
     if width <= NARROW:
-        return f"![{said}]({name})"
-    image = f'<img src="{name}" alt="{html.escape(said)}" style="min-width: {NARROW}px">'
+        return f"![{title}]({name})"
+    image = f'<img src="{name}" alt="{html.escape(title)}" style="min-width: {NARROW}px">'
     return f'<div style="overflow-x: auto">{image}</div>'
 
 
@@ -130,8 +130,8 @@ def entry(name: str, thing: Any) -> str:
             ours = function.__module__.startswith("onecycle.")
             if not method.startswith("_") and function.__doc__ and ours:
                 first = inspect.getdoc(function) or ""
-                said = _prose(first.splitlines()[0])
-                text.append(f"- `.{method}{_signature(function)}`: {said}")
+                title = _prose(first.splitlines()[0])
+                text.append(f"- `.{method}{_signature(function)}`: {title}")
     return "\n\n".join(text)
 
 

@@ -85,17 +85,17 @@ def main() -> None:
     torch.manual_seed(0)
     GOLDEN.mkdir(exist_ok=True)
     answers = GOLDEN / f"format{FORMAT}.json"
-    told = json.loads(answers.read_text()) if answers.exists() else {}
+    known = json.loads(answers.read_text()) if answers.exists() else {}
     for kind, (write, named, sources, made) in KINDS.items():
-        if kind in told:
+        if kind in known:
             continue
         with TemporaryDirectory() as name:
             predictor = Predictor(write(Path(name)))
-        told[kind] = [
+        known[kind] = [
             {named: s, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
             for s, f in ((s, predictor.predict(made(s))) for s in sources)
         ]
-    answers.write_text(json.dumps(told, indent=1) + "\n")
+    answers.write_text(json.dumps(known, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -200,9 +200,9 @@ def cell_accuracy(student: Student, scenes: Scenes, size: int) -> float:
     """Share of cells of unseen scenes whose most widespread texture is named right."""
     student.eval()
     view = look(scenes, size, torch.Generator().manual_seed(0), plain=True)
-    said = student(view.image.contiguous(memory_format=torch.channels_last))[0].argmax(1)
+    predicted = student(view.image.contiguous(memory_format=torch.channels_last))[0].argmax(1)
     student.train()
-    return float((said == F.avg_pool2d(view.textures, 8).argmax(1)).float().mean())
+    return float((predicted == F.avg_pool2d(view.textures, 8).argmax(1)).float().mean())
 
 
 def batches(bank: art.Bank, options: argparse.Namespace) -> Iterator[Scenes]:

@@ -14,10 +14,10 @@ from pyts.image import GramianAngularField, MarkovTransitionField, RecurrencePlo
 
 def main() -> None:
     """Random walks of three lengths, two of them no multiple of the size."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     found = {}
     for t, size in ((48, 16), (50, 16), (37, 37)):
-        x = luck.normal(size=(3, t)).cumsum(1)
+        x = rng.normal(size=(3, t)).cumsum(1)
         key = f"{t}_{size}"
         found[f"x_{key}"] = x
         for name in ("summation", "difference"):

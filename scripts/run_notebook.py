@@ -76,8 +76,8 @@ def _plain(text: str) -> str:
     first, _, rest = text.lstrip().partition("\n")
     if first.startswith("%%"):
         timed = TIMED.match(first)
-        told = f"pass  # left out: {first}\n"
-        return told + (_plain(rest) if timed else re.sub("^", "# ", rest, flags=re.MULTILINE))
+        note = f"pass  # left out: {first}\n"
+        return note + (_plain(rest) if timed else re.sub("^", "# ", rest, flags=re.MULTILINE))
     done: list[str] = []
     lines = text.split("\n")
     while lines:
@@ -169,9 +169,9 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
     names: dict[str, Any] = {"__name__": "__main__", "display": print}
     names["command_lines"], gone = command_lines, list[str]()
     for number, text in enumerate(cells_of(notebook), 1):
-        told = [f"cell {number}: left out: {line}" for line in left_out(text)]
-        gone += told
-        for line in [] if quiet else told:
+        notes = [f"cell {number}: left out: {line}" for line in left_out(text)]
+        gone += notes
+        for line in [] if quiet else notes:
             print(f"-- {line}", flush=True)
         begun = time.perf_counter()
         try:

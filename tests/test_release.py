@@ -76,14 +76,14 @@ def test_a_wheel_made_of_the_sdist_has_the_page_and_its_runtime_or_says_that_it_
     with tarfile.open(sdist) as packed:
         packed.extractall(tmp_path, filter="data")
     (tree,) = (p for p in tmp_path.iterdir() if p.is_dir())
-    wheel, said = built(tree, "wheel", tmp_path)
+    wheel, reported = built(tree, "wheel", tmp_path)
     page = ROOT / "web" / "page"
     here = {f"onecycle/runtime/page/{p.relative_to(page)}" for p in page.rglob("*") if p.is_file()}
     assert len(here) > 14
     with zipfile.ZipFile(wheel) as opened:
         assert {n for n in opened.namelist() if n.startswith("onecycle/runtime/page/")} == here
-    assert ("make web" in said) == (not (page / "ort").is_dir())
+    assert ("make web" in reported) == (not (page / "ort").is_dir())
     shutil.rmtree(tree / "web" / "page" / "ort", ignore_errors=True)
-    _, said = built(tree, "wheel", tmp_path / "without")
-    assert "page/ort is missing" in said
-    assert "make web" in said
+    _, reported = built(tree, "wheel", tmp_path / "without")
+    assert "page/ort is missing" in reported
+    assert "make web" in reported

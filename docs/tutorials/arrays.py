@@ -12,11 +12,11 @@ import torch
 from onecycle import Learner, accuracy, from_arrays, mlp, r2
 
 n = 1200  # tiny: 100
-luck = np.random.default_rng(0)
-angle = luck.uniform(0, 4 * np.pi, n)
-side = luck.integers(0, 2, n)
+rng = np.random.default_rng(0)
+angle = rng.uniform(0, 4 * np.pi, n)
+side = rng.integers(0, 2, n)
 x = np.stack([np.cos(angle + np.pi * side), np.sin(angle + np.pi * side)], 1) * angle[:, None] / 10
-x = (x + luck.normal(0, 0.03, x.shape)).astype(np.float32)
+x = (x + rng.normal(0, 0.03, x.shape)).astype(np.float32)
 names = np.array(["inner", "outer"])[side]
 
 # %% [markdown]
@@ -34,9 +34,9 @@ learn.fit_one_cycle(30, 0.02)
 # %%
 grid = np.stack(np.meshgrid(*[np.linspace(-1.4, 1.4, 60)] * 2), -1).reshape(-1, 2)
 with torch.no_grad():
-    said = learn.model.eval()(torch.tensor(grid, dtype=torch.float32)).softmax(1)[:, 1]
+    probability = learn.model.eval()(torch.tensor(grid, dtype=torch.float32)).softmax(1)[:, 1]
 plt.figure(figsize=(4.5, 4.5), layout="constrained")
-plt.contourf(*grid.T.reshape(2, 60, 60), said.reshape(60, 60), 20, cmap="coolwarm")
+plt.contourf(*grid.T.reshape(2, 60, 60), probability.reshape(60, 60), 20, cmap="coolwarm")
 plt.scatter(*x.T, c=side, s=4, cmap="coolwarm", edgecolors="k", linewidths=0.2)
 plt.title("two spirals, and what it says")
 

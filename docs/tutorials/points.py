@@ -16,12 +16,12 @@ folder = Path("balls")
 folder.mkdir(exist_ok=True)
 centres = {}
 for i in range(n):
-    luck = np.random.default_rng(i)
-    image = np.full((48, 64, 3), luck.integers(20, 120, 3), np.uint8)
-    y, x, radius = luck.uniform(10, 38), luck.uniform(10, 54), luck.uniform(4, 9)
-    colour = luck.integers(180, 256, 3).tolist()
+    rng = np.random.default_rng(i)
+    image = np.full((48, 64, 3), rng.integers(20, 120, 3), np.uint8)
+    y, x, radius = rng.uniform(10, 38), rng.uniform(10, 54), rng.uniform(4, 9)
+    colour = rng.integers(180, 256, 3).tolist()
     cv2.circle(image, (round(x), round(y)), round(radius), colour, -1, cv2.LINE_AA)
-    noisy = image + luck.normal(0, 6, image.shape)
+    noisy = image + rng.normal(0, 6, image.shape)
     cv2.imwrite(str(folder / f"{i:03}.png"), noisy.clip(0, 255).astype(np.uint8))
     centres[f"{i:03}.png"] = [round(y), round(x)]
 

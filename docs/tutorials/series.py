@@ -10,11 +10,11 @@ import numpy as np
 from onecycle import *
 
 n = 240  # tiny: 40
-luck = np.random.default_rng(0)
-t = np.linspace(0, 4 * np.pi, 96) + luck.uniform(0, 2 * np.pi, (n, 1))
+rng = np.random.default_rng(0)
+t = np.linspace(0, 4 * np.pi, 96) + rng.uniform(0, 2 * np.pi, (n, 1))
 kinds = {"sine": np.sin(t), "square": np.sign(np.sin(t)), "saw": (t / np.pi) % 2 - 1}
-names = luck.choice(list(kinds), n)
-series = np.stack([kinds[name][i] for i, name in enumerate(names)]) + luck.normal(0, 0.3, t.shape)
+names = rng.choice(list(kinds), n)
+series = np.stack([kinds[name][i] for i, name in enumerate(names)]) + rng.normal(0, 0.3, t.shape)
 
 # %% [markdown]
 # Three ways to make an image of a curve, as three channels: Gramian angular fields (sum and

@@ -37,11 +37,11 @@ print(f"{file.stat().st_size / 1e6:.1f} MB, in 16 bits {half.stat().st_size / 1e
 
 # %%
 image = path / "test-jpg/test_0.jpg"
-told = Predictor(file).predict(image)
-print(told)
-print(told.top(3))
-answer, _, chances = learn.predict(image)
-print(answer, float(chances.max()))
+answer = Predictor(file).predict(image)
+print(answer)
+print(answer.top(3))
+answer, _, probabilities = learn.predict(image)
+print(answer, float(probabilities.max()))
 
 # %% [markdown]
 # ## As a page, on a server, on a host

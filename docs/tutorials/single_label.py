@@ -56,7 +56,7 @@ learn.fit_one_cycle(4, slice(1e-3, 5e-3))
 # %% [markdown]
 # ## What it gets wrong
 #
-# The largest losses: what it said, what is true, the loss, and the chance that it gave the truth.
+# The largest losses: what it predicted, what is actual, the loss, and the probability of the latter.
 
 # %%
 interp = ClassificationInterpretation.from_learner(learn)
@@ -67,7 +67,7 @@ interp.plot_confusion_matrix(figsize=(5, 5))
 print(interp.most_confused(min_val=1))
 
 # %% [markdown]
-# One image: the answer, its number, and the chances.
+# One image: the answer, its number, and the probabilities.
 
 # %%
 answer, number, chances = learn.predict(path / "test-jpg/test_0.jpg")

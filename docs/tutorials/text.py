@@ -15,19 +15,19 @@ from onecycle import *
 n = 1200  # tiny: 100
 THINGS = ["film", "plot", "cast", "music", "ending"]
 WORDS = {True: ["great", "lovely", "clever"], False: ["awful", "dull", "stupid"]}
-luck = np.random.default_rng(0)
+rng = np.random.default_rng(0)
 
 
 def review(good):
     """One to four sentences; four in ten are negated."""
-    said = []
-    for negated in luck.random(luck.integers(1, 5)) < 0.4:
+    sentences = []
+    for negated in rng.random(rng.integers(1, 5)) < 0.4:
         verb = "was not" if negated else "was"
-        said.append(f"The {luck.choice(THINGS)} {verb} {luck.choice(WORDS[good != negated])}.")
-    return " ".join(said)
+        sentences.append(f"The {rng.choice(THINGS)} {verb} {rng.choice(WORDS[good != negated])}.")
+    return " ".join(sentences)
 
 
-labels = luck.choice(["negative", "positive"], n)
+labels = rng.choice(["negative", "positive"], n)
 frame = pd.DataFrame({"label": labels, "text": [review(label == "positive") for label in labels]})
 texts = TextList.from_df(frame, cols="text").split_by_rand_pct(0.2, seed=0)
 print(texts)

@@ -48,46 +48,46 @@ NESTED = {"train/cat": 6, "train/dog": 6}
 
 @pytest.mark.parametrize("kept", ["test", "Testing", "valid", "holdout", "test/cat"])
 def test_a_folder_that_is_kept_for_later_is_no_class(tmp_path, kept):
-    told, classes, train, valid = sides(Where(tree(tmp_path, {**FLAT, kept: 4}), seed=1))
+    lines, classes, train, valid = sides(Where(tree(tmp_path, {**FLAT, kept: 4}), seed=1))
     assert classes == ["cat", "dog"]
     assert train | valid == {"cat", "dog"}
-    assert len(told) == 1
-    assert told[0].startswith(f"4 of 16 images are left out: those in '{kept.split('/')[0]}'")
-    assert "--all-folders" in told[0]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"4 of 16 images are left out: those in '{kept.split('/')[0]}'")
+    assert "--all-folders" in lines[0]
 
 
 @pytest.mark.parametrize("name", ["val", "Valid", "validation", "dev"])
 @pytest.mark.parametrize("train", ["train", "Train", "training"])
 def test_folders_named_like_the_sides_of_a_split_are_the_sides(tmp_path, train, name):
     counts = {f"{train}/cat": 4, f"{train}/dog": 4, f"{name}/cat": 2, f"{name}/dog": 2}
-    told, classes, *found = sides(Where(tree(tmp_path, counts)))
+    lines, classes, *found = sides(Where(tree(tmp_path, counts)))
     assert (classes, found) == (["cat", "dog"], [{train}, {name}])
-    assert told == []
+    assert lines == []
 
 
 def test_what_lies_beside_the_two_sides_is_counted(tmp_path):
     counts = {**NESTED, "valid/cat": 2, "valid/dog": 2, "test/cat": 3}
-    told, _, *found = sides(Where(tree(tmp_path, counts)))
+    lines, _, *found = sides(Where(tree(tmp_path, counts)))
     assert found == [{"train"}, {"valid"}]
-    assert len(told) == 1
+    assert len(lines) == 1
     assert (
         "3 of 19 items are in neither 'train' nor 'valid', and left out: 'test (3 items)'"
-        in told[0]
+        in lines[0]
     )
 
 
 def test_without_a_validation_folder_a_share_of_the_training_folder_validates(tmp_path):
-    told, classes, *found = sides(Where(tree(tmp_path, {**NESTED, "test/cat": 3}), seed=1))
+    lines, classes, *found = sides(Where(tree(tmp_path, {**NESTED, "test/cat": 3}), seed=1))
     assert (classes, found) == (["cat", "dog"], [{"train"}, {"train"}])
-    assert told[0].startswith("3 of 15 images are left out: those in 'test'")
+    assert lines[0].startswith("3 of 15 images are left out: those in 'test'")
 
 
 def test_all_folders_are_taken_where_that_is_said(tmp_path):
     where = Where(tree(tmp_path, {**FLAT, "test": 6}), seed=3, all_folders=True)
-    told, classes, *_ = sides(where)
+    lines, classes, *_ = sides(where)
     assert classes == ["cat", "dog", "test"]
-    assert len(told) == 1
-    assert "seem to be kept for later: 'test" in told[0]
+    assert len(lines) == 1
+    assert "seem to be kept for later: 'test" in lines[0]
 
 
 def test_a_class_of_trains_is_a_class(tmp_path):
@@ -100,9 +100,9 @@ def test_with_a_pattern_a_flat_training_folder_is_one(tmp_path):
         tree(tmp_path, {folder: count})
         for i, path in enumerate(sorted((tmp_path / folder).iterdir())):
             path.rename(path.with_name(f"{'ab'[i % 2]}_{i}.png"))
-    told, classes, *found = sides(Where(tmp_path, pattern=r"/(\w)_\d+\.png", seed=0))
+    lines, classes, *found = sides(Where(tmp_path, pattern=r"/(\w)_\d+\.png", seed=0))
     assert (classes, found) == (["a", "b"], [{"train"}, {"train"}])
-    assert told[0].startswith("3 of 11 images are left out")
+    assert lines[0].startswith("3 of 11 images are left out")
 
 
 def test_two_folders_that_could_validate_are_an_error(tmp_path):

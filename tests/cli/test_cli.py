@@ -171,14 +171,14 @@ def test_no_epochs_at_all_are_refused_before_training(butterflies, tmp_path):
 def test_options_without_effect_and_what_is_changed_are_said(butterflies, tmp_path):
     how = ("--size", 32, "--lr", 0.001, "--out", tmp_path)
     scratch = ("--pretrained", "no", "--unfrozen-epochs", 1)
-    told = [
+    messages = [
         run("train", "images", butterflies, *how, *scratch, *more).output
         for more in (("--bs", 500, "--epochs", 2), ("--bs", 16))
     ]
-    assert ["--epochs 2 are not used" in text for text in told] == [True, False]
-    assert "--bs 500 is more than there is" in told[0]
-    assert "--bs" not in told[1]
-    assert ["is replaced" in text for text in told] == [False, True]
+    assert ["--epochs 2 are not used" in text for text in messages] == [True, False]
+    assert "--bs 500 is more than there is" in messages[0]
+    assert "--bs" not in messages[1]
+    assert ["is replaced" in text for text in messages] == [False, True]
     for words in (("--message", "a note"), ("--submit", "a.csv", "--to", "here")):
         done = run("kaggle", "titanic", *words)
         assert done.exit_code == 2

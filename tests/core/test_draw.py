@@ -82,10 +82,10 @@ def test_what_steers_a_printer_becomes_a_blank_and_lines_stay_lines():
 
 
 def test_characters_that_the_font_lacks_are_counted_once_and_shown_as_such():
-    with pytest.warns(OnecycleWarning, match="lacks 2 characters") as said:
+    with pytest.warns(OnecycleWarning, match="lacks 2 characters") as reported:
         found = drawables(["\u732b", "caf\xe9", "\u72ac \u732b"])
-    assert len(said) == 1
-    assert "'\u72ac', '\u732b'" in str(said[0].message)
+    assert len(reported) == 1
+    assert "'\u72ac', '\u732b'" in str(reported[0].message)
     assert found == ["\ufffd", "caf\xe9", "\ufffd \ufffd"]
     figure = plt.figure()
     figure.text(0, 0, "".join(found))

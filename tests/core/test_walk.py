@@ -49,9 +49,9 @@ def test_a_folder_with_the_name_of_a_file_is_no_file(tmp_path):
 )  # fmt: skip
 def test_what_tools_hide_is_left_out_and_counted(tmp_path, hidden):
     fill(tmp_path, "a/1.wav", hidden, hidden.replace("1.wav", "2.txt"))
-    with pytest.warns(OnecycleWarning) as told:
+    with pytest.warns(OnecycleWarning) as messages:
         assert names(tmp_path) == ["a/1.wav"]
-    (message,) = (str(warning.message) for warning in told)
+    (message,) = (str(warning.message) for warning in messages)
     assert message.startswith("1 hidden sound files")
     assert hidden in message
 
@@ -72,9 +72,9 @@ def test_a_folder_that_is_itself_hidden_was_asked_for(tmp_path):
 
 def test_files_of_the_family_are_counted_by_their_ending_with_the_way_to_take_them(tmp_path):
     fill(tmp_path, "1.wav", "2.mp3", "a/3.MP3", "4.ogg", "5.csv", "6.json")
-    with pytest.warns(OnecycleWarning) as told:
+    with pytest.warns(OnecycleWarning) as messages:
         assert names(tmp_path, option="extensions") == ["1.wav"]
-    (message,) = (str(warning.message) for warning in told)
+    (message,) = (str(warning.message) for warning in messages)
     assert "1 sound files" in message
     assert "3 that seem to hold such data are left out for their endings: 2 .mp3, 1 .ogg" in message
     assert "extensions=['.flac', '.wav', '.mp3', '.ogg'] takes them" in message
@@ -161,15 +161,15 @@ def test_a_link_to_a_folder_that_is_walked_anyway_is_left_out_with_a_word(tmp_pa
     (root / "a_latest").symlink_to(root / "run2")  # before and behind it in the alphabet
     (root / "run1" / "zoo").symlink_to(root / "run1" / "cat")
     (root / "stored").symlink_to(root / ".store")
-    with pytest.warns(OnecycleWarning) as told:
+    with pytest.warns(OnecycleWarning) as messages:
         assert names(root) == ["run1/cat/1.wav", "run2/cat/2.wav", "stored/3.wav"]
-    first, second = (str(warning.message) for warning in told)
+    first, second = (str(warning.message) for warning in messages)
     assert "1 hidden sound files" in first
     assert "2 links" in second
     assert "'a_latest', 'run1/zoo'" in second
-    with pytest.warns(OnecycleWarning, match="hidden") as told:
+    with pytest.warns(OnecycleWarning, match="hidden") as messages:
         assert names(root, include=["a_latest"]) == ["a_latest/cat/2.wav"]
-    assert len(told) == 1
+    assert len(messages) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")

@@ -70,9 +70,9 @@ def test_what_a_magic_gives_is_taken_where_it_is_known(run):
 
 
 def test_a_name_that_a_left_out_line_should_have_set_is_not_an_older_value_and_says_why(run):
-    with pytest.raises(NameError) as told:
+    with pytest.raises(NameError) as messages:
         run("x = 1\nwords, x = %some_magic", "print(x)")
-    notes = "".join(told.value.__notes__)
+    notes = "".join(messages.value.__notes__)
     assert "x has no value, as its line was left out: cell 1: left out: words, x = %some" in notes
 
 
@@ -82,8 +82,8 @@ def test_a_remark_that_ends_in_a_question_is_no_call_for_help(run):
 
 
 def test_a_module_of_the_course_that_is_not_here_names_the_one_that_is(run):
-    with pytest.raises(ModuleNotFoundError) as told:
+    with pytest.raises(ModuleNotFoundError) as messages:
         run("from fastai.vision.gan import GANLearner")
     assert "all of its names are in onecycle.course: from onecycle.course import" in str(
-        told.value.__notes__
+        messages.value.__notes__
     )

@@ -212,12 +212,12 @@ def test_what_only_a_notebook_understands_is_left_out_and_named(tmp_path, capsys
     notebook = tmp_path / "n.ipynb"
     made = [{"cell_type": "code", "source": cell} for cell in cells]
     notebook.write_text(json.dumps({"cells": made}))
-    with pytest.raises(KeyError) as told:
+    with pytest.raises(KeyError) as messages:
         runner.run(notebook)
-    assert "in cell 7" in "".join(told.value.__notes__)
-    said = capsys.readouterr().out
+    assert "in cell 7" in "".join(messages.value.__notes__)
+    reported = capsys.readouterr().out
     for line in ("%matplotlib inline", "!ls", "os?", "%%bash"):
-        assert f"left out: {line}" in said
+        assert f"left out: {line}" in reported
     notebook.write_text("{}")
     with pytest.raises(SystemExit, match="no notebook"):
         runner.cells_of(notebook)

@@ -91,8 +91,12 @@ def test_arrays_that_cannot_be_used_are_named():
     masked = np.ma.masked_equal(np.where(np.arange(20).reshape(10, 2) == 6, -9, 1.0), -9)
     ragged = [[1.0, 2.0]] * 9 + [[1.0]]
     words = pd.DataFrame({"a": [1.0] * 10, "b": ["x"] * 10})
-    for wrong, told in ((masked, "array 3"), (ragged, "array 9"), (words, "array 0 .*no number")):
-        with pytest.raises(DataError, match=told):
+    for wrong, messages in (
+        (masked, "array 3"),
+        (ragged, "array 9"),
+        (words, "array 0 .*no number"),
+    ):
+        with pytest.raises(DataError, match=messages):
             from_arrays(wrong, y, bs=2)
     with pytest.raises(UsageError, match=r"array .* or a list"):
         from_arrays((row for row in x), y)
@@ -164,8 +168,8 @@ def test_a_network_of_images_takes_arrays_of_any_planes(planes, pretrained):
 
 def test_arrays_that_are_no_images_say_which_axis_is_missing():
     x = np.zeros((20, 32, 32), "float32")
-    for given, told in ((x, r"\(32, 32\).*x\[:, None\]"), (x[:, 0], r"shape \(32,\)")):
-        with pytest.raises(ModelError, match=told):
+    for given, messages in ((x, r"\(32, 32\).*x\[:, None\]"), (x[:, 0], r"shape \(32,\)")):
+        with pytest.raises(ModelError, match=messages):
             cnn_learner(from_arrays(given, [0, 1] * 10, bs=8), models.small, pretrained=False)
 
 
@@ -243,7 +247,7 @@ def test_a_column_of_labels_is_a_row_of_labels(own):
 def test_labels_of_other_shapes_are_refused():
     x = np.arange(40, dtype="float32").reshape(20, 2)
     for made in (TensorList.from_arrays, SeriesList.from_array, from_arrays):
-        for y, told in (
+        for y, messages in (
             (np.array([["a", "b"]] * 20), r"shape \(20, 2\)"),
             (np.ones((20, 3), int), r"shape \(20, 3\).*astype"),
             (np.ones((20, 1, 1)), r"shape \(20, 1, 1\)"),
@@ -255,7 +259,7 @@ def test_labels_of_other_shapes_are_refused():
             (5, "not int"),
             ([1] * 19, "20 items in x and 19 labels"),
         ):
-            with pytest.raises(UsageError, match=told):
+            with pytest.raises(UsageError, match=messages):
                 made(x, y)
     with pytest.raises(LabelError, match="2020"):
         from_arrays(x, list(pd.date_range("2020", periods=20)), bs=2)

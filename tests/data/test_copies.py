@@ -20,7 +20,7 @@ from onecycle.text.lists import TextDataBunch
 from onecycle.vision.lists import ImageList
 
 
-def told(step):
+def lines(step):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         step()
@@ -45,7 +45,7 @@ def bunch(root, names, labels, valid, **options):
 
 def test_one_file_on_both_sides_is_counted_and_named(folder):
     names = ["0.png", "1.png", "0.png", "2.png", "1.png", "3.png"]
-    (message,) = told(lambda: bunch(folder, names, list("ababba"), [2, 4]))
+    (message,) = lines(lambda: bunch(folder, names, list("ababba"), [2, 4]))
     assert message.startswith("2 items are in training and validation: ")
     assert "0.png'" in message
     assert "1.png'" in message
@@ -55,16 +55,16 @@ def test_one_file_on_both_sides_is_counted_and_named(folder):
 def test_a_copy_under_another_name_on_the_other_side_is_named_with_its_original(folder):
     (folder / "copy.png").write_bytes((folder / "3.png").read_bytes())
     names = ["3.png", "4.png", "copy.png", "5.png"]
-    (message,) = told(lambda: bunch(folder, names, list("abab"), [2, 3]))
+    (message,) = lines(lambda: bunch(folder, names, list("abab"), [2, 3]))
     assert message.startswith("1 items are in training and validation: ")
     assert "3.png = " in message
     assert "copy.png'" in message
-    assert told(lambda: bunch(folder, names, list("abab"), [2, 3], find_copies=False)) == []
+    assert lines(lambda: bunch(folder, names, list("abab"), [2, 3], find_copies=False)) == []
 
 
 def test_the_same_path_is_told_without_a_look_into_the_files(folder):
     names = ["0.png", "1.png", "0.png", "2.png"]
-    (message,) = told(lambda: bunch(folder, names, list("abab"), [2, 3], find_copies=False))
+    (message,) = lines(lambda: bunch(folder, names, list("abab"), [2, 3], find_copies=False))
     assert message.startswith("1 items are in training and validation")
 
 
@@ -73,14 +73,14 @@ def test_one_image_under_two_labels_is_counted(folder, copied):
     (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())
     again = "copy.png" if copied else "0.png"
     names = ["0.png", "1.png", again, "2.png", "3.png"]
-    (message,) = told(lambda: bunch(folder, names, list("abbab"), [3, 4]))
+    (message,) = lines(lambda: bunch(folder, names, list("abbab"), [3, 4]))
     assert message.startswith("1 items occur several times, with different labels: ")
     assert "label_delim=" in message
 
 
 def test_a_row_for_each_label_of_an_image_is_told_in_both_ways(folder):
     names = [f"{i}.png" for i in range(6) for _ in "xy"]
-    messages = told(lambda: bunch(folder, names, ["haze", "river"] * 6, [0, 3, 5, 9]))
+    messages = lines(lambda: bunch(folder, names, ["haze", "river"] * 6, [0, 3, 5, 9]))
     assert [m.split(":")[0] for m in messages] == [
         "4 items are in training and validation",
         "6 items occur several times, with different labels",
@@ -89,16 +89,16 @@ def test_a_row_for_each_label_of_an_image_is_told_in_both_ways(folder):
 
 def test_copies_with_the_same_labels_on_one_side_are_no_doubt(folder):
     names = ["0.png", "0.png", "1.png", "2.png", "3.png"]
-    assert told(lambda: bunch(folder, names, list("aabba"), [3, 4])) == []
+    assert lines(lambda: bunch(folder, names, list("aabba"), [3, 4])) == []
     tags = ["x y", "y x", "x", "y", "x y"]  # the same tags, in another order
-    assert told(lambda: bunch(folder, names, tags, [3, 4], label_delim=" ")) == []
+    assert lines(lambda: bunch(folder, names, tags, [3, 4], label_delim=" ")) == []
 
 
 def test_test_items_that_were_trained_or_validated_on_are_told_apart(folder):
     split = ImageList.from_paths([f"{i}.png" for i in range(6)], folder).split_by_idx([4, 5])
     labelled = split.label_from_func(lambda path: int(path.stem) % 2)
     tests = labelled.add_test([folder / f"{i}.png" for i in (0, 1, 4, 8)])
-    messages = told(lambda: tests.transform(None, size=16).databunch(bs=1, num_workers=0))
+    messages = lines(lambda: tests.transform(None, size=16).databunch(bs=1, num_workers=0))
     assert [m.split(":")[0] for m in messages] == [
         "2 items are in training and test",
         "1 items are in validation and test",
@@ -107,7 +107,7 @@ def test_test_items_that_were_trained_or_validated_on_are_told_apart(folder):
 
 def test_without_checks_nobody_looks(folder):
     names = ["0.png", "1.png", "0.png", "2.png"]
-    assert told(lambda: bunch(folder, names, list("abab"), [2, 3], no_check=True)) == []
+    assert lines(lambda: bunch(folder, names, list("abab"), [2, 3], no_check=True)) == []
 
 
 REVIEWS = [f"the film number {i} was long" for i in range(10)]
@@ -116,11 +116,11 @@ REVIEWS = [f"the film number {i} was long" for i in range(10)]
 def test_arrays_and_series_on_both_sides_are_told():
     x = np.random.default_rng(0).normal(size=(10, 40))
     x[0] = x[4]  # every fifth row validates: 4 and 9
-    (message,) = told(lambda: from_arrays(x, list("ab") * 5, bs=2))
+    (message,) = lines(lambda: from_arrays(x, list("ab") * 5, bs=2))
     told_as = "1 items are in training and validation: 'item 0 of training = item 0 of validation'"
     assert message.startswith(told_as)
     series = SeriesList.from_array(x, list("ababbbabab")).split_by_idx([4]).label_from_df()
-    messages = told(lambda: series.transform(None, size=8).databunch(bs=2))
+    messages = lines(lambda: series.transform(None, size=8).databunch(bs=2))
     assert messages[0].startswith("1 items are in training and validation")
     assert messages[1].startswith("1 items occur several times, with different labels")
 
@@ -128,14 +128,14 @@ def test_arrays_and_series_on_both_sides_are_told():
 def test_texts_on_both_sides_are_told():
     texts = pd.DataFrame({"text": [*REVIEWS, REVIEWS[3]], "label": [*"ababababab", "b"]})
     options = {"text_cols": "text", "label_cols": "label", "bs": 2, "min_freq": 1}
-    (message,) = told(lambda: TextDataBunch.from_df(".", texts[:8], texts[8:], **options))
+    (message,) = lines(lambda: TextDataBunch.from_df(".", texts[:8], texts[8:], **options))
     assert message.startswith("1 items are in training and validation: 'the film number 3 was")
 
 
 def test_arrays_that_are_the_same_by_chance_are_no_doubt():
     corners = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]] * 5)
-    assert told(lambda: from_arrays(corners, list("abba") * 5, bs=2)) == []
-    assert told(lambda: from_arrays(np.zeros((10, 50)), list("ab") * 5, bs=2)) == []
+    assert lines(lambda: from_arrays(corners, list("abba") * 5, bs=2)) == []
+    assert lines(lambda: from_arrays(np.zeros((10, 50)), list("ab") * 5, bs=2)) == []
 
 
 def test_a_warning_points_to_the_line_of_the_user(folder):
@@ -214,6 +214,6 @@ def test_a_label_that_cannot_be_compared_is_no_second_label(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x")
     side = Side("training", [path, path], [np.zeros(2), np.ones(2)])
-    assert told(lambda: warn_of_copies([side])) == []
+    assert lines(lambda: warn_of_copies([side])) == []
     masks = Side("training", [path, path], [tmp_path / "1", tmp_path / "2"])
-    assert len(told(lambda: warn_of_copies([masks]))) == 1
+    assert len(lines(lambda: warn_of_copies([masks]))) == 1

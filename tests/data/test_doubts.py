@@ -23,7 +23,7 @@ def table(labels, valid, **options):
     return ImageList.from_df(frame, "/data").split_by_idx(valid).label_from_df(**options)
 
 
-def told(step):
+def lines(step):
     """The messages of all warnings of ours that a step gives."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -47,23 +47,23 @@ def tree(root, counts, size=(6, 6)):
 
 def test_classes_without_a_validation_item_are_counted_and_named():
     labels = ["a"] * 4 + ["b"] * 2 + ["c"] * 3
-    (message,) = told(lambda: table(labels, [0, 1]))
+    (message,) = lines(lambda: table(labels, [0, 1]))
     assert message.startswith("2 of 3 classes have no validation item")
     assert "'b (2x)', 'c (3x)'" in message
     assert "another seed" in message
     assert "split_by_idx" in message
-    assert told(lambda: table(labels, [0, 4, 6])) == []
+    assert lines(lambda: table(labels, [0, 4, 6])) == []
 
 
 def test_tags_without_a_validation_item_are_counted_and_named():
-    (message,) = told(lambda: table(["a b", "a", "b c c", "a b"], [1, 3], label_delim=" "))
+    (message,) = lines(lambda: table(["a b", "a", "b c c", "a b"], [1, 3], label_delim=" "))
     assert message.startswith("1 of 3 classes have no validation item")
     assert "'c (1x)'" in message
 
 
 def test_without_a_validation_side_none_is_missed():
     names = ["a/1.png", "b/1.png"]
-    assert told(lambda: listed(*names).split_none().label_from_folder()) == []
+    assert lines(lambda: listed(*names).split_none().label_from_folder()) == []
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -79,14 +79,14 @@ def test_a_random_split_of_small_classes_tells_or_names_what_to_do(seed):
             split.label_from_folder()
     else:
         missing = sorted(set(train) - set(valid))
-        (message,) = told(split.label_from_folder)
+        (message,) = lines(split.label_from_folder)
         assert message.startswith(f"{len(missing)} of 5 classes have no validation item")
         assert all(f"'{name} ({train.count(name)}x)'" in message for name in missing)
 
 
 def test_classes_that_are_given_but_not_there_are_named():
     labels = ["neg", "pos"] * 3
-    (message,) = told(lambda: table(labels, [0, 1], classes=["neg", "pos", "neutral"]))
+    (message,) = lines(lambda: table(labels, [0, 1], classes=["neg", "pos", "neutral"]))
     assert message.startswith("1 of 3 classes have no training item")
     assert "'neutral'" in message
 
@@ -96,20 +96,20 @@ def test_classes_that_are_given_but_not_there_are_named():
 )
 def test_classes_that_differ_in_blanks_or_capitals_alone_are_named(alike):
     labels = [*alike, "cow"] * 2
-    (message,) = told(lambda: table(labels, [0, 1, 2]))
+    (message,) = lines(lambda: table(labels, [0, 1, 2]))
     assert message.startswith("1 classes are there in several spellings")
     assert all(repr(name) in message for name in alike)
 
 
 def test_single_letters_and_numbers_may_differ_in_capitals_alone():
-    assert told(lambda: table(["a", "A", "b"] * 2, [0, 1, 2])) == []
-    assert told(lambda: table([1, 10, 1, 10], [0, 1])) == []
+    assert lines(lambda: table(["a", "A", "b"] * 2, [0, 1, 2])) == []
+    assert lines(lambda: table([1, 10, 1, 10], [0, 1])) == []
 
 
 def test_a_delimiter_that_divides_nothing_is_told():
-    (message,) = told(lambda: table(["a;b", "a", "a;b", "a"], [0, 1], label_delim=" "))
+    (message,) = lines(lambda: table(["a;b", "a", "a;b", "a"], [0, 1], label_delim=" "))
     assert message.startswith("label_delim=' ' divides none of the 2 cells of column 1")
-    assert told(lambda: table(["a;b", "a", "a;b", "a"], [0, 1], label_delim=";")) == []
+    assert lines(lambda: table(["a;b", "a", "a;b", "a"], [0, 1], label_delim=";")) == []
 
 
 # --- folders that are kept for later
@@ -120,7 +120,7 @@ def test_a_delimiter_that_divides_nothing_is_told():
 def test_training_on_a_folder_that_is_kept_for_later_is_told(name, below):
     names = [f"{folder}/{i}.jpg" for folder in ("cat", "dog", name + below) for i in range(4)]
     split = listed(*names).split_by_idx([0, 4, 8])
-    (message,) = told(split.label_from_folder)
+    (message,) = lines(split.label_from_folder)
     assert f"'{name} (3 items)'" in message
     assert f"filter_by_folder(exclude=['{name}'])" in message
 
@@ -128,31 +128,31 @@ def test_training_on_a_folder_that_is_kept_for_later_is_told(name, below):
 def test_a_random_split_of_everything_is_told_where_labels_come_from_names_too():
     names = [f"{side}/{c}_{i}.jpg" for side in ("train", "test") for c in "ab" for i in range(4)]
     split = listed(*names).split_by_idx([0, 4])
-    assert len(told(lambda: split.label_from_re(r"/(.)_\d"))) == 1
-    assert len(told(lambda: split.label_from_func(lambda path: path.name[0]))) == 1
+    assert len(lines(lambda: split.label_from_re(r"/(.)_\d"))) == 1
+    assert len(lines(lambda: split.label_from_func(lambda path: path.name[0]))) == 1
 
 
 def test_folders_that_validate_or_that_are_all_there_is_or_are_asked_for_are_no_doubt():
     sides = [f"{side}/{c}/{i}.jpg" for side in ("train", "valid") for c in "ab" for i in range(3)]
-    assert told(lambda: listed(*sides).split_by_folder().label_from_folder()) == []
+    assert lines(lambda: listed(*sides).split_by_folder().label_from_folder()) == []
     alone = [f"test/{c}/{i}.jpg" for c in "ab" for i in range(3)]
-    assert told(lambda: listed(*alone).split_by_idx([0, 3]).label_from_folder()) == []
+    assert lines(lambda: listed(*alone).split_by_idx([0, 3]).label_from_folder()) == []
     names = [f"{c}/{i}.jpg" for c in ("cat", "test") for i in range(3)]
     split = listed(*names).split_by_idx([0, 3])
-    assert told(lambda: split.label_from_folder(classes=["cat", "test"])) == []
+    assert lines(lambda: split.label_from_folder(classes=["cat", "test"])) == []
     frame = pd.DataFrame({"text": ["test/a bad film", "a/good film"] * 3, "label": list("ab") * 3})
     texts = TextList.from_df(frame).split_by_idx([0, 1])
-    assert told(lambda: texts.label_from_df("label")) == []
+    assert lines(lambda: texts.label_from_df("label")) == []
 
 
 def test_files_without_a_folder_of_their_own_are_told_what_class_they_become(tmp_path):
     tree(tmp_path / "set", {"cat": 4, "dog": 4, ".": 2})
     split = ImageList.from_folder(tmp_path / "set").split_by_idx([2, 6])
-    (message,) = [m for m in told(split.label_from_folder) if "classes have no" not in m]
+    (message,) = [m for m in lines(split.label_from_folder) if "classes have no" not in m]
     assert message.startswith("2 of 8 files lie in ")
     assert "whose name 'set' becomes their class: '0.png', '1.png'" in message
     kept = ImageList.from_folder(tmp_path / "set").filter_by_func(lambda p: p.parent.name != "set")
-    assert told(kept.split_by_idx([0, 4]).label_from_folder) == []
+    assert lines(kept.split_by_idx([0, 4]).label_from_folder) == []
 
 
 # --- the factories
@@ -200,7 +200,7 @@ def test_given_files_that_lie_in_the_folder_of_the_test_set_are_counted(tmp_path
 
 def test_a_validation_folder_that_a_random_share_leaves_unused_is_told(tmp_path):
     tree(tmp_path, {"train/a": 5, "train/b": 5, "valid/a": 2, "valid/b": 2})
-    messages = told(lambda: ImageDataBunch.from_folder(tmp_path, valid_pct=0.4, seed=1, **SMALL))
+    messages = lines(lambda: ImageDataBunch.from_folder(tmp_path, valid_pct=0.4, seed=1, **SMALL))
     assert len(messages) == 1
     assert "the folder 'valid' is not used (4 images" in messages[0]
 
@@ -222,7 +222,7 @@ def test_texts_beside_the_two_folders_are_not_asked_for(tmp_path):
             (tmp_path / folder / f"{j}.txt").write_text(text)
     made = []
     options = {"bs": 2, "min_freq": 1}
-    assert told(lambda: made.append(TextDataBunch.from_folder(tmp_path, **options))) == []
+    assert lines(lambda: made.append(TextDataBunch.from_folder(tmp_path, **options))) == []
     assert (len(made[0].train_ds), len(made[0].valid_ds)) == (6, 6)
 
 
@@ -289,12 +289,12 @@ def test_images_that_are_left_out_are_counted_by_ending_and_can_be_taken(tmp_pat
         (tmp_path / "a" / f"{i}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
         (tmp_path / "a" / f"{i}.psd").write_bytes(b"8BPS")
     (tmp_path / "a" / "table.csv").write_text("a,b\n")
-    (message,) = told(lambda: ImageList.from_folder(tmp_path))
+    (message,) = lines(lambda: ImageList.from_folder(tmp_path))
     assert "2 image files" in message
     assert (
         "6 that seem to hold such data are left out for their endings: 3 .heic, 3 .psd" in message
     )
-    assert told(lambda: ImageList.from_folder(tmp_path, extensions=[".png"])) == []
+    assert lines(lambda: ImageList.from_folder(tmp_path, extensions=[".png"])) == []
     taken = ImageList.from_folder(tmp_path, extensions=["png", ".heic"])
     assert len(taken) == 5
     with pytest.raises(ValueError, match=r"(?s)3 of 5 files .*HEIC: save it as JPEG.*pillow-heif"):
@@ -314,7 +314,7 @@ def test_heic_is_read_once_pillow_can(tmp_path, monkeypatch):
 def test_texts_of_other_endings_are_counted(tmp_path):
     for name in ("a.txt", "b.md", "c.html", "53532", "README.md", "LICENSE", "labels.csv"):
         (tmp_path / name).write_text("good")
-    (message,) = told(lambda: TextList.from_folder(tmp_path))
+    (message,) = lines(lambda: TextList.from_folder(tmp_path))
     assert "3 that seem to hold such data" in message
     assert all(f"1 {ending}" in message for ending in (".md", ".html", "without one"))
     assert len(TextList.from_folder(tmp_path, extensions=[".txt", ""])) == 3

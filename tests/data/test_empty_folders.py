@@ -35,9 +35,9 @@ def test_folders_outside_the_data_set_are_no_matter(tmp_path):
     texts(tmp_path / "set", "cat", "dog", ".")
     (tmp_path / "results").mkdir()
     split = TextList.from_folder(tmp_path / "set").split_by_idx([0, 3, 6])
-    with pytest.warns(OnecycleWarning) as told:
+    with pytest.warns(OnecycleWarning) as messages:
         split.label_from_folder()
-    assert [str(warning.message)[:20] for warning in told] == ["2 of 6 files lie in "]
+    assert [str(warning.message)[:20] for warning in messages] == ["2 of 6 files lie in "]
 
 
 def test_folders_of_other_things_and_classes_that_are_named_are_no_matter(tmp_path):

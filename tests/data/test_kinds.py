@@ -90,10 +90,10 @@ X = np.random.default_rng(0).normal(size=(12, 3))
     ids=lambda way: way[0],
 )
 def test_classes_that_became_floats_are_numbers_and_a_warning_says_both_ways(images, way):
-    with pytest.warns(OnecycleWarning, match=BOTH.format("0, 1, 2")) as told:
+    with pytest.warns(OnecycleWarning, match=BOTH.format("0, 1, 2")) as messages:
         labelled = way[1](*images)
     assert kind(labelled) is Numbers
-    assert len([w for w in told if "stored as real" in str(w.message)]) == 1
+    assert len([w for w in messages if "stored as real" in str(w.message)]) == 1
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_real_numbers_are_numbers_without_a_word(values):
     assert kind(items_of(values).label_from_df()) is Numbers
 
 
-@pytest.mark.parametrize("said", [Category, Numbers])
-def test_a_kind_that_is_said_is_taken_without_a_word(said):
-    assert kind(items_of(GRADES).label_from_df(label_cls=said)) is said
+@pytest.mark.parametrize("reported", [Category, Numbers])
+def test_a_kind_that_is_said_is_taken_without_a_word(reported):
+    assert kind(items_of(GRADES).label_from_df(label_cls=reported)) is reported
     assert kind(items_of(GRADES).label_from_func(lambda path: 2.0, label_cls=Numbers)) is Numbers
-    assert type(from_arrays(X, np.array(GRADES), label_cls=said, bs=2).task.target) is said
+    assert type(from_arrays(X, np.array(GRADES), label_cls=reported, bs=2).task.target) is reported
 
 
 def test_made_whole_they_are_classes_without_a_word():

@@ -148,7 +148,7 @@ def test_rows_and_labels_go_with_their_items_whatever_is_taken(kind, data, n):
     labelled = items.split_none().label_from_df(col, label_cls=Category)
     assert list(labelled.train.labels) == wanted
     answers = zip(labelled.train.items, labelled.train.y, wanted, strict=True)
-    assert all(number(item) == label.obj == told for item, label, told in answers)
+    assert all(number(item) == label.obj == messages for item, label, messages in answers)
 
 
 def test_items_taken_out_of_their_order_keep_their_rows_and_labels():

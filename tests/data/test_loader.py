@@ -161,9 +161,9 @@ def test_an_error_in_a_worker_reaches_the_caller_as_it_is_and_ends_them(
     valid = loader(labelled.valid, bs=2, workers=2, train=False, processes=processes)
     monkeypatch.setattr(type(labelled.train), "sample", fail)
     seen = []
-    with pytest.raises(LocalError, match=r"^item [67] is broken") as told:
+    with pytest.raises(LocalError, match=r"^item [67] is broken") as messages:
         seen.extend(len(x) for x, _ in valid)
-    assert told.value.__notes__ == ["as always"]
+    assert messages.value.__notes__ == ["as always"]
     assert seen == [2, 2, 2]
     assert threads() == []
     assert children() == []

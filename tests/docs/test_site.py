@@ -73,7 +73,7 @@ def test_no_page_is_wider_than_a_phone_lacks_a_image_or_asks_elsewhere(site, bro
 
 
 @pytest.mark.parametrize(
-    ("page", "said"),
+    ("page", "reported"),
     [
         ("tutorials/single_label", "error_rate"),
         ("tutorials/several_labels", "image_name,tags"),
@@ -88,10 +88,10 @@ def test_no_page_is_wider_than_a_phone_lacks_a_image_or_asks_elsewhere(site, bro
         ("behind-the-scenes", "in the good valley"),
     ],
 )
-def test_a_page_shows_what_it_printed(site, page, said):
+def test_a_page_shows_what_it_printed(site, page, reported):
     text = shown(site, f"{page}.html")
     outputs = "".join(re.findall(r'<div class="language-text.*?</pre>', text, re.DOTALL))
-    assert said in re.sub(r"<[^>]+>", "", outputs)
+    assert reported in re.sub(r"<[^>]+>", "", outputs)
     assert "# tiny" not in re.sub(r"<[^>]+>", "", text)
 
 

@@ -62,6 +62,6 @@ def test_hummingbirds_come_from_lists_of_addresses(tmp_path):
             lines = [f"{web.url}/{name}{i}.png" for i in range(12)]
             (birds / f"{name}.csv").write_text("\n".join(lines))
         site = example("hummingbirds").main(birds, tmp_path / "out", quick=True)
-    told = json.loads((site / "model.json").read_text())
-    assert sorted(told["task"]["target"]["classes"]) == ["calliope", "rufous"]
+    messages = json.loads((site / "model.json").read_text())
+    assert sorted(messages["task"]["target"]["classes"]) == ["calliope", "rufous"]
     assert len(list((birds / "rufous").iterdir())) == 10

@@ -208,10 +208,10 @@ def test_download_images_names_by_position_and_counts_what_is_bad(site, tmp_path
     found = download_images(tmp_path / "urls.csv", tmp_path / "pics", max_pics=4)
     assert [p.name for p in found] == ["00000000.png", "00000003.png"]
     assert left(tmp_path / "pics") == ["00000000.png", "00000003.png"]
-    said = capsys.readouterr().out
-    assert "2 of 4 images left out" in said
-    assert "1x HTTP 404" in said
-    assert "1x not an image" in said
+    reported = capsys.readouterr().out
+    assert "2 of 4 images left out" in reported
+    assert "1x HTTP 404" in reported
+    assert "1x not an image" in reported
 
 
 def test_download_images_goes_on_after_a_break_and_raises_without_workers(site, tmp_path):

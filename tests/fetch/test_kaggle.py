@@ -129,13 +129,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 
 def test_a_competition_arrives_unpacked_with_its_archives_in_archives(service, tmp_path):
-    said = run("planet", "--to", tmp_path / "data")
-    assert said.exit_code == 0, said.output
+    reported = run("planet", "--to", tmp_path / "data")
+    assert reported.exit_code == 0, reported.output
     folder = tmp_path / "data/planet"
     assert (folder / "train-jpg/train_0.jpg").read_bytes() == IMAGE
     assert "haze" in (folder / "train_v2.csv").read_text()
     assert sorted(p.name for p in folder.iterdir()) == ["train-jpg", "train_v2.csv"]
-    assert str(folder) in said.output
+    assert str(folder) in reported.output
 
 
 def test_a_cut_download_is_continued(service, tmp_path):
@@ -151,18 +151,18 @@ def test_a_cut_download_is_continued(service, tmp_path):
 )
 def test_a_refusal_says_what_to_do(service, tmp_path, code, advice):
     service.code = code
-    said = run("planet", "--to", tmp_path / "data")
-    assert said.exit_code == 2
-    assert advice in said.output
+    reported = run("planet", "--to", tmp_path / "data")
+    assert reported.exit_code == 2
+    assert advice in reported.output
 
 
 def test_without_credentials_the_way_to_them_is_said(service, tmp_path, monkeypatch):
     monkeypatch.delenv("KAGGLE_USERNAME")
     monkeypatch.delenv("KAGGLE_KEY")
-    said = run("planet", "--to", tmp_path / "data")
-    assert said.exit_code == 2
-    assert "KAGGLE_API_TOKEN" in said.output
-    assert "kaggle.json" in said.output
+    reported = run("planet", "--to", tmp_path / "data")
+    assert reported.exit_code == 2
+    assert "KAGGLE_API_TOKEN" in reported.output
+    assert "kaggle.json" in reported.output
 
 
 def test_a_hostile_archive_from_the_service_is_refused(service, tmp_path):
@@ -170,9 +170,9 @@ def test_a_hostile_archive_from_the_service_is_refused(service, tmp_path):
     with zipfile.ZipFile(whole, "w") as opened:
         opened.writestr("../evil", "x")
     service.file = whole.getvalue()
-    said = run("planet", "--to", tmp_path / "data")
-    assert said.exit_code == 2
-    assert "outside the folder" in said.output
+    reported = run("planet", "--to", tmp_path / "data")
+    assert reported.exit_code == 2
+    assert "outside the folder" in reported.output
     assert not (tmp_path / "data/evil").exists()
 
 
@@ -184,9 +184,9 @@ def test_a_name_that_is_none_is_refused_before_anything_is_sent(service, tmp_pat
 
 def test_answers_arrive_with_their_message(service, tmp_path):
     (tmp_path / "submission.csv").write_text("image_name,tags\ntest_0,haze\n")
-    said = run("planet", "--submit", tmp_path / "submission.csv", "--message", "first try")
-    assert said.exit_code == 0, said.output
-    assert "Successfully submitted" in said.output
+    reported = run("planet", "--submit", tmp_path / "submission.csv", "--message", "first try")
+    assert reported.exit_code == 0, reported.output
+    assert "Successfully submitted" in reported.output
     assert service.sent["file"] == b"image_name,tags\ntest_0,haze\n"
     assert service.sent["submissionDescription"] == "first try"
     assert service.sent["blobFileTokens"] == "tok"

@@ -24,12 +24,12 @@ WAYS = (
 
 def odd_images(folder, count=100):
     """The files, of every way and size in turn; smooth, so that JPEG changes little."""
-    luck = np.random.default_rng(11)
-    return [_saved(folder, i, _smooth(luck, SHAPES[i % len(SHAPES)])) for i in range(count)]
+    rng = np.random.default_rng(11)
+    return [_saved(folder, i, _smooth(rng, SHAPES[i % len(SHAPES)])) for i in range(count)]
 
 
-def _smooth(luck, shape):
-    small = luck.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+def _smooth(rng, shape):
+    small = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
     return Pillow.fromarray(small).resize(shape[::-1], Pillow.Resampling.BICUBIC)
 
 

@@ -19,13 +19,13 @@ KINDS = ("red", "green", "blue")
 
 def drawn(root):
     """24 images with a bright square in one of three colours: its colour, place and side."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     about = {}
     for i in range(24):
         h, w = SIZES[i % 4]
-        pixels = luck.integers(0, 60, (h, w, 3))
-        kind, side = i % 3, int(luck.integers(8, 16))
-        y, x = int(luck.integers(0, h - side)), int(luck.integers(0, w - side))
+        pixels = rng.integers(0, 60, (h, w, 3))
+        kind, side = i % 3, int(rng.integers(8, 16))
+        y, x = int(rng.integers(0, h - side)), int(rng.integers(0, w - side))
         pixels[y : y + side, x : x + side, kind] = 230
         name = f"{KINDS[kind]}_{i}.png"
         Pillow.fromarray(pixels.astype(np.uint8)).save(root / name)

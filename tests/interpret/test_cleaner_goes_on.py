@@ -99,11 +99,11 @@ def test_what_was_written_is_what_is_set_at_the_next_start(alike, tmp_path):
         (b"name,label\n\xff,cat\n", "cannot be read as a table"),
     ],
 )
-def test_an_earlier_table_that_does_not_fit_is_an_error_and_stays(alike, tmp_path, text, told):
+def test_an_earlier_table_that_does_not_fit_is_an_error_and_stays(alike, tmp_path, text, messages):
     table = tmp_path / "c.csv"
     table.write_bytes(text if isinstance(text, bytes) else text.encode())
     before = table.read_bytes()
-    with pytest.raises(TableError, match=rf"c\.csv.*{told}.*--to"):
+    with pytest.raises(TableError, match=rf"c\.csv.*{messages}.*--to"):
         application(review(alike), table)
     assert table.read_bytes() == before
 
@@ -113,8 +113,8 @@ def test_a_table_that_cannot_be_written_and_a_server_that_is_gone_are_told_in_th
     with cleaning(alike, "--to", alike / "file/cleaned.csv") as url, looking(url) as page:
         page.locator("#save").click()
         page.get_by_text("not written: ").wait_for()
-        said = page.inner_text("#said")
-        assert "file/cleaned.csv cannot be written" in said
+        predicted = page.inner_text("#message")
+        assert "file/cleaned.csv cannot be written" in predicted
         page.route("**/save", lambda route: route.abort())
         page.locator("#save").click()
         page.get_by_text("does onecycle clean still run?").wait_for()

@@ -20,21 +20,21 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
 
 
-def single(said, true, losses=None):
+def single(predicted, true, losses=None):
     task = SimpleNamespace(target=Category(("a", "b", "c")))
     y = torch.tensor(true)
     losses = torch.zeros(len(y)) if losses is None else torch.tensor(losses)
-    found = Predictions(torch.eye(3)[said], y, losses, None, task)
+    found = Predictions(torch.eye(3)[predicted], y, losses, None, task)
     return ClassificationInterpretation(None, found)
 
 
 def test_rows_of_the_confusion_matrix_are_the_true_classes():
-    interp = single(said=[0, 1, 1, 1, 2], true=[0, 0, 0, 1, 1])
+    interp = single(predicted=[0, 1, 1, 1, 2], true=[0, 0, 0, 1, 1])
     assert interp.confusion_matrix().tolist() == [[1, 2, 0], [0, 1, 1], [0, 0, 0]]
 
 
 def test_most_confused_names_true_said_and_count_largest_first():
-    interp = single(said=[0, 1, 1, 1, 2], true=[0, 0, 0, 1, 1])
+    interp = single(predicted=[0, 1, 1, 1, 2], true=[0, 0, 0, 1, 1])
     assert interp.most_confused() == [("a", "b", 2), ("b", "c", 1)]
     assert interp.most_confused(min_val=2) == [("a", "b", 2)]
 
@@ -62,7 +62,7 @@ def several():
 
 def test_figures_per_label_by_hand():
     table = several().per_label()
-    assert table.loc["x", ["true", "said"]].tolist() == [3, 2]
+    assert table.loc["x", ["actual", "predicted"]].tolist() == [3, 2]
     assert table.loc["x", "precision"] == pytest.approx(1)
     assert table.loc["x", "recall"] == pytest.approx(2 / 3)
     assert table.loc["y", "precision"] == pytest.approx(1 / 2)
@@ -75,9 +75,9 @@ def test_the_best_threshold_is_found_by_trying_all():
     p, y = interp.predictions.probabilities.numpy(), interp.predictions.targets.numpy()
 
     def f2(t):
-        said = p > t
-        right = (said & (y > 0)).sum(1)
-        precision = right / (said.sum(1) + 1e-9)
+        predicted = p > t
+        right = (predicted & (y > 0)).sum(1)
+        precision = right / (predicted.sum(1) + 1e-9)
         recall = right / (y.sum(1) + 1e-9)
         return (5 * precision * recall / (4 * precision + recall + 1e-9)).mean()
 

@@ -78,9 +78,9 @@ def lit(looked):
 @pytest.mark.parametrize("index", range(4))
 def test_for_one_class_the_map_shows_the_answer_alone(one, index):
     """Both outputs are above zero, and only one of them is the answer."""
-    said = str(one.predictions.said(index))
-    assert lit(grad_cam(one.learn, one.predictions, index)) == {said}
-    assert said == ["red", "blue", "blue", "red"][index]
+    predicted = str(one.predictions.predicted(index))
+    assert lit(grad_cam(one.learn, one.predictions, index)) == {predicted}
+    assert predicted == ["red", "blue", "blue", "red"][index]
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_the_map_is_between_zero_and_one_and_the_learner_as_before(one):
     one.learn.model.train()
     one.learn.model[0].eval()
     modes = [m.training for m in one.learn.model.modules()]
-    before, luck = one.learn.model[0].weight.clone(), torch.get_rng_state()
+    before, state = one.learn.model[0].weight.clone(), torch.get_rng_state()
     looked = grad_cam(one.learn, one.predictions, 1)
     assert looked.shape == (8, 8)
     assert (looked.min(), looked.max()) == (0, 1)
     assert [m.training for m in one.learn.model.modules()] == modes
     assert all(p.grad is None for p in one.learn.model.parameters())
     assert torch.equal(before, one.learn.model[0].weight)
-    assert torch.equal(luck, torch.get_rng_state())
+    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_a_head_in_several_parts_is_run_whole(one):
@@ -131,7 +131,8 @@ def test_the_worst_items_are_drawn_with_said_true_share_and_loss(one):
     for ax, loss, position in zip(shown, losses, positions, strict=True):
         i = int(position)
         share = float(one.predictions.probabilities[i, one.y_true[i]])
-        wanted = f"said {one.predictions.said(i)}\ntrue {one.predictions.true(i)} ({share:.2f})"
+        found = one.predictions
+        wanted = f"predicted {found.predicted(i)}\nactual {found.actual(i)} ({share:.2f})"
         assert ax.get_title() == f"{wanted}\nloss {float(loss):.2f}"
         assert np.array_equal(ax.images[0].get_array(), one.predictions.items[i][0].pixels)
         assert len(ax.images) == 1
@@ -149,9 +150,9 @@ def test_the_heat_map_lies_over_the_whole_image(one):
 @pytest.mark.parametrize("draws", [True, False])
 def test_more_items_than_there_are_is_all_of_them_and_said(one, many, draws):
     for interp in (one, many):
-        with pytest.warns(OnecycleWarning, match="4 items, fewer than k=99") as told:
+        with pytest.warns(OnecycleWarning, match="4 items, fewer than k=99") as messages:
             found = interp.plot_top_losses(99) if draws else interp.top_losses(99)
-        assert len(told) == 1
+        assert len(messages) == 1
         shown = [ax for ax in found.axes if ax.get_title()] if draws else found[1].tolist()
         assert len(shown) == 4
 
@@ -170,7 +171,7 @@ def test_by_default_a_plot_takes_what_there_is_without_a_word(one, many):
 
 def test_the_other_side_can_be_looked_at(one):
     interp = ClassificationInterpretation.from_learner(one.learn, DatasetType.Train)
-    assert [str(interp.predictions.true(i)) for i in range(2)] == ["blue", "red"]
+    assert [str(interp.predictions.actual(i)) for i in range(2)] == ["blue", "red"]
 
 
 def lopsided():
@@ -193,7 +194,7 @@ def lopsided():
 def test_the_confusion_matrix_is_drawn_with_the_true_classes_down_the_side(options, texts):
     figure = lopsided().plot_confusion_matrix(title="By hand", figsize=(4, 3), dpi=60, **options)
     (ax,) = figure.axes
-    assert (ax.get_ylabel(), ax.get_xlabel(), ax.get_title()) == ("true", "said", "By hand")
+    assert (ax.get_ylabel(), ax.get_xlabel(), ax.get_title()) == ("actual", "predicted", "By hand")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     assert [text.get_text() for text in ax.texts] == texts
     assert (figure.get_size_inches().tolist(), figure.dpi) == ([4, 3], 60)
@@ -206,7 +207,7 @@ def test_per_label_bars_start_with_the_rarest_label(many):
     (ax,) = many.plot_per_label().axes
     table = many.per_label()
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == [f"{n} ({c})" for n, c in table["true"].sort_values().items()]
+    assert names == [f"{n} ({c})" for n, c in table["actual"].sort_values().items()]
     assert ax.get_xlim() == (0, 1)
 
 
@@ -247,4 +248,4 @@ def test_the_table_per_label_equals_scikit_learns(many):
         assert table[name].tolist() == pytest.approx(wanted.tolist())
     wanted = sk.average_precision_score(y, p, average=None)
     assert table["average_precision"].tolist() == pytest.approx(wanted.tolist())
-    assert table["true"].tolist() == [2, 2]
+    assert table["actual"].tolist() == [2, 2]

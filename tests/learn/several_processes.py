@@ -24,8 +24,8 @@ torch.manual_seed(0)
 
 def arrays(shift=0.0):
     """50 rows of 3 classes: batches of 8 in training; in validation the last batch has 2 rows."""
-    luck = np.random.default_rng(4)
-    x = luck.normal(size=(50, 6)).astype(np.float32) + shift
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(50, 6)).astype(np.float32) + shift
     return from_arrays(
         x[:40], x[:40, :3].argmax(1), x[40:], x[40:, :3].argmax(1), bs=8, device="cpu"
     )
@@ -76,9 +76,9 @@ def normed(**options):
 
     Every second row is far from the others, so that the processes see very different items.
     """
-    luck = np.random.default_rng(5)
-    x = luck.normal(size=(50, 6)).astype(np.float32)
-    x[::2] += 3 * luck.normal(size=6).astype(np.float32)
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(50, 6)).astype(np.float32)
+    x[::2] += 3 * rng.normal(size=6).astype(np.float32)
     y = x[:, :3].argmax(1)
     data = from_arrays(x[:40], y[:40], x[40:], y[40:], bs=8, device="cpu")
     torch.manual_seed(1)

@@ -203,9 +203,9 @@ class Meddler(Callback):
 @pytest.mark.parametrize("opt_func", [SGD, AdamW])
 def test_a_change_that_one_cycle_undoes_is_said_once_with_both_names(multi, moment, what, opt_func):
     learn = tiny_learner(multi, opt_func=opt_func)
-    with pytest.warns(OnecycleWarning, match=f"Meddler changed the {what} .*OneCycle") as told:
+    with pytest.warns(OnecycleWarning, match=f"Meddler changed the {what} .*OneCycle") as messages:
         learn.fit_one_cycle(3, 1e-2, callbacks=[Meddler(moment, what)])
-    assert len(told) == 1
+    assert len(messages) == 1
     alone = tiny_learner(multi, opt_func=opt_func)
     alone.fit_one_cycle(3, 1e-2)
     if moment != "after_step":  # what was recorded there is what was set just then

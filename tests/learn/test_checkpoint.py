@@ -269,10 +269,10 @@ def test_data_that_is_prepared_otherwise_is_said_with_what_differs(
 ):
     learn, _ = saved
     data, words = unlike(multi_src, what)
-    with pytest.warns(OnecycleWarning, match=words) as told:
+    with pytest.warns(OnecycleWarning, match=words) as messages:
         other = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3).load("stage-1")
-    assert len(told) == 1
-    assert "differences=" in str(told[0].message)
+    assert len(messages) == 1
+    assert "differences=" in str(messages[0].message)
     assert differences(weights(learn), weights(other)) == []
     strict = tiny_learner(data, seed=3, path=tmp_path, dropout=0.3)
     before = weights(strict)

@@ -39,7 +39,7 @@ def learner(kind, metrics, **options):
     return Learner(data, mlp([4, 8, data.c]), metrics=metrics, silent=True, **options)
 
 
-def said(learn):
+def outputs_said(learn):
     """(probabilities, labels) of the validation set, and the classes, by the learner itself."""
     probabilities, y = learn.get_preds()
     return probabilities.numpy(), y.numpy()
@@ -52,7 +52,7 @@ def test_functions_of_decided_classes_see_the_whole_set():
     macro = partial(sk.f1_score, average="macro")
     learn = learner("three", [macro, sk.cohen_kappa_score, sk.matthews_corrcoef, accuracy])
     learn.fit(1, 1e-2)
-    p, y = said(learn)
+    p, y = outputs_said(learn)
     row = learn.history[-1]
     predicted = p.argmax(1)
     assert row["f1_score"] == pytest.approx(sk.f1_score(y, predicted, average="macro"))
@@ -65,7 +65,7 @@ def test_what_is_actual_comes_first():
     """Precision and recall would change places."""
     learn = learner("two", [sk.precision_score, sk.recall_score])
     learn.model[-1].bias.data = torch.tensor([0.0, 0.3])  # "yes" more often than it is true
-    p, y = said(learn)
+    p, y = outputs_said(learn)
     assert 0 < p.argmax(1).mean() != y.mean()
     wanted = [f(y, p.argmax(1), zero_division=0) for f in (sk.precision_score, sk.recall_score)]
     assert wanted[0] != wanted[1]
@@ -75,7 +75,7 @@ def test_what_is_actual_comes_first():
 def test_functions_of_scores_get_probabilities_of_two_classes_the_second():
     learn = learner("two", [sk.roc_auc_score, sk.average_precision_score, sk.log_loss])
     learn.fit(2, 1e-2)
-    p, y = said(learn)
+    p, y = outputs_said(learn)
     wanted = [sk.roc_auc_score(y, p[:, 1]), sk.average_precision_score(y, p[:, 1])]
     assert learn.validate()[1:] == pytest.approx([*wanted, sk.log_loss(y, p)], rel=1e-5)
 
@@ -83,7 +83,7 @@ def test_functions_of_scores_get_probabilities_of_two_classes_the_second():
 def test_functions_of_scores_of_more_classes():
     over = partial(sk.roc_auc_score, multi_class="ovr")
     learn = learner("three", [over, sk.log_loss])
-    p, y = said(learn)
+    p, y = outputs_said(learn)
     assert learn.validate()[1:] == pytest.approx(
         [sk.roc_auc_score(y, p, multi_class="ovr"), sk.log_loss(y, p)], rel=1e-5
     )
@@ -94,7 +94,7 @@ def test_of_several_labels_the_learners_threshold_decides(thresh):
     how = {"average": "samples", "zero_division": 0}
     learn = learner("tags", [sk.hamming_loss, partial(sk.f1_score, **how), sk.roc_auc_score])
     learn.with_threshold(thresh)
-    p, y = said(learn)
+    p, y = outputs_said(learn)
     wanted = [sk.hamming_loss(y, p > thresh), sk.f1_score(y, p > thresh, **how)]
     assert learn.validate()[1:] == pytest.approx([*wanted, sk.roc_auc_score(y, p)])
 
@@ -102,7 +102,7 @@ def test_of_several_labels_the_learners_threshold_decides(thresh):
 @pytest.mark.parametrize("kind", ["number", "numbers"])
 def test_of_numbers_the_values(kind):
     learn = learner(kind, [sk.r2_score, sk.mean_absolute_error, sk.median_absolute_error])
-    p, y = said(learn)
+    p, y = outputs_said(learn)
     functions = (sk.r2_score, sk.mean_absolute_error, sk.median_absolute_error)
     assert learn.validate()[1:] == pytest.approx([f(y, p) for f in functions], rel=1e-5)
 

@@ -259,7 +259,7 @@ def test_show_results_writes_truth_over_answer(multi_src, make_bunch):
     truth = [str(label) for label in multi_src.valid.y]
     for ax, label in zip(figure.axes, truth[:4], strict=True):
         lines = ax.get_title().splitlines()
-        assert lines == ["true / said", label.replace(";", "; "), "dots; warm"]
+        assert lines == ["actual / predicted", label.replace(";", "; "), "dots; warm"]
 
 
 def test_long_answers_are_folded_over_their_image(multi_src, make_bunch):
@@ -332,9 +332,9 @@ def test_data_that_is_normalised_otherwise_warns(multi, multi_src):
 def test_each_of_the_statistics_is_compared(multi, multi_src, other, words):
     learn = tiny_learner(multi)
     data = multi_src.databunch(bs=8, num_workers=0, device="cpu", no_check=True).normalize(other)
-    with pytest.warns(OnecycleWarning, match=words) as told:
+    with pytest.warns(OnecycleWarning, match=words) as messages:
         learn.data = data
-    assert ("mean" in str(told[0].message)) != ("std" in str(told[0].message))
+    assert ("mean" in str(messages[0].message)) != ("std" in str(messages[0].message))
 
 
 def test_what_validation_looks_at_is_compared_but_not_its_size(multi, multi_src):

@@ -257,7 +257,7 @@ def counted(y, void):
 def test_metrics_of_masks_leave_void_out_be_it_given_or_the_targets(drawn, given_void):
     outputs, y, sizes, void = drawn
     flat, seen = counted(y, void)
-    true, said = flat[seen], outputs.argmax(1).flatten().numpy()[seen]
+    true, outputs_said = flat[seen], outputs.argmax(1).flatten().numpy()[seen]
     target = Mask(classes=tuple("abcd"[: outputs.shape[1]]), void=void)
 
     def value(metric):
@@ -265,13 +265,13 @@ def test_metrics_of_masks_leave_void_out_be_it_given_or_the_targets(drawn, given
         metric = partial(metric, **{name: void}) if given_void else metric
         return whole(metric, (outputs, y), sizes, None if given_void else target)
 
-    labels = [i for i in np.union1d(true, said) if i != void]
+    labels = [i for i in np.union1d(true, outputs_said) if i != void]
     wanted = {
-        "iou": reference(sk.jaccard_score, true, said, labels=labels, average="macro")
+        "iou": reference(sk.jaccard_score, true, outputs_said, labels=labels, average="macro")
         if labels
         else np.nan,
-        "accuracy": sk.accuracy_score(true, said) if len(true) else np.nan,
-        "f1": reference(sk.f1_score, true, said, average="macro", zero_division=0)
+        "accuracy": sk.accuracy_score(true, outputs_said) if len(true) else np.nan,
+        "f1": reference(sk.f1_score, true, outputs_said, average="macro", zero_division=0)
         if len(true)
         else 0,
     }
@@ -286,23 +286,25 @@ def test_metrics_of_masks_leave_void_out_be_it_given_or_the_targets(drawn, given
 def test_dice_is_scikit_learns_f1_of_the_foreground_or_the_mean_over_classes(drawn):
     outputs, y, sizes, void = drawn
     flat, seen = counted(y, void)
-    true, said = flat[seen], outputs.argmax(1).flatten().numpy()[seen]
+    true, outputs_said = flat[seen], outputs.argmax(1).flatten().numpy()[seen]
     real = [i for i in range(outputs.shape[1]) if i != void]
-    occurring = [i for i in real if i in true or i in said]
+    occurring = [i for i in real if i in true or i in outputs_said]
     if len(real) == 2:
         one = real[1] in occurring
-        score = sk.f1_score(true == real[1], said == real[1], zero_division=0) if one else 1.0
+        score = (
+            sk.f1_score(true == real[1], outputs_said == real[1], zero_division=0) if one else 1.0
+        )
         wanted = score if len(true) else np.nan
     else:
         options = {"labels": occurring, "average": "macro", "zero_division": 0}
-        wanted = reference(sk.f1_score, true, said, **options) if occurring else np.nan
+        wanted = reference(sk.f1_score, true, outputs_said, **options) if occurring else np.nan
     found = whole(partial(pixel_metrics.dice, void=void), (outputs, y), sizes)
     assert found == pytest.approx(wanted, nan_ok=True)
 
 
 def test_only_actual_classes_are_those_of_the_masks_and_not_of_the_predictions():
-    true, said = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 2, 1, 1]]])
-    outputs = torch.nn.functional.one_hot(said, 3).movedim(-1, 1).float()
+    true, outputs_said = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 2, 1, 1]]])
+    outputs = torch.nn.functional.one_hot(outputs_said, 3).movedim(-1, 1).float()
     matrix = pixel_metrics.confusion(outputs, true)
     assert matrix.tolist() == [[1, 0, 1], [0, 2, 0], [0, 0, 0]]
     assert float(pixel_metrics.mean_iou(outputs, true, only_actual=True)) == (1 / 2 + 1) / 2

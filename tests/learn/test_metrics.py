@@ -57,7 +57,7 @@ def mean_of_batches(metric, pair):
     return sum(values) / len(values)
 
 
-def said(pair, thresh):
+def predicted(pair, thresh):
     return (pair[0].sigmoid() > thresh).numpy(), pair[1].numpy() > 0.5
 
 
@@ -72,7 +72,7 @@ def test_accuracy_and_its_kin(classes):
 
 @pytest.mark.parametrize("thresh", [0.2, 0.5])
 def test_the_share_of_right_decisions(tags, thresh):
-    p, t = said(tags, thresh)
+    p, t = predicted(tags, thresh)
     metric = partial(ours.accuracy_thresh, thresh=thresh)
     assert whole(metric, tags) == pytest.approx((p == t).mean(), **NEAR)
 
@@ -80,14 +80,14 @@ def test_the_share_of_right_decisions(tags, thresh):
 @pytest.mark.parametrize("beta", [0.5, 1, 2])
 @pytest.mark.parametrize("thresh", [0.2, 0.6])
 def test_fbeta_is_the_mean_over_items(tags, beta, thresh):
-    p, t = said(tags, thresh)
+    p, t = predicted(tags, thresh)
     wanted = sk.fbeta_score(t, p, beta=beta, average="samples", zero_division=0)
     metric = partial(ours.fbeta, beta=beta, thresh=thresh)
     assert whole(metric, tags) == pytest.approx(wanted, **NEAR)
 
 
 def test_fbeta_by_default_is_planets_f2_at_a_fifth(tags):
-    p, t = said(tags, 0.2)
+    p, t = predicted(tags, 0.2)
     wanted = sk.fbeta_score(t, p, beta=2, average="samples", zero_division=0)
     assert whole(ours.fbeta, tags) == pytest.approx(wanted, **NEAR)
 
@@ -95,7 +95,7 @@ def test_fbeta_by_default_is_planets_f2_at_a_fifth(tags):
 @pytest.mark.parametrize("average", ["micro", "macro"])
 @pytest.mark.parametrize("name", ["precision", "recall", "f1"])
 def test_of_several_labels(tags, name, average):
-    p, t = said(tags, 0.3)
+    p, t = predicted(tags, 0.3)
     wanted = getattr(sk, f"{name}_score")(t, p, average=average, zero_division=0)
     metric = partial(getattr(ours, name), average=average, thresh=0.3)
     assert whole(metric, tags) == pytest.approx(wanted, **NEAR)

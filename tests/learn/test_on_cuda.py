@@ -138,8 +138,8 @@ def test_a_learner_of_the_device_is_exported_and_read_back_on_the_cpu(
     learn.fit(2, 1e-2)
     image = tiles[0] / "03.png"
     _, _, answer = learn.predict(image)
-    _, _, told = Predictor(learn.export("model.onnx")).predict(image)
-    np.testing.assert_allclose(told, answer.cpu(), atol=1e-4 if precision == "fp32" else 1e-2)
+    _, _, messages = Predictor(learn.export("model.onnx")).predict(image)
+    np.testing.assert_allclose(messages, answer.cpu(), atol=1e-4 if precision == "fp32" else 1e-2)
     learn.save("kept")
     elsewhere = tiny_learner(make_bunch(single_src), seed=1, path=tmp_path)
     elsewhere.load("kept")

@@ -19,9 +19,9 @@ VOID = 3
 @pytest.fixture
 def masks():
     """(outputs, y) of five small images with four classes, the last of which is void."""
-    luck = torch.Generator().manual_seed(1)
-    outputs = torch.randn(5, 4, 6, 7, generator=luck)
-    return outputs, torch.randint(0, 4, (5, 1, 6, 7), generator=luck)
+    rng = torch.Generator().manual_seed(1)
+    outputs = torch.randn(5, 4, 6, 7, generator=rng)
+    return outputs, torch.randint(0, 4, (5, 1, 6, 7), generator=rng)
 
 
 def in_batches(outputs, y):
@@ -30,13 +30,13 @@ def in_batches(outputs, y):
 
 def test_metrics_are_those_of_all_pixels_however_these_are_batched(masks):
     outputs, y = masks
-    true, said = y.flatten().numpy(), outputs.argmax(1).flatten().numpy()
+    true, predicted = y.flatten().numpy(), outputs.argmax(1).flatten().numpy()
     seen = true != VOID
     wanted = [
-        accuracy_score(true[seen], said[seen]),
-        jaccard_score(true[seen], said[seen], labels=[0, 1, 2], average="macro"),
-        accuracy_score(true, said),
-        jaccard_score(true, said, average="macro"),
+        accuracy_score(true[seen], predicted[seen]),
+        jaccard_score(true[seen], predicted[seen], labels=[0, 1, 2], average="macro"),
+        accuracy_score(true, predicted),
+        jaccard_score(true, predicted, average="macro"),
     ]
     metrics = [
         partial(foreground_acc, void_code=VOID),

@@ -18,12 +18,12 @@ PROGRAM = Path(__file__).with_name("several_processes.py")
 
 def started(folder, processes):
     """Run the program in `processes` processes on this machine."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for i in range(14):
         side, kind = ("train", "valid")[i >= 9], "ab"[i % 2]
         place = folder / "images" / side / kind
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(luck.integers(0, 256, (8, 8, 3), np.uint8)).save(place / f"{i}.png")
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(place / f"{i}.png")
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, "-W", "ignore", *launch, str(PROGRAM), str(folder)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -88,9 +88,9 @@ def test_a_fit_that_stops_within_an_epoch_leaves_every_process_the_same_model(tw
 
 def normed_data():
     """The validation set and the network of `several_processes.normed`, made alone."""
-    luck = np.random.default_rng(5)
-    x = luck.normal(size=(50, 6)).astype(np.float32)
-    x[::2] += 3 * luck.normal(size=6).astype(np.float32)
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(50, 6)).astype(np.float32)
+    x[::2] += 3 * rng.normal(size=6).astype(np.float32)
     torch.manual_seed(1)
     first, last = nn.Linear(6, 16, bias=False), nn.Linear(16, 3, bias=False)
     model = nn.Sequential(first, nn.BatchNorm1d(16), nn.Tanh(), last, nn.BatchNorm1d(3))
@@ -113,8 +113,8 @@ def test_with_batch_norm_of_all_processes_two_train_as_one_does(one, two, what):
 
 
 def test_a_process_with_one_item_of_a_batch_is_told_so(two):
-    told = (two[0] / "lonely0.txt").read_text()
-    assert "one item in each of 2 processes (bs=2)" in told
+    messages = (two[0] / "lonely0.txt").read_text()
+    assert "one item in each of 2 processes (bs=2)" in messages
 
 
 def test_only_the_first_process_writes(two):

@@ -208,9 +208,9 @@ class Shares(nn.Module):
 
 @pytest.mark.parametrize("make", [lambda: nn.Sequential(three_layers(), nn.Softmax(1)), Shares])
 def test_a_network_that_ends_in_a_softmax_is_told(rows, make):
-    with pytest.warns(OnecycleWarning, match="end in a softmax, and a softmax follows") as said:
+    with pytest.warns(OnecycleWarning, match="end in a softmax, and a softmax follows") as reported:
         learner(rows, make()).fit(2, 1e-2)
-    assert len(said) == 1
+    assert len(reported) == 1
 
 
 def test_a_network_that_ends_in_a_sigmoid_is_told():

@@ -151,22 +151,22 @@ def test_published_weights_come_from_the_hub(tmp_path):
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        said = ask_hub(f"http://127.0.0.1:{server.server_port}", tmp_path / "home")
+        reported = ask_hub(f"http://127.0.0.1:{server.server_port}", tmp_path / "home")
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-    assert said.startswith("loaded")
-    assert float(said.split()[1]) == pytest.approx(
+    assert reported.startswith("loaded")
+    assert float(reported.split()[1]) == pytest.approx(
         float(net.conv_stem.weight.detach().flatten()[0])
     )
 
 
 def test_without_the_hub_the_error_names_the_ways_out_at_once(tmp_path):
-    said = ask_hub("http://127.0.0.1:9", tmp_path)
-    assert said.startswith("refused")
+    reported = ask_hub("http://127.0.0.1:9", tmp_path)
+    assert reported.startswith("refused")
     for way in ("network", "pretrained=", "models.small", "pretrained=False"):
-        assert way in said
+        assert way in reported
 
 
 @pytest.mark.slow

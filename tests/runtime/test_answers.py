@@ -107,9 +107,9 @@ def test_every_answer_of_names_survives_json(classes, data):
         np.array(data.draw(st.lists(st.booleans(), min_size=len(classes), max_size=len(classes))))
     )
     for one in (answer, tags):
-        told = json.loads(json.dumps(one.to_dict()))
-        assert one == told["answer"]
-        assert told["text"] == str(one)
+        messages = json.loads(json.dumps(one.to_dict()))
+        assert one == messages["answer"]
+        assert messages["text"] == str(one)
 
 
 @given(

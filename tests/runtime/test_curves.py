@@ -32,8 +32,8 @@ def test_tables_become_the_rows_of_the_golden_file(case):
         ("x;y\n1,5;2,5", "line 2 of the table: .*write 1.5, not 1,5"),
     ],
 )
-def test_tables_that_can_be_read_in_two_ways_say_what_to_write(text, told):
-    with pytest.raises(DataError, match=told):
+def test_tables_that_can_be_read_in_two_ways_say_what_to_write(text, messages):
+    with pytest.raises(DataError, match=messages):
         from_csv(text, 1)
 
 

@@ -38,18 +38,18 @@ def test_the_file_answers_as_the_learner_does(kind, learners, exported, images):
 
 
 def test_on_equal_pixels_both_answer_to_1e_4(learners, exported):
-    luck = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     for kind, learn in learners.items():
         predictor = Predictor(exported[kind])
         for _ in range(5):
-            image = luck.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+            image = rng.integers(0, 256, (32, 48, 3), dtype=np.uint8)
             theirs = predictor.predict(image).probabilities.ravel()
             assert theirs == pytest.approx(learn.predict(image)[2].numpy().ravel(), abs=1e-4)
 
 
 def test_odd_images_come_out_as_in_the_learner(learners, exported, tmp_path):
-    luck = np.random.default_rng(2)
-    pixels = luck.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (32, 48, 3), dtype=np.uint8)
     turned = Pillow.fromarray(np.ascontiguousarray(np.rot90(pixels)))
     exif = Pillow.Exif()
     exif[274] = 6
@@ -89,12 +89,12 @@ def test_masks_lie_over_the_whole_image(method, images, tmp_path):
     predictor = Predictor(learn.export(tmp_path / "m.onnx"))
     both = apart = 0
     for name, (_, _, _, _, mask) in images[1].items():
-        said = predictor.predict(images[0] / name).answer.data[0]
-        assert said.shape == mask.shape
-        seen = said != 255
+        predicted = predictor.predict(images[0] / name).answer.data[0]
+        assert predicted.shape == mask.shape
+        seen = predicted != 255
         assert seen.all() or method == "crop"
-        both += int(((said == 1) & (mask == 1) & seen).sum())
-        apart += int((((said == 1) != (mask == 1)) & seen).sum())
+        both += int(((predicted == 1) & (mask == 1) & seen).sum())
+        apart += int((((predicted == 1) != (mask == 1)) & seen).sum())
     assert both / (both + apart) > 0.4  # intersection over union; 0.08 by chance
 
 
@@ -167,9 +167,9 @@ def test_every_task_says_what_a_smaller_file_costs(kind, precision, learners, ex
     assert file.stat().st_size < exported[kind].stat().st_size
     if kind == "category":  # the figure is the accuracy of the file itself
         side = learn.data.valid_ds
-        said = [predictor.predict(source).answer.obj for source in side.x.items]
+        predicted = [predictor.predict(source).answer.obj for source in side.x.items]
         true = [str(side.y[i]) for i in range(len(side))]
-        share = np.mean([a == b for a, b in zip(said, true, strict=True)])
+        share = np.mean([a == b for a, b in zip(predicted, true, strict=True)])
         assert made[f"validation_{precision}"] == pytest.approx(share)
 
 

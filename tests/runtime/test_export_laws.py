@@ -246,8 +246,11 @@ def pieces(model):
 
 
 def short_on_purpose(test):  # few words, and fewer of them read
-    for said in (".* texts have more than max_len", ".*holds no word of the model's vocabulary"):
-        test = pytest.mark.filterwarnings(f"ignore:{said}")(test)
+    for reported in (
+        ".* texts have more than max_len",
+        ".*holds no word of the model's vocabulary",
+    ):
+        test = pytest.mark.filterwarnings(f"ignore:{reported}")(test)
     return test
 
 
@@ -266,9 +269,9 @@ written = st.fixed_dictionaries(
 
 def check_texts(folder, chosen):
     labels, column = LABELS[chosen["label"]]
-    told = {"tokenizer": chosen["tokenizer"] and pieces(chosen["tokenizer"])}
+    messages = {"tokenizer": chosen["tokenizer"] and pieces(chosen["tokenizer"])}
     frame = pd.DataFrame({"text": texts_of(1, 12), column: labels})
-    items = TextList.from_df(frame, folder, "text", backwards=chosen["backwards"], **told)
+    items = TextList.from_df(frame, folder, "text", backwards=chosen["backwards"], **messages)
     if not chosen["tokenizer"]:
         items = items.with_vocab(min_freq=1)
     split = items.split_by_idx([2, 5, 7])

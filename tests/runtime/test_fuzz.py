@@ -19,24 +19,24 @@ TYPES = (
 
 def seeds():
     """Small images of every kind, whole."""
-    luck = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     found = []
     for kind in KINDS:
         buffer = io.BytesIO()
-        pixels = luck.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+        pixels = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
         Pillow.fromarray(pixels).save(buffer, kind)
         found.append(buffer.getvalue())
     return found
 
 
-def mutated(luck, data):
+def mutated(rng, data):
     """Some bytes changed, a part cut out, doubled, or cut off; now and then nothing."""
     data = bytearray(data)
-    for _ in range(luck.integers(0, 6)):
-        at, length = int(luck.integers(0, len(data) + 1)), int(luck.integers(0, 40))
-        way = luck.integers(0, 5)
+    for _ in range(rng.integers(0, 6)):
+        at, length = int(rng.integers(0, len(data) + 1)), int(rng.integers(0, 40))
+        way = rng.integers(0, 5)
         if way == 0:
-            data[at : at + length] = luck.bytes(length)
+            data[at : at + length] = rng.bytes(length)
         elif way == 1:
             del data[at : at + length]
         elif way == 2:
@@ -48,32 +48,32 @@ def mutated(luck, data):
     return bytes(data)
 
 
-def as_form(luck, data):
+def as_form(rng, data):
     """One to three parts, sometimes with a broken head or no end."""
     parts = []
-    for _ in range(luck.integers(1, 4)):
-        name = (b'; name="file"', b"", b'; name="\xff\xfe"', b'; name="file')[luck.integers(0, 4)]
-        file = (b'; filename="../../x.png"', b"", b"; filename*=utf-8''%00")[luck.integers(0, 3)]
-        kind = (b"Content-Type: image/png\r\n", b"", b"Content-Type: \xff\r\n")[luck.integers(0, 3)]
+    for _ in range(rng.integers(1, 4)):
+        name = (b'; name="file"', b"", b'; name="\xff\xfe"', b'; name="file')[rng.integers(0, 4)]
+        file = (b'; filename="../../x.png"', b"", b"; filename*=utf-8''%00")[rng.integers(0, 3)]
+        kind = (b"Content-Type: image/png\r\n", b"", b"Content-Type: \xff\r\n")[rng.integers(0, 3)]
         head = b"--xyz\r\nContent-Disposition: form-data" + name + file + b"\r\n" + kind + b"\r\n"
-        parts.append(head + mutated(luck, data) + b"\r\n")
-    return b"".join(parts) + (b"--xyz--\r\n" if luck.integers(0, 3) else b"")
+        parts.append(head + mutated(rng, data) + b"\r\n")
+    return b"".join(parts) + (b"--xyz--\r\n" if rng.integers(0, 3) else b"")
 
 
 def uploads(count):
     """(body, Content-Type): half mutated images, a quarter forms, a quarter garbage."""
-    luck, whole = np.random.default_rng(7), seeds()
+    rng, whole = np.random.default_rng(7), seeds()
     for i in range(count):
-        data, given = whole[luck.integers(0, len(whole))], TYPES[luck.integers(0, len(TYPES))]
+        data, given = whole[rng.integers(0, len(whole))], TYPES[rng.integers(0, len(TYPES))]
         if i % 4 == 0:
-            body, kind = as_form(luck, data), TYPES[6]
+            body, kind = as_form(rng, data), TYPES[6]
         elif i % 4 == 1:
             body, kind = (
-                luck.bytes(int(luck.integers(0, 3000))),
-                TYPES[luck.integers(0, len(TYPES))],
+                rng.bytes(int(rng.integers(0, 3000))),
+                TYPES[rng.integers(0, len(TYPES))],
             )
         else:
-            body, kind = mutated(luck, data), given
+            body, kind = mutated(rng, data), given
         yield body, kind
 
 

@@ -60,12 +60,12 @@ def test_an_example_has_at_most_sixty_lines():
 
 @pytest.mark.parametrize("name", each(BUILT))
 def test_an_example_builds_its_site(name, sites):
-    told = json.loads((sites(name) / "model.json").read_text())
+    messages = json.loads((sites(name) / "model.json").read_text())
     kind, count, _ = BUILT[name]
-    assert told["task"]["target"]["kind"] == kind
-    assert len(told["task"]["target"]["classes"]) == count
-    assert (sites(name) / told["file"]).is_file()
-    assert (name == "face_to_smiley") == bool(told["theme"])
+    assert messages["task"]["target"]["kind"] == kind
+    assert len(messages["task"]["target"]["classes"]) == count
+    assert (sites(name) / messages["file"]).is_file()
+    assert (name == "face_to_smiley") == bool(messages["theme"])
 
 
 @pytest.mark.parametrize("name", each(name for name, row in BUILT.items() if row[2]))
@@ -90,13 +90,13 @@ def test_the_page_of_an_example_reads_the_live_camera(name, sites, browser):
         page.click("#live")
         until(page, "Number(document.body.dataset.answered) >= 3")
         page.click("#live")
-        said = page.inner_text(".headline")
+        reported = page.inner_text(".headline")
         assert (
-            said
+            reported
             in json.loads((sites(name) / "model.json").read_text())["task"]["target"]["classes"]
         )
         if name == "face_to_smiley":
-            assert page.get_attribute("#smiley", "aria-label") == f"Smiley: {said}"
+            assert page.get_attribute("#smiley", "aria-label") == f"Smiley: {reported}"
             assert page.get_attribute("#smiley circle", "fill").startswith("#")
         assert page.faults == []
         page.context.close()

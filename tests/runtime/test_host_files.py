@@ -46,37 +46,37 @@ def site(model, web_runtime, tmp_path_factory):
     return out
 
 
-def faults(schema, told):
+def faults(schema, messages):
     kind = jsonschema.validators.validator_for(schema)
-    return [error.message for error in kind(schema).iter_errors(told)]
+    return [error.message for error in kind(schema).iter_errors(messages)]
 
 
 def test_vercel_json_is_what_vercel_publishes(vercel, site):
-    told = json.loads((site / "vercel.json").read_text())
-    assert faults(vercel, told) == []
-    assert faults(vercel, told | {"header": []})  # the schema does refuse what is wrong
+    messages = json.loads((site / "vercel.json").read_text())
+    assert faults(vercel, messages) == []
+    assert faults(vercel, messages | {"header": []})  # the schema does refuse what is wrong
     assert faults(vercel, {"headers": [{"source": "/"}]})
 
 
 def test_netlify_toml_keeps_the_documented_rules(site):
     """File-based configuration reference: build.publish; headers of `for`, a path, and `values`."""
-    told = tomllib.loads((site / "netlify.toml").read_text())
-    assert set(told) == {"build", "headers"}
-    assert told["build"] == {"publish": "."}
-    for rule in told["headers"]:
+    messages = tomllib.loads((site / "netlify.toml").read_text())
+    assert set(messages) == {"build", "headers"}
+    assert messages["build"] == {"publish": "."}
+    for rule in messages["headers"]:
         assert set(rule) == {"for", "values"}
         assert rule["for"].startswith("/")
         assert all(isinstance(value, str) for value in rule["values"].values())
-    lasting = next(rule for rule in told["headers"] if "Cache-Control" in rule["values"])
+    lasting = next(rule for rule in messages["headers"] if "Cache-Control" in rule["values"])
     assert lasting["for"] == "/ort/*"
 
 
 def test_render_yaml_keeps_the_documented_rules(model, tmp_path):
     """Blueprint reference: type, name and runtime are required; a health path begins with /."""
     write_recipe(model, "render", tmp_path / "app")
-    told = yaml.safe_load((tmp_path / "app" / "render.yaml").read_text())
-    assert set(told) == {"services"}
-    (service,) = told["services"]
+    messages = yaml.safe_load((tmp_path / "app" / "render.yaml").read_text())
+    assert set(messages) == {"services"}
+    (service,) = messages["services"]
     assert set(service) <= {"type", "name", "runtime", "plan", "healthCheckPath", "envVars"}
     assert service["type"] == "web"
     assert service["runtime"] == "docker"
@@ -89,10 +89,10 @@ def test_the_front_matter_of_a_space_keeps_the_documented_rules(model, tmp_path)
     """Spaces configuration reference: sdk docker, app_port the port the container listens on."""
     write_recipe(model, "spaces", tmp_path / "app")
     _, front, _ = (tmp_path / "app" / "README.md").read_text().split("---\n", 2)
-    told = yaml.safe_load(front)
-    assert told["sdk"] == "docker"
-    assert set(told) <= {"title", "emoji", "sdk", "app_port", "pinned", "license"}
-    port = told["app_port"]
+    messages = yaml.safe_load(front)
+    assert messages["sdk"] == "docker"
+    assert set(messages) <= {"title", "emoji", "sdk", "app_port", "pinned", "license"}
+    port = messages["app_port"]
     assert f"EXPOSE {port}\n" in (tmp_path / "app" / "Dockerfile").read_text()
     assert f'"{port}"' in (tmp_path / "app" / "main.py").read_text()
 

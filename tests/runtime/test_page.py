@@ -62,8 +62,8 @@ def made(kind, folder, spec=SPEC):
 
 @pytest.fixture
 def img(tmp_path):
-    luck = np.random.default_rng(5)
-    coarse = luck.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    rng = np.random.default_rng(5)
+    coarse = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
     file = tmp_path / "image.png"
     Pillow.fromarray(coarse).resize((117, 73), Pillow.Resampling.BICUBIC).save(file)
     return file
@@ -271,11 +271,11 @@ def test_the_folder_is_whole_and_lists_itself(web_runtime, tmp_path):
     listed = json.loads((site / "sw.js").read_text().split("const FILES = ")[1].split(";\n")[0])
     for name in listed[1:]:
         assert (site / name).is_file()
-    told = json.loads((site / "model.json").read_text())
-    assert (site / told["file"]).stat().st_size == told["bytes"]
-    assert form.read(site / told["file"])[1]["sha256"] == told["sha256"]
+    messages = json.loads((site / "model.json").read_text())
+    assert (site / messages["file"]).stat().st_size == messages["bytes"]
+    assert form.read(site / messages["file"])[1]["sha256"] == messages["sha256"]
     manifest = json.loads((site / "manifest.webmanifest").read_text())
-    assert told["title"] == manifest["name"]
+    assert messages["title"] == manifest["name"]
     assert '<link rel="apple-touch-icon" href="icon-180.png">' in (site / "index.html").read_text()
     for icon in manifest["icons"]:
         assert icon["src"] in listed
@@ -304,9 +304,9 @@ def test_a_newer_site_replaces_an_older_one_and_lists_nothing_else(web_runtime, 
     (site / ".git" / "config").write_text("not for visitors")
     (site / "CNAME").write_text("birds.example")
     write_site(made("mask", tmp_path), site, title="New")
-    told = json.loads((site / "model.json").read_text())
-    assert [told["title"], told["task"]["target"]["kind"]] == ["New", "mask"]
-    assert [p.name for p in site.glob("*.onnx")] == [told["file"]]
+    messages = json.loads((site / "model.json").read_text())
+    assert [messages["title"], messages["task"]["target"]["kind"]] == ["New", "mask"]
+    assert [p.name for p in site.glob("*.onnx")] == [messages["file"]]
     listed = (site / "sw.js").read_text()
     assert "git" not in listed
     assert "sw.js" not in listed

@@ -57,9 +57,9 @@ def test_classes_0_and_a_threshold_of_0_are_shown(browser, files, tmp_path):
         sites = [write_site(made(kind, tmp_path), tmp_path / kind) for kind in ("digits", "all")]
     finally:
         del NETS["digits"], NETS["all"]
-    told = json.loads((sites[0] / "model.json").read_text())
-    told["made"] = {"precision": "int8", "changed": 0.1053}
-    (sites[0] / "model.json").write_text(json.dumps(told))
+    messages = json.loads((sites[0] / "model.json").read_text())
+    messages["made"] = {"precision": "int8", "changed": 0.1053}
+    (sites[0] / "model.json").write_text(json.dumps(messages))
     with served(tmp_path) as address:
         page = opened(browser, address + "digits/")
         asked(page, files / "red.png")

@@ -120,8 +120,8 @@ def test_points_lie_where_pythons_lie(page, numbers, box, method):
     values |= {"box": np.array(box), "inner": np.array(inner)}
     target = PointsSpec(2)
     wanted = target.place(values, 0, (0, 0), spec.fixed_size).data
-    told = {"probabilities": numbers, "box": list(box), "inner": list(inner)}
-    found = decoded(page, spec, target, told, [100, 100])
+    messages = {"probabilities": numbers, "box": list(box), "inner": list(inner)}
+    found = decoded(page, spec, target, messages, [100, 100])
     np.testing.assert_allclose(found["points"], wanted, rtol=1e-4, atol=1e-3)
 
 
@@ -139,8 +139,8 @@ def test_masks_count_what_lies_on_the_image_as_python_does(page, box, seed):
     mask = rng.integers(0, 4, (1, h, w)).astype(np.uint8)
     target = MaskSpec((0, "a", "b", "a "))
     whole = target.place({"mask": mask, "box": np.array(box)}, 0, size, None).data[0]
-    told = {"mask": mask.ravel().tolist(), "box": list(box)}
-    found = decoded(page, ImageSpec((7, 5)), target, told, list(size))
+    messages = {"mask": mask.ravel().tolist(), "box": list(box)}
+    found = decoded(page, ImageSpec((7, 5)), target, messages, list(size))
     seen = whole[whole != 255]
     counts = np.bincount(seen, minlength=4) / seen.size
     wanted = sorted(((i, target.classes[i], counts[i]) for i in range(4)), key=lambda r: -r[2])

@@ -25,7 +25,7 @@ def by_opencv(values):
     return cv2.imencode(".png", values)[1].tobytes()
 
 
-def said(source):
+def reported(source):
     """The kinds of remarks on one image, and its pixels."""
     remarks = Remarks()
     pixels = open_pixels(source, remarks=remarks)
@@ -52,7 +52,7 @@ NARROW = {
 @pytest.mark.parametrize("kind", NARROW)
 @pytest.mark.parametrize("top", [1023, 4095, 16383])
 def test_values_of_10_12_and_14_bits_in_16_are_said(kind, top):
-    remarks, pixels = said(NARROW[kind](top))
+    remarks, pixels = reported(NARROW[kind](top))
     assert remarks == {Remark.NARROW}
     assert pixels.max() <= 64
     with pytest.warns(OnecycleWarning, match="less than a quarter of the range.* Scale the files"):
@@ -61,7 +61,7 @@ def test_values_of_10_12_and_14_bits_in_16_are_said(kind, top):
 
 @pytest.mark.parametrize("kind", NARROW)
 def test_values_that_use_their_16_bits_are_not(kind):
-    remarks, pixels = said(NARROW[kind](65535))
+    remarks, pixels = reported(NARROW[kind](65535))
     assert remarks == set()
     wanted = np.rint(ramp(65535) / 257)
     assert np.abs(pixels[:, :, 0] - wanted).max() <= (1 if "RGB" in kind else 0)
@@ -78,7 +78,7 @@ def test_dark_images_beside_bright_ones_are_merely_dark():
 
 
 def test_a_black_image_says_nothing_about_its_range():
-    assert said(np.zeros((4, 4), np.uint16))[0] == set()
+    assert reported(np.zeros((4, 4), np.uint16))[0] == set()
 
 
 def test_a_file_that_says_it_has_12_bits_has_4095_for_white():
@@ -89,13 +89,13 @@ def test_a_file_that_says_it_has_12_bits_has_4095_for_white():
     )
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(np.array(image), values)
-    remarks, pixels = said(data)
+    remarks, pixels = reported(data)
     assert (remarks, pixels[0, :, 1].tolist()) == (set(), [0, 255, 128])
 
 
 def test_where_a_tiff_says_that_0_is_white_it_is():
     for values in (np.array([[0, 65535, 60_000]], np.uint16), np.array([[0, 255, 233]], np.uint8)):
-        assert said(tiff(values, photometric=0))[1][0, :, 0].tolist() == [255, 0, 22]
+        assert reported(tiff(values, photometric=0))[1][0, :, 0].tolist() == [255, 0, 22]
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def test_a_range_that_is_not_known_is_refused(values, sample_format, reason, tmp
 @pytest.mark.parametrize("top", [1, 255])
 def test_floats_may_pass_the_ends_by_rounding(top):
     values = np.array([[-0.001, 0.2, 1.001]]) * top
-    assert said(values)[1][0, :, 0].tolist() == [0, 51, 255]
+    assert reported(values)[1][0, :, 0].tolist() == [0, 51, 255]
 
 
 def test_whole_numbers_of_any_type_are_0_to_255():
     for dtype in (np.int16, np.int32, np.int64, np.uint32):
-        assert said(np.array([[0, 7, 255]], dtype))[1][0, :, 2].tolist() == [0, 7, 255]
+        assert reported(np.array([[0, 7, 255]], dtype))[1][0, :, 2].tolist() == [0, 7, 255]
     with pytest.raises(ImageError, match="holds numbers, not <U1"):
         open_pixels(np.array([["a"]]))
 
@@ -137,7 +137,7 @@ def test_what_is_no_number_is_black_and_said():
         np.array([[0.5, np.nan]]),
         tiff(np.array([[0.5, np.nan]], np.float32), 1, None, None, 3),
     ):
-        remarks, pixels = said(source)
+        remarks, pixels = reported(source)
         assert (remarks, pixels[0, :, 0].tolist()) == ({Remark.NAN}, [128, 0])
 
 
@@ -167,7 +167,7 @@ def test_a_fourth_band_that_is_no_transparency_is_said(kind, name):
         source = encoded(
             values, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {})
         )
-    remarks, _ = said(source)
+    remarks, _ = reported(source)
     assert remarks == {Remark.ALPHA}
     with pytest.warns(OnecycleWarning, match="taken for transparency .*save the files with three"):
         open_pixels(source)
@@ -175,22 +175,22 @@ def test_a_fourth_band_that_is_no_transparency_is_said(kind, name):
 
 def test_grey_with_a_second_band_is_said():
     pair = np.dstack([np.full((8, 8), 100), np.full((8, 8), 50)]).astype(np.uint8)
-    assert said(encoded(pair))[0] == {Remark.ALPHA}
+    assert reported(encoded(pair))[0] == {Remark.ALPHA}
 
 
 def test_real_transparency_is_not():
     cut_out = np.full((8, 8), 255)
     cut_out[:, :3], cut_out[:, 3] = 0, 120  # nothing, a soft edge, the object
-    remarks, pixels = said(encoded(tile(cut_out)))
+    remarks, pixels = reported(encoded(tile(cut_out)))
     assert remarks == set()
     assert pixels[0, [0, 7], 0].tolist() == [255, 100]
-    assert said(encoded(tile(np.full((8, 8), 255))))[0] == set()
+    assert reported(encoded(tile(np.full((8, 8), 255))))[0] == set()
 
 
 @pytest.mark.parametrize(("bands", "extra"), [(4, [0]), (5, [0, 0]), (6, [0, 0, 0]), (2, [0])])
 def test_bands_that_are_left_out_are_said(bands, extra):
     values = np.full((4, 4, bands), 9, np.uint8) * np.arange(1, bands + 1, dtype=np.uint8)
-    remarks, pixels = said(tiff(values, 2 if bands > 2 else 1, extra))
+    remarks, pixels = reported(tiff(values, 2 if bands > 2 else 1, extra))
     assert remarks == {Remark.BANDS}
     assert pixels[0, 0].tolist() == ([9, 18, 27] if bands > 2 else [9, 9, 9])
 
@@ -203,10 +203,10 @@ def test_bands_that_are_left_out_are_said(bands, extra):
         (np.zeros((4, 4, 3), np.float32), "3 bands of 32 bits"),
     ],
 )
-def test_a_tiff_that_is_not_read_is_described_and_nobody_is_told_to_delete_it(values, told):
+def test_a_tiff_that_is_not_read_is_described_and_nobody_is_told_to_delete_it(values, messages):
     extra = [0] * (values.shape[2] - 3) or None
     data = tiff(values, 2, extra, None, 3 if values.dtype.kind == "f" else 1)
-    with pytest.raises(ImageError, match=f"a TIFF with {told}.*need not be damaged") as found:
+    with pytest.raises(ImageError, match=f"a TIFF with {messages}.*need not be damaged") as found:
         open_pixels(data)
     assert "verify_images" not in str(found.value)
     assert type(found.value) is ImageError  # not among the damaged, which may be deleted
@@ -216,7 +216,7 @@ def test_of_a_stack_the_first_page_is_read_and_that_is_said():
     pages = [Image.fromarray(np.full((4, 4), 60 * i, np.uint8)) for i in (1, 2, 3)]
     buffer = io.BytesIO()
     pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
-    remarks, pixels = said(buffer.getvalue())
+    remarks, pixels = reported(buffer.getvalue())
     assert (remarks, int(pixels.max())) == ({Remark.FRAMES}, 60)
 
 
@@ -243,12 +243,12 @@ def encoded_pil(image, kind, **options):
 
 def test_the_value_that_16_bits_of_grey_make_transparent_is_white():
     data = encoded(np.array([[0, 500, 65535]], np.uint16), transparency=500)
-    assert said(data)[1][0, :, 0].tolist() == [0, 255, 255]
+    assert reported(data)[1][0, :, 0].tolist() == [0, 255, 255]
 
 
 def test_big_endian_values_are_the_same():
     image = Image.frombytes("I;16B", (3, 1), np.array([0, 25_700, 65535], ">u2").tobytes())
-    assert said(encoded_pil(image, "TIFF"))[1][0, :, 0].tolist() == [0, 100, 255]
+    assert reported(encoded_pil(image, "TIFF"))[1][0, :, 0].tolist() == [0, 100, 255]
 
 
 # --- how it is said
@@ -262,10 +262,10 @@ def test_one_warning_of_each_kind_with_the_count_and_the_first_names():
     with warnings.catch_warnings(record=True) as given:
         warnings.simplefilter("always")
         remarks.warn(9)
-    told = [str(w.message) for w in given]
-    assert len(told) == 2
-    assert told[0].startswith("5 of 9 images ('a', 'b', 'c' and 2 more) have a last band")
-    assert told[1].startswith("1 of 9 images ('x') have bands")
+    messages = [str(w.message) for w in given]
+    assert len(messages) == 2
+    assert messages[0].startswith("5 of 9 images ('a', 'b', 'c' and 2 more) have a last band")
+    assert messages[1].startswith("1 of 9 images ('x') have bands")
     assert {w.filename for w in given} == {__file__}
 
 

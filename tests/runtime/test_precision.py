@@ -150,8 +150,8 @@ def test_a_changed_answer_is_said_and_written_into_the_file(
         return Cost(0.9, 0.895, 427, 0.005, changed=45 / 427)
 
     monkeypatch.setattr(exporting, "cost", cost)
-    said = rf"{precision} changes 11 % of the answers on the 427 .*0.9000 to 0.8950"
-    with pytest.warns(OnecycleWarning, match=said) as caught:
+    reported = rf"{precision} changes 11 % of the answers on the 427 .*0.9000 to 0.8950"
+    with pytest.warns(OnecycleWarning, match=reported) as caught:
         file = learners["category"].export(tmp_path / "m.onnx", precision=precision)
     assert ("calibrate=" in str(caught[0].message)) == (precision == "int8")
     assert caught[0].filename == __file__  # where export was called
@@ -166,8 +166,8 @@ def test_numbers_that_move_are_said_above_a_hundredth_of_their_spread(
     for moved in (0.009, 0.03):
         cost = Cost(0.9, 0.9, 6, 0.0, moved=moved)
         monkeypatch.setattr(exporting, "cost", lambda *_, cost=cost: cost)
-        said = pytest.warns(OnecycleWarning, match="moves the answers by 3 % of their spread")
-        with said if moved > 0.01 else nullcontext():  # where a warning would be an error
+        reported = pytest.warns(OnecycleWarning, match="moves the answers by 3 % of their spread")
+        with reported if moved > 0.01 else nullcontext():  # where a warning would be an error
             learners["numbers"].export(tmp_path / "m.onnx", precision="fp16")
 
 

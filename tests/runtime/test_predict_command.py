@@ -97,7 +97,7 @@ def test_what_cannot_be_asked_is_one_clear_message(folder, tmp_path):
     model = made("category", tmp_path)
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "none").mkdir()
-    for arguments, said in (
+    for arguments, reported in (
         ((tmp_path / "odd.csv",), "--column"),
         ((tmp_path / "odd.csv", "--column", "c"), "--column"),
         ((tmp_path / "odd.csv", folder), "alone"),
@@ -107,7 +107,7 @@ def test_what_cannot_be_asked_is_one_clear_message(folder, tmp_path):
     ):
         done = run(model, *arguments, "--out", tmp_path / "out.csv")
         assert done.exit_code == 2, arguments
-        assert said in done.output
+        assert reported in done.output
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -146,14 +146,14 @@ def test_the_likeliest_classes_stand_in_their_order(folder, tmp_path):
     for file, row in found.dropna().iterrows():
         assert rows[file]["class 2"] == row["class 2"]
         assert float(rows[file]["probability 2"]) == pytest.approx(row["probability 2"], abs=1e-5)
-    for kind, top, said in (
+    for kind, top, reported in (
         ("category", 4, "1 to 3"),
         ("category", 0, "1 to 3"),
         ("mask", 1, "mask"),
     ):
         done = run(made(kind, tmp_path), folder, "--top", top)
         assert done.exit_code == 2
-        assert said in done.output
+        assert reported in done.output
 
 
 def test_points_and_masks_have_columns_of_their_own(tmp_path, folder):

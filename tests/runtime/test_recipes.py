@@ -80,8 +80,8 @@ def test_the_folder_serves_in_a_clean_environment(model, web_runtime, tmp_path):
     before = size_of(tmp_path / "venv")  # pip, which the image brings along
     for command in re.findall(r"^RUN ((?:pip|python) .*)$", (app / "Dockerfile").read_text(), re.M):
         words = shlex.split(command)
-        told = [python, "-m", *words] if words[0] == "pip" else [python, *words[1:]]
-        subprocess.run(told, cwd=app, check=True, timeout=300, env={"PATH": ""})
+        messages = [python, "-m", *words] if words[0] == "pip" else [python, *words[1:]]
+        subprocess.run(messages, cwd=app, check=True, timeout=300, env={"PATH": ""})
     whole = size_of(tmp_path / "venv") - before + size_of(app) - (app / "model.onnx").stat().st_size
     port = free_port()
     photo = io.BytesIO()
@@ -109,8 +109,8 @@ def test_a_static_host_gets_the_page(host, model, web_runtime, tmp_path):
     command = write_recipe(model, host, tmp_path / "site")
     assert str(tmp_path / "site") in command
     assert (tmp_path / "site" / "index.html").is_file()
-    told = json.loads((tmp_path / "site" / "vercel.json").read_text())
-    assert set(told) == {"headers"}
+    messages = json.loads((tmp_path / "site" / "vercel.json").read_text())
+    assert set(messages) == {"headers"}
     netlify = tomllib.loads((tmp_path / "site" / "netlify.toml").read_text())
     assert netlify["headers"][0]["values"]["X-Content-Type-Options"] == "nosniff"
 
@@ -130,9 +130,11 @@ def test_a_container_or_a_server_without_its_page_says_why(model, tmp_path, monk
 
     for place in ("export.hosts", "runtime.site"):
         monkeypatch.setattr(f"onecycle.{place}.runtime_folder", missing)
-    with pytest.warns(OnecycleWarning, match=r"has no page: ONNX Runtime Web .* make web") as said:
+    with pytest.warns(
+        OnecycleWarning, match=r"has no page: ONNX Runtime Web .* make web"
+    ) as reported:
         write_recipe(model, "docker", tmp_path / "app")
-    assert said[0].filename == __file__
+    assert reported[0].filename == __file__
     assert not (tmp_path / "app" / "onecycle" / "runtime" / "page").exists()
     with TestClient(application(model)) as client:
         reply = client.get("/")

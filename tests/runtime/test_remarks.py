@@ -21,21 +21,21 @@ def predictor():
 
 def test_one_item_and_a_batch_are_said_once_with_their_number(predictor):
     predictor.predict(PLAIN)  # warnings are errors
-    with pytest.warns(OnecycleWarning, match="^1 of 1 images .*taken for transparency") as said:
+    with pytest.warns(OnecycleWarning, match="^1 of 1 images .*taken for transparency") as reported:
         predictor.predict(TILE)
-    assert len(said) == 1
-    with pytest.warns(OnecycleWarning, match="^2 of 3 images") as said:
+    assert len(reported) == 1
+    with pytest.warns(OnecycleWarning, match="^2 of 3 images") as reported:
         predictor.predict_batch([TILE, PLAIN, TILE])
-    assert len(said) == 1
+    assert len(reported) == 1
 
 
 def test_a_stream_is_said_once_at_its_end(predictor):
-    with pytest.warns(OnecycleWarning, match="^3 of 5 images") as said:
+    with pytest.warns(OnecycleWarning, match="^3 of 5 images") as reported:
         found = list(predictor.stream([TILE, PLAIN, TILE, PLAIN, TILE], batch=2))
-    assert (len(said), len(found)) == (1, 5)
+    assert (len(reported), len(found)) == (1, 5)
 
 
 def test_so_is_a_search_for_images_that_look_alike():
-    with pytest.warns(OnecycleWarning, match="^2 of 3 images") as said:
+    with pytest.warns(OnecycleWarning, match="^2 of 3 images") as reported:
         assert similar_pairs([TILE, PLAIN[::-1], TILE])[0][:2] == (0, 2)
-    assert len(said) == 1
+    assert len(reported) == 1

@@ -25,10 +25,10 @@ TABLES = Path(__file__).with_name("tables.json")
 
 def trained(folder, channels):
     """Rising and falling series, hardly trained: what counts is that both sides agree."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     kind = np.arange(40) % 2
     slope = (2.0 * kind - 1)[:, None, None] * np.linspace(0, 3, 30)
-    x = slope + luck.normal(0, 0.3, (40, channels, 30))
+    x = slope + rng.normal(0, 0.3, (40, channels, 30))
     torch.manual_seed(0)
     items = SeriesList.from_array(x, np.array(["down", "up"])[kind], path=folder, by="train")
     data = items.split_by_rand_pct(0.2, seed=0).label_from_df("label").transform(None, size=16)
@@ -59,9 +59,9 @@ def answered(page):
 def test_the_page_answers_a_csv_file_as_the_predictor(page, tmp_path):
     page, predictor = page
     channels = predictor.task[0].channels
-    luck = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     for t in (2, 30, 47, 400):
-        x = luck.normal(size=(t, channels)).cumsum(0)
+        x = rng.normal(size=(t, channels)).cumsum(0)
         x[t // 2, 0] = np.nan if t > 2 else x[t // 2, 0]
         file = tmp_path / f"{t}.csv"
         names = ",".join("ab"[:channels])
@@ -99,9 +99,9 @@ ASK = """async (tables) => {
 def test_a_hundred_series_and_a_long_one_are_answered_as_by_the_predictor(page):
     """Through the page's own modules: the file field is tried above."""
     page, predictor = page
-    luck = np.random.default_rng(4)
+    rng = np.random.default_rng(4)
     walks = [
-        luck.normal(size=(t, predictor.task[0].channels)).cumsum(0)
+        rng.normal(size=(t, predictor.task[0].channels)).cumsum(0)
         for t in (*range(2, 102), 150_000)
     ]
     tables = ["\n".join(",".join(f"{v:.6g}" for v in row) for row in x) for x in walks]
@@ -204,12 +204,12 @@ def test_the_server_answers_series(files):
     predictor = Predictor(files[2])
     x = np.random.default_rng(5).normal(size=(3, 2, 25)).round(3).tolist()
     with TestClient(application(files[2])) as client:
-        told = client.post("/api/predict", json={"series": x}).json()["predictions"]
-        for one, found in zip(x, told, strict=True):
+        messages = client.post("/api/predict", json={"series": x}).json()["predictions"]
+        for one, found in zip(x, messages, strict=True):
             shares = [found["probabilities"][c] for c in predictor.classes]
             np.testing.assert_allclose(shares, predictor.predict(one).probabilities, atol=1e-5)
         alone = client.post("/api/predict", json={"series": x[1]}).json()["predictions"]
-        assert alone[0]["answer"] == told[1]["answer"]
+        assert alone[0]["answer"] == messages[1]["answer"]
         table = "\n".join(f"{a},{b}" for a, b in zip(*x[1], strict=True))
         reply = client.post(
             "/analyze", content=table.encode(), headers={"Content-Type": "text/csv"}
@@ -261,9 +261,9 @@ def test_series_are_predicted_from_files_by_the_command_line(files, tmp_path):
     done = CliRunner().invoke(app, list(map(str, given)), catch_exceptions=False)
     assert "4 of 5 answers written" in done.output
     assert f"{tmp_path / 'bad.csv'}: line 2" in done.output
-    told = list(csv.DictReader(out.read_text().splitlines()))
-    names = [Path(row["file"]).name for row in told]
+    messages = list(csv.DictReader(out.read_text().splitlines()))
+    names = [Path(row["file"]).name for row in messages]
     assert names == ["bad.csv", *(f"many.tsv, series {i}" for i in (1, 2, 3)), "one.csv"]
-    for row, series in zip(told[1:], [*x, x[0]], strict=True):
+    for row, series in zip(messages[1:], [*x, x[0]], strict=True):
         shares = [float(row[c]) for c in predictor.classes]
         np.testing.assert_allclose(shares, predictor.predict(series).probabilities, atol=1e-5)

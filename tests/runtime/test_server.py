@@ -33,8 +33,8 @@ KINDS = ["multipart/form-data; boundary=x", "multipart/form-data", "image/png", 
 
 
 def png(seed=0, size=(40, 50)):
-    luck = np.random.default_rng(seed)
-    pixels = np.full((*size, 3), luck.integers(0, 256, 3), np.uint8)
+    rng = np.random.default_rng(seed)
+    pixels = np.full((*size, 3), rng.integers(0, 256, 3), np.uint8)
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -90,9 +90,9 @@ def test_more_bytes_than_there_is_room_for_are_turned_away_for_a_second():
         first(60)
         with room.share() as second:
             second(40)
-            with pytest.raises(HTTPException) as told:
+            with pytest.raises(HTTPException) as messages:
                 second(1)
-        assert (told.value.status_code, told.value.headers) == (503, {"Retry-After": "1"})
+        assert (messages.value.status_code, messages.value.headers) == (503, {"Retry-After": "1"})
         first(40)
     assert room.held == 0
 
@@ -112,9 +112,9 @@ def test_a_body_that_comes_too_slowly_is_408():
     whole = asyncio.run(body_of(slow_request([b"ab", b"c"], 0.01), limits, taken.append))
     assert whole.files == (b"abc",)
     assert taken == [2, 1]
-    with pytest.raises(HTTPException) as told:
+    with pytest.raises(HTTPException) as messages:
         asyncio.run(body_of(slow_request([b"a"] * 100, 0.05), limits, taken.append))
-    assert told.value.status_code == 408
+    assert messages.value.status_code == 408
 
 
 def large_png(side):
@@ -164,7 +164,7 @@ def test_what_was_asked_before_the_end_is_answered(tmp_path):
 
 def test_a_text_in_any_form_but_the_described_ones_is_refused(tmp_path):
     with TestClient(application(made_text(tmp_path))) as client:
-        for told, status in (
+        for messages, status in (
             ({"text": "good"}, 200),
             ({"texts": ["good", ""]}, 200),
             ({"text": "good", "texts": None}, 422),
@@ -172,7 +172,7 @@ def test_a_text_in_any_form_but_the_described_ones_is_refused(tmp_path):
             ({"texts": []}, 400),
             ([], 422),
         ):
-            assert client.post("/api/predict", json=told).status_code == status, told
+            assert client.post("/api/predict", json=messages).status_code == status, messages
 
 
 def test_a_part_without_a_files_name_is_a_image_where_it_says_so(tmp_path):

@@ -75,10 +75,10 @@ def test_the_page_answers_as_the_predictor(page, model):
 def test_a_hundred_texts_are_answered_as_in_python(page, model):
     """Of the golden file, and long, empty and strange ones; through the page's own modules."""
     rows = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    luck = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     words = ["great", "awful", "DULL", "don't", "so", "bad", "film", "!!!!", "<br />", "unseen"]
     texts = [row["text"] for row in rows if row["text"].isprintable()][:60]
-    texts += [" ".join(luck.choice(words, n)) for n in luck.integers(0, 900, 100 - len(texts))]
+    texts += [" ".join(rng.choice(words, n)) for n in rng.integers(0, 900, 100 - len(texts))]
     assert len(texts) == 100
     found = page.evaluate(
         """async (texts) => {
@@ -114,10 +114,10 @@ def test_the_server_answers_texts(model):
     with TestClient(application(model)) as client:
         texts = ["a great film", "", "awful"]
         found = client.post("/api/predict", json={"texts": texts}).json()["predictions"]
-        for text, told in zip(texts, found, strict=True):
+        for text, messages in zip(texts, found, strict=True):
             wanted = predictor.predict(text)
             np.testing.assert_allclose(
-                [told["probabilities"][c] for c in predictor.classes],
+                [messages["probabilities"][c] for c in predictor.classes],
                 wanted.probabilities,
                 atol=1e-5,
             )

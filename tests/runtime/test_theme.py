@@ -35,7 +35,7 @@ def test_what_a_smiley_leaves_out_rests_in_the_middle():
 
 
 @pytest.mark.parametrize(
-    ("theme", "said"),
+    ("theme", "reported"),
     [
         ({"gald": "🙂"}, r"\['gald'\].*no classes.*glad"),
         ({"glad": {"nose": 1}}, "nose.*mouth, open"),
@@ -49,16 +49,16 @@ def test_what_a_smiley_leaves_out_rests_in_the_middle():
         ({"glad": "x" * 17}, "an emoji or an object"),
     ],
 )
-def test_what_no_smiley_has_is_refused(theme, said):
-    with pytest.raises(UsageError, match=said):
+def test_what_no_smiley_has_is_refused(theme, reported):
+    with pytest.raises(UsageError, match=reported):
         check_theme(theme, TARGET)
 
 
 def test_a_theme_needs_a_file_that_holds_an_object_and_a_model_that_names_one_class(tmp_path):
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "cut.json").write_text('{"glad": ')
-    for name, said in {"list": "no object", "cut": "no JSON", "gone": "no JSON"}.items():
-        with pytest.raises(UsageError, match=said):
+    for name, reported in {"list": "no object", "cut": "no JSON", "gone": "no JSON"}.items():
+        with pytest.raises(UsageError, match=reported):
             check_theme(tmp_path / f"{name}.json", TARGET)
     with pytest.raises(UsageError, match="one class"):
         check_theme({}, MultiCategorySpec(("a",)))

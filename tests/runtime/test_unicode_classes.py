@@ -19,9 +19,9 @@ COMPOSED, APART = (normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
     ],
 )
 def test_classes_in_two_forms_are_told(fit):
-    with pytest.warns(OnecycleWarning, match=rf"1 classes .*'{COMPOSED}'.*NFC") as told:
+    with pytest.warns(OnecycleWarning, match=rf"1 classes .*'{COMPOSED}'.*NFC") as messages:
         assert len(fit().classes) == 3
-    assert len(told) == 1
+    assert len(messages) == 1
 
 
 def test_other_classes_are_taken_as_they_are():

@@ -132,8 +132,8 @@ def test_the_worker_keeps_the_pages_own_files_and_leaves_all_others_alone(browse
     own = listed(site)
     assert {"notes.txt", "CNAME", "vercel.json", "netlify.toml", "sw.js"} & set(own) == set()
     assert {".", "index.html", "app.js", "model.json", "manifest.webmanifest"} <= set(own)
-    told = {"ort/ort.wasm.min.mjs", "style.css", "icon.svg", "targets/category.js"}
-    assert told <= set(own)
+    messages = {"ort/ort.wasm.min.mjs", "style.css", "icon.svg", "targets/category.js"}
+    assert messages <= set(own)
     assert sum(name.endswith(".onnx") for name in own) == 1
     fetch = "(name) => fetch(name, { cache: 'no-store' }).then((reply) => reply.text())"
     with served(tmp_path) as address:

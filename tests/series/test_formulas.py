@@ -125,7 +125,7 @@ def batch(channels=1, seed=0):
 def test_a_series_is_scaled_by_itself_or_by_the_training_set(scale):
     x = batch(2)
     own = given(scale=scale, channels=2).rescale(x)
-    told = given(
+    messages = given(
         scale=scale, channels=2, by="train", low=(-1.0, 2.0), high=(3.0, 4.0),
         centre=(0.5, -2.0), spread=(2.0, 4.0),
     ).rescale(x)  # fmt: skip
@@ -139,7 +139,7 @@ def test_a_series_is_scaled_by_itself_or_by_the_training_set(scale):
                 wanted = (row - row.mean()) / row.std()
                 by_train = (row - (0.5, -2.0)[c]) / (2, 4)[c]
             np.testing.assert_allclose(own[n, c], wanted, atol=1e-12)
-            np.testing.assert_allclose(told[n, c], by_train, atol=1e-12)
+            np.testing.assert_allclose(messages[n, c], by_train, atol=1e-12)
 
 
 @pytest.mark.parametrize("names", [("gasf",), ("gadf", "mtf"), ("recurrence", "gasf", "mtf")])

@@ -30,11 +30,11 @@ with_gaps = pytest.mark.filterwarnings("ignore:.* gaps in .* series")
 
 def waves(n=200, t=40, channels=1):
     """Sines and square waves with random phases."""
-    luck = np.random.default_rng(0)
-    turn = np.linspace(0, 12, t) + luck.uniform(0, 6, (n, channels, 1))
+    rng = np.random.default_rng(0)
+    turn = np.linspace(0, 12, t) + rng.uniform(0, 6, (n, channels, 1))
     kind = np.arange(n) % 2
     x = np.where(kind[:, None, None], np.sin(turn), np.sign(np.sin(turn)))
-    return x + luck.normal(0, 0.1, x.shape), np.array(["square", "sine"])[kind]
+    return x + rng.normal(0, 0.1, x.shape), np.array(["square", "sine"])[kind]
 
 
 def bunch(tfms=None, channels=1, bs=16, **options):
@@ -160,10 +160,10 @@ def test_real_files_have_their_known_shapes():
         ({"label": ["a", "b"] * 3, "for": pd.to_timedelta(range(6))}, {}, "'for' holds timed"),
     ],
 )
-def test_an_answer_does_not_become_a_step(columns, options, told):
+def test_an_answer_does_not_become_a_step(columns, options, messages):
     x, _ = waves(6)
     frame = pd.DataFrame(x[:, 0]).assign(**columns)
-    with pytest.raises(TableError, match=told):
+    with pytest.raises(TableError, match=messages):
         SeriesList.from_df(frame, **options)
     named = SeriesList.from_df(frame, cols=list(range(x.shape[2])), **options)
     assert as_series(named.items[0]).shape == x[0].shape
@@ -202,9 +202,12 @@ def test_headers_of_archive_files_are_followed(tmp_path):
     items = SeriesList.from_ts(tmp_path / "a.TS")
     assert [x.tolist() for x in items.items] == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
     assert items.frame["label"].tolist() == ["", ""]
-    for body, told in [("1,2:up", "1 channels, not 2"), ("1,2:3,4:left", "none of the header's")]:
+    for body, messages in [
+        ("1,2:up", "1 channels, not 2"),
+        ("1,2:3,4:left", "none of the header's"),
+    ]:
         (tmp_path / "b.ts").write_text(f"@dimensions 2\n@classLabel true up down\n@data\n{body}\n")
-        with pytest.raises(TableError, match=told):
+        with pytest.raises(TableError, match=messages):
             SeriesList.from_ts(tmp_path / "b.ts")
     with pytest.raises(UsageError, match="one file"):
         SeriesList.from_ts()
@@ -373,13 +376,13 @@ def test_every_mark_of_a_gap_is_one_in_a_table(tmp_path):
 
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
 def test_distances_on_the_training_sets_scale_tell_large_waves_from_small(scale):
-    luck = torch.randn(1, 1, 40, generator=torch.manual_seed(0)) / 3
-    for by, told in (("train", True), ("series", False)):
+    noise = torch.randn(1, 1, 40, generator=torch.manual_seed(0)) / 3
+    for by, messages in (("train", True), ("series", False)):
         spec = bunch(encodings="recurrence", by=by, scale=scale).task.input
-        small, large = (1 - spec.prepare(x) for x in (luck / 2, luck))
-        wanted = small * 2 if told else small
+        small, large = (1 - spec.prepare(x) for x in (noise / 2, noise))
+        wanted = small * 2 if messages else small
         torch.testing.assert_close(large, wanted, rtol=1e-4, atol=1e-4)
-    own = bunch(encodings="recurrence", scale=scale).task.input.prepare(luck)
+    own = bunch(encodings="recurrence", scale=scale).task.input.prepare(noise)
     assert (own.min() > -0.99) == (scale == "zscore")
 
 
@@ -403,8 +406,8 @@ def test_a_small_wave_on_a_high_level_gives_the_image_of_the_wave(scale, tmp_pat
     predictor = Predictor(learn.export(tmp_path / "high.onnx"))
     wanted = learn.predict(x[3])[2].numpy()
     for given in (x[3], x[3] + 1e9):
-        for told in (learn.predict(given)[2].numpy(), predictor.predict(given).probabilities):
-            np.testing.assert_allclose(told, wanted, rtol=0, atol=1e-4)
+        for messages in (learn.predict(given)[2].numpy(), predictor.predict(given).probabilities):
+            np.testing.assert_allclose(messages, wanted, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("by", ["series", "train"])

@@ -35,9 +35,9 @@ def trained(path, channels=1, unit=1, **options):
 def test_the_file_answers_as_the_learner_for_series_of_any_length(options, tmp_path):
     learn = trained(tmp_path, **options)
     predictor = Predictor(learn.export("waves.onnx"))
-    luck = np.random.default_rng(2)
+    rng = np.random.default_rng(2)
     lengths = (2, 3, 39, 40, 41, 95, 1000)
-    series = [luck.normal(size=(options["channels"], t)).cumsum(1) for t in lengths]
+    series = [rng.normal(size=(options["channels"], t)).cumsum(1) for t in lengths]
     series += [np.round(x) for x in series]  # equal values: borders of the quantiles
     series += [*waves(85, channels=options["channels"])[0], np.full((options["channels"], 9), 3.0)]
     assert len(series) == 100
@@ -56,10 +56,10 @@ def test_the_file_answers_as_the_learner_for_series_of_any_unit(options, unit, t
     for x in waves(4, channels=options["channels"])[0]:
         wanted = learn.predict(x * unit)[2].numpy()
         for other in (1, 1e-4, 1e-9, 1e-16):
-            told = predictor.predict(x * other).probabilities
-            np.testing.assert_allclose(told, learn.predict(x * other)[2].numpy(), atol=1e-4)
+            messages = predictor.predict(x * other).probabilities
+            np.testing.assert_allclose(messages, learn.predict(x * other)[2].numpy(), atol=1e-4)
             if own:
-                np.testing.assert_allclose(told, wanted, atol=1e-3)
+                np.testing.assert_allclose(messages, wanted, atol=1e-3)
 
 
 def test_small_files_answer_nearly_the_same(tmp_path):

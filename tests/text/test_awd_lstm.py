@@ -170,9 +170,9 @@ def test_groups_go_from_the_rnns_to_the_decoder_or_from_the_words_to_the_head():
 
 @pytest.fixture(scope="module")
 def frame():
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows = [
-        ("yes" if i % 3 else "no", " ".join(luck.choice(list("abcdefgh"), 30))) for i in range(24)
+        ("yes" if i % 3 else "no", " ".join(rng.choice(list("abcdefgh"), 30))) for i in range(24)
     ]
     return pd.DataFrame(rows, columns=["label", "text"])
 

@@ -53,11 +53,11 @@ TEXTS = pd.DataFrame(
 class Runs:
     """Would run a command when unpickled by a reader that trusts its file."""
 
-    def __init__(self, told):
-        self.told = told
+    def __init__(self, command):
+        self.command = command
 
     def __reduce__(self):
-        return os.system, (f"touch {self.told}",)
+        return os.system, (f"touch {self.command}",)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -71,11 +71,11 @@ def test_a_list_of_words_is_read_in_every_protocol(tmp_path, protocol):
         assert read_word_list(tmp_path / "itos.pkl") == tuple(words)
 
 
-def hostile(told):
+def hostile(command):
     return {
-        "call": Runs(told),
-        "call in a list": ["the", Runs(told)],
-        "call after a list": [["the"], Runs(told)],
+        "call": Runs(command),
+        "call in a list": ["the", Runs(command)],
+        "call after a list": [["the"], Runs(command)],
         "numbers": ["the", 3],
         "nested": [["the"], ["film"]],
         "tuple": ("the", "film"),
@@ -88,11 +88,11 @@ def hostile(told):
 @pytest.mark.parametrize("name", list(hostile("")))
 @pytest.mark.parametrize("protocol", [1, 2, 4])
 def test_anything_but_a_list_of_words_is_refused_and_not_run(tmp_path, name, protocol):
-    told = tmp_path / "it ran"
-    (tmp_path / "itos.pkl").write_bytes(pickle.dumps(hostile(f"'{told}'")[name], protocol))
+    command = tmp_path / "it ran"
+    (tmp_path / "itos.pkl").write_bytes(pickle.dumps(hostile(f"'{command}'")[name], protocol))
     with pytest.raises(WeightsError, match=r"itos\.pkl"):
         read_word_list(tmp_path / "itos.pkl")
-    assert not told.exists()
+    assert not command.exists()
 
 
 def test_a_list_of_endless_instructions_is_given_up_early(tmp_path):
@@ -185,12 +185,12 @@ def test_a_wrong_digest_of_a_published_archive_leaves_nothing(tmp_path, monkeypa
 
 
 def test_hostile_weights_in_an_archive_are_not_run(tmp_path):
-    told = tmp_path / "it ran"
-    torch.save({"0.encoder.weight": Runs(f"'{told}'")}, tmp_path / "lstm.pth")
+    command = tmp_path / "it ran"
+    torch.save({"0.encoder.weight": Runs(f"'{command}'")}, tmp_path / "lstm.pth")
     (tmp_path / "itos.pkl").write_bytes(pickle.dumps(WORDS))
     with pytest.raises(WeightsError, match=r"lstm\.pth"):
         read_wt103(tmp_path)
-    assert not told.exists()
+    assert not command.exists()
 
 
 def test_archives_that_lack_something_say_what(tmp_path):

@@ -234,8 +234,8 @@ def test_large_and_small_tables_are_read_by_the_same_rules(tmp_path, monkeypatch
     file.write_text("label,text\na,x y,zz 0\nb,x z,zz 1\n")
     with pytest.raises(TableError, match="more cells than the header"):
         TextList.from_csv(tmp_path, "t.csv", cols="text")
-    told = "label,text\na,Das war schön gemacht\nb,nie wieder\n"
-    file.write_bytes(told.encode("latin-1"))
+    messages = "label,text\na,Das war schön gemacht\nb,nie wieder\n"
+    file.write_bytes(messages.encode("latin-1"))
     with pytest.warns(OnecycleWarning, match="read as Latin-1"):
         items = TextList.from_csv(tmp_path, "t.csv", cols="text")
     assert list(items.items) == ["Das war schön gemacht", "nie wieder"]
@@ -249,10 +249,10 @@ def test_large_and_small_tables_are_read_by_the_same_rules(tmp_path, monkeypatch
     file.write_text("label,text\n007,a b\n1.50,c d\n")  # a column of numbers alone
     items = TextList.from_csv(tmp_path, "t.csv", cols="text")
     assert items.frame["label"].tolist() == ["007", "1.50"]
-    file.write_bytes(told.encode("latin-1"))
+    file.write_bytes(messages.encode("latin-1"))
     with pytest.warns(OnecycleWarning, match="read as Latin-1"):
         items = TextList.from_csv(tmp_path, "t.csv", cols="text")
-    file.write_bytes(told.encode("utf-16"))
+    file.write_bytes(messages.encode("utf-16"))
     assert list(TextList.from_csv(tmp_path, "t.csv", cols="text").items) == list(items.items)
 
 

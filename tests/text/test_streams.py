@@ -19,8 +19,8 @@ SIZES = {"emb_sz": 6, "n_hid": 8, "n_layers": 2}
 
 def texts(n, longest=17, seed=0):
     """Texts of 1 to `longest` words, lopsided; the longest come in no order."""
-    luck = np.random.default_rng(seed)
-    return [" ".join(luck.choice(list("abcdefgh"), luck.integers(1, longest))) for _ in range(n)]
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, longest))) for _ in range(n)]
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,9 @@ def test_each_token_is_predicted_once_from_the_one_before_it(frames, bs, bptt, b
         found = [(x.tolist(), y.tolist()) for x, y in loader]
         assert found == by_hand(ids, bs, bptt)
         assert len(loader) == len(found)
-        said = Counter(token for _, y in found for row in y for token in row)
+        reported = Counter(token for _, y in found for row in y for token in row)
         rest = (len(ids) - 1) % bs
-        assert said == Counter(ids[1 : len(ids) - rest])
+        assert reported == Counter(ids[1 : len(ids) - rest])
 
 
 def test_texts_come_in_another_order_with_every_epoch_and_with_every_seed_and_stay_whole(frames):
@@ -187,8 +187,10 @@ def test_training_takes_each_text_once_in_batches_of_neighbours_the_longest_firs
         assert len(set(seen)) == 72
         orders.append(seen)
         lengths = sorted((len(text) for text in seen), reverse=True)
-        told = sorted((sorted(map(len, seen[i : i + 8])) for i in range(0, 72, 8)), reverse=True)
-        assert [n for batch in told for n in reversed(batch)] == lengths
+        messages = sorted(
+            (sorted(map(len, seen[i : i + 8])) for i in range(0, 72, 8)), reverse=True
+        )
+        assert [n for batch in messages for n in reversed(batch)] == lengths
     assert orders[0] != orders[1] != orders[2]
 
 

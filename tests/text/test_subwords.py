@@ -64,9 +64,9 @@ def test_another_language_from_texts_to_an_exported_classifier(language, model, 
     assert clas.validate()[1] == 1.0
     predictor = Predictor(clas.export("m.onnx"))
     for text in (*SAMPLES[language], "", "unseen \ud800 ж"):
-        said, _, shares = clas.predict(text)
+        reported, _, shares = clas.predict(text)
         answer = predictor.predict(text)
-        assert str(answer) == str(said)
+        assert str(answer) == str(reported)
         np.testing.assert_allclose(answer.probabilities, shares.numpy(), atol=1e-4)
     with pytest.raises(ModelError, match="subwords"):
         write_site(tmp_path / "m.onnx", tmp_path / "site")
@@ -115,8 +115,8 @@ def test_other_data_must_number_its_texts_alike(tmp_path):
         ([], "list of tokens"),
     ],
 )
-def test_what_is_no_vocabulary_is_refused(vocab, told):
-    with pytest.raises(UsageError, match=told):
+def test_what_is_no_vocabulary_is_refused(vocab, messages):
+    with pytest.raises(UsageError, match=messages):
         TextList.from_df(frame("turkish"), cols="text", vocab=vocab)
 
 
@@ -201,9 +201,9 @@ def tiny_model(tmp_path):
 
 
 def test_a_hugging_face_model_reads_with_its_own_tokenizer(tiny_model, tmp_path, monkeypatch):
-    luck = np.random.default_rng(0)
-    texts = [" ".join(luck.choice(["the", "film", "not"], luck.integers(1, 9))) for _ in range(64)]
-    labels = luck.choice(["good", "bad"], 64)
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(["the", "film", "not"], rng.integers(1, 9))) for _ in range(64)]
+    labels = rng.choice(["good", "bad"], 64)
     rows = pd.DataFrame(
         {"label": labels, "text": [f"{t} {y}" for t, y in zip(texts, labels, strict=True)]}
     )
@@ -275,14 +275,14 @@ def bert_like(pad_id, padded=True):
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("pad_id", [0, 3])
 def test_padding_of_any_number_changes_no_answer(pad_id, padded, tmp_path):
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     texts = [
-        " ".join([*luck.choice(["film", "plot", "and", "zz"], luck.integers(1, 9)), word])
+        " ".join([*rng.choice(["film", "plot", "and", "zz"], rng.integers(1, 9)), word])
         for word in ["great", "awful"] * 40
     ]
     rows = pd.DataFrame({"label": ["pos", "neg"] * 40, "text": texts})
-    told = bert_like(pad_id, padded).to_str()
-    data = data_of(TextClasDataBunch, rows, tmp_path, tokenizer=told)
+    messages = bert_like(pad_id, padded).to_str()
+    data = data_of(TextClasDataBunch, rows, tmp_path, tokenizer=messages)
     assert data.vocab[data.task.input.unknown] == "[UNK]"
     torch.manual_seed(0)
     learn = text_classifier_learner(data, config=SIZES, drop_mult=0, silent=True, path=tmp_path)
@@ -290,8 +290,8 @@ def test_padding_of_any_number_changes_no_answer(pad_id, padded, tmp_path):
     assert learn.validate()[1] > 0.9
     alone = torch.stack([learn.predict(text)[2] for text in data.valid_ds.items])
     torch.testing.assert_close(learn.get_preds()[0], alone, atol=1e-6, rtol=1e-5)
-    said = [str(learn.predict(f"zz zz zz film {word}")[0]) for word in ("great", "awful")]
-    assert said == ["pos", "neg"]
+    reported = [str(learn.predict(f"zz zz zz film {word}")[0]) for word in ("great", "awful")]
+    assert reported == ["pos", "neg"]
     with pytest.warns(OnecycleWarning, match="holds no word of the model's vocabulary"):
         assert learn.predict("")[2].isfinite().all()
     predictor = Predictor(learn.export("m.onnx"))

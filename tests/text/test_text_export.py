@@ -23,8 +23,8 @@ WORDS = re.findall(r"\S+", "film plot cast great awful very not was the a bad du
 
 @pytest.fixture(scope="module")
 def frame():
-    luck = np.random.default_rng(3)
-    texts = [" ".join(luck.choice(WORDS, luck.integers(1, 160))) for _ in range(160)]
+    rng = np.random.default_rng(3)
+    texts = [" ".join(rng.choice(WORDS, rng.integers(1, 160))) for _ in range(160)]
     return pd.DataFrame({"text": texts, "label": ["pos" if "great" in t else "neg" for t in texts]})
 
 
@@ -42,8 +42,8 @@ def trained(frame, tmp_path, **options):
 def test_the_file_answers_as_the_learner(frame, tmp_path, max_len):
     learn = trained(frame, tmp_path, max_len=max_len, bptt=20)
     predictor = Predictor(learn.export("texts.onnx"))
-    luck = np.random.default_rng(1)
-    texts = [" ".join(luck.choice(WORDS, n)) for n in (1, 2, 19, 20, 21, 30, 31, 200, 700)]
+    rng = np.random.default_rng(1)
+    texts = [" ".join(rng.choice(WORDS, n)) for n in (1, 2, 19, 20, 21, 30, 31, 200, 700)]
     texts += [*frame.text[:90], "", " ", "unseen wörds 你好 🙂 <br />", "a" * 5000, "\ud800 cut"]
     found = predictor.predict_batch(texts)
     assert len(found) >= 100

@@ -35,16 +35,16 @@ GOOD, BAD = ["great", "lovely", "clever"], ["awful", "dull", "stupid"]
 @pytest.fixture(scope="module")
 def frame():
     """Reviews of one to four clauses; "not" turns a word round, so that counting is not enough."""
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows = []
     for _ in range(1000):
-        good = bool(luck.random() < 0.5)
+        good = bool(rng.random() < 0.5)
         clauses = []
-        for _ in range(luck.integers(1, 5)):
-            negated = luck.random() < 0.4
+        for _ in range(rng.integers(1, 5)):
+            negated = rng.random() < 0.4
             words = GOOD if good != negated else BAD
             verb = "was not" if negated else "was"
-            clauses.append(f"The {luck.choice(THINGS)} {verb} {luck.choice(words)}.")
+            clauses.append(f"The {rng.choice(THINGS)} {verb} {rng.choice(words)}.")
         rows.append(("pos" if good else "neg", " ".join(clauses)))
     return pd.DataFrame(rows, columns=["label", "text"])
 
@@ -82,8 +82,8 @@ def test_a_language_model_learns_and_its_encoder_helps(frame, tmp_path):
     loss, accuracy = learn.validate()
     assert loss < 0.5 * unigram
     assert accuracy > 0.6
-    said = learn.predict("The film was", n_words=2, seed=0)
-    assert said.split()[3].strip(".") in {"not", *GOOD, *BAD}
+    reported = learn.predict("The film was", n_words=2, seed=0)
+    assert reported.split()[3].strip(".") in {"not", *GOOD, *BAD}
     assert learn.predict("The film", 5, seed=3) == learn.predict("The film", 5, seed=3)
     learn.save_encoder("enc")
     clas = clas_data(frame, data.task.input.vocab)
@@ -148,13 +148,13 @@ def test_rows_are_taken_by_token():
 def test_texts_of_similar_length_share_a_batch_and_little_is_padded(frame):
     data = clas_data(frame, bs=16)
     for loader in (data.train_dl, data.valid_dl):
-        said = loader.padding
+        reported = loader.padding
         real = total = 0
         for x, _ in loader:
             real += int((x != 1).sum())
             total += x.numel()
         assert real / total > 0.85
-        assert said == pytest.approx(1 - real / total)
+        assert reported == pytest.approx(1 - real / total)
     seen = torch.cat([y for _, y in data.valid_dl])
     assert len(seen) == len(data.valid_ds)
 
@@ -477,8 +477,10 @@ def test_a_language_model_shows_what_it_says_next(frame):
     assert data.train_dl.state() == begun
     shown = learn.show_results(rows=2).columns
     assert [len(column) for column in shown.values()] == [2, 2, 2]
-    true, said = ([row.lower().split() for row in shown[key]] for key in ("true", "said"))
-    pairs = [pair for rows in zip(true, said, strict=True) for pair in zip(*rows, strict=False)]
+    true, reported = (
+        [row.lower().split() for row in shown[key]] for key in ("actual", "predicted")
+    )
+    pairs = [pair for rows in zip(true, reported, strict=True) for pair in zip(*rows, strict=False)]
     assert sum(a == b for a, b in pairs) > 0.4 * len(pairs)
     with pytest.raises(UsageError, match=r"validate\(\), show_results\(\)"):
         learn.get_preds()
@@ -492,7 +494,7 @@ def test_a_head_has_a_dropout_for_each_width(frame):
     assert learn.get_preds(ordered=True)[0].shape == (12, 2)
     assert text_classifier_learner(data, config=SMALL, lin_ftrs=20, ps=0.3).model.head[5].p == 0.3
     assert len(text_classifier_learner(data, config=SMALL, lin_ftrs=[]).model.head) == 3
-    for wrong, told in (
+    for wrong, messages in (
         ({"ps": [0.1, 0.2]}, "each of lin_ftrs has its own of ps"),
         ({"ps": 1.5}, "each of ps"),
         ({"ps": "0.1"}, "each of ps"),
@@ -502,7 +504,7 @@ def test_a_head_has_a_dropout_for_each_width(frame):
         ({"max_len": 2.5}, "max_len is a whole number"),
         ({"bptt": 0}, "bptt is a whole number"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=messages):
             text_classifier_learner(data, config=SMALL, **wrong)
 
 
@@ -519,12 +521,12 @@ def test_a_head_has_a_dropout_for_each_width(frame):
         ({"arch": None}, "is a class like AWD_LSTM"),
     ],
 )
-def test_sizes_and_dropouts_that_make_no_model_are_refused(frame, wrong, told):
+def test_sizes_and_dropouts_that_make_no_model_are_refused(frame, wrong, messages):
     for make, data in (
         (language_model_learner, lm_data(frame[:200])),
         (text_classifier_learner, clas_data(frame[:60])),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=messages):
             make(data, **wrong)
 
 
@@ -584,6 +586,6 @@ def test_texts_of_numbers_train_without_accuracy_and_are_never_mixed(frame):
 
 def test_whole_reviews_are_not_printed_in_errors(frame):
     rows = pd.DataFrame({"text": [f"word{i} " * 400 for i in range(20)]})
-    with pytest.raises(LabelError) as told:
+    with pytest.raises(LabelError) as messages:
         TextList.from_df(rows, cols="text").split_by_idx([1]).label_from_re("(nothing)")
-    assert len(str(told.value)) < 1500
+    assert len(str(messages.value)) < 1500

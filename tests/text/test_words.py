@@ -63,9 +63,9 @@ def test_any_text_is_tokenized(text):
 def test_no_letter_is_lost_beyond_the_rules(text):
     """What tokens hold is what the text held after its clean-up, which only HTML shortens."""
     held = letters(clean(text.encode("utf-8", "replace").decode()))
-    said = [token for token in tokenize(text)[1:] if token not in {"xxmaj", "xxup"}]
+    reported = [token for token in tokenize(text)[1:] if token not in {"xxmaj", "xxup"}]
     if "xx" not in text.casefold():
-        assert letters("".join(said)) == held
+        assert letters("".join(reported)) == held
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="<&;\\#@"), max_size=200))
@@ -139,8 +139,8 @@ def test_the_vocabulary_is_by_count_then_spelling_with_the_special_tokens_first(
 
 def test_numbers_come_back_as_tokens_through_json():
     spec = TextSpec((*SPECIAL, "good", "film", "xxfake", "xxfake"))
-    told = json.loads(json.dumps(task_to_json(spec, CategorySpec(("a", "b")))))
-    again = task_from_json(told)[0]
+    messages = json.loads(json.dumps(task_to_json(spec, CategorySpec(("a", "b")))))
+    again = task_from_json(messages)[0]
     ids = again.ids("Good film, bad")
     assert ids.dtype == np.int64
     assert ids.tolist() == [2, 5, 9, 10, 0, 0]

@@ -101,9 +101,9 @@ def test_marks_that_no_text_holds_are_never_said(writer):
             for i, other in enumerate(learn.vocab):
                 if other == token:
                     learn.model.bias[i] = 9.0
-    said = learn.predict("ant", 60, seed=0)
-    assert not {"xxbos", "xxpad", "xxfake"} & set(said.split())
-    assert len(said.split()) > 20
+    reported = learn.predict("ant", 60, seed=0)
+    assert not {"xxbos", "xxpad", "xxfake"} & set(reported.split())
+    assert len(reported.split()) > 20
 
 
 def test_words_less_likely_than_min_p_are_counted_and_min_p_left_aside(writer):
@@ -155,7 +155,7 @@ def test_each_token_follows_from_all_before_it(backwards):
 
 
 def test_what_cannot_be_meant_is_refused(writer):
-    for wrong, told in (
+    for wrong, messages in (
         ({"temperature": 0}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
         ({"temperature": "warm"}, "temperature"),
@@ -165,7 +165,7 @@ def test_what_cannot_be_meant_is_refused(writer):
         ({"seed": "x"}, "seed"),
         ({"n_words": True}, "n_words"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=messages):
             writer.predict("ant", **wrong)
     with pytest.raises(UsageError, match="writes before a text"):
         learner(backwards=True).predict("", 2)

@@ -73,7 +73,7 @@ def test_boxes_are_loaded_in_batches_of_different_numbers(objects):
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "reported"),
     [
         ([[[5, 10, 15, 30]], ["cow"]], "cow"),
         ([[[15, 10, 5, 30]], ["dog"]], "top, left, bottom, right"),
@@ -82,8 +82,8 @@ def test_boxes_are_loaded_in_batches_of_different_numbers(objects):
         (7, "in pixels"),
     ],
 )
-def test_faults_are_found_before_training(objects, label, said):
+def test_faults_are_found_before_training(objects, label, reported):
     root, labels = objects
     src = ObjectItemList.from_folder(root).split_by_valid_func(lambda o: o.stem in "01")
-    with pytest.raises(LabelError, match=said):
+    with pytest.raises(LabelError, match=reported):
         src.label_from_func(lambda o: label if o.stem == "1" else labels[o.name])

@@ -38,11 +38,11 @@ def test_nothing_is_deleted_unless_it_is_asked_for(folder, capsys):
     before = names(folder)
     assert [path.name for path in verify_images(folder)] == ["cut.jpg", "phone.jpg"]
     assert names(folder) == before
-    told = capsys.readouterr().out.splitlines()
-    assert "cut.jpg: damaged" in told[0]
-    assert "phone.jpg: not an image onecycle reads. HEIC" in told[1]
+    messages = capsys.readouterr().out.splitlines()
+    assert "cut.jpg: damaged" in messages[0]
+    assert "phone.jpg: not an image onecycle reads. HEIC" in messages[1]
     last = "4 files: 1 broken (to be deleted by delete=True), 1 not readable here (kept)"
-    assert told[2:] == [last]
+    assert messages[2:] == [last]
 
 
 def test_only_what_is_broken_is_deleted(folder, capsys):
@@ -128,10 +128,10 @@ def test_surprises_are_counted_over_the_whole_set(tmp_path):
     fill(tmp_path, GOOD, TILE, TILE, GOOD, TILE)
     with pytest.warns(OnecycleWarning) as given:
         data(tmp_path, find_copies=False)
-    (told,) = [str(w.message) for w in given if "only one class" not in str(w.message)]
-    assert told.startswith("3 of 3 images (")
-    assert "1.png" in told
-    assert "taken for transparency" in told
+    (messages,) = [str(w.message) for w in given if "only one class" not in str(w.message)]
+    assert messages.startswith("3 of 3 images (")
+    assert "1.png" in messages
+    assert "taken for transparency" in messages
 
 
 @pytest.mark.filterwarnings("ignore:there is only one class")
@@ -166,9 +166,11 @@ def test_an_item_that_is_predicted_is_looked_at(tmp_path):
     learn.predict(tmp_path / "0.png")
     fill(tmp_path, GOOD, TILE)
     for source in (tmp_path / "1.png", TILE, Pillow.fromarray(TILE)):
-        with pytest.warns(OnecycleWarning, match="1 of 1 images .*taken for transparency") as said:
+        with pytest.warns(
+            OnecycleWarning, match="1 of 1 images .*taken for transparency"
+        ) as reported:
             learn.predict(source)
-        assert Path(said[0].filename).name == "test_checks.py"
+        assert Path(reported[0].filename).name == "test_checks.py"
 
 
 @pytest.mark.filterwarnings("ignore:there is only one class")

@@ -54,8 +54,8 @@ def scaled(factor):
         ([nn.Linear(5, 5)], r"Linear failed on an image \(RuntimeError"),
     ],
 )
-def test_what_is_no_image_of_bytes_or_of_0_to_1_is_refused_by_name(tfms, told):
-    with pytest.raises(UsageError, match=f"the transform {told}"):
+def test_what_is_no_image_of_bytes_or_of_0_to_1_is_refused_by_name(tfms, messages):
+    with pytest.raises(UsageError, match=f"the transform {messages}"):
         batch(*tfms)
 
 
@@ -101,8 +101,8 @@ KINDS = Mask(classes=("a", "b"))
         (lambda pair: (pair[0], pair[0]), "<lambda> gave back no pair"),
     ],
 )
-def test_transforms_that_would_leave_the_mask_behind_are_refused(tfm, told):
-    with pytest.raises(UsageError, match=f"the transform {told}"):
+def test_transforms_that_would_leave_the_mask_behind_are_refused(tfm, messages):
+    with pytest.raises(UsageError, match=f"the transform {messages}"):
         batch(tfm, y=MASK, target=KINDS)
 
 

@@ -158,9 +158,9 @@ def test_masks_and_points_move_with_their_image_through_the_default_transforms()
 def test_a_mask_of_another_size_than_its_image_is_an_error():
     img, mask = smooth_noise(rng(), (20, 30)), np.zeros((1, 30, 20), np.int64)
     given = ImageInput().with_transforms(get_transforms(), size=16)
-    for luck in (None, rng()):
+    for generator in (None, rng()):
         with pytest.raises(SizeError, match=r"\(30, 20\).*\(20, 30\)"):
-            given.load(img, mask, Mask(classes=("a", "b")), luck)
+            given.load(img, mask, Mask(classes=("a", "b")), generator)
 
 
 # --- transforms of other libraries

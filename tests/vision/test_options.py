@@ -102,11 +102,11 @@ def test_each_parameter_of_the_common_transforms_changes_them():
     }
     assert set(changes) == set(inspect.signature(get_transforms).parameters)
 
-    def told(tfms):
+    def messages(tfms):
         return [(t.name, str(dict(t.draws)), t.p) for t in tfms]
 
-    plain = told(get_transforms()[0])
-    assert all(told(get_transforms(**{k: v})[0]) != plain for k, v in changes.items())
+    plain = messages(get_transforms()[0])
+    assert all(messages(get_transforms(**{k: v})[0]) != plain for k, v in changes.items())
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_each_parameter_of_the_common_transforms_changes_them():
         (lambda: augment.rand_pad(-2), "padding is 0 or more"),
     ],
 )
-def test_values_that_mean_nothing_are_refused_where_they_are_given(make, told):
-    with pytest.raises(UsageError, match=told):
+def test_values_that_mean_nothing_are_refused_where_they_are_given(make, messages):
+    with pytest.raises(UsageError, match=messages):
         make()
 
 
@@ -181,9 +181,9 @@ def test_a_label_without_a_place_is_left_where_it_is_in_any_case():
         ({"padding_mode": "mirror", "size": 20}, "padding_mode is one of"),
     ],
 )
-def test_options_that_contradict_each_other_are_refused(options, told):
+def test_options_that_contradict_each_other_are_refused(options, messages):
     tfms = options.pop("tfms", None)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=messages):
         ImageInput().with_transforms(tfms, **options)
 
 

@@ -61,13 +61,13 @@ def test_without_a_unit_values_beyond_1_are_pixels_for_all_kinds_alike(kind, ima
         warnings.simplefilter("always")
         src = labelled(images, [KINDS[kind](v) for v in PIXELS])
     np.testing.assert_allclose(places(src), np.array(SHARES), atol=1e-6)
-    told = [str(w.message) for w in given]
+    messages = [str(w.message) for w in given]
     if kind == "tensor":  # as in the course: no surprise
-        assert told == []
+        assert messages == []
     else:
-        assert len(told) == 1
-        assert "go up to 79 and were read as pixels, (y, x)" in told[0]
-        assert 'Points(unit="pixels") says so without this warning' in told[0]
+        assert len(messages) == 1
+        assert "go up to 79 and were read as pixels, (y, x)" in messages[0]
+        assert 'Points(unit="pixels") says so without this warning' in messages[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,7 +129,7 @@ def test_image_points_are_what_they_say_and_a_swapped_size_is_refused(images):
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "reported"),
     [
         (["a", "b"], "is no list of points"),
         ([1.0, 2.0, 3.0], "is no list of points"),
@@ -139,13 +139,13 @@ def test_image_points_are_what_they_say_and_a_swapped_size_is_refused(images):
         ([[1.0, 2.0], [3.0, 4.0]], "has 2 points, expected 1"),
     ],
 )
-def test_what_is_no_list_of_points_is_named(label, said, images):
+def test_what_is_no_list_of_points_is_named(label, reported, images):
     good = torch.tensor([[5.0, 6.0]])
-    with pytest.raises(LabelError, match=said):
+    with pytest.raises(LabelError, match=reported):
         labelled(images, [good, good, good, label], Points(unit="pixels"))
     with pytest.raises(LabelError):
         labelled(images, [good, good, good, None], Points(unit="pixels"))
-    if said == "is no list of points":
+    if reported == "is no list of points":
         with pytest.raises(LabelError, match="no list of points"):
             Points().encode(label)
 

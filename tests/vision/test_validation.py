@@ -20,7 +20,7 @@ from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flatten
 
 
-def told(*tfms, size=(16, 16), method="crop"):
+def messages(*tfms, size=(16, 16), method="crop"):
     return validation_spec(ImageSpec(size, method), flatten(tfms))
 
 
@@ -36,29 +36,29 @@ def told(*tfms, size=(16, 16), method="crop"):
     ],
 )
 def test_what_looks_at_the_middle_needs_no_words(tfms):
-    assert told(*tfms) == ImageSpec((16, 16))
+    assert messages(*tfms) == ImageSpec((16, 16))
 
 
 def test_crops_zooms_and_squishes_without_chance_become_a_view():
-    assert told(augment.crop(None, 0.5, 0.0)).view == View(col=0.0)
-    assert told(augment.zoom(2.0)).view == View(high=0.5, wide=0.5)
-    even = told(augment.symmetric_warp(0.25)).view  # all four corners alike: that bends nothing
+    assert messages(augment.crop(None, 0.5, 0.0)).view == View(col=0.0)
+    assert messages(augment.zoom(2.0)).view == View(high=0.5, wide=0.5)
+    even = messages(augment.symmetric_warp(0.25)).view  # all four corners alike: that bends nothing
     assert even == pytest.approx(View(high=1.25, wide=1.25))
     left = View(high=0.5, wide=0.5, right=-0.25)
-    assert told(augment.zoom(2.0, 0.5, 0.0)).view == pytest.approx(left)
-    assert told(augment.squish(0.8)).view == pytest.approx(View(wide=0.8))
-    assert told(augment.squish(1.25)).view == pytest.approx(View(high=0.8))
-    twice = told(augment.zoom(2.0), augment.zoom_crop(1.5))
+    assert messages(augment.zoom(2.0, 0.5, 0.0)).view == pytest.approx(left)
+    assert messages(augment.squish(0.8)).view == pytest.approx(View(wide=0.8))
+    assert messages(augment.squish(1.25)).view == pytest.approx(View(high=0.8))
+    twice = messages(augment.zoom(2.0), augment.zoom_crop(1.5))
     assert twice.view == pytest.approx(View(high=1 / 3, wide=1 / 3))
-    last = told(augment.crop(None, 0.1, 0.2), augment.crop(None, 0.7, 0.9))
+    last = messages(augment.crop(None, 0.1, 0.2), augment.crop(None, 0.7, 0.9))
     assert last.view == View(row=0.7, col=0.9)
-    assert told(augment.crop_pad(padding_mode="zeros")).padding_mode == "zeros"
+    assert messages(augment.crop_pad(padding_mode="zeros")).padding_mode == "zeros"
 
 
 def test_a_crop_with_a_size_of_its_own_is_the_window_where_there_is_no_other():
-    spec = told(augment.crop((12, 20), 0.0, 1.0), size=None)
+    spec = messages(augment.crop((12, 20), 0.0, 1.0), size=None)
     assert (spec.window, spec.view, spec.fixed_size) == ((12, 20), View(row=0.0, col=1.0), (12, 20))
-    middle = told(augment.crop_pad(12), size=None)
+    middle = messages(augment.crop_pad(12), size=None)
     assert (middle.window, middle.view) == ((12, 12), View())
     pixels = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
     given = ImageInput().with_transforms(([], [augment.crop((12, 20), 0.0, 1.0)]))
@@ -85,7 +85,7 @@ def test_a_crop_with_a_size_of_its_own_is_the_window_where_there_is_no_other():
     ],
 )
 def test_what_no_file_can_hold_is_named_with_its_reason(tfm, name, why):
-    spec = told(augment.crop(None, 0.5, 0.0), tfm)
+    spec = messages(augment.crop(None, 0.5, 0.0), tfm)
     assert spec.view == ()
     (line,) = spec.in_python
     assert line.startswith(name + " (")
@@ -96,7 +96,7 @@ def test_a_function_of_ones_own_is_named_by_its_name():
     def sharpened(img):
         return img
 
-    assert told(sharpened).in_python == ("sharpened (a Python function)",)
+    assert messages(sharpened).in_python == ("sharpened (a Python function)",)
 
 
 def loaded(pixels, tfms, y=None, target=None, **options):

@@ -200,7 +200,7 @@ def _rows(
     columns: _Columns,
     failed: list[str],
 ) -> Iterator[Row]:
-    """(name, answer, values) of each; what cannot be read is told, and put into `failed`."""
+    """(name, answer, values) of each; what cannot be read is reported, and put into `failed`."""
     first, second = tee(asked)
     found = answers(source for _, source in first)
     for (name, _), answer in zip(second, found, strict=True):
@@ -209,8 +209,8 @@ def _rows(
             print(answer if name in str(answer) else f"{name}: {answer}", file=sys.stderr)
             yield name, None, [None] * len(columns.names)
         else:
-            said, data, given = answer
-            yield name, str(said), columns.of(data, given)
+            decoded, data, given = answer
+            yield name, str(decoded), columns.of(data, given)
 
 
 def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
@@ -224,8 +224,8 @@ def _write_csv(
     writer = csv.writer(file, lineterminator=line_end)
     writer.writerow(header)
     for name, answer, values in rows:
-        told = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
-        writer.writerow([name, answer or "", *told])
+        cells = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
+        writer.writerow([name, answer or "", *cells])
 
 
 def _write_parquet(
@@ -238,8 +238,8 @@ def _write_parquet(
     except ImportError as error:
         raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
     text, number = pa.string(), pa.float32()
-    told = [number if columns.top is None or i % 2 else text for i in range(len(columns.names))]
-    kinds = [text, text, *told]
+    cells = [number if columns.top is None or i % 2 else text for i in range(len(columns.names))]
+    kinds = [text, text, *cells]
     schema = pa.schema(list(zip(header, kinds, strict=True)))
     with ParquetWriter(path, schema) as writer:
         while group := list(islice(rows, _GROUP)):

@@ -125,6 +125,6 @@ def require_number(name: str, value: Any, low: float = -inf, high: float = inf) 
 def require_share(name: str, value: Any, what: str = "") -> float:
     """`value` as a float from 0 to below 1; UsageError for anything else, such as per cents."""
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
-        told = f", the share of {what}," if what else ""
-        raise UsageError(f"{name}{told} is a number from 0 to below 1, not {value!r}")
+        meaning = f", the share of {what}," if what else ""
+        raise UsageError(f"{name}{meaning} is a number from 0 to below 1, not {value!r}")
     return float(value)

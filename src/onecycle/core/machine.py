@@ -52,7 +52,7 @@ _MOST = 2**31 - 1
 
 
 def reuse_memory(largest: int = 2**30) -> bool:
-    """Tell glibc to keep freed blocks up to `largest` bytes; returns whether it could be told.
+    """Tell glibc to keep freed blocks up to `largest` bytes; returns whether that worked.
 
     Otherwise every large tensor is mapped anew, and zeroed page by page by the system: about a
     third of the time of a training step on a CPU. After training the process keeps the memory.

@@ -109,7 +109,7 @@ class Target(TargetSpec):
         """Raise, before training, for labels that do not fit their items."""
 
     def locate(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
-        """The raw labels, where these are said in pixels of their image as shares of it."""
+        """The raw labels, those in pixels of their image as shares of it."""
         return labels
 
     def is_blank(self, label: Any) -> bool:

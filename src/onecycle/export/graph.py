@@ -318,7 +318,7 @@ def _same_inputs(prepared: np.ndarray, wanted: np.ndarray, item: np.ndarray) -> 
 
 
 def _cost(model: nn.Module, body: Any, examples: Examples, precision: str) -> dict[str, float]:
-    """What the precision costs, said; ExportError where it is more than a point."""
+    """Report what the precision costs; ExportError where it is more than a point."""
     if examples.cost is None:
         if precision == "int8":
             raise ExportError("int8 needs validation data, to measure what it costs")

@@ -83,9 +83,9 @@ def _passing(error: Exception) -> bool:
 def _explain(part: _Part, error: Exception) -> DownloadError:
     if isinstance(error, DownloadError):
         return error
-    said = f"HTTP {error.code} {error.reason}" if isinstance(error, HTTPError) else str(error)
+    reason = f"HTTP {error.code} {error.reason}" if isinstance(error, HTTPError) else str(error)
     kept = f"; {part.size} bytes are kept, the same call goes on from there" if part.size else ""
-    return DownloadError(f"{part.url}: {said or type(error).__name__}{kept}")
+    return DownloadError(f"{part.url}: {reason or type(error).__name__}{kept}")
 
 
 class _Part:

@@ -54,8 +54,8 @@ def download_images(
         found = list(bar(work, len(listed), "downloading"))
     reasons = Counter(result for result in found if isinstance(result, str))
     if reasons:
-        said = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common())
-        print(f"{reasons.total()} of {len(listed)} images left out: {said}")
+        summary = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common())
+        print(f"{reasons.total()} of {len(listed)} images left out: {summary}")
     return [result for result in found if not isinstance(result, str)]
 
 

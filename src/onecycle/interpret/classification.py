@@ -82,7 +82,7 @@ class Interpretation:
         alpha: float = 0.5,
         cmap: str = "magma",
     ) -> Any:
-        """Draw the `k` (9) worst items: said / true / loss; `heatmap`: where the model looked."""
+        """Draw the `k` (9) worst items: predicted / actual / loss; `heatmap`: what was looked at."""
         losses, positions = self.top_losses(how_many(k, len(self.predictions), 9), largest)
         if self.learn.task.target.drawn_over or self.learn.task.input.in_tables:
             if heatmap:
@@ -106,7 +106,8 @@ class Interpretation:
 
     def line(self, index: int) -> str:
         """One item's answer and truth as text."""
-        return f"said {self.predictions.said(index)}\ntrue {self.predictions.true(index)}"
+        found = self.predictions
+        return f"predicted {found.predicted(index)}\nactual {found.actual(index)}"
 
 
 class ClassificationInterpretation(Interpretation):
@@ -123,13 +124,13 @@ class ClassificationInterpretation(Interpretation):
         self.y_true = predictions.targets
 
     def confusion_matrix(self) -> np.ndarray:
-        """Counts (classes, classes): rows are the true classes, columns what was said."""
+        """Counts (classes, classes): rows are the true classes, columns the predicted ones."""
         n = len(self.classes)
         cells = torch.bincount(self.y_true * n + self.pred_class, minlength=n * n)
         return cells.reshape(n, n).numpy()
 
     def most_confused(self, min_val: int = 1) -> list[tuple[Any, Any, int]]:
-        """(true, said, count) of the mistakes made at least `min_val` times, most first."""
+        """(actual, predicted, count) of the mistakes made at least `min_val` times, most first."""
         matrix = self.confusion_matrix()
         np.fill_diagonal(matrix, 0)
         found = [
@@ -162,7 +163,7 @@ class ClassificationInterpretation(Interpretation):
         names = drawables(self.classes, max(8, min(NAME, int(6 * min(figsize)))))
         ax.set_xticks(ticks, names, rotation=90)
         ax.set_yticks(ticks, names)
-        ax.set(xlabel="said", ylabel="true", title=drawable(title))
+        ax.set(xlabel="predicted", ylabel="actual", title=drawable(title))
         if plot_txt:
             for (row, col), value in np.ndenumerate(matrix):
                 text = f"{value:.{norm_dec}f}" if normalize else f"{value:.0f}"
@@ -175,7 +176,7 @@ class ClassificationInterpretation(Interpretation):
         return ax.figure
 
     def line(self, index: int) -> str:
-        """Said and true, with the probability of the true class."""
+        """Predicted and actual, with the probability of the true class."""
         share = float(self.predictions.probabilities[index, int(self.y_true[index])])
         return f"{super().line(index)} ({share:.2f})"
 
@@ -204,7 +205,7 @@ class MultiLabelInterpretation(Interpretation):
         return thresh
 
     def per_label(self, thresh: float | None = None) -> pd.DataFrame:
-        """One row per label: how often it is true and said, precision, recall, F1, AP."""
+        """One row per label: how often it is actual and predicted, precision, recall, F1, AP."""
         import pandas as pd
 
         p, y = self.predictions.probabilities, self.predictions.targets
@@ -212,8 +213,8 @@ class MultiLabelInterpretation(Interpretation):
         how = {"average": "none", "thresh": limit, "sigmoid": False}
         areas = [float(metrics.average_precision(p[:, [i]], y[:, [i]])) for i in range(p.shape[1])]
         columns: dict[str, Any] = {
-            "true": y.sum(0).int(),
-            "said": (p > limit).sum(0),
+            "actual": y.sum(0).int(),
+            "predicted": (p > limit).sum(0),
             "precision": metrics.precision(p, y, **how),
             "recall": metrics.recall(p, y, **how),
             "f1": metrics.f1(p, y, **how),
@@ -224,11 +225,11 @@ class MultiLabelInterpretation(Interpretation):
 
     def plot_per_label(self, thresh: float | None = None, ax: Any = None) -> Any:
         """Bars of precision and recall for every label, the rarest label first."""
-        table = self.per_label(thresh).sort_values("true")
+        table = self.per_label(thresh).sort_values("actual")
         ax = axes(ax, (7, 1 + 0.4 * len(table)))
         table[["precision", "recall"]].plot.barh(ax=ax, width=0.8)
         names = drawables(table.index, NAME)
-        ax.set_yticklabels([f"{n} ({c})" for n, c in zip(names, table["true"], strict=True)])
+        ax.set_yticklabels([f"{n} ({c})" for n, c in zip(names, table["actual"], strict=True)])
         ax.set(xlim=(0, 1), xlabel="share")
         ax.figure.tight_layout()
         return ax.figure
@@ -282,7 +283,7 @@ def best_threshold(probabilities: Tensor, targets: Tensor, beta: float = 2.0) ->
 def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray:
     """Weights (h', w') of the last feature map for the model's answer on one item, 0-1.
 
-    For several labels: of all labels that were said. The learner stays as it was.
+    For several labels: of all labels that were predicted. The learner stays as it was.
     """
     model = learn.model
     if not isinstance(model, nn.Sequential) or len(model) < 2:
@@ -300,7 +301,7 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
         features.requires_grad_()
         with torch.enable_grad():
             outputs = model[1:](features)
-            score = _score(outputs[0], predictions.said(index).data)
+            score = _score(outputs[0], predictions.predicted(index).data)
             (gradient,) = torch.autograd.grad(score, features)
     share = gradient.mean((2, 3), keepdim=True)
     looked = (features * share).sum(1)[0].detach().clamp(min=0)
@@ -310,8 +311,8 @@ def grad_cam(learn: Learner, predictions: Predictions, index: int) -> np.ndarray
 def _score(outputs: Tensor, answer: Any) -> Tensor:
     """The outputs of the answer (a class, or marks of several) together, or else the largest."""
     chosen = torch.as_tensor(answer, device=outputs.device)
-    said = outputs[chosen.bool().flatten() if chosen.ndim else chosen]
-    return said.sum() if said.numel() else outputs.max()
+    predicted = outputs[chosen.bool().flatten() if chosen.ndim else chosen]
+    return predicted.sum() if predicted.numel() else outputs.max()
 
 
 # Where a segmentation errs: figures per class, what is taken for what, the worst images.
@@ -320,7 +321,7 @@ def _score(outputs: Tensor, answer: Any) -> Tensor:
 class SegmentationInterpretation:
     """Counts of pixels and the loss of each image of one side; holds no masks in memory.
 
-    `matrix` is (classes, classes), rows true, columns said, without void; `losses` (n,).
+    `matrix` is (classes, classes), rows actual, columns predicted, without void; `losses` (n,).
     """
 
     def __init__(self, learn: Learner, side: LabelList, matrix: Tensor, losses: Tensor) -> None:
@@ -344,11 +345,11 @@ class SegmentationInterpretation:
         """A frame with a row per class: IoU, precision, recall, share of all true pixels."""
         import pandas as pd
 
-        right, said, true = self.matrix.diagonal(), self.matrix.sum(0), self.matrix.sum(1)
+        right, predicted, true = self.matrix.diagonal(), self.matrix.sum(0), self.matrix.sum(1)
         shared = shares(self.matrix, self.learn.task.target.metric_options.get("void"))
         columns = {
             "IoU": shared,
-            "precision": torch.where(shared.isnan(), torch.nan, right / said),
+            "precision": torch.where(shared.isnan(), torch.nan, right / predicted),
             "recall": right / true,
             "share": true / true.sum(),
         }
@@ -379,7 +380,7 @@ class SegmentationInterpretation:
     def plot_top_losses(
         self, k: int | None = None, largest: bool = True, figsize: tuple[float, float] | None = None
     ) -> Any:
-        """The `k` (5) worst images, true beside said; returns the figure."""
+        """The `k` (5) worst images, actual beside predicted; returns the figure."""
         losses, positions = self.top_losses(how_many(k, len(self.losses), 5), largest)
         found: Predictions = of_part(self.learn, self.side, positions.tolist())
         captions = [f"loss {float(loss):.2f}" for loss in losses]

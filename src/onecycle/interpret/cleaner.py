@@ -39,7 +39,7 @@ _LARGEST_ANSWER = 50_000_000  # bytes of JSON
 class Review:
     """Images below `root` with labels, and the order in which they deserve a look.
 
-    `worst` are (position, loss, said), `pairs` (position, position, likeness).
+    `worst` are (position, loss, predicted), `pairs` (position, position, likeness).
     """
 
     root: Path
@@ -104,11 +104,11 @@ def _worst(
     if unknown := sorted({label for label in labels if label not in number}):
         raise UsageError(f"the model does not know {unknown}; it knows {sorted(number)}")
     found = []
-    for i, (label, told) in enumerate(zip(labels, predictor.stream(files), strict=True)):
-        if np.ndim(told.probabilities) != 1:
+    for i, (label, answer) in enumerate(zip(labels, predictor.stream(files), strict=True)):
+        if np.ndim(answer.probabilities) != 1:
             raise UsageError("the model answers for every pixel: --model takes one for images")
-        share = float(told.probabilities[number[label]])
-        found.append((i, float(-np.log(max(share, 1e-9))), str(told)))
+        share = float(answer.probabilities[number[label]])
+        found.append((i, float(-np.log(max(share, 1e-9))), str(answer)))
     return sorted(found, key=lambda row: -row[1])
 
 

@@ -54,8 +54,8 @@ class WordScores:
                 f'<span style="background:{shade};padding:0 .15em;border-radius:.2em" '
                 f'title="{title}">{html.escape(token)}</span>'
             )
-        told = f"{html.escape(self.category)} {self.probability:.2f}"
-        return f"<p><b>{told}</b></p><p>{' '.join(words)}</p>"
+        heading = f"{html.escape(self.category)} {self.probability:.2f}"
+        return f"<p><b>{heading}</b></p><p>{' '.join(words)}</p>"
 
     def save(self, path: str | Path) -> Path:
         """Write the coloured text as an HTML page."""

@@ -54,11 +54,11 @@ class Predictions:
         """UsageError where the items have none: then there is nothing to compare with."""
         require_labels(self.items, what)
 
-    def said(self, index: int) -> Answer:
+    def predicted(self, index: int) -> Answer:
         """The model's answer for one item."""
         return self.task.target.decode(self.probabilities[index].numpy())
 
-    def true(self, index: int) -> Answer:
+    def actual(self, index: int) -> Answer:
         """The item's label."""
         return self.items.target.answer(self.targets[index].numpy())
 
@@ -164,11 +164,11 @@ def draw(
         refuse_figsize(figsize)
         table = {
             "text": [str(found.items[i][0]) for i in indexes],
-            "true": [str(found.true(i)) for i in indexes],
-            "said": [str(found.said(i)) for i in indexes],
+            "actual": [str(found.actual(i)) for i in indexes],
+            "predicted": [str(found.predicted(i)) for i in indexes],
         }
         return Table(table | ({"note": list(captions)} if captions else {}))
-    headings = ("true", "said") if target.drawn_over else ("true / said",)
+    headings = ("actual", "predicted") if target.drawn_over else ("actual / predicted",)
     each = len(headings)
     places = grid(each * len(indexes), each if each == 2 else columns, figsize, cell=2.6)
     for n, index in enumerate(indexes):
@@ -177,8 +177,8 @@ def draw(
         for ax, heading in zip(pair, headings, strict=True):
             item.show(ax=ax)
             add_title(ax, heading, fontsize=8)
-        found.items.target.show(found.true(index), pair[0])
-        target.show(found.said(index), pair[-1])
+        found.items.target.show(found.actual(index), pair[0])
+        target.show(found.predicted(index), pair[-1])
         if captions:
             add_title(pair[-1], captions[n], fontsize=8)
     target.legend(places[0].figure)

@@ -29,9 +29,9 @@ _DOMAINS = {"", "ai.onnx", "com.microsoft", "ai.onnx.ml"}
 
 
 def digest(graph: bytes, about: dict[str, Any]) -> str:
-    """SHA-256 over the graph and everything that is said about it."""
-    told = {k: v for k, v in about.items() if k != "sha256"}
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    """SHA-256 over the graph and everything else in its metadata."""
+    rest = {k: v for k, v in about.items() if k != "sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(graph + text.encode()).hexdigest()
 
 
@@ -55,9 +55,9 @@ def examine(data: bytes, name: str) -> dict[str, Any]:
     """What the metadata of an exported file say; see `read`."""
     try:
         parts = list(_fields(data))
-        told = [_entry(part) for number, part in parts if number == _METADATA]
+        entries = [_entry(part) for number, part in parts if number == _METADATA]
         graphs = [part for number, part in parts if number == _GRAPH]
-        text = dict(told).get(KEY)
+        text = dict(entries).get(KEY)
         _refuse_strange(data, "model", name)
     except (ValueError, IndexError, RecursionError) as error:
         raise ModelError(f"{name} is no ONNX file, or it is cut off ({error})") from error

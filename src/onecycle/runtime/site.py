@@ -67,9 +67,9 @@ def write_site(
         raise ModelError(fault)
     runtime, out = runtime_folder(), Path(out)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    told = {**about, "bytes": len(data), "title": title, "theme": smileys}
+    details = {**about, "bytes": len(data), "title": title, "theme": smileys}
     with write_errors(out):
-        _fill(out, {**sources, **{f"ort/{name}": runtime / name for name in ORT}}, data, told)
+        _fill(out, {**sources, **{f"ort/{name}": runtime / name for name in ORT}}, data, details)
     return out
 
 
@@ -97,7 +97,7 @@ def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
     return found
 
 
-def _fill(out: Path, sources: Mapping[str, Path], data: bytes, told: dict[str, Any]) -> None:
+def _fill(out: Path, sources: Mapping[str, Path], data: bytes, details: dict[str, Any]) -> None:
     """The page's files, the model, and what the page reads about it."""
     _make_room(out)
     for place, file in sources.items():
@@ -105,8 +105,8 @@ def _fill(out: Path, sources: Mapping[str, Path], data: bytes, told: dict[str, A
         shutil.copyfile(file, out / place)
     name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     (out / name).write_bytes(data)
-    _json(out / "model.json", {**told, "file": name})
-    _json(out / "manifest.webmanifest", _manifest(told["title"]))
+    _json(out / "model.json", {**details, "file": name})
+    _json(out / "manifest.webmanifest", _manifest(details["title"]))
     _service_worker(out, sorted([*sources, name, *_WRITTEN]))
     _hosts(out)
 

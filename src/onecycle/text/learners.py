@@ -221,20 +221,20 @@ class LanguageLearner(TextLearner):
         rows: int = 5,
         figsize: tuple[float, float] | None = None,
     ) -> Table:
-        """Beginnings of texts, and of each of the next 20 tokens what it is and what was said."""
+        """Beginnings of texts, and the next 20 tokens: the actual and the predicted ones."""
         require_whole("rows", rows)
         refuse_figsize(figsize)
         given: Any = self.task.input
         x, y = (side[:rows, : 2 * _SHOWN] for side in self.data.one_batch(ds_type))
         loader: Any = [(x.to(self.data.device), y)]
         batches = list(loop.predict(self.model, loader, self.engine))
-        said = torch.cat([outputs.argmax(1).cpu() for outputs, _ in batches])
+        predicted = torch.cat([outputs.argmax(1).cpu() for outputs, _ in batches])
         half = min(_SHOWN, x.shape[1] // 2)
         return Table(
             {
                 "text": [given.readable(row) for row in x[:, :half].tolist()],
-                "true": [given.readable(row) for row in y[:, half:].tolist()],
-                "said": [given.readable(row) for row in said[:, half:].tolist()],
+                "actual": [given.readable(row) for row in y[:, half:].tolist()],
+                "predicted": [given.readable(row) for row in predicted[:, half:].tolist()],
             }
         )
 

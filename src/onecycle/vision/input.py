@@ -174,7 +174,7 @@ class ImageInput(ImageSpec, Input):
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads, or beside a CUDA device from processes.
 
-        Sets were checked by `databunch()`; of a single item to be predicted what it hides is said.
+        Sets were checked by `databunch()`; what a single item hides is reported.
         """
         kind = _Single if len(dataset) == 1 and dataset.labels is None else Loader
         return kind(dataset, processes=can_fork(options["device"]), **options)

@@ -85,7 +85,7 @@ def _agree_on_unit(tensors: set[bool], top: float, in_pixels: bool, side: int) -
 def _refuse_swapped(label: ImagePoints, size: tuple[int, int]) -> None:
     if label.size != size and label.size == size[::-1]:
         raise LabelError(
-            f"points are said to lie on an image of {label.size}, but it is {size} (h, w): give "
+            f"points are given for an image of {label.size}, but it is {size} (h, w): give "
             "FlowField((h, w), points), as image.size has it"
         )
 

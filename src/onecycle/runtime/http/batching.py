@@ -65,7 +65,7 @@ class Batcher:
     async def _answer(self, batch: Sequence[tuple[Any, asyncio.Future[Any]]]) -> None:
         try:
             answers = await asyncio.to_thread(self.run, [item for item, _ in batch])
-        except Exception as error:  # whoever asked is told, and the next ones are served
+        except Exception as error:  # whoever asked gets it, and the next ones are served
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

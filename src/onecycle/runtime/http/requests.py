@@ -40,17 +40,17 @@ class Room:
 
 async def _bytes_of(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
     """The whole body; 413 as soon as it is too large, 408 where it comes too slowly."""
-    told = request.headers.get("content-length", "0")
-    if not told.isdigit():
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit():
         raise HTTPException(400, "Content-Length is not a number")
-    if int(told) > limits.body_bytes:
+    if int(length) > limits.body_bytes:
         raise HTTPException(413, f"the body is larger than {limits.body_bytes:,} bytes")
-    parts, length = [], 0
+    parts, size = [], 0
     try:
         async with asyncio.timeout(limits.body_seconds):
             async for part in request.stream():
-                length += len(part)
-                if length > limits.body_bytes:
+                size += len(part)
+                if size > limits.body_bytes:
                     raise HTTPException(413, f"the body is larger than {limits.body_bytes:,} bytes")
                 take(len(part))
                 parts.append(part)
@@ -69,9 +69,11 @@ class _InMemory(MultiPartParser):
     def on_headers_finished(self) -> None:
         """A part that says it is an image is a file, also without a file's name."""
         part = self._current_part
-        told = part.content_disposition or b""
+        disposition = part.content_disposition or b""
         if (b"content-type", b"image/") in [(k, v[:6]) for k, v in part.item_headers]:
-            part.content_disposition = told + (b"" if b"filename" in told else b"; filename=image")
+            part.content_disposition = disposition + (
+                b"" if b"filename" in disposition else b"; filename=image"
+            )
         super().on_headers_finished()
 
 

@@ -38,11 +38,11 @@ def decode(
         small = {} if scale == 1 else {"min_height": height // scale, "min_width": width // scale}
         pixels = simplejpeg.decode_jpeg(data, "RGB", **small)
     except ValueError as error:
-        told = str(error)
-        if _AT_END.search(told) and (whole := _strip_padding(data)) is not None:
+        message = str(error)
+        if _AT_END.search(message) and (whole := _strip_padding(data)) is not None:
             return decode(whole, name, at_least, most)
-        if _DAMAGE.search(told) and not _HARMLESS.search(told):
-            raise DamagedImageError(f"{name}: damaged or cut off ({told})") from error
+        if _DAMAGE.search(message) and not _HARMLESS.search(message):
+            raise DamagedImageError(f"{name}: damaged or cut off ({message})") from error
         return None
     return pixels if turn == 1 else _turn(pixels, turn).copy()  # also of 1 x 1: no turned strides
 

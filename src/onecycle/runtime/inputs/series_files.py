@@ -63,8 +63,8 @@ def _archive(path: PurePath, rows: list[tuple[int, str]]) -> list[tuple[np.ndarr
 
 
 def _header(rows: Iterable[str]) -> dict[str, list[str]]:
-    told = [row.replace(",", " ").split() or [""] for row in rows]
-    return {name.lower(): values for name, *values in told}
+    lines = [row.replace(",", " ").split() or [""] for row in rows]
+    return {name.lower(): values for name, *values in lines}
 
 
 def labels_are(path: PurePath) -> str:
@@ -79,8 +79,8 @@ def labels_are(path: PurePath) -> str:
     return "class" if _says(header.get("@classlabel"), "true") else ""
 
 
-def _says(told: Sequence[str] | None, word: str) -> bool:
-    return bool(told) and told[0].lower() == word  # type: ignore[index]
+def _says(words: Sequence[str] | None, word: str) -> bool:
+    return bool(words) and words[0].lower() == word  # type: ignore[index]
 
 
 def _row(row: str, where: str) -> tuple[np.ndarray, str, str]:

@@ -16,11 +16,11 @@ from onecycle.runtime.inputs.words import BOS, PAD, SPECIAL, UNK
 
 
 @lru_cache(maxsize=8)
-def tokenizer_of(told: str) -> Any:
+def tokenizer_of(definition: str) -> Any:
     """The tokenizer that the JSON describes; UsageError where it cannot be made."""
     library = _library()
     try:
-        made = library.Tokenizer.from_str(told)
+        made = library.Tokenizer.from_str(definition)
     except Exception as error:  # the library raises bare Exceptions
         raise UsageError(f"the tokenizer's JSON cannot be read: {error}") from error
     made.no_padding()
@@ -102,25 +102,25 @@ def whole(text: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def pieces_of(told: str) -> tuple[str, ...]:
+def pieces_of(definition: str) -> tuple[str, ...]:
     """The tokens in the order of their numbers."""
-    made = tokenizer_of(told)
+    made = tokenizer_of(definition)
     return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
 
 
 @lru_cache(maxsize=8)
-def marks_of(told: str) -> frozenset[str]:
+def marks_of(definition: str) -> frozenset[str]:
     """The tokens that are put around every text, such as `xxbos`, or [CLS] and [SEP]."""
-    return frozenset(tokenizer_of(told).encode("").tokens)
+    return frozenset(tokenizer_of(definition).encode("").tokens)
 
 
 @lru_cache(maxsize=8)
-def padding_of(told: str) -> int:
+def padding_of(definition: str) -> int:
     """The id that fills up batches: what the JSON says, or that of a token with a usual name."""
-    padding = json.loads(told).get("padding")
+    padding = json.loads(definition).get("padding")
     if padding:
         return int(padding["pad_id"])
-    known = tokenizer_of(told).get_vocab()
+    known = tokenizer_of(definition).get_vocab()
     for name in (PAD, "[PAD]", "<pad>"):
         if name in known:
             return int(known[name])
@@ -131,22 +131,22 @@ def padding_of(told: str) -> int:
 
 
 @lru_cache(maxsize=8)
-def unknown_of(told: str) -> int | None:
+def unknown_of(definition: str) -> int | None:
     """The id of what the tokenizer has no piece for; None where there is no such thing."""
-    model = json.loads(told)["model"]
+    model = json.loads(definition)["model"]
     if model.get("unk_id") is not None:
         return int(model["unk_id"])
-    found = tokenizer_of(told).token_to_id(model.get("unk_token") or "")
+    found = tokenizer_of(definition).token_to_id(model.get("unk_token") or "")
     return None if found is None else int(found)
 
 
 @lru_cache(maxsize=8)
-def uncut(told: str) -> str:
+def uncut(definition: str) -> str:
     """The same tokenizer without a limit of tokens."""
-    return json.dumps({**json.loads(told), "truncation": None})
+    return json.dumps({**json.loads(definition), "truncation": None})
 
 
-def encode_texts(told: str, texts: Sequence[str]) -> list[np.ndarray]:
+def encode_texts(definition: str, texts: Sequence[str]) -> list[np.ndarray]:
     """The int64 ids of each text, by all cores; of a text without any, the padding's."""
-    found = tokenizer_of(told).encode_batch([whole(text) for text in texts])
-    return [np.array(one.ids or [padding_of(told)], np.int64) for one in found]
+    found = tokenizer_of(definition).encode_batch([whole(text) for text in texts])
+    return [np.array(one.ids or [padding_of(definition)], np.int64) for one in found]

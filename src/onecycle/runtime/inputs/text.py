@@ -44,10 +44,10 @@ class Vocab(tuple[str, ...]):
 
     def save(self, path: str | Path) -> Path:
         """Write the tokens as a JSON list; returns the path."""
-        path, told = Path(path), json.dumps(list(self), ensure_ascii=False, indent=0)
+        path, content = Path(path), json.dumps(list(self), ensure_ascii=False, indent=0)
 
         def write(to: Path) -> None:
-            to.write_text(told, encoding="utf-8")
+            to.write_text(content, encoding="utf-8")
 
         write_atomically(path, write)
         return path

@@ -28,14 +28,14 @@ def clas(frame=FRAME, **options):
     return TextClasDataBunch.from_df(".", frame, **(how | options))
 
 
-def said(make):
+def reported(make):
     """What is warned of (but equal texts on both sides), and what is made."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         made = make()
     assert all(issubclass(w.category, OnecycleWarning) for w in found)
-    told = [str(w.message) for w in found]
-    return [one for one in told if "are in training and validation" not in one], made
+    lines = [str(w.message) for w in found]
+    return [one for one in lines if "are in training and validation" not in one], made
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -46,13 +46,13 @@ def test_words_beyond_max_vocab_are_counted():
     texts = [" ".join(t) for t in ("a" * 9, "b" * 8, "c" * 7, "d" * 6, "e")]
     texts = [text.replace(" ", " . ") for text in texts]  # four in a row are one of their own
     rows = TextList.from_df(pd.DataFrame({"text": texts}), cols="text", max_vocab=len(SPECIAL) + 3)
-    told, made = said(lambda: rows.split_none().label_for_lm())
-    assert told[0].startswith(
+    lines, made = reported(lambda: rows.split_none().label_for_lm())
+    assert lines[0].startswith(
         "max_vocab=12 leaves out 2 of the 5 words that come 2 times or more: 22.8% of all words"
     )
     assert made.train.task.input.vocab[9:] == (".", "a", "b")
     roomy = TextList.from_df(pd.DataFrame({"text": texts}), cols="text", max_vocab=14, min_freq=2)
-    assert said(lambda: roomy.split_none().label_for_lm())[0] == []
+    assert reported(lambda: roomy.split_none().label_for_lm())[0] == []
 
 
 @pytest.mark.parametrize("kind", ["classes", "language model"])
@@ -60,51 +60,53 @@ def test_a_side_whose_words_are_unknown_says_which_share(kind):
     frame = FRAME.assign(held=[False] * 20 + [True] * 10)
     frame.loc[20:, "text"] = "one eins zwei drei"
     items = TextList.from_df(frame, cols="text").split_from_df("held")
-    told, _ = said(lambda: items.label_from_df(0) if kind == "classes" else items.label_for_lm())
-    (message,) = told
+    lines, _ = reported(
+        lambda: items.label_from_df(0) if kind == "classes" else items.label_for_lm()
+    )
+    (message,) = lines
     assert message.startswith("75% of the 40 words of validation are not in the vocabulary")
     assert "'drei', 'eins', 'zwei'" in message or "'eins', 'zwei', 'drei'" in message
 
 
 def test_a_vocabulary_of_other_texts_is_noticed_on_both_sides():
     other = (*SPECIAL, *"eins zwei drei one".split())
-    told, _ = said(lambda: clas(vocab=other))
-    assert len(told) == 1
-    assert told[0].startswith("91% of the 110 words of training and 80% of the 25 words of valid")
-    assert "where vocab= was given" in told[0]
+    lines, _ = reported(lambda: clas(vocab=other))
+    assert len(lines) == 1
+    assert lines[0].startswith("91% of the 110 words of training and 80% of the 25 words of valid")
+    assert "where vocab= was given" in lines[0]
 
 
 def test_few_unknown_words_are_no_warning():
     frame = pd.concat([FRAME, pd.DataFrame([("pos", "two rare words")], columns=FRAME.columns)])
-    assert said(lambda: clas(frame))[0] == []
+    assert reported(lambda: clas(frame))[0] == []
 
 
 def test_a_tokenizer_of_other_texts_is_noticed():
-    told, _ = said(lambda: clas(tokenizer=train_subwords(["xyz zyx xxy"] * 9, 14)))
-    assert any("the tokenizer was made for other texts" in message for message in told)
+    lines, _ = reported(lambda: clas(tokenizer=train_subwords(["xyz zyx xxy"] * 9, 14)))
+    assert any("the tokenizer was made for other texts" in message for message in lines)
 
 
 def test_a_tokenizer_that_gets_fewer_pieces_than_asked_for_says_how_many():
-    told, made = said(lambda: train_subwords(FRAME.text, 500, "bpe"))
+    lines, made = reported(lambda: train_subwords(FRAME.text, 500, "bpe"))
     pieces = len(json.loads(made)["model"]["vocab"])
-    assert told == [
+    assert lines == [
         f"the texts give {pieces} pieces, not 500: there are no more that occur often enough"
     ]
-    assert said(lambda: train_subwords(FRAME.text, pieces, "bpe"))[0] == []
+    assert reported(lambda: train_subwords(FRAME.text, pieces, "bpe"))[0] == []
 
 
 def test_texts_without_a_word_are_counted_with_their_row_or_file(tmp_path):
     frame = pd.DataFrame({"label": ["a", "b"] * 6, "text": ["fine", "<br />"] * 6})
     frame.index = [f"r{i}" for i in range(12)]
-    told, _ = said(lambda: clas(frame, min_freq=1))
-    assert told[0].startswith("6 of 12 texts hold no word: ")
-    assert sum(f"'row r{i}'" in told[0] for i in (1, 3, 5, 7, 9, 11)) == 5
+    lines, _ = reported(lambda: clas(frame, min_freq=1))
+    assert lines[0].startswith("6 of 12 texts hold no word: ")
+    assert sum(f"'row r{i}'" in lines[0] for i in (1, 3, 5, 7, 9, 11)) == 5
     for i, text in enumerate(("", "good film", "\n \n", "bad film")):
         (tmp_path / f"{i}.txt").write_text(text)
     items = TextList.from_folder(tmp_path, min_freq=1).split_by_idx([2, 3])
     for label in (items.label_for_lm, lambda: items.label_const("x")):
-        told, _ = said(label)
-        assert told[-1].startswith(f"2 of 4 texts hold no word: '{tmp_path}/0.txt', '{tmp_path}/2")
+        lines, _ = reported(label)
+        assert lines[-1].startswith(f"2 of 4 texts hold no word: '{tmp_path}/0.txt', '{tmp_path}/2")
 
 
 def test_a_prediction_on_nothing_that_is_known_is_said():
@@ -112,7 +114,7 @@ def test_a_prediction_on_nothing_that_is_known_is_said():
     for text in ("", "nie gehört", "<br />"):
         with pytest.warns(OnecycleWarning, match="holds no word of the model's vocabulary"):
             learn.predict(text)
-    assert said(lambda: learn.predict("nie two"))[0] == []
+    assert reported(lambda: learn.predict("nie two"))[0] == []
 
 
 # --- what is cut ---------------------------------------------------------------------------------
@@ -122,14 +124,14 @@ def test_texts_longer_than_max_len_are_counted_on_all_sides():
     """Of 20 training, 10 validation and 1 test text those with six tokens are too long for five."""
     data = clas(FRAME[:20], valid_df=FRAME[20:])
     data = data.src.add_test(["one two three four five six seven"]).databunch(bs=4)
-    told, _ = said(lambda: text_classifier_learner(data, config=SIZES, max_len=5, silent=True))
-    assert told == [
+    lines, _ = reported(lambda: text_classifier_learner(data, config=SIZES, max_len=5, silent=True))
+    assert lines == [
         "16 of 31 texts have more than max_len=5 tokens (up to 8): maximum and mean are over the "
         "last of them alone; max_len= decides"
     ]
     for max_len in (8, 1400):
         made = lambda n=max_len: text_classifier_learner(data, config=SIZES, max_len=n)  # noqa: E731
-        assert said(made)[0] == []
+        assert reported(made)[0] == []
 
 
 @pytest.fixture
@@ -155,13 +157,13 @@ def hub(tmp_path):
 def test_a_hugging_face_model_counts_what_it_cuts_and_refuses_what_it_ignores(hub):
     long = FRAME.assign(text=[("one " * (7 + i % 4)).strip() for i in range(30)])
     data = clas(long, min_freq=1)  # 7, 8, 9 and 10 tokens in turn
-    told, learn = said(lambda: text_classifier_learner(data, hub, silent=True))
-    assert told == [
+    lines, learn = reported(lambda: text_classifier_learner(data, hub, silent=True))
+    assert lines == [
         "14 of 30 texts have more tokens than the 8 that are read (up to 10): what follows is cut "
         "off. max_len= decides, as far as the model goes; or cut the texts in parts yourself"
     ]
-    told, _ = said(lambda: text_classifier_learner(data, hub, max_len=7, silent=True))
-    assert told[0].startswith("22 of 30 texts have more tokens than the 7 that are read")
+    lines, _ = reported(lambda: text_classifier_learner(data, hub, max_len=7, silent=True))
+    assert lines[0].startswith("22 of 30 texts have more tokens than the 7 that are read")
     with pytest.warns(OnecycleWarning, match="reads 8 tokens of a text, and 3 more"):
         learn.predict("two " * 11)
     for wrong in ({"config": SIZES}, {"pretrained": False}, {"bptt": 30}):
@@ -179,13 +181,15 @@ def test_tokens_that_fill_no_stream_are_counted():
     """29 tokens and one to come in streams of 12: two each, and five left over."""
     texts = pd.DataFrame({"text": ["one two three four"] * 6})
     how = {"text_cols": "text", "min_freq": 1, "bs": 12}
-    told, data = said(lambda: TextLMDataBunch.from_df(".", texts, texts, **how))
-    assert [message[:60] for message in told] == [
+    lines, data = reported(lambda: TextLMDataBunch.from_df(".", texts, texts, **how))
+    assert [message[:60] for message in lines] == [
         "the last 5 of 30 tokens do not fill 12 streams, and are left",
     ] * 2
-    assert sum("each epoch" in message for message in told) == 1
+    assert sum("each epoch" in message for message in lines) == 1
     assert sum(y.numel() for _, y in data.valid_dl) == 24
-    assert said(lambda: TextLMDataBunch.from_df(".", texts, texts, **(how | {"bs": 4})))[0] == []
+    assert (
+        reported(lambda: TextLMDataBunch.from_df(".", texts, texts, **(how | {"bs": 4})))[0] == []
+    )
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -240,9 +244,9 @@ def test_columns_apart_by_another_delimiter_are_not_one_text(tmp_path, monkeypat
 def test_texts_that_are_numbers_are_counted():
     frame = pd.DataFrame({"n": [3, 4.5, 1, 2], "s": ["12", "-3.5", "a12", "b"], "d": [*"wxyz"]})
     for name, count in (("n", 4), ("s", 2)):
-        (message,), _ = said(lambda name=name: TextList.from_df(frame, cols=name))
+        (message,), _ = reported(lambda name=name: TextList.from_df(frame, cols=name))
         assert message.startswith(f"{count} of 4 texts in column '{name}' are numbers, such as")
-    assert said(lambda: TextList.from_df(frame, cols="d"))[0] == []
+    assert reported(lambda: TextList.from_df(frame, cols="d"))[0] == []
 
 
 def test_one_thing_says_what_validates(tmp_path):
@@ -277,10 +281,10 @@ def test_two_lists_are_one_data_if_they_are_read_alike():
     assert sides.label_from_df(0).classes == ["neg", "pos"]
     assert len(lists[0].add(lists[1]).split_none().label_for_lm().train) == 30
     others = ({"min_freq": 1, "backwards": True}, {"min_freq": 5}, {"vocab": [*SPECIAL, "one"]})
-    for options, told in zip(others, ("backwards", "min_freq", "min_freq"), strict=True):
+    for options, lines in zip(others, ("backwards", "min_freq", "min_freq"), strict=True):
         held = TextList.from_df(two, cols="text", **options)
         for use in (lambda held=held: one_of(lists, held), lambda held=held: lists[0].add(held)):
-            with pytest.raises(UsageError, match=f"{told} is"):
+            with pytest.raises(UsageError, match=f"{lines} is"):
                 use()
     vocab = TextList.from_df(one, cols="text", vocab=[*SPECIAL, "two"])
     with pytest.raises(UsageError, match="vocab is"):
@@ -294,8 +298,8 @@ def one_of(lists, held):
 
 
 def test_options_that_would_have_no_effect_on_texts_are_refused():
-    told = train_subwords(["one two three"] * 9, 14)
-    for own in ({"vocab": [*SPECIAL, "one"]}, {"tokenizer": told}):
+    lines = train_subwords(["one two three"] * 9, 14)
+    for own in ({"vocab": [*SPECIAL, "one"]}, {"tokenizer": lines}):
         for useless in ({"min_freq": 1}, {"max_vocab": 100}):
             with pytest.raises(UsageError, match=f"{next(iter(useless))}= is for a vocabulary"):
                 TextList.from_df(FRAME, cols="text", **own, **useless)
@@ -359,18 +363,18 @@ def test_an_encoder_of_other_words_counts_those_that_are_new(tmp_path):
     known = [*SPECIAL, "one", "two", "three"]
     write_encoder(tmp_path / "e.safetensors", AWD_LSTM(len(known), 6, 8, 2), known)
     data = clas()
-    told = r"e.* does not know 3 of the 16 tokens of this data \('four', 'five', 'six'\)"
+    lines = r"e.* does not know 3 of the 16 tokens of this data \('four', 'five', 'six'\)"
     learn = text_classifier_learner(data, config=SIZES, silent=True)
     for load in (
         lambda: learn.load_encoder((tmp_path / "e").absolute()),
         lambda: text_classifier_learner(data, pretrained=str(tmp_path / "e.safetensors")),
     ):
-        with pytest.warns(OnecycleWarning, match=told):
+        with pytest.warns(OnecycleWarning, match=lines):
             load()
     few = clas(FRAME.assign(text=["one two", "two three"] * 15))
     whole = text_classifier_learner(few, config=SIZES, silent=True)
-    assert said(lambda: whole.load_encoder((tmp_path / "e").absolute()))[0] == []
-    assert said(lambda: text_classifier_learner(data, pretrained="small"))[0] == []
+    assert reported(lambda: whole.load_encoder((tmp_path / "e").absolute()))[0] == []
+    assert reported(lambda: text_classifier_learner(data, pretrained="small"))[0] == []
 
 
 @pytest.mark.parametrize(
@@ -382,7 +386,7 @@ def test_an_encoder_of_other_words_counts_those_that_are_new(tmp_path):
     ],
 )
 def test_a_published_model_whose_name_tells_no_direction_is_said_to_read_forwards(
-    tmp_path, name, reading, told
+    tmp_path, name, reading, lines
 ):
     import pickle
 
@@ -393,9 +397,9 @@ def test_a_published_model_whose_name_tells_no_direction_is_said_to_read_forward
         state[f"0.rnns.0.module.{key}"] = value
     torch.save(state, tmp_path / name)
     (tmp_path / "itos.pkl").write_bytes(pickle.dumps(words))
-    messages, encoder = said(lambda: read_wt103(tmp_path))
+    messages, encoder = reported(lambda: read_wt103(tmp_path))
     assert encoder.reading == reading
-    assert len(messages) == told
+    assert len(messages) == lines
     assert all("does not say which way it reads" in message for message in messages)
 
 
@@ -427,8 +431,8 @@ def test_an_encoder_of_other_sizes_says_which(tmp_path):
     data = clas()
     write_encoder(tmp_path / "e.safetensors", AWD_LSTM(len(data.vocab), 6, 9, 3), data.vocab)
     learn = text_classifier_learner(data, config=SIZES, silent=True)
-    told = r"tensors do not fit, the first .* there and .*'n_hid': 9, 'n_layers': 3"
-    with pytest.raises(CheckpointError, match=told):
+    lines = r"tensors do not fit, the first .* there and .*'n_hid': 9, 'n_layers': 3"
+    with pytest.raises(CheckpointError, match=lines):
         learn.load_encoder((tmp_path / "e").absolute())
 
 

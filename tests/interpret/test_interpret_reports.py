@@ -46,7 +46,7 @@ from onecycle.learn.predictions import Predictions
 from onecycle.models.head import mlp
 
 
-def said(make):
+def predicted(make):
     """What is warned of, and what is made."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
@@ -58,23 +58,26 @@ def said(make):
 # --- one class an item ---------------------------------------------------------------------------
 
 
-def single(said, true, n=4):
+def single(predicted, true, n=4):
     task = SimpleNamespace(target=Category(tuple("abcd"[:n])))
     y = torch.tensor(true)
-    found = Predictions(torch.eye(n)[said], y, torch.zeros(len(y)), None, task)
+    found = Predictions(torch.eye(n)[predicted], y, torch.zeros(len(y)), None, task)
     return ClassificationInterpretation(None, found)
 
 
 def test_the_confusion_matrix_is_scikit_learns_with_classes_that_do_not_occur():
-    luck = np.random.default_rng(0)
-    said, true = luck.choice([0, 2], 50), luck.choice([1, 2], 50, p=[0.7, 0.3])  # never the last
-    found = single(said, true).confusion_matrix()
-    np.testing.assert_array_equal(found, sk.confusion_matrix(true, said, labels=range(4)))
+    rng = np.random.default_rng(0)
+    predicted, true = (
+        rng.choice([0, 2], 50),
+        rng.choice([1, 2], 50, p=[0.7, 0.3]),
+    )  # never the last
+    found = single(predicted, true).confusion_matrix()
+    np.testing.assert_array_equal(found, sk.confusion_matrix(true, predicted, labels=range(4)))
     assert found.sum(1).tolist() == np.bincount(true, minlength=4).tolist()
 
 
 def test_a_class_without_items_has_no_shares():
-    interp = single(said=[0, 1, 1, 3], true=[0, 0, 0, 1])
+    interp = single(predicted=[0, 1, 1, 3], true=[0, 0, 0, 1])
     figure = interp.plot_confusion_matrix(normalize=True)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[:8] == ["0.33", "0.67", "0.00", "0.00", "0.00", "0.00", "0.00", "1.00"]
@@ -84,7 +87,7 @@ def test_a_class_without_items_has_no_shares():
 
 
 def test_most_confused_is_sorted_by_count_and_leaves_out_what_is_right():
-    interp = single(said=[1, 1, 1, 2, 2, 0, 0, 3], true=[0, 0, 0, 0, 0, 1, 3, 3])
+    interp = single(predicted=[1, 1, 1, 2, 2, 0, 0, 3], true=[0, 0, 0, 0, 0, 1, 3, 3])
     assert interp.most_confused() == [("a", "b", 3), ("a", "c", 2), ("b", "a", 1), ("d", "a", 1)]
     assert interp.most_confused(2) == [("a", "b", 3), ("a", "c", 2)]
     assert interp.most_confused(0) == interp.most_confused(1)
@@ -117,10 +120,10 @@ Y = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]
 
 def test_labels_are_counted_by_the_tasks_threshold_or_another_one():
     table = several(P, Y, 0.25).per_label()
-    assert table["true"].tolist() == [1, 2, 2]
-    assert table["said"].tolist() == [3, 2, 2]
-    assert several(P, Y, 0.25).per_label(0.5)["said"].tolist() == [2, 0, 0]
-    assert several(P, Y, 0.35).per_label()["said"].tolist() == [2, 1, 0]  # above, not at it
+    assert table["actual"].tolist() == [1, 2, 2]
+    assert table["predicted"].tolist() == [3, 2, 2]
+    assert several(P, Y, 0.25).per_label(0.5)["predicted"].tolist() == [2, 0, 0]
+    assert several(P, Y, 0.35).per_label()["predicted"].tolist() == [2, 1, 0]  # above, not at it
     for wrong in (35, -0.1, float("nan"), "0.5"):
         with pytest.raises(UsageError, match="thresh is a number from 0 to 1"):
             several(P, Y).per_label(wrong)
@@ -160,8 +163,8 @@ def test_an_item_is_told_with_the_share_of_the_class_that_is_true():
     assert len(wrong) > 2
     for i in wrong:
         share = float(interp.predictions.probabilities[i, interp.y_true[i]])
-        said, true = interp.predictions.said(i), interp.predictions.true(i)
-        assert interp.line(i) == f"said {said}\ntrue {true} ({share:.2f})"
+        predicted, true = interp.predictions.predicted(i), interp.predictions.actual(i)
+        assert interp.line(i) == f"predicted {predicted}\nactual {true} ({share:.2f})"
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +182,10 @@ def test_numbers_are_shown_with_what_is_said_and_true_and_their_loss(learn):
         found = interp.predictions
         near = float(found.probabilities[i, 0] - found.targets[i, 0]) ** 2
         assert float(loss) == pytest.approx(near, rel=1e-5)
-        assert ax.get_title() == f"said {found.said(i)}\ntrue {found.true(i)}\nloss {near:.2f}"
+        assert (
+            ax.get_title()
+            == f"predicted {found.predicted(i)}\nactual {found.actual(i)}\nloss {near:.2f}"
+        )
     with pytest.raises(UsageError, match="heatmap=True is for images"):
         interp.plot_top_losses(2, heatmap=True)
 
@@ -199,8 +205,8 @@ def test_texts_have_no_heat_map():
     table = interp.plot_top_losses(3).columns
     losses, positions = interp.top_losses(3)
     assert table["note"] == [f"loss {float(loss):.2f}" for loss in losses]
-    assert table["true"] == [str(interp.predictions.true(i)) for i in positions.tolist()]
-    assert table["said"] == [str(interp.predictions.said(i)) for i in positions.tolist()]
+    assert table["actual"] == [str(interp.predictions.actual(i)) for i in positions.tolist()]
+    assert table["predicted"] == [str(interp.predictions.predicted(i)) for i in positions.tolist()]
     for wrong in ({"heatmap": True}, {"figsize": (3, 3)}):
         with pytest.raises(UsageError, match=r"heatmap=True is for|no figsize"):
             interp.plot_top_losses(3, **wrong)
@@ -265,9 +271,9 @@ def test_pairs_are_all_that_are_alike_the_likest_first(folder):
 def test_pairs_beyond_the_most_are_counted(folder):
     files = sorted(folder.glob("*/*.png"))
     everything = similar_pairs(files, 0.0)
-    told, found = said(lambda: similar_pairs(files, 0.0, most=2))
+    messages, found = predicted(lambda: similar_pairs(files, 0.0, most=2))
     assert found == everything[:2]
-    assert told == [
+    assert messages == [
         f"{len(everything)} pairs are as like as 0.0, of which the 2 likest are taken: raise "
         "least=, or most="
     ]
@@ -281,9 +287,9 @@ def test_pairs_beyond_the_most_are_counted(folder):
 def test_images_without_a_class_are_counted(folder):
     for name in ("loose.png", "other.png"):
         Image.new("RGB", (9, 9)).save(folder / name)
-    told, found = said(lambda: review(folder))
-    assert told[0].startswith("2 of 8 images lie in no folder below")
-    assert "'loose.png', 'other.png'" in told[0]
+    messages, found = predicted(lambda: review(folder))
+    assert messages[0].startswith("2 of 8 images lie in no folder below")
+    assert "'loose.png', 'other.png'" in messages[0]
     assert len(found.names) == 6
 
 
@@ -292,9 +298,9 @@ def test_classes_that_a_table_would_take_for_nothing_are_told(tmp_path, name):
     for folder in (name, "cat"):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (9, 9)).save(tmp_path / folder / "0.png")
-    told, _ = said(lambda: review(tmp_path))
-    assert len(told) == (name != "n a")
-    assert all(f"'{name}' look like missing values" in message for message in told)
+    messages, _ = predicted(lambda: review(tmp_path))
+    assert len(messages) == (name != "n a")
+    assert all(f"'{name}' look like missing values" in message for message in messages)
 
 
 def test_a_table_of_something_else_is_not_replaced(folder):
@@ -368,9 +374,9 @@ def test_arrays_and_tensors_are_in_single_precision_unless_told_otherwise(capsys
     assert tensor(np.array([1.5])).dtype == torch.float32
     assert tensor(3, 4).tolist() == [3, 4]
     doc(similar_pairs)
-    told = capsys.readouterr().out
-    assert told.startswith("onecycle.interpret.cleaner.similar_pairs(sources")
-    assert "best first" in told
+    messages = capsys.readouterr().out
+    assert messages.startswith("onecycle.interpret.cleaner.similar_pairs(sources")
+    assert "best first" in messages
 
 
 def test_memory_of_a_gpu_is_told_in_megabytes(monkeypatch):

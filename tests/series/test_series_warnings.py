@@ -17,7 +17,7 @@ X = np.random.default_rng(0).normal(size=(12, 20)).cumsum(1)
 Y = ["a", "b", "b"] * 4
 
 
-def said(make):
+def reported(make):
     """What is warned of, and what is made."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
@@ -34,37 +34,37 @@ def bunch(x=X, y=Y, **options):
 def test_series_of_other_lengths_are_counted_unless_their_length_was_asked_for():
     """The three that validate have 15 steps, one that trains has 12 and the others 20."""
     rows = [row[:15] if i < 3 else row[:12] if i == 7 else row for i, row in enumerate(X)]
-    told, data = said(lambda: bunch(rows))
-    (message,) = told
+    messages, data = reported(lambda: bunch(rows))
+    (message,) = messages
     assert message.startswith("4 of 12 series have 12 to 15 steps and are stretched to the 20 of")
     assert data.task.input.length == 20
-    assert said(lambda: bunch(rows, length=20))[0] == []
+    assert reported(lambda: bunch(rows, length=20))[0] == []
     longer = [*X[:2], np.arange(31.0), *X[3:]]  # of those that validate
-    assert said(lambda: bunch(longer))[0][0].startswith("1 of 12 series have 31 steps and are")
+    assert reported(lambda: bunch(longer))[0][0].startswith("1 of 12 series have 31 steps and are")
 
 
 def test_gaps_are_counted_with_their_series():
     x = X.copy()
     x[4, 3:6] = x[9, 0] = np.nan
-    told, _ = said(lambda: bunch(x))
-    (message,) = told
+    messages, _ = reported(lambda: bunch(x))
+    (message,) = messages
     assert message.startswith("4 gaps in 2 of 12 series (4, 9) are filled by straight lines")
     frame = pd.DataFrame(x, index=[f"p{i}" for i in range(12)]).assign(label=Y)
-    told, _ = said(lambda: SeriesList.from_df(frame))
-    assert told[0].startswith("4 gaps in 2 of 12 series ('p4', 'p9') are")
+    messages, _ = reported(lambda: SeriesList.from_df(frame))
+    assert messages[0].startswith("4 gaps in 2 of 12 series ('p4', 'p9') are")
     x[2, 18:] = np.nan  # at the end: that series is shorter
-    told, _ = said(lambda: bunch(x))
-    assert [message[:16] for message in told] == ["4 gaps in 2 of 1", "1 of 12 series h"]
-    assert said(bunch)[0] == []
+    messages, _ = reported(lambda: bunch(x))
+    assert [message[:16] for message in messages] == ["4 gaps in 2 of 1", "1 of 12 series h"]
+    assert reported(bunch)[0] == []
 
 
 def test_arrays_with_the_steps_first_are_counted():
     turned = X.reshape(12, 20, 1).repeat(3, 2)
-    told, made = said(lambda: SeriesList.from_array(turned, Y))
+    messages, made = reported(lambda: SeriesList.from_array(turned, Y))
     assert made.items[0].shape == (20, 3)
-    assert told[0].startswith("12 of 12 series have more channels than steps (20 and 3)")
-    assert said(lambda: SeriesList.from_array(turned.transpose(0, 2, 1), Y))[0] == []
-    assert said(lambda: SeriesList.from_array(X, Y))[0] == []
+    assert messages[0].startswith("12 of 12 series have more channels than steps (20 and 3)")
+    assert reported(lambda: SeriesList.from_array(turned.transpose(0, 2, 1), Y))[0] == []
+    assert reported(lambda: SeriesList.from_array(X, Y))[0] == []
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_arrays_with_the_steps_first_are_counted():
         ({"encodings": ["gasf", "gasf"]}, "encodings are 1 to 3 of"),
     ],
 )
-def test_options_without_effect_are_refused(options, told):
-    with pytest.raises(UsageError, match=told):
+def test_options_without_effect_are_refused(options, messages):
+    with pytest.raises(UsageError, match=messages):
         SeriesList.from_array(X, Y, **options)
 
 
@@ -255,14 +255,16 @@ def test_a_series_of_quite_another_length_is_told_where_it_is_predicted(tmp_path
 
     learn = series_learner(bunch(), models.small, pretrained=False, silent=True)
     for steps in (10, 20, 40):
-        told, found = said(lambda steps=steps: learn.predict(np.sin(np.arange(float(steps)))))
-        assert told == []
+        messages, found = reported(
+            lambda steps=steps: learn.predict(np.sin(np.arange(float(steps))))
+        )
+        assert messages == []
         assert found[2].sum() == pytest.approx(1)
     np.savetxt(tmp_path / "long.csv", np.sin(np.arange(41.0)))
     with (tmp_path / "long.csv").open("rb") as opened:
         found = []
         for source, steps in ((np.arange(9.0), 9), (tmp_path / "long.csv", 41), (opened, 41)):
-            (message,), answer = said(lambda source=source: learn.predict(source))
+            (message,), answer = reported(lambda source=source: learn.predict(source))
             assert message.startswith(f"the series has {steps} steps, and is stretched to the 20")
             found.append(answer[2])
     torch.testing.assert_close(found[1], found[2])
