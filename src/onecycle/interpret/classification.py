@@ -82,7 +82,7 @@ class Interpretation:
         alpha: float = 0.5,
         cmap: str = "magma",
     ) -> Any:
-        """Draw the `k` (9) worst items: predicted / actual / loss; `heatmap`: what was looked at."""
+        """Draw the `k` (9) worst items: predicted, actual, loss; `heatmap`: what was seen."""
         losses, positions = self.top_losses(how_many(k, len(self.predictions), 9), largest)
         if self.learn.task.target.drawn_over or self.learn.task.input.in_tables:
             if heatmap:
