@@ -10,10 +10,10 @@ from onecycle.core.plot import (
     add_legend,
     add_title,
     axes,
+    draw_image,
     drawable,
     drawables,
     grid,
-    image,
     plot_multi,
     save_figure,
 )
@@ -36,7 +36,7 @@ def test_a_title_is_added_under_the_one_before_and_dollars_stay_dollars():
 
 def test_given_axes_are_drawn_on():
     ax = plt.subplots()[1]
-    assert image(np.zeros((2, 3, 3)), ax) is ax
+    assert draw_image(np.zeros((2, 3, 3)), ax) is ax
     assert ax.images[0].get_array().shape == (2, 3, 3)
 
 

@@ -85,7 +85,7 @@ def test_what_was_written_is_what_is_set_at_the_next_start(alike, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ("", r"begins with \[\], not with name,label"),
         ("an image", "begins with .*an image"),

@@ -26,7 +26,7 @@ def test_tables_become_the_rows_of_the_golden_file(case):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ("0\n1.5\n2.5", "line 1 of the table: .*'0'.*header=False.*0.0"),
         ("x;y\n1,5;2,5", "line 2 of the table: .*write 1.5, not 1,5"),

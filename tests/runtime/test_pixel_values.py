@@ -196,7 +196,7 @@ def test_bands_that_are_left_out_are_said(bands, extra):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "messages"),
     [
         (np.zeros((4, 4, 5), np.uint16), "5 bands of 16 bits"),
         (np.zeros((4, 4, 13), np.uint16), "13 bands of 16 bits"),

@@ -148,7 +148,7 @@ def test_real_files_have_their_known_shapes():
 
 
 @pytest.mark.parametrize(
-    ("columns", "options", "told"),
+    ("columns", "options", "messages"),
     [
         ({"target": [0, 1] * 3}, {}, "no column 'label'"),
         ({"label": ["a", "b"] * 3}, {"label_col": "labell"}, "no column 'labell'"),

@@ -68,7 +68,7 @@ def test_arrays_with_the_steps_first_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "messages"),
     [
         ({"bins": 5, "encodings": "gasf"}, "bins are those of the encoding 'mtf'"),
         ({"scale": "zscore", "encodings": "mtf"}, "scale has no effect on 'mtf'"),

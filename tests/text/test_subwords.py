@@ -106,7 +106,7 @@ def test_other_data_must_number_its_texts_alike(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("vocab", "told"),
+    ("vocab", "messages"),
     [
         (["the", "film"], "begins with"),
         ([*SPECIAL, "a", "b", "a"], "'a' twice"),

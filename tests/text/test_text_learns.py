@@ -509,7 +509,7 @@ def test_a_head_has_a_dropout_for_each_width(frame):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "messages"),
     [
         ({"config": SMALL | {"n_layers": 0}}, "n_layers is a whole number"),
         ({"config": SMALL, "drop_mult": 10}, "is a number from 0 to below 1, not"),

@@ -378,7 +378,7 @@ def test_an_encoder_of_other_words_counts_those_that_are_new(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "reading", "told"),
+    ("name", "reading", "lines"),
     [
         ("lstm_bwd.pth", "words, backwards", 0),
         ("lstm_fwd.pth", "words", 0),

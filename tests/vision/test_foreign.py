@@ -35,7 +35,7 @@ def scaled(factor):
 
 
 @pytest.mark.parametrize(
-    ("tfms", "told"),
+    ("tfms", "messages"),
     [
         ([FLOAT, v2.Normalize([0.5] * 3, [0.5] * 3)], r"Normalize returned values from -1 to 1,"),
         ([FLOAT, v2.Normalize([0.0] * 3, [0.5] * 3)], r"Normalize returned values from .* to 2,"),
@@ -94,7 +94,7 @@ KINDS = Mask(classes=("a", "b"))
 
 
 @pytest.mark.parametrize(
-    ("tfm", "told"),
+    ("tfm", "messages"),
     [
         (lambda image: image.flip(-1), r"<lambda> failed on a pair of an image and its label"),
         (lambda pair: pair[0], "<lambda> gave back no pair"),

@@ -110,7 +110,7 @@ def test_each_parameter_of_the_common_transforms_changes_them():
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "messages"),
     [
         (lambda: get_transforms(max_zoom=0.8), "max_zoom enlarges"),
         (lambda: get_transforms(do_flip=False, flip_vert=True), "goes with do_flip"),
@@ -171,7 +171,7 @@ def test_a_label_without_a_place_is_left_where_it_is_in_any_case():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "messages"),
     [
         ({"resize_method": "pad"}, "a way of resizing goes with a size"),
         ({"resize_method": "crop"}, "a way of resizing goes with a size"),
