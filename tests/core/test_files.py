@@ -188,6 +188,6 @@ def test_everything_that_writes_says_what_could_not_be_written(tmp_path, way):
         ways[way]()
 
 
-def test_a_training_whose_model_cannot_be_written_does_not_begin(imgs, tmp_path):
+def test_a_training_whose_model_cannot_be_written_does_not_begin(images, tmp_path):
     with pytest.raises(WriteError, match=r"model\.safetensors cannot be written"):
-        train(Where(imgs / "train"), How(size=16), 1, 0, 1e-3, nowhere(tmp_path))
+        train(Where(images / "train"), How(size=16), 1, 0, 1e-3, nowhere(tmp_path))

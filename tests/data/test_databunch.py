@@ -15,8 +15,8 @@ from onecycle.vision.lists import ImageList
 
 
 @pytest.fixture
-def src(imgs):
-    return ImageList.from_folder(imgs).split_by_folder().label_from_folder()
+def src(images):
+    return ImageList.from_folder(images).split_by_folder().label_from_folder()
 
 
 @pytest.fixture
@@ -112,8 +112,8 @@ def test_one_batch_leaves_the_order_of_training_alone(data):
     assert [y.tolist() for _, y in again.train_dl] == wanted
 
 
-def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(imgs, data):
-    split = ImageList.from_folder(imgs).split_by_folder()
+def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(images, data):
+    split = ImageList.from_folder(images).split_by_folder()
     labelled = split.label_from_func(lambda path: [path.parent.name, path.suffix])
     several = labelled.transform(None, size=8).databunch(bs=4)
     assert several.classes == [".jpg", ".png", "blue", "red"]
@@ -123,18 +123,18 @@ def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(imgs, data)
         data.with_threshold(0.2)
 
 
-def test_without_validation_there_is_no_loader_for_it(imgs):
-    src = ImageList.from_folder(imgs / "train").split_none().label_from_folder()
+def test_without_validation_there_is_no_loader_for_it(images):
+    src = ImageList.from_folder(images / "train").split_none().label_from_folder()
     data = src.transform(None, size=8).databunch(bs=4)
     assert data.valid_dl is None
     with pytest.raises(UsageError, match="there is no valid set"):
         data.dl(DatasetType.Valid)
 
 
-def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, imgs):
+def test_a_test_set_has_no_labels_and_the_validation_preprocessing(src, images):
     for labelled in (
-        src.add_test(ImageList.from_folder(imgs / "valid")),
-        src.add_test(sorted((imgs / "valid").rglob("*.*g"))),
+        src.add_test(ImageList.from_folder(images / "valid")),
+        src.add_test(sorted((images / "valid").rglob("*.*g"))),
         src.add_test_folder("valid"),
     ):
         assert "8 test" in repr(labelled)

@@ -222,11 +222,11 @@ def test_each_option_of_transform_changes_training_and_validation(changes):
 # --- lists
 
 
-def test_a_seed_without_a_random_share_and_two_ways_of_splitting_are_refused(imgs):
+def test_a_seed_without_a_random_share_and_two_ways_of_splitting_are_refused(images):
     with pytest.raises(UsageError, match="seed is for a random share"):
-        ImageDataBunch.from_folder(imgs, seed=3)
+        ImageDataBunch.from_folder(images, seed=3)
     with pytest.raises(UsageError, match="give one of the two"):
-        ImageDataBunch.from_folder(imgs, train=".", valid="train", valid_pct=0.2)
+        ImageDataBunch.from_folder(images, train=".", valid="train", valid_pct=0.2)
 
 
 # --- drawing
