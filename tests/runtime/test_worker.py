@@ -119,7 +119,9 @@ def test_copies_of_earlier_versions_go_if_they_are_ours_alone(browser, files, tm
         write_site(files["numbers"], site, title="New")
         page.reload()
         page.wait_for_selector("body[data-ready]")
-        until(page, f"caches.keys().then((names) => names.length === {len(others) + 1})")
+        renew = "navigator.serviceWorker.getRegistration().then((at) => at.update())"
+        count = "caches.keys().then((names) => names.length)"
+        until(page, f"{renew}.then(() => {count}).then((count) => count === {len(others) + 1})")
         assert set(others) < set(page.evaluate(KEPT))
         page.context.close()
 
