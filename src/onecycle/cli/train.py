@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings, simplefilter, warn
+from warnings import catch_warnings, simplefilter
 
 import torch
 
-from onecycle.core.errors import OnecycleWarning, UsageError, listing
+from onecycle.core.errors import OnecycleWarning, UsageError, listing, warn
 from onecycle.core.files import require_writable
 from onecycle.core.plot import save_figure
 from onecycle.data.checks import sides_of
@@ -91,8 +91,7 @@ class Where:
                 f"{count} of {len(items)} images are left out: those in "
                 f"{listing(name or 'no folder' for name in unused)}. --all-folders takes all, and "
                 "folders named train and valid are the sides of a split",
-                OnecycleWarning,
-                stacklevel=2,
+                2,
             )
             items = items.filter_by_func(lambda item: items.first_folder(item) not in unused)
         return items.split_by_rand_pct(self.valid_pct, self.seed)

@@ -1,5 +1,6 @@
 """The tree of errors: each says what was found, what was wanted, where, and what to do."""
 
+import warnings
 from collections.abc import Iterable
 from math import inf, nan
 from numbers import Integral, Real
@@ -88,6 +89,11 @@ class DivergedError(TrainingError):
 
 class OnecycleWarning(UserWarning):
     """Something is allowed but probably not meant."""
+
+
+def warn(message: str, stacklevel: int = 1) -> None:
+    """Give an OnecycleWarning; `stacklevel` counts as that of `warnings.warn`."""
+    warnings.warn(message, OnecycleWarning, stacklevel + 1)
 
 
 def _short(value: object) -> str:

@@ -8,9 +8,8 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from warnings import warn
 
-from onecycle.core.errors import OnecycleError, OnecycleWarning, TableError, WriteError
+from onecycle.core.errors import OnecycleError, TableError, WriteError, warn
 
 
 @contextmanager
@@ -103,7 +102,7 @@ def encoding_of(path: Path) -> str:
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError:
-        warn(f"{path} is not UTF-8; read as Latin-1", OnecycleWarning, stacklevel=3)
+        warn(f"{path} is not UTF-8; read as Latin-1", 3)
         return "latin-1"
     return encoding
 

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
-from onecycle.core.errors import OnecycleWarning, listing
+from onecycle.core.errors import listing, warn
 from onecycle.core.files import write_errors
 
 NAME = 40  # characters of a name in a legend or beside an axis
@@ -82,8 +81,7 @@ def drawables(texts: Iterable[object], most: int | None = None) -> list[str]:
             f"the font {listing(rcParams['font.family'])} lacks {len(lacking)} characters of the "
             f"texts in a plot ({listing(sorted(lacking))}): they are shown as \ufffd. Choose one "
             "that has them: matplotlib.rcParams['font.family'] = [...]",
-            OnecycleWarning,
-            stacklevel=3,
+            3,
         )
         table = str.maketrans(dict.fromkeys(lacking, "\ufffd"))
         plain = [text.translate(table) for text in plain]

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
 from unicodedata import normalize
-from warnings import warn
 
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, listing
+from onecycle.core.errors import EmptyDataError, listing, warn
 from onecycle.core.paths import Path
 
 _OF_TOOLS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
@@ -84,15 +83,13 @@ def files_below(
             f"{len(names)} links below {root} are left out, since the folders that they lead to "
             f"are taken themselves: {listing(sorted(names))}. Without these links there is no "
             "warning",
-            OnecycleWarning,
-            stacklevel=3,
+            3,
         )
     if found.closed:
         warn(
             f"{len(found.closed)} folders below {root} cannot be read, and their files are left "
             f"out: {listing(found.closed)}",
-            OnecycleWarning,
-            stacklevel=3,
+            3,
         )
     return found.taken
 
@@ -184,8 +181,7 @@ def _warn_of_hidden(found: Walk, what: str) -> None:
             f"{len(names)} hidden {what} files below {found.root} are left out, since names with a "
             f"dot in front and __MACOSX are a tool's own: {listing(sorted(names))}. To take them, "
             "name the files, or give them other names",
-            OnecycleWarning,
-            stacklevel=4,
+            4,
         )
 
 
@@ -212,8 +208,7 @@ def _warn_of_family(found: Walk, kind: FileKind, option: str) -> None:
     warn(
         f"{len(found.taken)} {kind.what} files below {found.root} are taken, and {counts.total()} "
         f"that seem to hold such data are left out for their endings: {named}. {ways}",
-        OnecycleWarning,
-        stacklevel=4,
+        4,
     )
 
 

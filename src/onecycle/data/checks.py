@@ -9,11 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, listing
+from onecycle.core.errors import EmptyDataError, listing, warn
 from onecycle.core.machine import defaults
 from onecycle.data.items import Items
 from onecycle.data.targets import Target
@@ -65,7 +64,7 @@ def warn_of_held_out(train: Items, classes: Iterable[Any] = ()) -> None:
         f"leave them out, filter_by_folder(exclude={sorted(held)}) before the split; if they are "
         "classes, name all in classes="
     )
-    warn(message, OnecycleWarning, stacklevel=4)
+    warn(message, 4)
 
 
 def warn_of_loose_files(items: Items) -> None:
@@ -79,7 +78,7 @@ def warn_of_loose_files(items: Items) -> None:
             f"{root.resolve().name!r} becomes their class: {listing(loose)}. To leave them out, "
             "filter_by_func(lambda path: path.parent != items.path) before the split"
         )
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
 
 
 def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) -> None:
@@ -114,7 +113,7 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
             "in the table, or with label_from_func"
         )
     for message in messages:
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 def _spellings(classes: Sequence[Any]) -> list[str]:
@@ -181,7 +180,7 @@ def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int 
         )
     for message in messages:
         advice = f"{message}. databunch(find_copies=False) compares the paths of files alone"
-        warn(advice, OnecycleWarning, stacklevel=stacklevel)
+        warn(advice, stacklevel)
 
 
 def _comparable(label: Any) -> Hashable:
@@ -287,7 +286,7 @@ def warn_of_empty_folders(items: Iterable[Any], root: str | PurePath) -> None:
             f"file, so that there is nothing of {listing(path.name for path in empty)}: "
             f"{listing(empty)}. Put items into them, or remove them"
         )
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
 
 
 def _folders_in(place: PurePath) -> list[PurePath]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path as PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, TableError, UsageError, listing
+from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind, files_below, with_dots
 from onecycle.data.tables import Column, as_array, as_frame, column, read_table
@@ -224,4 +223,4 @@ def warn_of_absent(wanted: Sequence[str] | None, found: Iterable[str], where: ob
     if absent := [name for name in wanted or () if name not in there]:
         message = f"{len(absent)} of {len(wanted or ())} folders are not in {where}: "
         message += f"{listing(absent)}; there are {listing(sorted(there), 10)}"
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)

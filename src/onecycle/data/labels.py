@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, OnecycleError, OnecycleWarning, UsageError, listing
+from onecycle.core.errors import LabelError, OnecycleError, UsageError, listing, warn
 from onecycle.core.paths import Path
 from onecycle.data import checks
 from onecycle.data.databunch import LabelledItems, LabelList
@@ -167,7 +166,7 @@ class SplitItems:
                 f"column {names[0]!r}: each is taken as one tag, such as {listing(labels, 2)}. "
                 "Is it the right delimiter?"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
         return made
 
     def label_from_folder(
@@ -317,7 +316,7 @@ def _drop_unknown(
             "training set (a random split may put all items of a small class on one side: take "
             'another seed, or split_by_idx), or pass unknown="drop"'
         )
-    warn(f"{message}: left out", OnecycleWarning, stacklevel=4)
+    warn(f"{message}: left out", 4)
     kept = [i for i in range(len(labels)) if i not in faults]
     return items.take(kept), [labels[i] for i in kept]
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path as PurePath
 from typing import Any, Self
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError, listing
+from onecycle.core.errors import EmptyDataError, UsageError, listing, warn
 from onecycle.core.files import read_lines
 from onecycle.core.paths import Path
 from onecycle.core.walk import hint_of_names
@@ -69,7 +68,7 @@ class ItemList(Items):
                 f"one of the two lists ({len(self)} and {len(other)} items) has no table, so that "
                 "together they have none: labels cannot come from columns"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
         if self.inner_df is not None and other.inner_df is not None:
             import pandas as pd
 
@@ -233,7 +232,7 @@ def by_folder(train: str = "train", valid: str = "valid") -> Splitter:
                 f"and left out: {named}. filter_by_folder(include=[{train!r}, {valid!r}]) before "
                 "the split leaves them out without this warning"
             )
-            warn(message, OnecycleWarning, stacklevel=4)
+            warn(message, 4)
         return sides
 
     return split
@@ -252,11 +251,11 @@ def by_names(valid_names: Iterable[str], where: str = "the list") -> Splitter:
         if absent := wanted - hits.keys():
             message = f"{len(absent)} of {len(wanted)} names in {where} are no items: "
             message += f"{listing(sorted(absent))}.{hint_of_names(absent)}"
-            warn(message, OnecycleWarning, stacklevel=4)
+            warn(message, 4)
         if several := sorted(name for name, count in hits.items() if count > 1):
             message = f"{len(several)} names in {where} are each the name of several items, which "
             message += f"all validate: {listing(several)}. Name them with their folders"
-            warn(message, OnecycleWarning, stacklevel=4)
+            warn(message, 4)
         return by_index(chosen)(items)
 
     return split

@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
-from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from onecycle.core.errors import ModelError, OnecycleWarning, listing
+from onecycle.core.errors import ModelError, listing, warn
 from onecycle.data.tables import looks_like_numbers
 from onecycle.runtime.kinds import Answer, NoLabelSpec, TargetSpec
 from onecycle.runtime.targets.category import CategorySpec, is_blank
@@ -284,7 +283,7 @@ def guess_kind(labels: Sequence[Any], of_table: bool = False, stacklevel: int = 
     kind = Numbers if of_table and looks_like_numbers(list(labels)) else infer_kind(labels)
     message = _doubts_of_numbers(labels) if kind is Numbers else _doubts_of_classes(labels)
     if message and kind is not MultiCategory:
-        warn(message, OnecycleWarning, stacklevel=stacklevel)
+        warn(message, stacklevel)
     return kind
 
 

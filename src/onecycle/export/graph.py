@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError, ExportError, OnecycleWarning, UsageError
+from onecycle.core.errors import CheckpointError, ExportError, UsageError, warn
 from onecycle.core.files import write_atomically
 from onecycle.export.image import OPSET, mask_postlude
 from onecycle.runtime import file as form
@@ -322,11 +322,7 @@ def _cost(model: nn.Module, body: Any, examples: Examples, precision: str) -> di
     if examples.cost is None:
         if precision == "int8":
             raise ExportError("int8 needs validation data, to measure what it costs")
-        warnings.warn(
-            f"what {precision} changes was not measured: the learner has no validation data",
-            OnecycleWarning,
-            stacklevel=5,
-        )
+        warn(f"what {precision} changes was not measured: the learner has no validation data", 5)
         return {}
     run = session(body.SerializeToString())
 
@@ -345,7 +341,7 @@ def _cost(model: nn.Module, body: Any, examples: Examples, precision: str) -> di
             f"({cost.before:.3f} to {cost.after:.3f}): export {other} instead; nothing was written"
         )
     if cost.changed > 0 or cost.moved > _NOTABLE:
-        warnings.warn(_changes(cost, precision, other), OnecycleWarning, stacklevel=5)
+        warn(_changes(cost, precision, other), 5)
     return {
         "validation_fp32": cost.before,
         f"validation_{precision}": cost.after,

@@ -4,9 +4,8 @@ import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from warnings import warn
 
-from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.errors import UsageError, warn
 from onecycle.core.files import write_errors
 from onecycle.runtime.file import read
 from onecycle.runtime.site import ORT, page_folder, runtime_folder, write_site
@@ -136,7 +135,7 @@ def _modules(to: Path) -> None:
     try:
         runtime = runtime_folder()
     except UsageError as error:
-        warn(f"the container answers requests, but has no page: {error}", OnecycleWarning, 4)
+        warn(f"the container answers requests, but has no page: {error}", 4)
         return
     shutil.copytree(page_folder(), to / "runtime" / "page", ignore=shutil.ignore_patterns("ort"))
     (to / "runtime" / "page" / "ort").mkdir()

@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path as PurePath
 from urllib.parse import urlsplit
-from warnings import warn
 
 from onecycle.core.display import bar
-from onecycle.core.errors import DownloadError, ImageError, OnecycleWarning, UsageError
+from onecycle.core.errors import DownloadError, ImageError, UsageError, warn
 from onecycle.core.files import read_lines, require_writable
 from onecycle.core.paths import Path
 from onecycle.fetch.download import Patience, download
@@ -40,8 +39,7 @@ def download_images(
         warn(
             f"{len(listed) - max_pics} of {len(listed)} addresses are left out: unless max_pics= "
             f"says otherwise, {_MOST} are fetched",
-            OnecycleWarning,
-            stacklevel=2,
+            2,
         )
     listed = listed[:max_pics]
     folder = Path(dest)

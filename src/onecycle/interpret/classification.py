@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
-from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import OnecycleWarning, UsageError, require_number
+from onecycle.core.errors import UsageError, require_number, warn
 from onecycle.core.plot import NAME, add_title, axes, drawable, drawables, fold_lines, grid
 from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.learn import loop, metrics
@@ -38,7 +37,7 @@ def how_many(k: int | None, count: int, usual: int | None = None, what: str = "i
         raise UsageError(f"k is a number of {what}, at least one, not {k!r}")
     if k > count:
         message = f"there are {count} {what}, fewer than k={k}: all of them are taken"
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
     return min(int(k), count)
 
 

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import cv2
 import numpy as np
 
 from onecycle.core.errors import (
     EmptyDataError,
-    OnecycleWarning,
     TableError,
     UsageError,
     listing,
     require_number,
     require_whole,
+    warn,
 )
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults, require_free_port
@@ -66,8 +65,7 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
         warn(
             f"{len(loose)} of {len(loose) + len(files)} images lie in no folder below {root}, so "
             f"that they have no class, and are left out: {listing(loose)}",
-            OnecycleWarning,
-            stacklevel=2,
+            2,
         )
     labels = tuple(file.parent.name for file in files)
     _warn_of_numbers(sorted(set(labels)))
@@ -90,8 +88,7 @@ def _warn_of_numbers(classes: list[str]) -> None:
             f"the classes {listing(missing or classes)} look like {what} in cleaned.csv: read it "
             "with ImageList.from_csv and label_from_df(label_cls=Category), or in pandas with "
             "dtype=str and keep_default_na=False",
-            OnecycleWarning,
-            stacklevel=3,
+            3,
         )
 
 
@@ -327,7 +324,6 @@ def similar_pairs(
         warn(
             f"{len(found):,} pairs are as like as {least}, of which the {most:,} likest are taken: "
             "raise least=, or most=",
-            OnecycleWarning,
-            stacklevel=2,
+            2,
         )
     return sorted(found, key=lambda pair: -pair[2])[:most]

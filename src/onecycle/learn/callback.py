@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from warnings import warn
 
 from torch import Tensor, nn
 
-from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.errors import UsageError, warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.engine import Engine
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -111,7 +110,7 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
                 f"{type(callback).__name__} has {', '.join(unheard)}, which nothing calls: the "
                 f"moments are {', '.join(MOMENTS)}. Rename what is a helper of its own"
             )
-            warn(message, OnecycleWarning, stacklevel=4)
+            warn(message, 4)
         if id(callback) in owners:
             raise UsageError(
                 f"the same {type(callback).__name__} is there twice: in learn.callbacks, or there "

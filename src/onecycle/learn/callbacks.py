@@ -5,13 +5,12 @@ from math import inf, isnan
 from numbers import Integral
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, require_number
+from onecycle.core.errors import CheckpointError, UsageError, require_number, warn
 from onecycle.learn.callback import Callback, Run, StopFit
 from onecycle.learn.checkpoint import checkpoint_path, stored_row
 from onecycle.learn.losses import per_item_loss
@@ -75,7 +74,7 @@ class Tracker(Callback):
                 f"{self.monitor} is not a number in epoch {run.epoch}, which "
                 f"{type(self).__name__} takes for no improvement"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
         better = self.sign * value > self.best + self.min_delta
         self.best = self.sign * value if better else self.best
         self.waited = 0 if better else self.waited + 1
@@ -150,7 +149,7 @@ class ReduceLROnPlateau(Patient):
                 f"so {type(self).__name__} would change nothing and is left out of this fit: use "
                 "learn.fit(epochs, rate) with it"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
 
     def after_epoch(self, run: Run) -> None:
         """Lower the rates where it has waited long enough."""
@@ -231,7 +230,7 @@ class SaveModel(Tracker):
                 f"fit, with {self.sign * self.best:.6g}. SaveModel(..., reset_on_fit=False) keeps "
                 "the best of all fits; name= gives each fit a file of its own"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
 
 
 # 1cycle as a callback: rate and momentum of every step.
@@ -304,7 +303,7 @@ class OneCycle(Callback):
             f"not last: {type(self).__name__}, as in fit_one_cycle, sets both before every batch. "
             "Use learn.fit(epochs, rate), or leave one of the two out"
         )
-        warn(message, OnecycleWarning, stacklevel=2)
+        warn(message, 2)
 
 
 def _values(optimizer: GroupedOptimizer) -> dict[str, Any]:

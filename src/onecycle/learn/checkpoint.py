@@ -9,12 +9,11 @@ from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError, listing
+from onecycle.core.errors import CheckpointError, UsageError, listing, warn
 from onecycle.core.files import write_atomically
 from onecycle.data.task import Task
 from onecycle.learn.optimizer import GroupedOptimizer
@@ -177,7 +176,7 @@ def restore_optimizer(
         optimizer.inner.load_state_dict({"state": state, "param_groups": groups})
     else:
         message = f"{path}: the saved optimizer is of other frozen groups; it starts afresh"
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
     return fits
 
 
@@ -222,7 +221,7 @@ def _compare_inputs(task: Task, about: Mapping[str, Any], path: Path, difference
     )
     if differences == "error":
         raise CheckpointError(message)
-    warn(message, OnecycleWarning, stacklevel=4)
+    warn(message, 4)
 
 
 def _check_weights(
@@ -262,7 +261,7 @@ def check_swap(ours: Task, theirs: Task) -> None:
             f"{'; '.join(found)}. Make it in the same way: normalize() with the same statistics, "
             "transform() with the same ways of resizing"
         )
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
 
 
 def different(

@@ -4,12 +4,11 @@ import os
 from functools import partial
 from math import isfinite
 from typing import Any, NoReturn
-from warnings import warn
 
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import DivergedError, OnecycleWarning
+from onecycle.core.errors import DivergedError, warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run
 from onecycle.models.groups import Groups, layer_groups
@@ -39,7 +38,7 @@ class Layers:
                 "ones join the layer groups of their neighbours (learn.split() makes others), and "
                 "training begins with a fresh optimizer"
             )
-            warn(message, OnecycleWarning, stacklevel=4)
+            warn(message, 4)
         return self.groups
 
     def _group_numbers(self) -> dict[int, int]:
@@ -90,7 +89,7 @@ def warn_of_seen(before: DataBunch, after: DataBunch) -> None:
             "learned by heart. Split once and make both data of it, or give the split a seed: "
             "split_by_rand_pct(0.2, seed=42)"
         )
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 # Guards of every training: the loss is a number, and the network gives what the loss expects.
@@ -164,7 +163,7 @@ class PlainOutputs(Callback):
             "all answers: probabilities would be squeezed twice, and training is slow. Leave that "
             "layer out: a network gives plain numbers (logits)"
         )
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 def _cause(run: Run) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
-from warnings import warn
 
 from torch import nn
 
-from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
+from onecycle.core.errors import ModelError, UsageError, warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.learner import Learner
 from onecycle.models.architectures import find
@@ -109,4 +108,4 @@ def compare_statistics(data: DataBunch, body: nn.Module) -> None:
         if any(abs(a - b) > 0.02 for a, b in pairs):
             message = f"the data is normalised with {(mean, std)}, the weights expect data.{advice}"
     if message:
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)

@@ -5,14 +5,13 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Self
-from warnings import warn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+from onecycle.core.errors import DataError, UsageError, warn
 from onecycle.data.databunch import DataBunch
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -36,7 +35,7 @@ class Engine:
         if precision not in DTYPES:
             raise UsageError(f"precision is one of {', '.join(DTYPES)}, not {precision!r}")
         if precision == "fp16" and device.type == "cpu":
-            warn("no fp16 arithmetic on the CPU: bf16 is used", OnecycleWarning, stacklevel=3)
+            warn("no fp16 arithmetic on the CPU: bf16 is used", 3)
             precision = "bf16"
         self.device, self.precision = device, precision
         enabled = precision == "fp16"

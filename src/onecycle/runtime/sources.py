@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from enum import Enum
 from inspect import isawaitable
 from typing import Any
-from warnings import warn
 
-from onecycle.core.errors import DataError, OnecycleWarning, listing
+from onecycle.core.errors import DataError, listing, warn
 
 IMAGES = ("file", "path", "name", "image", "image_name", "filename")
 TEXTS = ("text",)
@@ -99,4 +98,4 @@ class Remarks:
             if remark is Remark.NARROW and self.wide:
                 continue
             message = f"{len(names)} of {total} images ({listing(sorted(names), 3)}) {remark.value}"
-            warn(message, OnecycleWarning, stacklevel=stacklevel + 1)
+            warn(message, stacklevel + 1)

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
-from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError
+from onecycle.core.errors import DataError, UsageError, warn
 from onecycle.data.loader import Loader
 from onecycle.data.targets import Target
 from onecycle.data.task import Input, Sample
@@ -122,7 +121,7 @@ class SeriesInput(SeriesSpec, Input):
                 f"the {self.length} of the longest that trains, so that their pace changes; "
                 "length= of the list says to how many instead, and keeps them without this warning"
             )
-            warn(message, OnecycleWarning, stacklevel=3)
+            warn(message, 3)
 
     def require_alike(self, other: Any) -> None:
         for name in OPTIONS:

@@ -1,9 +1,8 @@
 """A network for images, on series: `series_learner`."""
 
 from typing import Any
-from warnings import warn
 
-from onecycle.core.errors import OnecycleWarning
+from onecycle.core.errors import warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.cnn import build_cnn
 from onecycle.learn.learner import Learner
@@ -29,7 +28,7 @@ class SeriesLearner(Learner):
                 f"the series has {steps} steps, and is stretched to the {usual} that the model "
                 "has learned from, so that its pace changes: give it parts of about that length"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
         return super().predict(source, thresh, return_x)
 
 

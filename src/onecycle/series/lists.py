@@ -5,18 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as PurePath
 from typing import Any, Self
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import (
-    DataError,
-    EmptyDataError,
-    OnecycleWarning,
-    TableError,
-    UsageError,
-    listing,
-)
+from onecycle.core.errors import DataError, EmptyDataError, TableError, UsageError, listing, warn
 from onecycle.core.paths import Path
 from onecycle.data import tables
 from onecycle.data.lists import ItemList
@@ -182,7 +174,7 @@ def _class_names(labels: list[str]) -> list[str]:
         f"as the classes {listing(map(str, found))}. If they are numbers to be met, say "
         "label_from_df(label_cls=Numbers)"
     )
-    warn(message, OnecycleWarning, stacklevel=3)
+    warn(message, 3)
     return [str(whole(label)) for label in labels]
 
 
@@ -193,7 +185,7 @@ def _warn_of_gaps(gaps: dict[Any, int], count: int) -> None:
             "filled by straight lines between their neighbours: leave such series out, or fill "
             "them before, if that is not meant"
         )
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 def _warn_of_turned(shapes: Sequence[tuple[int, ...]]) -> None:
@@ -205,7 +197,7 @@ def _warn_of_turned(shapes: Sequence[tuple[int, ...]]) -> None:
             f"and {turned[0][1]}): each is an array (channels, steps). If yours are (steps, "
             "channels), give x.transpose(0, 2, 1), or x.T of each"
         )
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 def _input(**options: Any) -> SeriesInput:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Any
-from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.errors import UsageError, warn
 from onecycle.core.rng import generator
 from onecycle.data.databunch import LabelList
 from onecycle.data.loader import Loader, to_device
@@ -98,7 +97,7 @@ class StreamLoader:
                 f"the last {rest} of {self.n_tokens} tokens do not fill {batch_size} streams, and "
                 f"are left out of {'each epoch' if train else 'validation'}: use a smaller bs"
             )
-            warn(message, OnecycleWarning, stacklevel=5)
+            warn(message, 5)
 
     @property
     def ids(self) -> np.ndarray:

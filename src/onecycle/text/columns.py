@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import OnecycleWarning, TableError, listing
+from onecycle.core.errors import TableError, listing, warn
 from onecycle.data.databunch import DataBunch, LabelList
 from onecycle.data.tables import Column, column, column_list
 from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
@@ -93,7 +92,7 @@ class NumberCells:
                     f"{odd[0][1]} (in row(s) {listing(row for row, _ in odd)}), and are read as "
                     "they are written: is it the right column? It is named by cols= (text_cols=)"
                 )
-                warn(message, OnecycleWarning, stacklevel=stacklevel + 1)
+                warn(message, stacklevel + 1)
 
 
 def _is_number(cell: Any) -> bool:
@@ -134,7 +133,7 @@ def _warn_of_wordless(sides: Mapping[str, LabelList]) -> None:
             f"{listing(places)}. They are kept: leave them out of the table or the folder if they "
             "say nothing"
         )
-        warn(message, OnecycleWarning, stacklevel=5)
+        warn(message, 5)
 
 
 def _place(side: LabelList, name: str, i: int) -> str:
@@ -168,7 +167,7 @@ def _warn_of_unknown(sides: Mapping[str, LabelList], given: Any) -> None:
             f"{' and '.join(shares)} are not in the vocabulary of {len(given.vocab):,} tokens, and "
             f"all read as the same unknown one ({listing(most, 3)}): {mend}"
         )
-        warn(message, OnecycleWarning, stacklevel=5)
+        warn(message, 5)
 
 
 def warn_of_text(given: Any, text: str) -> None:
@@ -181,13 +180,13 @@ def warn_of_text(given: Any, text: str) -> None:
             f"{listing([text[:80]])} holds no word of the model's vocabulary: the answer is the "
             "same for all such texts"
         )
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
     cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
         message = (
             f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off"
         )
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
 
 
 def sides_of(data: DataBunch) -> list[LabelList]:
@@ -207,4 +206,4 @@ def warn_of_long(data: DataBunch, limit: int) -> None:
             f"{int(lengths.max())}): maximum and mean are over the last of them alone; max_len= "
             "decides"
         )
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)

@@ -20,11 +20,10 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Self
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import DataError, OnecycleWarning, listing
+from onecycle.core.errors import DataError, listing, warn
 from onecycle.core.machine import defaults
 from onecycle.runtime.inputs.subwords import encode_texts, pieces_of
 from onecycle.runtime.inputs.text import text_of
@@ -170,7 +169,7 @@ class Corpus:
                 f"{len(files)} files are not UTF-8, or hold the mark of lost characters: "
                 f"{listing(files)}. Convert them, or those characters are lost"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
 
 
 class Texts(Sequence[Any]):

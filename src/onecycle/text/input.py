@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
-from warnings import warn
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.display import Table
-from onecycle.core.errors import DataError, OnecycleWarning, UsageError, listing, require_whole
+from onecycle.core.errors import DataError, UsageError, listing, require_whole, warn
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples
@@ -85,7 +84,7 @@ class TextInput(TextSpec, Input):
                 "words of the training texts are read as unknown for it. Raise it, or train a "
                 "tokenizer of parts of words (train_subwords)"
             )
-            warn(message, OnecycleWarning, stacklevel=5)
+            warn(message, 5)
 
     def to_ids(self, sources: Sequence[Any]) -> NumberedTexts:
         """The ids of each text; the tokens of a TextList's are made once for all."""

@@ -4,18 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
-from warnings import warn
 
 import numpy as np
 import torch
 
 from onecycle.core.errors import (
     ModelError,
-    OnecycleWarning,
     UsageError,
     require_number,
     require_share,
     require_whole,
+    warn,
 )
 from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
@@ -244,7 +243,7 @@ def _warn_of_cut(data: DataBunch, limit: int) -> None:
             f"are read (up to {max(long)}): what follows is cut off. max_len= decides, as far as "
             "the model goes; or cut the texts in parts yourself"
         )
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 def _positions(body: Any) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
-from warnings import warn
 
 import numpy as np
 import torch
@@ -13,11 +12,11 @@ from torch import Tensor
 from onecycle.core.display import Table, refuse_figsize
 from onecycle.core.errors import (
     CheckpointError,
-    OnecycleWarning,
     UsageError,
     listing,
     require_number,
     require_whole,
+    warn,
 )
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.learn import loop
@@ -147,7 +146,7 @@ def _warn_of_new(given: Encoder, vocab: Sequence[str], origin: str) -> None:
             f"({listing(new, 3)}): each begins as its mean word. To read texts as it does, make "
             "the data with its vocabulary (vocab=, the language model's data.vocab)"
         )
-        warn(message, OnecycleWarning, stacklevel=4)
+        warn(message, 4)
 
 
 # A learner of what comes next: it writes, and shows what it predicts.
@@ -205,7 +204,7 @@ class LanguageLearner(TextLearner):
                 f"before {unlikely} of {n_words} tokens none was as likely as min_p={min_p}, which "
                 "was left aside there: take a lower one"
             )
-            warn(message, OnecycleWarning, stacklevel=2)
+            warn(message, 2)
         return _join(given, text, start, whole)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> Predictions:

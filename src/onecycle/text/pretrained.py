@@ -11,12 +11,11 @@ from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError, DownloadError, OnecycleWarning, WeightsError
+from onecycle.core.errors import CheckpointError, DownloadError, WeightsError, warn
 from onecycle.core.files import write_atomically
 from onecycle.runtime.inputs.words import SPECIAL
 
@@ -173,7 +172,7 @@ def read_wt103(folder: str | Path) -> Encoder:
             f"{weights} does not say which way it reads: it is taken as forwards. Call the file "
             "fwd.pth, or bwd.pth if it reads from the end"
         )
-        warn(message, OnecycleWarning, stacklevel=2)
+        warn(message, 2)
     return Encoder(tensors, vocab, given.get("1.decoder.bias"), reading)
 
 

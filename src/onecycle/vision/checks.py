@@ -7,13 +7,12 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import numpy as np
 
 from onecycle.core import errors
 from onecycle.core.display import in_threads
-from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeError, listing
+from onecycle.core.errors import ImageError, LabelError, SizeError, listing, warn
 from onecycle.core.files import CheckCache, write_atomically
 from onecycle.core.walk import files_below, hint_of_missing
 from onecycle.data.targets import Target
@@ -102,7 +101,7 @@ def verify_images(
     files = [Path(file) for file in below if file.is_file() or file.is_symlink()]
     if not files:
         more = "" if recurse else "; recurse=True looks into the folders below, too"
-        warn(f"{path} holds no image files{more}", OnecycleWarning, stacklevel=2)
+        warn(f"{path} holds no image files{more}", 2)
     faults = in_threads(pixels.verify, files, label="verifying", workers=max_workers)
     found = {file: fault for file, fault in zip(files, faults, strict=True) if fault}
     for fault in found.values():
@@ -130,7 +129,7 @@ def _delete(files: Sequence[Path]) -> None:
             left.append(f"{file}: {error.strerror}")
     if left:
         message = f"{len(left)} broken files could not be deleted: {listing(left)}"
-        warn(message, OnecycleWarning, stacklevel=3)
+        warn(message, 3)
 
 
 def _shrink(file: Path, max_size: Any) -> None:
@@ -252,7 +251,6 @@ def _warn_of_marks(looks: Sequence[_Look], sources: Sequence[Any]) -> bool:
         f"first: {sources[odd[0]]} has {image}, {looks[odd[0]].name} has {mask}; 1 is none). Each "
         "file is turned by its own mark. Where a mask was drawn over the image as stored, give it "
         "the mark of its image, or save both upright (PIL.ImageOps.exif_transpose)",
-        OnecycleWarning,
-        stacklevel=5,
+        5,
     )
     return True

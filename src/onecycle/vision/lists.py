@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
-from warnings import warn
 
-from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
+from onecycle.core.errors import EmptyDataError, UsageError, warn
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
@@ -191,8 +190,7 @@ def _only_below(items: ImageList, path: str | PurePath, train: str, valid: str) 
         warn(
             f"with valid_pct= a share of {train!r} validates, and the folder {valid!r} is not used "
             f"({unused} images lie outside {train!r}): leave valid_pct= out to validate on it",
-            OnecycleWarning,
-            stacklevel=3,
+            3,
         )
     return kept
 
@@ -209,8 +207,7 @@ def _apart(
         warn(
             f"{len(items) - len(kept)} of {len(items)} given images lie in the folder of the test "
             f"set, {test!r}: they are in the test set alone",
-            OnecycleWarning,
-            stacklevel=3,
+            3,
         )
     return kept
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
-from warnings import warn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onecycle.core.display import in_threads
-from onecycle.core.errors import LabelError, OnecycleWarning, listing
+from onecycle.core.errors import LabelError, listing, warn
 from onecycle.vision.image import FlowField, ImagePoints, size_of
 
 UNITS = (None, "pixels", "shares")
@@ -77,8 +76,7 @@ def _agree_on_unit(tensors: set[bool], top: float, in_pixels: bool, side: int) -
         f"the points go up to {top:.4g} and were read as {read}. "
         f'label_cls=Points(unit="{unit}") says so without this '
         f'warning, Points(unit="{other}") reads them as {other}',
-        OnecycleWarning,
-        stacklevel=_LEVEL,
+        _LEVEL,
     )
 
 
@@ -103,8 +101,7 @@ def _warn_outside(
             f"all points of {len(large)} images lie within one pixel of the upper left corner: if "
             'they are shares of the image, from -1 to 1, say Points(unit="shares"), or '
             "ImagePoints(..., scale=False)",
-            OnecycleWarning,
-            stacklevel=_LEVEL,
+            _LEVEL,
         )
     outside = [int(_is_outside(place).sum()) for place in places]
     if not any(outside):
@@ -113,12 +110,11 @@ def _warn_outside(
         (np.abs((p[:, ::-1] + 0.5) / size * 2 - 1) <= 1 + _EDGE).all()
         for p, size in zip(pixels, sizes, strict=True)
     )
+    turned = ": they would all lie inside as (x, y), but (y, x) is wanted" if swapped else ""
     warn(
         f"{sum(outside)} points of {sum(map(bool, outside))} images lie outside their image (of "
-        f"{_first(sources, outside)})"
-        + (": they would all lie inside as (x, y), but (y, x) is wanted" if swapped else ""),
-        OnecycleWarning,
-        stacklevel=_LEVEL,
+        f"{_first(sources, outside)}){turned}",
+        _LEVEL,
     )
 
 
@@ -157,7 +153,6 @@ def located_boxes(
         warn(
             f"{sum(outside)} boxes reach beyond their image and are cut at its edge, of "
             f"{_first(sources, outside)}. Are they (top, left, bottom, right) in pixels?",
-            OnecycleWarning,
-            stacklevel=_LEVEL,
+            _LEVEL,
         )
     return found

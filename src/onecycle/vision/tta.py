@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from warnings import warn
 
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import OnecycleWarning, UsageError, listing
+from onecycle.core.errors import UsageError, listing, warn
 from onecycle.data.databunch import DatasetType
 from onecycle.data.loader import Loader, to_device
 from onecycle.data.task import Task
@@ -97,8 +96,7 @@ def _mapped_back(learn: Learner, scale: float, ds_type: DatasetType) -> Looks:
             f"{len(names)} training transforms of another library ({listing(names)}) are left out "
             "of the looks: where they put a pixel is not known, so that masks and points could not "
             "be mapped back",
-            OnecycleWarning,
-            stacklevel=4,
+            4,
         )
     total = torch.zeros_like(plain.probabilities)
     count = torch.zeros_like(plain.probabilities)

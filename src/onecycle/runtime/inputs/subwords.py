@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import OnecycleWarning, UsageError
+from onecycle.core.errors import UsageError, warn
 from onecycle.runtime.inputs.words import BOS, PAD, SPECIAL, UNK
 
 
@@ -60,8 +59,7 @@ def train_subwords(texts: Iterable[str], vocab_sz: int = 8000, model: str = "uni
         warn(
             f"the texts give {made.get_vocab_size():,} pieces, not {vocab_sz:,}: there are no more "
             "that occur often enough",
-            OnecycleWarning,
-            stacklevel=2,
+            2,
         )
     begin = [(BOS, made.token_to_id(BOS))]
     processors = _library().processors

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 from unicodedata import normalize
-from warnings import warn
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, OnecycleWarning, listing
+from onecycle.core.errors import LabelError, listing, warn
 from onecycle.runtime.kinds import Answer, TargetSpec
 
 
@@ -94,8 +93,7 @@ def _warn_of_unicode_forms(names: Iterable[str]) -> None:
             f"count as different ones: {listing(several)}. macOS names files in NFD, most else is "
             "NFC: make them one with unicodedata.normalize('NFC', name), in label_from_func or in "
             "the table",
-            OnecycleWarning,
-            stacklevel=6,
+            6,
         )
 
 
