@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from onecycle import average_precision, cnn_learner
-from onecycle.cli.demo import data_at, labelled, planet
+from onecycle.cli.demo import data_at, labelled_items, planet
 from onecycle.data.databunch import LabelledItems, LabelList
 from onecycle.samples import planet_sample
 
@@ -69,7 +69,7 @@ def main():
     args = parser.parse_args()
     with TemporaryDirectory() as folder:
         root = planet_sample(Path(folder) / "p", n=args.tiles, n_test=50)
-        src = labelled(root, 0)
+        src = labelled_items(root, 0)
         rows = {
             "share of each tag (chance)": float(src.valid.y.items.mean()),
             "permuted tags, 6 epochs": permuted(src, 0),

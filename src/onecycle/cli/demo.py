@@ -60,6 +60,7 @@ def planet(  # long: the stages of a lesson, one after the other
     print(f"threshold with the best F2: {best:.2f}, now in force\n")
     print(found.per_label(best).round(3))
     learn.save((out / "model").absolute(), with_opt=False)
+    learn.export((out / "model.onnx").absolute())
     write_plots(learn, curve, out)
     tile = src.test.items[0] if src.test else src.valid.items[0]
     answer, _, _ = learn.predict(tile)

@@ -55,6 +55,7 @@ def camvid(
     found = SegmentationInterpretation.from_learner(learn)
     print(found.per_class().round(3))
     learn.save((out / "model").absolute(), with_opt=False)
+    learn.export((out / "model.onnx").absolute())
     for figure, file in (
         (learn.data.show_batch(3), "batch"),
         (curve.plot(suggestion=False), "lr"),

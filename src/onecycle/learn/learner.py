@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from math import ceil
 from numbers import Integral
 from pathlib import Path
+from shlex import quote
 from typing import Any, Self
 
 import torch
@@ -459,16 +460,19 @@ class Learner:
         destroy: bool = False,
         calibrate: int | None = None,
     ) -> Path:
-        """Write one ONNX file that answers from raw images without torch; returns its path.
+        """Write one ONNX file that answers from raw items without torch; returns its whole path.
 
-        The file lies in `self.path`, unless it is absolute, and holds preprocessing, activation,
-        classes and threshold. `precision` is "fp32", "fp16" (half the size) or "int8" (a quarter,
-        faster; refused where it costs more than a point on the validation set). A warning, and
-        `Predictor(file).about["made"]`, say how many answers the precision changes; with
-        `calibrate` training items in place of 512 int8 may change fewer.
+        The file lies in `self.path`, unless its name is absolute, and holds preprocessing,
+        activation, classes and threshold. `precision` is "fp32", "fp16" (half the size) or "int8"
+        (a quarter, faster; refused where it costs more than a point on the validation set). A
+        warning, and `Predictor(file).about["made"]`, say how many answers the precision changes;
+        with `calibrate` training items in place of 512 int8 may change fewer.
         """
-        path = Path(self.path) / file
+        path = (Path(self.path) / file).absolute()
         exporting.export(self, path, precision, calibrate)
+        if defaults.progress and not self.silent:
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. As a page for phones:")
+            print(f"  onecycle site {quote(str(path))} site/")
         if destroy:
             self.destroy()
         return path
