@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from onecycle.cli import demo
 from onecycle.cli.main import app
 from onecycle.samples import butterflies_sample, planet_sample
+from onecycle.version import __version__
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_predictions_go_into_a_csv_with_one_probability_per_class(trained, butte
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"hello")
     done = run("predict", trained[0] / "model.safetensors", folder, broken, "--csv", table)
-    assert done.exit_code == 0
+    assert done.exit_code == 1  # one is broken
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["file"] for row in rows[:-1]] == sorted(map(str, folder.iterdir()))
     shares = [float(rows[0][name]) for name in list(rows[0])[2:]]
@@ -192,3 +193,9 @@ def test_a_folder_that_cannot_be_written_is_one_message(butterflies, tmp_path):
     assert done.exit_code == 2
     assert "Traceback" not in done.output
     assert str(tmp_path / "file") in done.output
+
+
+def test_the_version_is_an_option_and_a_command():
+    for words in (["--version"], ["version"]):
+        done = run(*words)
+        assert (done.exit_code, done.output.strip()) == (0, __version__)

@@ -46,7 +46,7 @@ def folder(tmp_path):
 def test_a_folder_becomes_a_csv_with_faults_named(folder, tmp_path):
     model = made("category", tmp_path)
     done = run(model, folder, "--out", tmp_path / "out.csv")
-    assert done.exit_code == 0
+    assert done.exit_code == 1  # one is broken
     assert "6 of 7 answers" in done.output
     assert "5_broken.jpg" in done.output
     rows = rows_of(tmp_path / "out.csv")
@@ -62,13 +62,26 @@ def test_a_folder_becomes_a_csv_with_faults_named(folder, tmp_path):
         assert [float(row[c]) for c in COLOURS] == pytest.approx(wanted, abs=1e-5)
 
 
+def test_what_is_not_there_and_what_cannot_be_written_has_its_exit_code(folder, tmp_path):
+    model = made("category", tmp_path)
+    (folder / "5_broken.jpg").unlink()
+    assert run(model, folder).exit_code == 0
+    gone = run(model, folder, tmp_path / "gone", "--out", tmp_path / "out.csv")
+    assert (gone.exit_code, "6 of 7 answers" in gone.output) == (1, True)
+    for name in ("out.xlsx", "out", "out.csv.gz"):
+        refused = run(model, folder, "--out", tmp_path / name)
+        assert refused.exit_code == 2
+        assert f"{name}: answers are written as .csv or .parquet" in refused.output
+        assert not (tmp_path / name).exists()
+
+
 def test_a_table_of_names_becomes_parquet(folder, tmp_path):
     model = made("multicategory", tmp_path)
     rows = ["tags,image_name", "x,0_red", "y,5_broken", "z,2_blue"]
     (tmp_path / "names.csv").write_text("\n".join(rows) + "\n")
     where = ("--folder", "seen", "--suffix", ".png", "--thresh", "0")
     done = run(model, tmp_path / "names.csv", *where, "--out", tmp_path / "out.parquet")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, done.output
     found = pd.read_parquet(tmp_path / "out.parquet")
     assert list(found.columns) == ["image_name", "answer", "red", "green", "blue"]
     assert found.image_name.tolist() == ["0_red", "5_broken", "2_blue"]
@@ -129,7 +142,7 @@ def test_a_class_that_is_named_as_a_column_keeps_apart(tmp_path, folder):
 def test_the_likeliest_classes_stand_in_their_order(folder, tmp_path):
     model = made("category", tmp_path)
     out = tmp_path / "out.parquet"
-    assert run(model, folder, "--top", "2", "--out", out).exit_code == 0
+    assert run(model, folder, "--top", "2", "--out", out).exit_code == 1
     found = pd.read_parquet(out).set_index("file")
     assert list(found) == ["answer", "class 1", "probability 1", "class 2", "probability 2"]
     assert found["probability 1"].dtype == np.float32

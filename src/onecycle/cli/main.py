@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from onecycle.version import __version__
+
 app = typer.Typer(
-    help="From labelled images to a trained model: find the rate, train with 1cycle, look at "
-    "the mistakes. Begin with: onecycle demo planet",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -200,11 +200,16 @@ def predict(
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
 ) -> None:
-    """Say what a trained model sees in images, or makes of texts or series."""
+    """Say what a trained model sees in images, or makes of texts or series.
+
+    The exit code is 0 where every item was answered, 1 where some could not be read (their answers
+    are empty), and 2 where nothing was done.
+    """
     from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
-    work(model, sources, thresh, out, Where(column, folder, suffix), top)
+    if work(model, sources, thresh, out, Where(column, folder, suffix), top):
+        raise typer.Exit(1)
 
 
 @app.command("site")
@@ -288,6 +293,22 @@ def deploy(
 @app.command("version")
 def version() -> None:
     """Print the version."""
-    from onecycle.version import __version__
-
     print(__version__)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """From labelled images to a trained model: find the rate, train with 1cycle, look at mistakes.
+
+    Begin with: onecycle demo planet
+    """

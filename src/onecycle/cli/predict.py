@@ -16,6 +16,7 @@ from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of, write_atomically
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
+_WRITTEN = (".csv", ".parquet")
 _GROUP = 1024  # rows that are written together
 Row = tuple[str, str | None, list[Any]]
 
@@ -42,13 +43,15 @@ def predict(
     out: Path | None,
     where: Where,
     top: int | None = None,
-) -> None:
+) -> int:
     """One row per file or row of a table: its name, the answer, and each class's probability.
 
     For masks the mean probability over all pixels; with `top` the likeliest classes in their
-    order instead. What cannot be read gets an empty answer and its fault on standard error. Rows
-    are read, answered and written in batches.
+    order instead. What cannot be read gets an empty answer and its fault on standard error; their
+    number is returned. Rows are read, answered and written in batches.
     """
+    if out is not None and out.suffix.lower() not in _WRITTEN:
+        raise UsageError(f"{out}: answers are written as {' or '.join(_WRITTEN)}, by that ending")
     answers, given, target = _open_model(model, thresh)
     columns = _Columns(target, top)
     heading, total, asked = _find_items(sources, given, where)
@@ -67,6 +70,7 @@ def predict(
         write_atomically(out, lambda to: _write_csv_file(to, header, rows))
     if out is not None:
         print(f"{total - len(failed)} of {total} answers written to {out}")
+    return len(failed)
 
 
 def _open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
