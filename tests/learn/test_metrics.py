@@ -9,7 +9,7 @@ import torch
 from learn_helpers import differences, tiny_learner, weights
 from sklearn import metrics as sk
 
-from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.learn import metrics as ours
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.metric import name_of, names_of, needs_whole_set, whole_set
@@ -109,6 +109,25 @@ def test_of_one_class(classes, name, average):
     assert whole(partial(getattr(ours, name), average=average), classes) == pytest.approx(
         wanted, **NEAR
     )
+
+
+@pytest.mark.parametrize("name", ["accuracy_thresh", "fbeta", "precision"])
+def test_probabilities_where_logits_are_wanted_are_counted(tags, name):
+    metric, (outputs, y) = getattr(ours, name), tags
+    shares = outputs.sigmoid()
+    with pytest.warns(OnecycleWarning, match=f"all {N * C} outputs lie in 0-1.*sigmoid=False"):
+        wrong = metric(shares, y, thresh=0.4)
+    right = metric(shares, y, thresh=0.4, sigmoid=False)  # and nothing is said of these
+    assert float(right) == pytest.approx(float(metric(outputs, y, thresh=0.4)))
+    assert float(wrong) != pytest.approx(float(right))
+    metric(shares[:9, :2], y[:9, :2])  # few values may all lie in 0-1
+    metric(torch.zeros(N, C), y)  # as a network's that has learned nothing
+
+
+def test_a_remark_on_probabilities_points_at_the_line_that_asked(tags):
+    with pytest.warns(OnecycleWarning) as caught:
+        ours.accuracy_thresh(tags[0].sigmoid(), tags[1])
+    assert caught[0].filename == __file__
 
 
 def test_areas_of_several_labels(tags):

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, warn
 from onecycle.learn.metric import Metric, higher_is_better, lower_is_better, whole_set
 
 AVERAGES = ("macro", "weighted", "micro", "binary", "samples", "none")
+_MANY = 100  # outputs that all lie in 0-1: not by accident
 _of_classes = partial(Metric, takes=("void",), higher_is_better=True)
 
 
@@ -284,9 +285,21 @@ def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
 
 
 def _above(outputs: Tensor, thresh: float, sigmoid: bool) -> Tensor:
-    """Yes or no; UsageError for a threshold that no probability, or every one, exceeds."""
+    """Yes or no; UsageError for a threshold that no probability, or every one, exceeds.
+
+    Warns where the sigmoid is taken of many values that lie in 0-1 themselves, as get_preds and
+    TTA give them (on the CPU: a look at a GPU's values would hold the training back).
+    """
     if sigmoid and not 0 <= thresh <= 1:
         raise UsageError(f"thresh is a probability from 0 to 1, not {thresh!r}")
+    if sigmoid and outputs.device.type == "cpu" and outputs.numel() >= _MANY:
+        low, high = outputs.aminmax()
+        if 0 <= low < high <= 1:
+            warn(
+                f"all {outputs.numel()} outputs lie in 0-1, as probabilities do, and a sigmoid is "
+                "taken of them: give sigmoid=False with what get_preds() and TTA() return",
+                3,
+            )
     return (outputs.sigmoid() if sigmoid else outputs) > thresh
 
 
