@@ -23,7 +23,7 @@ SMALLER = {  # so that it takes seconds; nothing else is changed
 }
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning", "error:answers are decided")
 def test_the_program_ends_with_a_file_that_the_commands_take(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = "".join(text for language, text in BLOCKS if language == "python")

@@ -1,6 +1,7 @@
 """Metrics equal scikit-learn's over the whole set, and never touch training."""
 
 import random
+import re
 from functools import partial
 
 import numpy as np
@@ -10,9 +11,18 @@ from learn_helpers import differences, tiny_learner, weights
 from sklearn import metrics as sk
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
+from onecycle.data.arrays import from_arrays
 from onecycle.learn import metrics as ours
 from onecycle.learn.evaluate import evaluate
-from onecycle.learn.metric import name_of, names_of, needs_whole_set, whole_set
+from onecycle.learn.learner import Learner
+from onecycle.learn.metric import (
+    name_of,
+    names_of,
+    needs_whole_set,
+    warn_of_thresholds,
+    whole_set,
+)
+from onecycle.models.head import mlp
 
 NEAR = {"rel": 0, "abs": 1e-6}
 N, C = 103, 5  # the batches of 8 leave 7 over
@@ -316,3 +326,35 @@ def test_a_metric_for_the_other_kind_of_labels_says_which_suit(tags, classes):
 def test_a_name_is_no_metric_and_refused_before_training(multi):
     with pytest.raises(UsageError, match="'accuracy'"):
         tiny_learner(multi, metrics="accuracy")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "by"),
+    [
+        ([partial(ours.fbeta, thresh=0.3)], "'fbeta by 0.3'"),
+        ([ours.fbeta, partial(ours.f1, thresh=0.4)], "'fbeta by 0.2', 'f1 by 0.4'"),
+        ([ours.fbeta, partial(ours.accuracy_thresh, thresh=0.5)], None),
+        ([ours.auroc, ours.accuracy_thresh, ours.f1], None),
+        ([], None),
+    ],
+)
+def test_metrics_that_decide_otherwise_than_the_answers_are_named(metrics, by):
+    if by is None:
+        warn_of_thresholds(metrics, 0.5, 1)  # warnings are errors here
+    else:
+        with pytest.warns(OnecycleWarning, match=re.escape(f"by others ({by})")):
+            warn_of_thresholds(metrics, 0.5, 1)
+    warn_of_thresholds(metrics, None, 1)  # kinds without a threshold
+    warn_of_thresholds(metrics, 0.7, 1)  # which was chosen
+
+
+def test_an_export_says_that_its_metrics_decide_otherwise(tmp_path, monkeypatch):
+    tags = [["a", "b"], ["b"], ["a"], ["c", "a"]] * 5
+    data = from_arrays(np.eye(4)[np.arange(20) % 4], tags, bs=4)
+    learn = Learner(data, mlp([4, 3]), metrics=partial(ours.fbeta, thresh=0.3), silent=True)
+    write = lambda learner, path, *options: path.write_bytes(b"")  # noqa: E731
+    monkeypatch.setattr("onecycle.learn.exporting.export", write)
+    with pytest.warns(OnecycleWarning, match=r"with_threshold\(0\.3\)") as caught:
+        learn.export(tmp_path / "m.onnx")
+    assert caught[0].filename == __file__
+    learn.with_threshold(0.3).export(tmp_path / "m.onnx")  # and nothing is said

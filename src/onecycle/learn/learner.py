@@ -23,7 +23,7 @@ from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
 from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
 from onecycle.learn.lr_find import RateCurve, find_lr
-from onecycle.learn.metric import directions_of, names_of
+from onecycle.learn.metric import directions_of, names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
@@ -468,6 +468,7 @@ class Learner:
         warning, and `Predictor(file).about["made"]`, say how many answers the precision changes;
         with `calibrate` training items in place of 512 int8 may change fewer.
         """
+        warn_of_thresholds(self.metrics, self.task.target.thresh, 2)
         path = (Path(self.path) / file).absolute()
         exporting.export(self, path, precision, calibrate)
         if defaults.progress and not self.silent:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, listing, warn
 from onecycle.data.targets import Target
 
 M = TypeVar("M")
@@ -163,6 +163,29 @@ def directions_of(metrics: Sequence[Any]) -> dict[str, bool | None]:
 def names_of(metrics: Sequence[Any]) -> list[str]:
     """One column name for each value of the metrics; a name that is taken is numbered."""
     return list(directions_of(metrics))
+
+
+_DEFAULT = 0.5  # the threshold of answers where with_threshold() has given no other
+
+
+def warn_of_thresholds(metrics: Sequence[Any], thresh: float | None, stacklevel: int) -> None:
+    """Say where metrics decide by thresholds, and none by the answers' one, which nobody chose."""
+    found = dict[str, float]()
+    for metric in metrics if thresh == _DEFAULT else ():
+        inner, options = unwrap(metric)
+        func = inner.func if isinstance(inner, Metric) else inner
+        if "thresh" in options:
+            found[name_of(metric)] = options["thresh"]
+        elif inspect.isfunction(func) and "thresh" in (known := inspect.signature(func).parameters):
+            found[name_of(metric)] = known["thresh"].default
+    if found and thresh not in found.values():
+        by = listing([f"{name} by {value}" for name, value in found.items()])
+        warn(
+            f"answers are decided by a threshold of {thresh}, and the metrics by others ({by}): "
+            f"learn.with_threshold({next(iter(found.values()))}) makes the answers those that the "
+            "metric is about",
+            stacklevel + 1,
+        )
 
 
 def needs_whole_set(metric: Any) -> bool:
