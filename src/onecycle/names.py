@@ -34,7 +34,7 @@ _LEARN = {
     "LabelSmoothingCrossEntropy": "onecycle.learn.losses",
     "Learner": "onecycle.learn.learner",
     "StopFit": "onecycle.learn.callback",
-    "lr_find": "onecycle.learn.learner",
+    "lr_find": "onecycle.learn.lr_find",
 } | dict.fromkeys(
     (
         "accuracy",

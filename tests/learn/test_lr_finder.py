@@ -12,8 +12,7 @@ from learn_helpers import changed, differences, state_of, tiny_learner, weights
 
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.learn.callback import Callback
-from onecycle.learn.learner import lr_find
-from onecycle.learn.lr_find import RateCurve, find_lr
+from onecycle.learn.lr_find import RateCurve, find_lr, lr_find
 
 CURVES = sorted(Path(__file__).with_name("curves").glob("*.json"))
 

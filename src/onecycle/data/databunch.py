@@ -233,7 +233,9 @@ class DatasetType(Enum):
     @classmethod
     def _missing_(cls, value: object) -> None:
         names = ", ".join(map(str, cls))
-        raise UsageError(f"a side of the data is one of {names}, not {value!r}")
+        number = isinstance(value, int)
+        hint = f"; to see that many items, rows={value}" if number else ""
+        raise UsageError(f"a side of the data is one of {names}, not {value!r}{hint}")
 
 
 def device_of(device: Any = None) -> torch.device:

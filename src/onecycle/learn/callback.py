@@ -60,6 +60,9 @@ class Callback:
         """What only one callback of a fit may do, as what both would do: "mix the items"."""
         return ()
 
+    def bind(self, learner: Any) -> None:
+        """Before each fit, with the learner that trains: for what a `Run` does not show."""
+
     def before_fit(self, run: Run) -> None:
         """Before the first epoch."""
 

@@ -30,6 +30,11 @@ class Tracker(Callback):
     def __init__(
         self, monitor: str = "valid_loss", mode: str = "auto", min_delta: float = 0.0
     ) -> None:
+        if not isinstance(monitor, str):
+            raise UsageError(
+                f"monitor is the name of a column, such as 'valid_loss', not {type(monitor)}: "
+                f"{type(self).__name__} is made without a learner, and given as callbacks=[...]"
+            )
         if mode not in {"auto", "min", "max"}:
             raise UsageError(f'mode is "auto", "min" or "max", not {mode!r}')
         if not 0 <= min_delta < inf:
@@ -163,26 +168,32 @@ class ReduceLROnPlateau(Patient):
 class SaveModel(Tracker):
     """Saves the learner at each improvement, and loads the best one at the end of the fit.
 
-    Each fit begins afresh, and its best replaces the file of an earlier fit, with a warning where
-    that was better. With `reset_on_fit=False` the file keeps the best of all fits, also of
-    earlier programs, and it is this one that is loaded at the end.
+    Without `learner` it is the one that trains. Each fit begins afresh, and its best replaces the
+    file of an earlier fit, with a warning where that was better. With `reset_on_fit=False` the file
+    keeps the best of all fits, also of earlier programs, and it is this one that is loaded at the
+    end.
     """
 
     order = 9
 
     def __init__(
         self,
-        learner: Any,
+        learner: Any = None,
         monitor: str = "valid_loss",
         mode: str = "auto",
         name: str | Path = "bestmodel",
         reset_on_fit: bool = True,
     ) -> None:
         super().__init__(monitor, mode)
-        self.learner, self.name, self.reset_on_fit = learner, name, reset_on_fit
+        self.learner = self.given = learner
+        self.name, self.reset_on_fit = name, reset_on_fit
         self.saved = False
         self.earlier: float | None = None  # what the file of an earlier fit had
         self.foreign: str | None = None  # why it is none of this learner
+
+    def bind(self, learner: Any) -> None:
+        """Saves the learner that trains, where it was made without one."""
+        self.learner = self.given or learner
 
     def claims(self) -> tuple[str, ...]:
         """Two would overwrite each other's file."""

@@ -8,10 +8,35 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import DivergedError, warn
+from onecycle.core.errors import DivergedError, UsageError, warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run
 from onecycle.models.groups import Groups, layer_groups
+
+_NO_TABLES = "it belongs to recommendations, which onecycle leaves to others"
+_INSTEAD = {
+    "TTA": "TTA(learn) is a function here",
+    "pred_batch": "learn.get_preds() answers a whole side, learn.predict(item) one item",
+    "bias": _NO_TABLES,
+    "weight": _NO_TABLES,
+    "callback_fns": "callbacks are made first and given as callbacks=[...]",
+    "purge": "learn.destroy() lets go of everything",
+    "dls": "learn.data is the DataBunch, with train_dl and valid_dl",
+}
+
+
+def instead_of(name: str) -> str:
+    """What to use in place of a member that other libraries' learners have, or nothing."""
+    return f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+
+
+def require_bunch(data: Any) -> None:
+    """UsageError for data that is no DataBunch."""
+    if not isinstance(data, DataBunch):
+        raise UsageError(
+            f"a Learner trains on a DataBunch, not {type(data)}: the data block makes one "
+            "(ImageList and its kind), or from_arrays(x, y)"
+        )
 
 
 class Layers:

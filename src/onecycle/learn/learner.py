@@ -29,15 +29,6 @@ from onecycle.learn.recorder import Printer, Recorder
 from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
 
 Rate = float | slice | Sequence[float]
-_NO_TABLES = "it belongs to recommendations, which onecycle leaves to others"
-_INSTEAD = {
-    "TTA": "TTA(learn) is a function here",
-    "pred_batch": "learn.get_preds() answers a whole side, learn.predict(item) one item",
-    "bias": _NO_TABLES,
-    "weight": _NO_TABLES,
-    "callback_fns": "callbacks are made first and given as callbacks=[...]",
-    "purge": "learn.destroy() lets go of everything",
-}
 
 
 class Learner:
@@ -72,6 +63,7 @@ class Learner:
     ) -> None:
         if callback_fns:
             raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
+        checks.require_bunch(data)
         self._data, self._model = data, model.to(data.device)
         self.recorder = Recorder([])
         self.opt_func, self.loss_func, self.metrics = opt_func, loss_func, metrics
@@ -91,8 +83,7 @@ class Learner:
     def __getattr__(self, name: str) -> Any:
         if not self.__dict__ and not name.startswith("__"):
             raise UsageError("this Learner was destroyed: make a new one")
-        instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
-        raise AttributeError(f"a Learner has no attribute {name!r}{instead}")
+        raise AttributeError(f"a Learner has no attribute {name!r}{checks.instead_of(name)}")
 
     # --- what it is made of ------------------------------------------------------------------
 
@@ -283,18 +274,33 @@ class Learner:
         final_div: float | None = None,
         wd: float | None = None,
         callbacks: Sequence[Callback] = (),
+        lr: Rate | None = None,
     ) -> Self:
-        """Train for `cyc_len` epochs with one cycle.
+        """Train for `cyc_len` epochs with one cycle; `lr` is another name of `max_lr`.
 
         The rate climbs from max/div_factor to `max_lr` in the share `pct_start` of all steps and
         falls to max/final_div (div_factor * 1e4); the momentum falls from moms[0] to moms[1] and
         comes back.
         """
         final = final_div or div_factor * 1e4
-        max_lr = defaults.lr if max_lr is None else max_lr
+        if max_lr is not None and lr is not None:
+            raise UsageError("max_lr and lr are the same rate: give one of them")
+        max_lr = next((rate for rate in (max_lr, lr) if rate is not None), defaults.lr)
         cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
         given = [callbacks] if isinstance(callbacks, Callback) else callbacks
         return self.fit(cyc_len, max_lr, wd, [*given, cycle])
+
+    def fine_tune(
+        self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100
+    ) -> Self:
+        """The new head alone for `freeze_epochs`, then all layers for `epochs`, one cycle each.
+
+        The rates of the second part are half as large, and by depth: those of the first layers
+        divided by `lr_mult` (Howard & Gugger 2020, fastai's recipe of this name).
+        """
+        self.freeze().fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99)
+        rates = slice(base_lr / 2 / lr_mult, base_lr / 2)
+        return self.unfreeze().fit_one_cycle(epochs, rates, div_factor=5.0)
 
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
@@ -314,6 +320,8 @@ class Learner:
             usual += [self.recorder, Printer(names, shown)]
             usual += [checks.FiniteLoss(), checks.PlainOutputs(), *self.callbacks]
         everyone = [*usual, *callbacks]
+        for callback in everyone:
+            callback.bind(self)
         check_callbacks(everyone)
         if not bare:
             self.recorder.metric_names = names
@@ -484,8 +492,3 @@ class Learner:
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
-
-
-def lr_find(learn: Learner, **options: Any) -> RateCurve:
-    """`learn.lr_find()` as a function."""
-    return learn.lr_find(**options)

@@ -227,3 +227,8 @@ def find_lr(
     if not test.losses:
         raise UsageError("the loss is not a number at the first step: look at data and labels")
     return RateCurve(tuple(test.rates), tuple(test.losses))
+
+
+def lr_find(learn: Any, **options: Any) -> RateCurve:
+    """`learn.lr_find()` as a function."""
+    return learn.lr_find(**options)
