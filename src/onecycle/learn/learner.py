@@ -316,15 +316,13 @@ class Learner:
             columns |= {"valid_loss": False} | directions_of(self.metrics)
         usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
         if not bare:
-            names = names_of(self.metrics)
-            usual += [self.recorder, Printer(names, shown)]
-            usual += [checks.FiniteLoss(), checks.PlainOutputs(), *self.callbacks]
+            printer = Printer(names_of(self.metrics), shown)
+            looking = checks.FiniteLoss(), checks.PlainOutputs()
+            usual += [self.recorder, printer, *looking, *self.callbacks]
         everyone = [*usual, *callbacks]
+        check_callbacks(everyone)
         for callback in everyone:
             callback.bind(self)
-        check_callbacks(everyone)
-        if not bare:
-            self.recorder.metric_names = names
         what = self.model, self.data, self.opt, self.engine, self.loss_func
         steps = epochs * ceil(len(self.data.train_dl) / self.accumulate)
         run = Run(*what, epochs, steps, self.accumulate, directions=columns, callbacks=everyone)

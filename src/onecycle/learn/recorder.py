@@ -12,6 +12,7 @@ from onecycle.core.files import require_writable
 from onecycle.core.plot import NAME, axes, drawable, grid
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.lr_find import RateCurve, StepLosses
+from onecycle.learn.metric import names_of
 
 
 class Recorder(StepLosses):
@@ -35,6 +36,10 @@ class Recorder(StepLosses):
         self.val_losses: list[float | None] = []
         self.metrics: list[list[float]] = []
         self.epoch_ends: list[int] = []
+
+    def bind(self, learner: Any) -> None:
+        """The columns are those of the learner's metrics at the time of the fit."""
+        self.metric_names = names_of(learner.metrics)
 
     def before_fit(self, run: Run) -> None:
         """Forget the fit before."""
