@@ -10,7 +10,15 @@ from PIL import Image
 
 from onecycle.core.errors import LabelError, OnecycleWarning
 from onecycle.data.arrays import from_arrays
-from onecycle.data.targets import Category, MultiCategory, Numbers, few_whole_numbers, infer_kind
+from onecycle.data.targets import (
+    Category,
+    MultiCategory,
+    Numbers,
+    Target,
+    few_whole_numbers,
+    infer_kind,
+)
+from onecycle.data.task import Input
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextDataBunch
 from onecycle.vision.lists import ImageDataBunch, ImageList
@@ -272,3 +280,22 @@ def test_a_kind_is_inferred_from_the_labels(labels, wanted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert infer_kind(labels) is wanted
+
+
+def test_a_kind_of_ones_own_says_what_it_lacks():
+    class Odd(Input):
+        kind = "odd"
+
+    class Strange(Target):
+        kind = "strange"
+
+    for kind, calls in (
+        (Odd(), {"read": [0], "check": [[]], "with_transforms": [None], "as_item": [0]}),
+        (Odd(), {"with_stats": [None, 0], "load": [0, 0, 0, None], "loader": [0]}),
+        (Strange(), {"loss": [0, 0]}),
+    ):
+        for name, given in calls.items():
+            with pytest.raises(
+                NotImplementedError, match=rf"{type(kind).__name__} has no {name}\("
+            ):
+                getattr(kind, name)(*given)

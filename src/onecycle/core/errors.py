@@ -96,6 +96,14 @@ def warn(message: str, stacklevel: int = 1) -> None:
     warnings.warn(message, OnecycleWarning, stacklevel + 1)
 
 
+def undefined(kind: object, member: str) -> NotImplementedError:
+    """The error of a kind of one's own that neither defines nor inherits what is needed of it."""
+    return NotImplementedError(
+        f"{type(kind).__name__} has no {member}() of its own: define it, or inherit it from a kind "
+        "that has it, such as ImageInput or Category"
+    )
+
+
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:120]} ... {text[-70:]}"

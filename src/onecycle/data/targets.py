@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from onecycle.core.errors import ModelError, listing, warn
+from onecycle.core.errors import ModelError, listing, undefined, warn
 from onecycle.data.tables import looks_like_numbers
 from onecycle.runtime.kinds import Answer, NoLabelSpec, TargetSpec
 from onecycle.runtime.targets.category import CategorySpec, is_blank
@@ -38,7 +38,7 @@ class Target(TargetSpec):
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
-        raise NotImplementedError
+        raise undefined(self, "loss")
 
     def check_outputs(self, outputs: Any, y: Tensor) -> None:
         """Raise ModelError for outputs of a network that is made for other answers."""

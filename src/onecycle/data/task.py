@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.display import Table
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, undefined
 from onecycle.data.targets import Target
 from onecycle.runtime.kinds import InputSpec
 
@@ -85,7 +85,7 @@ class Input(InputSpec):
 
     def read(self, source: Any) -> Any:
         """A path, bytes, PIL, array or text as a typed item that can show itself."""
-        raise NotImplementedError
+        raise undefined(self, "read")
 
     def fit(self, sources: Sequence[Any]) -> Any:
         """Learn a vocabulary or statistics from the training side; returns a new input."""
@@ -96,7 +96,7 @@ class Input(InputSpec):
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
-        raise NotImplementedError
+        raise undefined(self, "check")
 
     def with_transforms(
         self,
@@ -107,17 +107,17 @@ class Input(InputSpec):
         tfm_y: bool | None = None,
     ) -> Any:
         """The same input with other transforms, size and ways of resizing."""
-        raise NotImplementedError
+        raise undefined(self, "with_transforms")
 
     def with_stats(self, stats: Any, data: Any) -> Any:
         """The same input with these statistics, or those of a batch of `data`."""
-        raise NotImplementedError
+        raise undefined(self, "with_stats")
 
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Any:
         """In a worker: read, augment (with `rng`; None means validation) and move the label."""
-        raise NotImplementedError
+        raise undefined(self, "load")
 
     def finish(self, sample: Any) -> Any:
         """Outside the workers: what is left to do on one loaded sample and its label."""
@@ -134,11 +134,11 @@ class Input(InputSpec):
 
     def as_item(self, x: Any) -> Any:
         """One sample or one row of a prepared batch as a typed item for drawing."""
-        raise NotImplementedError
+        raise undefined(self, "as_item")
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """The loader that suits this kind of input."""
-        raise NotImplementedError
+        raise undefined(self, "loader")
 
 
 @dataclass(frozen=True)
