@@ -22,6 +22,7 @@ from onecycle import (
     CSVLogger,
     GradientClipping,
     ImageList,
+    ReduceLROnPlateau,
     SaveModel,
     SegmentationItemList,
     SeriesList,
@@ -181,7 +182,8 @@ def train(kind, folder, checkpoint, cut="never:0", end=os.getpid):
     learn.fit_one_cycle(3, 1e-2, callbacks=[own, *logs, *first, *others])
     left = report(learn, own, folder)
     learn.unfreeze()
-    learn.fit(2, 1e-3, callbacks=[*second, *others])
+    plateau = ReduceLROnPlateau(min_delta=9.0)
+    learn.fit(3, 1e-3, callbacks=[plateau, *second, *others])
     return left | {f"second {name}": value for name, value in report(learn, own, folder).items()}
 
 

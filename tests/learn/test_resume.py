@@ -257,21 +257,21 @@ def test_where_the_newest_file_is_damaged_the_one_before_it_is_used(make, tmp_pa
 
 def test_where_all_are_damaged_nothing_is_trained_and_nothing_is_lost(make, tmp_path):
     cut(make, "after_step:12", 3, 1e-2, resume="d")
-    for path in (tmp_path / "models").iterdir():
+    for path in (tmp_path / "models").glob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-20])
-    before = {path.name: path.read_bytes() for path in (tmp_path / "models").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "models").glob("*.safetensors")}
     with (
         pytest.warns(OnecycleWarning, match="before it"),
         pytest.raises(CheckpointError, match="delete the file, to begin anew"),
     ):
         make().fit(3, 1e-2, callbacks=same_cut(), resume="d")
-    assert {p.name: p.read_bytes() for p in (tmp_path / "models").iterdir()} == before
+    assert {p.name: p.read_bytes() for p in (tmp_path / "models").glob("*.safetensors")} == before
 
 
 @pytest.mark.parametrize("keep", [1, 3])
 def test_so_many_files_stay_as_are_wanted(make, tmp_path, keep):
     make().fit(4, callbacks=[Checkpoint("k", steps=1, keep=keep)])
-    assert len(list((tmp_path / "models").iterdir())) == keep
+    assert len(list((tmp_path / "models").glob("*.safetensors"))) == keep
 
 
 def test_what_a_checkpoint_cannot_be_is_refused(make):
@@ -307,6 +307,18 @@ def test_a_file_that_cannot_be_written_is_an_error_before_training_and_a_warning
     assert "No space left" in str(caught[0].message)
     assert len(learn.history) == 4
     assert make().fit(4, 1e-2, resume="a").history == learn.history
+
+
+def test_two_programs_do_not_train_into_the_same_files(make):
+    first = make()
+
+    class Second(Callback):
+        def after_step(self, run):
+            with pytest.raises(UsageError, match=r"another process trains with .*'one.resume'"):
+                make().fit(1, resume="one")
+
+    first.fit(1, callbacks=[Second()], resume="one")
+    assert len(make().fit(1, callbacks=[Second()], resume="one").history) == 1
 
 
 # --- signals --------------------------------------------------------------------------------
@@ -367,10 +379,11 @@ def test_a_second_ctrl_c_ends_it_at_once(make):
 @pytest.mark.usefixtures("handlers")
 def test_a_handler_of_the_program_is_called_after_the_file_is_written(make, tmp_path):
     called = []
-    signal.signal(signal.SIGTERM, lambda *_: called.append((tmp_path / "models").is_dir()))
+    file = tmp_path / "models" / "s.resume.safetensors"
+    signal.signal(signal.SIGTERM, lambda *_: called.append(checkpoint.read(file)[0]["at"]["batch"]))
     fit = {"callbacks": [Cut("after_loss:2", send(signal.SIGTERM))], "resume": "s"}
     make().fit(2, **fit)
-    assert called == [True]
+    assert called == [2]
 
 
 @pytest.mark.usefixtures("handlers")
@@ -412,6 +425,19 @@ def test_what_cannot_be_kept_of_a_callback_is_named_before_training(make):
 
     with pytest.warns(OnecycleWarning, match=r"do not hold 'Odd\.thing'.*state_dict\(\)"):
         make().fit(1, callbacks=[Odd()], resume="odd")
+
+
+def test_rows_of_a_log_that_came_after_the_checkpoint_come_once(make, tmp_path):
+    def fit(moment):
+        callbacks = [CSVLogger(tmp_path / "log.csv"), Cut(moment, cut_off)]
+        rarely = Checkpoint("log", minutes=None, epochs=None, steps=6)
+        make().fit(3, callbacks=[*callbacks, rarely])
+
+    with pytest.raises(CutOffError):
+        fit("after_step:10")
+    assert list(pd.read_csv(tmp_path / "log.csv").epoch) == [0, 1]
+    fit("never:0")
+    assert list(pd.read_csv(tmp_path / "log.csv").epoch) == [0, 1, 2]
 
 
 def test_a_log_whose_end_is_lost_is_told_and_goes_on(make, tmp_path):

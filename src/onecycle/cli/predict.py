@@ -5,20 +5,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from hashlib import file_digest
 from itertools import islice, tee
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from onecycle.cli.answers import Answers, Row, require_known_ending, write_csv
 from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
-from onecycle.core.files import encoding_of, write_atomically
+from onecycle.core.files import encoding_of
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
-_WRITTEN = (".csv", ".parquet")
-_GROUP = 1024  # rows that are written together
-Row = tuple[str, str | None, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,11 @@ def predict(
 
     For masks the mean probability over all pixels; with `top` the likeliest classes in their
     order instead. What cannot be read gets an empty answer and its fault on standard error; their
-    number is returned. Rows are read, answered and written in batches.
+    number is returned. Rows are read and answered in batches. With `out` each answer is kept in
+    `out`.part as it comes, and the same call, after a crash, goes on behind them; see `Answers`.
     """
-    if out is not None and out.suffix.lower() not in _WRITTEN:
-        raise UsageError(f"{out}: answers are written as {' or '.join(_WRITTEN)}, by that ending")
+    if out is not None:
+        require_known_ending(out)
     answers, given, target = _open_model(model, thresh)
     columns = _Columns(target, top)
     heading, total, asked = _find_items(sources, given, where)
@@ -59,18 +59,25 @@ def predict(
         raise UsageError("there is nothing to look at: no file or row was found")
     taken = (heading, "answer")
     names = (f"{name} (class)" if name in taken else name for name in columns.names)
-    header, failed = [*taken, *names], list[str]()
-    rows = _rows(bar(asked, total, "predicting"), answers, columns, failed)
+    header = [*taken, *names]
     if out is None:
+        failed = list[str]()
+        rows = _rows(bar(asked, total, "predicting"), answers, columns, failed)
         with exact_text(sys.stdout, "write to a file with --out"):
-            _write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
-    elif out.suffix.lower() == ".parquet":
-        write_atomically(out, lambda to: _write_parquet(to, header, columns, rows))
-    else:
-        write_atomically(out, lambda to: _write_csv_file(to, header, rows))
-    if out is not None:
-        print(f"{total - len(failed)} of {total} answers written to {out}")
+            write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
+        return len(failed)
+    about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total}
+    with Answers(out, header, about) as kept:
+        asked, failed = kept.skip(asked)
+        kept.add(_rows(bar(asked, total, "predicting", done=kept.count), answers, columns, failed))
+        kept.finish(columns.are_numbers)
+    print(f"{total - len(failed)} of {total} answers written to {out}")
     return len(failed)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()
 
 
 def _open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
@@ -115,6 +122,11 @@ class _Columns:
                 f"--top is a number of classes, 1 to {len(self.classes)} for this model, not {top}"
             )
         self.names = [f"{what} {i + 1}" for i in range(top) for what in ("class", "probability")]
+
+    @property
+    def are_numbers(self) -> list[bool]:
+        """Which of the names stand for numbers; the others are texts."""
+        return [self.top is None or i % 2 > 0 for i in range(len(self.names))]
 
     def of(self, data: Any, given: Any) -> list[Any]:
         """The values of one answer: of its encoded form, or of its probabilities."""
@@ -215,38 +227,3 @@ def _rows(
         else:
             decoded, data, given = answer
             yield name, str(decoded), columns.of(data, given)
-
-
-def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        _write_csv(file, header, rows)
-
-
-def _write_csv(
-    file: IO[str], header: Sequence[str], rows: Iterable[Row], line_end: str = "\r\n"
-) -> None:
-    writer = csv.writer(file, lineterminator=line_end)
-    writer.writerow(header)
-    for name, answer, values in rows:
-        cells = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
-        writer.writerow([name, answer or "", *cells])
-
-
-def _write_parquet(
-    path: Path, header: Sequence[str], columns: _Columns, rows: Iterator[Row]
-) -> None:
-    """Text columns and float32 columns; what could not be read is null."""
-    try:
-        import pyarrow as pa
-        from pyarrow.parquet import ParquetWriter
-    except ImportError as error:
-        raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
-    text, number = pa.string(), pa.float32()
-    cells = [number if columns.top is None or i % 2 else text for i in range(len(columns.names))]
-    kinds = [text, text, *cells]
-    schema = pa.schema(list(zip(header, kinds, strict=True)))
-    with ParquetWriter(path, schema) as writer:
-        while group := list(islice(rows, _GROUP)):
-            flat = zip(*((name, answer, *values) for name, answer, values in group), strict=True)
-            arrays = [pa.array(c, kind) for c, kind in zip(flat, kinds, strict=True)]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))

@@ -10,7 +10,7 @@ from warnings import catch_warnings, simplefilter
 import torch
 
 from onecycle.core.errors import OnecycleWarning, UsageError, listing, warn
-from onecycle.core.files import require_writable
+from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.plot import save_figure
 from onecycle.data.checks import sides_of
 from onecycle.data.databunch import DataBunch, LabelledItems
@@ -254,5 +254,5 @@ def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:
         worst = labels = MultiLabelInterpretation(learn, found)
         save_figure(labels.plot_per_label(), out / "per_label.png")
         save_figure(labels.plot_thresholds(), out / "thresholds.png")
-        labels.per_label().round(3).to_csv(out / "per_label.csv")
+        write_atomically(out / "per_label.csv", labels.per_label().round(3).to_csv)
     save_figure(worst.plot_top_losses(heatmap=target.whole_classes), out / "worst.png")

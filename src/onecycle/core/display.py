@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import UsageError
-from onecycle.core.files import write_errors
+from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults
 
 
@@ -135,10 +135,7 @@ class Table:
 
     def save(self, path: str | Path) -> Path:
         """Write the table as an HTML page."""
-        path = Path(path)
-        with write_errors(path):
-            path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
-        return path
+        return write_html(path, self._repr_html_())
 
 
 def refuse_figsize(figsize: tuple[float, float] | None) -> None:
@@ -179,3 +176,14 @@ def exact_text(output: Any, instead: str) -> Iterator[None]:
         ) from error
     finally:
         output.reconfigure(errors=before)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def write_html(path: str | Path, body: str) -> Path:
+    """Write a page of its own with that body; returns its path."""
+    path, page = Path(path), f'<!doctype html><meta charset="utf-8">{body}\n'
+    write_atomically(path, lambda to: _write(to, page))
+    return path

@@ -3,13 +3,18 @@
 import errno
 import hashlib
 import os
+import socket
 import tempfile
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from time import time
+from typing import Any
+from zlib import crc32
 
-from onecycle.core.errors import OnecycleError, TableError, WriteError, warn
+from onecycle.core.errors import OnecycleError, TableError, UsageError, WriteError, warn
 
 
 @contextmanager
@@ -50,7 +55,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    _remove_left_behind(path)
+    mark = f".{path.name[:_NAME]}.{_HOST}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=mark, suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -62,6 +69,71 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+_HOST = f"{crc32(socket.gethostname().encode()):08x}"
+_NAME = 180  # characters of a file's name in that of its temporary one
+_MINUTE = 60.0
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Temporary files for `path` of programs on this machine that were killed while they wrote.
+
+    One that has changed within the last minute stays: another container may be writing it.
+    """
+    for file in path.parent.glob(f".{escape(path.name[:_NAME])}.{_HOST}-*.tmp"):
+        number = file.name.rsplit("-", 2)[-2]
+        with suppress(OSError, ValueError):
+            if time() - file.stat().st_mtime > _MINUTE and not _is_alive(int(number)):
+                file.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":  # a signal 0 would end the process there
+        return process == os.getpid()
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def hold_alone(path: Path, what: str) -> Iterator[None]:
+    """Nobody else holds `path` meanwhile; UsageError, which says `what`, where somebody does.
+
+    The lock is the system's and ends with the process, however that ends; folders that know no
+    locks are written without.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    try:
+        if not _lock(file):
+            raise UsageError(f"{what}; wait for it, or give another name")
+        yield
+    finally:
+        file.close()
+
+
+def _lock(file: Any) -> bool:
+    """Whether the file is ours; True too where the system cannot say."""
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EDEADLK)
+    return True
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import listing, warn
-from onecycle.core.files import write_errors
+from onecycle.core.files import write_atomically
 
 NAME = 40  # characters of a name in a legend or beside an axis
 _UNDRAWN = re.compile("[\x00-\x09\x0b-\x1f\x7f]")  # all that steers, but the line's end
@@ -149,8 +149,6 @@ def save_figure(figure_or_ax: Any, path: str | Path, dpi: int = 90) -> Path:
 
     figure = getattr(figure_or_ax, "figure", None) or figure_or_ax
     path = Path(path)
-    with write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=dpi)
+    write_atomically(path, lambda to: figure.savefig(to, dpi=dpi, format=path.suffix[1:] or "png"))
     plt.close(figure)
     return path

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from onecycle.core.display import write_html
 from onecycle.core.errors import UsageError
-from onecycle.core.files import write_errors
 from onecycle.interpret.classification import how_many
 from onecycle.learn.learner import Learner
 from onecycle.models.groups import modes_kept
@@ -59,10 +59,7 @@ class WordScores:
 
     def save(self, path: str | Path) -> Path:
         """Write the coloured text as an HTML page."""
-        path = Path(path)
-        with write_errors(path):
-            path.write_text(f'<!doctype html><meta charset="utf-8">{self._repr_html_()}\n', "utf-8")
-        return path
+        return write_html(path, self._repr_html_())
 
 
 def word_scores(learn: Learner, text: str, category: Any = None) -> WordScores:

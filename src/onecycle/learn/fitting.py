@@ -56,15 +56,7 @@ def fit(
     columns: dict[str, bool | None] = {"train_loss": False}
     if validate:
         columns |= {"valid_loss": False} | directions_of(metrics)
-    everyone: list[Callback] = [] if learner.train_bn else [FrozenNorm()]
-    if not bare:
-        looking = checks.FiniteLoss(), checks.PlainOutputs()
-        everyone += [learner.recorder, Printer(names_of(metrics), shown), *looking]
-        everyone += learner.callbacks
-    everyone += callbacks
-    check_callbacks(everyone)
-    for callback in everyone:
-        callback.bind(learner)
+    everyone = _callbacks(learner, callbacks, bare, shown)
     what = learner.model, data, learner.opt, engine, learner.loss_func
     steps = epochs * ceil(len(data.train_dl) / learner.accumulate)
     run = Run(*what, epochs, steps, learner.accumulate, directions=columns, callbacks=everyone)
@@ -83,3 +75,19 @@ def fit(
                 f"stopped by hand in epoch {run.epoch}, after {run.step} steps of the fit; the "
                 "weights are kept"
             )
+
+
+def _callbacks(
+    learner: Trainable, given: Sequence[Callback], bare: bool, shown: bool
+) -> list[Callback]:
+    """All that take part, checked, each with its learner."""
+    everyone: list[Callback] = [] if learner.train_bn else [FrozenNorm()]
+    if not bare:
+        printer = Printer(names_of(learner.metrics), shown)
+        everyone += [learner.recorder, printer, checks.FiniteLoss(), checks.PlainOutputs()]
+        everyone += learner.callbacks
+    everyone += given
+    check_callbacks(everyone)
+    for callback in everyone:
+        callback.bind(learner)
+    return everyone

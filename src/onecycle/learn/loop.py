@@ -41,14 +41,7 @@ def fit(run: Run, validate: Validate | None, show: bool = True) -> None:
         for epoch in range(run.epoch, end):
             run.epoch, run.row = epoch, {"epoch": epoch}
             train_epoch(run, notify, show)
-            run.validating = True
-            run.engine.synchronize(run.model)
-            notify("before_validate")
-            run.row |= validate(run) if validate else {}
-            run.history.append(run.row)
-            run.validating, run.batch = False, 0
-            notify("after_epoch")
-            _stop_where_asked(run)
+            _validate(run, validate, notify)
         run.complete = True
     except StopFit:
         run.complete = True
@@ -78,7 +71,20 @@ def _notify(run: Run, callbacks: Sequence[Callback], moment: str) -> None:
         raise stop
 
 
+def _validate(run: Run, validate: Validate | None, notify: Notify) -> None:
+    """The end of an epoch, with its row."""
+    run.validating = True
+    run.engine.synchronize(run.model)
+    notify("before_validate")
+    run.row |= validate(run) if validate else {}
+    run.history.append(run.row)
+    run.validating, run.batch = False, 0
+    notify("after_epoch")
+    _stop_where_asked(run)
+
+
 def _stop_where_asked(run: Run) -> None:
+    """Ctrl-C, where any process has seen it."""
     if run.engine.agree(run.stopping):
         raise KeyboardInterrupt
 

@@ -1,5 +1,6 @@
 """A fit that was cut off goes on where it was, bit for bit: the `Checkpoint` callback."""
 
+from contextlib import ExitStack
 from datetime import datetime
 from io import IOBase
 from itertools import pairwise
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, UsageError, listing, require_number, warn
+from onecycle.core.files import hold_alone
 from onecycle.data.databunch import DataBunch
 from onecycle.learn import checkpoint
 from onecycle.learn.callback import Callback, Run
@@ -75,7 +77,7 @@ class Checkpoint(Callback):
 
     def bind(self, learner: Any) -> None:
         """Look for a file to go on from."""
-        self.learner, self.failures, self.within = learner, 0, False
+        self.learner, self.failures, self.within, self.held = learner, 0, False, ExitStack()
         self.path = checkpoint.checkpoint_path(learner.path, learner.model_dir, self.name)
         self.source = next((path for path in self._places() if path.is_file()), None)
         there = learner.engine.agree(self.source is not None)
@@ -92,6 +94,10 @@ class Checkpoint(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Go back to where the fit was; or write the first file, so that it is seen that it can."""
+        if run.engine.main:
+            what = f"another process trains with the checkpoint {self.path.stem!r}"
+            lock = self.path.with_name(f".{self.path.stem}.lock")
+            self.held.enter_context(hold_alone(lock, what))
         self.settings = settings_of(run, without=(Checkpoint, Printer, Recorder))
         if self.source is None:
             _warn_of_lost(run, self.learner)
@@ -134,6 +140,10 @@ class Checkpoint(Callback):
 
     def after_fit(self, run: Run) -> None:
         """What was trained, or the end of the last epoch where validation was cut off."""
+        with self.held:
+            self._write_end(run)
+
+    def _write_end(self, run: Run) -> None:
         if run.complete and not (self.source and self.at["complete"]):
             run.batch = 0
             self._try_to_write(run, run.epoch + 1, 0, self._pack(run), True)

@@ -1,0 +1,153 @@
+"""The file of answers: a CSV or Parquet table, whole or not there, whose rows outlive a crash."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+
+from onecycle.core.errors import UsageError
+from onecycle.core.files import hold_alone, write_atomically, write_errors
+
+_WRITTEN = (".csv", ".parquet")
+_GROUP = 1024  # rows that are written together
+Row = tuple[str, str | None, list[Any]]  # name, answer (None: it could not be read), values
+
+
+def require_known_ending(out: Path) -> None:
+    """UsageError for a table of another kind."""
+    if out.suffix.lower() not in _WRITTEN:
+        raise UsageError(f"{out}: answers are written as {' or '.join(_WRITTEN)}, by that ending")
+
+
+class Answers:
+    """The rows of one table, kept one by one in `out`.part until it is whole.
+
+    A JSON line each, after one of what they are answers to (`about`). Rows that are there from a
+    call that was cut off are gone on behind; UsageError where they are answers to something else,
+    or where another process is at work on them.
+    """
+
+    def __init__(self, out: Path, header: Sequence[str], about: dict[str, Any]) -> None:
+        self.out, self.header = out, [*header]
+        self.part = out.with_name(f"{out.name}.part")
+        self.about = json.loads(json.dumps({**about, "header": self.header}))
+        self.count, self._open = 0, ExitStack()
+
+    def __enter__(self) -> Self:
+        what = f"another process writes {self.out}"
+        with self._open as opened, write_errors(self.part):
+            opened.enter_context(hold_alone(self.part, what))
+            self.file = opened.enter_context(self.part.open("r+b"))
+            self._look()
+            self._open = opened.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def _look(self) -> None:
+        """Count the whole rows that are there; half a row at the end is cut off."""
+        first = self.file.readline()
+        if not first.endswith(b"\n"):
+            self.file.truncate(0)
+            self.file.seek(0)
+            self.file.write(json.dumps(self.about).encode() + b"\n")
+            self.file.flush()
+            return
+        try:
+            old = json.loads(first)
+        except ValueError:
+            old = {}
+        differ = [name for name in {**old, **self.about} if old.get(name) != self.about.get(name)]
+        if differ:
+            raise UsageError(
+                f"{self.part} holds answers that were cut off, to something else ({differ[0]} was "
+                f"{old.get(differ[0])}, here it is {self.about.get(differ[0])}): go on with the "
+                "same model and options, give another --out, or delete that file"
+            )
+        end = self.file.tell()
+        for line in self.file:
+            if not line.endswith(b"\n"):
+                break
+            self.count, end = self.count + 1, end + len(line)
+        self.file.truncate(end)
+        self.file.seek(end)
+
+    def rows(self) -> Iterator[Row]:
+        """Those that are there."""
+        with self.part.open("rb") as file:
+            for line in islice(file, 1, None):
+                name, answer, values = json.loads(line)
+                yield name, answer, values
+
+    def skip(self, asked: Iterator[tuple[str, Any]]) -> tuple[Iterator[tuple[str, Any]], list[str]]:
+        """What is asked and not there yet, and the names of what could not be read."""
+        failed = []
+        for number, (name, answer, _) in enumerate(self.rows(), 1):
+            wanted = next(asked, ("nothing", None))[0]
+            if name != wanted:
+                raise UsageError(
+                    f"{self.part} holds answers that were cut off, to something else: row {number} "
+                    f"is {name!r}, here it is {wanted!r}. Give another --out, or delete that file"
+                )
+            failed += [name] if answer is None else []
+        if self.count:
+            print(f"{self.part}: going on behind {self.count} answers that are there")
+        return asked, failed
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Keep each row as it comes."""
+        for row in rows:
+            line = json.dumps(row, default=float).encode() + b"\n"
+            with write_errors(self.part):
+                self.file.write(line)
+                self.file.flush()
+
+    def finish(self, are_numbers: Sequence[bool]) -> None:
+        """Write the table, and drop the rows that were kept for it."""
+        if self.out.suffix.lower() == ".parquet":
+            write_atomically(self.out, lambda to: self._write_parquet(to, are_numbers))
+        else:
+            write_atomically(self.out, self._write_csv)
+        self._open.close()  # Windows removes no file that is open
+        self.part.unlink()
+
+    def _write_csv(self, path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            write_csv(file, self.header, self.rows())
+
+    def _write_parquet(self, path: Path, are_numbers: Sequence[bool]) -> None:
+        """Text columns and float32 columns; what could not be read is null."""
+        try:
+            import pyarrow as pa
+            from pyarrow.parquet import ParquetWriter
+        except ImportError as error:
+            raise UsageError(
+                "Parquet files need pyarrow: pip install 'onecycle[parquet]'"
+            ) from error
+        text, rows = pa.string(), self.rows()
+        kinds = [text, text, *(pa.float32() if number else text for number in are_numbers)]
+        schema = pa.schema(list(zip(self.header, kinds, strict=True)))
+        with ParquetWriter(path, schema) as writer:
+            while group := list(islice(rows, _GROUP)):
+                flat = zip(
+                    *((name, answer, *values) for name, answer, values in group), strict=True
+                )
+                arrays = [pa.array(c, kind) for c, kind in zip(flat, kinds, strict=True)]
+                writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def write_csv(
+    file: IO[str], header: Sequence[str], rows: Iterable[Row], line_end: str = "\r\n"
+) -> None:
+    """The header and the rows."""
+    writer = csv.writer(file, lineterminator=line_end)
+    writer.writerow(header)
+    for name, answer, values in rows:
+        cells = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
+        writer.writerow([name, answer or "", *cells])
