@@ -1,5 +1,6 @@
 """What `test_processes.py` starts in one and in two processes; each writes what it saw."""
 
+import contextlib
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from onecycle import CSVLogger, accuracy, from_arrays
+from onecycle import Checkpoint, CSVLogger, accuracy, from_arrays
 from onecycle.core.errors import OnecycleError
 from onecycle.learn.callback import Callback, StopFit
 from onecycle.learn.learner import Learner
@@ -69,6 +70,47 @@ def main():
             text = str(error)
         (out / f"{name}{rank}.txt").write_text(text)
     images(rank)
+    (out / f"resumed{rank}.json").write_text(json.dumps(resumed()))
+
+
+def resumed():
+    """Weights and statistics after a fit that is whole, and after one that was cut off twice.
+
+    Processes draw different numbers for dropout, and have different statistics within an epoch.
+    """
+
+    def fit(*callbacks):
+        torch.manual_seed(3 + int(os.environ["RANK"]))
+        layers = [nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.Linear(16, 3)]
+        model = nn.Sequential(*layers)
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, 0.1)
+        learn = Learner(arrays(), model, path=out, silent=True).distributed(60)
+        learn.fit(3, 0.02, callbacks=callbacks)
+        return [value.tolist() for value in learn.model.state_dict().values()]
+
+    def often():
+        return Checkpoint("shared", minutes=None, steps=2)
+
+    whole = fit(Cut(0))
+    for step in (3, 9):
+        with contextlib.suppress(ZeroDivisionError):
+            fit(Cut(step), often())
+    return [whole, fit(Cut(0), often())]
+
+
+class Cut(Callback):
+    """Ends everything at a step."""
+
+    def __init__(self, last):
+        self.limit = last
+
+    def state_dict(self):
+        return {}
+
+    def after_loss(self, run):
+        if run.step + 1 == self.limit:
+            raise ZeroDivisionError
 
 
 def normed(**options):

@@ -56,6 +56,14 @@ def test_two_processes_train_as_one_does(one, two, what):
             np.testing.assert_allclose(ours, theirs, atol=2e-6, rtol=2e-5)
 
 
+def test_two_processes_go_on_where_they_were_cut_off(two):
+    for rank in (0, 1):
+        whole, again = json.loads((two[0] / f"resumed{rank}.json").read_text())
+        assert whole == again
+    files = [path.name for path in (two[0] / "models").iterdir()]
+    assert sorted(files) == ["shared.resume.1.safetensors", "shared.resume.safetensors"]
+
+
 def norms(folder, processes):
     """Of each process, what it saw without and with batch norm of all processes."""
     return [json.loads((folder / f"norms{rank}.json").read_text()) for rank in range(processes)]

@@ -40,15 +40,16 @@ class Answers:
 
     def __enter__(self) -> Self:
         what = f"another process writes {self.out}"
-        with self._open as opened, write_errors(self.part):
-            opened.enter_context(hold_alone(self.part, what))
+        with write_errors(self.part), self._open as opened:
+            opened.enter_context(hold_alone(self.part, what, remove=False))
             self.file = opened.enter_context(self.part.open("r+b"))
             self._look()
             self._open = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        with write_errors(self.part):
+            self._open.close()
 
     def _look(self) -> None:
         """Count the whole rows that are there; half a row at the end is cut off."""

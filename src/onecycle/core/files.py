@@ -101,11 +101,11 @@ def _is_alive(process: int) -> bool:
 
 
 @contextmanager
-def hold_alone(path: Path, what: str) -> Iterator[None]:
+def hold_alone(path: Path, what: str, remove: bool = True) -> Iterator[None]:
     """Nobody else holds `path` meanwhile; UsageError, which says `what`, where somebody does.
 
     The lock is the system's and ends with the process, however that ends; folders that know no
-    locks are written without.
+    locks are written without. With `remove` the file is gone afterwards.
     """
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +114,9 @@ def hold_alone(path: Path, what: str) -> Iterator[None]:
         if not _lock(file):
             raise UsageError(f"{what}; wait for it, or give another name")
         yield
+        if remove:
+            with suppress(OSError):  # Windows removes no file that is open
+                path.unlink()
     finally:
         file.close()
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from onecycle.core.errors import DownloadError
-from onecycle.core.files import require_writable
+from onecycle.core.files import hold_alone, require_writable
 from onecycle.core.paths import Path as ListablePath
 from onecycle.version import __version__
 
@@ -51,13 +51,17 @@ def download(
     if urlsplit(url).scheme not in {"http", "https"}:
         raise DownloadError(f"{url!r} is no http or https address")
     require_writable(dest)
-    part = _Part(url, dest.with_name(f"{dest.name}.part"))
-    _until_whole(part, max_bytes, patience, show)
-    if sha256 and (found := _digest(part.file)) != sha256.lower():
+    lock = dest.with_name(f".{dest.name}.lock")
+    with hold_alone(lock, f"another process fetches {dest}"):
+        part = _Part(url, dest.with_name(f"{dest.name}.part"))
+        _until_whole(part, max_bytes, patience, show)
+        if sha256 and (found := _digest(part.file)) != sha256.lower():
+            part.forget()
+            raise DownloadError(
+                f"{url}: the SHA-256 is {found}, expected {sha256}; nothing was kept"
+            )
+        part.file.replace(dest)
         part.forget()
-        raise DownloadError(f"{url}: the SHA-256 is {found}, expected {sha256}; nothing was kept")
-    part.file.replace(dest)
-    part.forget()
     return ListablePath(dest)
 
 
