@@ -225,6 +225,18 @@ def test_blank_labels_are_an_error_with_their_rows(blank, delimiter):
         split.label_from_df(label_delim=delimiter)
 
 
+@pytest.mark.parametrize("blank", ["", "   ", None, NAN])
+def test_a_blank_cell_of_tags_may_mean_that_there_is_none(blank):
+    split = table(label=["a b", blank, "b", "a", blank])
+    with pytest.raises(LabelError, match='say blank="none"'):
+        split.label_from_df("label", label_delim=" ")
+    made = split.label_from_df("label", label_delim=" ", blank="none")
+    assert made.train.y.items.tolist() == [[1, 1], [0, 1], [0, 0]]
+    assert made.valid.y.items.tolist() == [[0, 0], [1, 0]]
+    with pytest.raises(UsageError, match="for tags"):
+        split.label_from_df("label", blank="none")
+
+
 def test_blank_labels_in_a_nullable_column():
     split = table(label=pd.array(["a", "b", pd.NA, "a"], dtype="string"))
     with pytest.raises(LabelError, match=r"1 of 2 labels are blank: row\(s\) 2"):

@@ -25,8 +25,15 @@ _SWITCHES = {"0": False, "0.0": False, "False": False, "1": True, "1.0": True, "
 _MISFITS = (TypeError, ValueError, AttributeError, IndexError, RuntimeError)  # of foreign labels
 
 
-def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None) -> Labeller:
+def from_columns(
+    cols: Column | Sequence[Column], label_delim: str | None = None, blank: str = "error"
+) -> Labeller:
     """Labels from the list's frame: one column, one column of tags, or several columns."""
+    if blank not in ("error", "none") or (blank == "none" and not label_delim):
+        raise UsageError(
+            f'blank= is "error", or for tags (label_delim=) "none", where a blank cell means no '
+            f"tag at all; not {blank!r}"
+        )
     if label_delim is not None and not (isinstance(label_delim, str) and label_delim):
         raise UsageError(f"label_delim= is the text between two tags, not {label_delim!r}")
     if label_delim and len(column_list(cols)) > 1:
@@ -37,7 +44,10 @@ def from_columns(cols: Column | Sequence[Column], label_delim: str | None = None
         columns = [column(items.frame, c) for c in column_list(cols)]
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
-        return _split(items, columns[0], label_delim) if label_delim else columns[0]
+        if not label_delim:
+            return columns[0]
+        tags = _split(items, columns[0], label_delim)
+        return [[] if blank == "none" and is_blank(cell) else cell for cell in tags]
 
     return label
 
@@ -141,15 +151,17 @@ class SplitItems:
         label_delim: str | None = None,
         classes: Sequence[Any] | None = None,
         unknown: str | None = None,
+        blank: str = "error",
     ) -> LabelledItems:
         """From one column, one column of tags apart by `label_delim`, or several columns.
 
         Without `cols` it is the second column; of series and arrays, the one of their labels.
         Several columns of zeros and ones are several classes named like the columns; other
-        several columns are several numbers.
+        several columns are several numbers. A blank cell is an error, or with `blank="none"` an
+        item that has none of the tags.
         """
         cols = self.train.label_col if cols is None else cols
-        labeller, names = from_columns(cols, label_delim), column_list(cols)
+        labeller, names = from_columns(cols, label_delim, blank), column_list(cols)
         if label_cls is None and len(names) > 1:
             if classes is not None:
                 raise UsageError("several columns are named by themselves: leave classes= out")
@@ -293,9 +305,11 @@ def _fault(target: Target, label: Any) -> str | None:
 def _refuse_blank(items: Items, labels: Sequence[Any], target: Target) -> None:
     rows = [i for i, label in enumerate(labels) if target.is_blank(label)]
     if rows:
+        tags = any(isinstance(label, list) for label in labels)
+        none = ', or, where a blank means that an item has no tag, say blank="none"' if tags else ""
         raise LabelError(
             f"{len(rows)} of {len(labels)} labels are blank: {_where(items, rows)}. "
-            "Fill them in, or leave the items out with filter_by_func"
+            f"Fill them in, or leave the items out with filter_by_func{none}"
         )
 
 
