@@ -450,7 +450,7 @@ def test_ctrl_c_ends_training_with_the_weights_as_they_are(multi, capsys):
     assert len(kept) == 5
     assert differences(kept[-1], weights(learn)) == []
     assert len(learn.history) == 1
-    assert "stopped by hand in epoch 1, step 4" in capsys.readouterr().out
+    assert "stopped by hand in epoch 1, after 5 steps" in capsys.readouterr().out
     learn.fit(1, 1e-3)
     assert len(learn.history) == 2
 

@@ -3,22 +3,25 @@
 import html
 import io
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from onecycle.core.errors import UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults
 
+_REDRAW = 0.2  # seconds
+
 
 def bar(
     work: Iterable[Any], total: int, label: str = "", show: bool = True, done: int = 0
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Iterate over `work` behind a progress bar; silent where the output is not a screen.
 
     `done` of the `total` were done before, and are not in `work`.
@@ -26,8 +29,13 @@ def bar(
     if not show:
         yield from work
         return
-    how = {"total": total, "initial": done, "desc": label, "leave": False}
-    with _bar_class()(work, **how, disable=_is_disabled()) as shown:
+    if _in_notebook():
+        yield from _notebook_bar(work, total, label, done)
+        return
+    from tqdm import tqdm
+
+    how: dict[str, Any] = {"total": total, "initial": done, "desc": label, "leave": False}
+    with tqdm(work, **how, disable=None) as shown:  # None: only where stderr is a terminal
         yield from shown
 
 
@@ -58,19 +66,29 @@ def _in_notebook() -> bool:
     return type(get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
-def _bar_class() -> Any:
-    if _in_notebook() and find_spec("ipywidgets") is not None:
-        from tqdm.notebook import tqdm as notebook_tqdm
+def _notebook_bar(work: Iterable[Any], total: int, label: str, done: int) -> Iterator[Any]:
+    """A bar that needs no widgets, is drawn a few times a second, and is gone at the end."""
+    from IPython.display import HTML, display
 
-        return notebook_tqdm
-    from tqdm import tqdm
+    def draw(count: int, seconds: float) -> Any:
+        left = seconds / (count - done) * (total - count) if count > done else None
+        times = f"{clock(seconds)} / {'?' if left is None else clock(left)} left"
+        name = html.escape(label)
+        return HTML(
+            f"{name} <progress value={count} max={total}></progress> {count}/{total} {times}"
+        )
 
-    return tqdm
-
-
-def _is_disabled() -> bool | None:
-    """In a notebook always shown; elsewhere tqdm's None: only where stderr is a terminal."""
-    return False if _in_notebook() else None
+    begin = last = perf_counter()
+    handle = display(draw(done, 0.0), display_id=True)
+    try:
+        for count, each in enumerate(work, done + 1):
+            yield each
+            now = perf_counter()
+            if now - last > _REDRAW:
+                handle.update(draw(count, now - begin))
+                last = now
+    finally:
+        handle.update(HTML(""))
 
 
 class EpochTable:
@@ -187,3 +205,12 @@ def write_html(path: str | Path, body: str) -> Path:
     path, page = Path(path), f'<!doctype html><meta charset="utf-8">{body}\n'
     write_atomically(path, lambda to: _write(to, page))
     return path
+
+
+class Shown(str):
+    """A text that a notebook shows as it is, without quotes and escapes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

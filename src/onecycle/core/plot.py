@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,36 @@ _UNDRAWN = re.compile("[\x00-\x09\x0b-\x1f\x7f]")  # all that steers, but the li
 _SURROGATES = re.compile("[\ud800-\udfff]")  # what stands for bytes that are no text
 
 
+@cache
+def _figure_class() -> Any:
+    """Figures that a notebook shows once: as its cell's value or at the cell's end, not twice."""
+    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
+
+    class ShownOnce(Figure):
+        def _ipython_display_(self) -> None:
+            from IPython import get_ipython
+            from IPython.display import display
+
+            data: dict[str, Any] = {}
+            about: dict[str, Any] = {}
+            for kind, form in get_ipython().display_formatter.formatters.items():
+                found = form(self)
+                found, about[kind] = found if isinstance(found, tuple) else (found, {})
+                data |= {} if found is None else {kind: found}
+            display(data, raw=True, metadata=about)
+            plt.close(self)  # else it would be shown once more
+
+    return ShownOnce
+
+
 def axes(ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
     """`ax`, or the axes of a new figure of `figsize` inches."""
     if ax is not None:
         return ax
     from matplotlib import pyplot as plt
 
-    return plt.subplots(figsize=figsize)[1]
+    return plt.subplots(figsize=figsize, FigureClass=_figure_class())[1]
 
 
 def grid(
@@ -35,7 +59,8 @@ def grid(
 
     rows = max(1, ceil(count / columns))
     size = figsize or (columns * cell, rows * cell)
-    figure, places = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    how = {"figsize": size, "layout": "constrained", "FigureClass": _figure_class()}
+    figure, places = plt.subplots(rows, columns, squeeze=False, **how)
     if title:
         figure.suptitle(drawable(title))
     flat = list(places.flat)

@@ -16,7 +16,7 @@ from onecycle.learn.optimizer import GroupedOptimizer
 from onecycle.learn.packing import can_pack
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """The state of one call to `fit`: what callbacks read, and may write.
 
@@ -54,6 +54,10 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
     directions: Mapping[str, bool | None] = field(default_factory=dict)
     callbacks: Sequence[Callback] = ()
+
+    def __repr__(self) -> str:
+        place = f"epoch {self.epoch} of {self.epochs}, step {self.step} of {self.n_steps}"
+        return f"Run: {place}, loss {self.loss_value:.4g}, row {self.row}"
 
 
 class Callback:

@@ -88,6 +88,18 @@ class Layers:
         return groups
 
 
+def describe(learner: Any, model: str) -> str:
+    """One line: model, data, and the figures of the last epoch."""
+    numbers = [parameter.numel() for parameter in learner.model.parameters()]
+    trained = sum(p.numel() for p in learner.model.parameters() if p.requires_grad)
+    parts = [f"{model}, {sum(numbers):,} parameters ({trained:,} trained)", repr(learner.data)]
+    if learner.history:
+        row = {k: v for k, v in learner.history[-1].items() if k not in {"epoch", "seconds"}}
+        shown = [f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float)]
+        parts.append(f"after {len(learner.history)} epochs {', '.join(shown)}")
+    return f"{type(learner).__name__}: {'; '.join(parts)}; summary() shows the layers"
+
+
 def on_device(loss_func: Any, device: torch.device) -> Any:
     """The loss with its own tensors, such as weights of classes, where the outputs are."""
     if isinstance(loss_func, nn.Module):

@@ -65,7 +65,7 @@ def fit(
     run.resumed = any(callback.source for callback in kept)
     found = lambda run: evaluate.validate(run, learner.loss_func, metrics)  # noqa: E731
     if bare:
-        loop.fit(run, found if validate else None, shown)
+        loop.fit(run, found if validate else None, show=False)
         return
     with stop_on_signals(run, terminate=bool(kept)):
         try:

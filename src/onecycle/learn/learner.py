@@ -85,6 +85,11 @@ class Learner:
             raise UsageError("this Learner was destroyed: make a new one")
         raise AttributeError(f"a Learner has no attribute {name!r}{checks.instead_of(name)}")
 
+    def __repr__(self) -> str:
+        if not self.__dict__:
+            return f"{type(self).__name__}: destroyed"
+        return checks.describe(self, type(self.model).__name__)
+
     # --- what it is made of ------------------------------------------------------------------
 
     @property

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from onecycle.core.display import bar
 from onecycle.core.errors import UsageError
+from onecycle.core.machine import defaults
 from onecycle.core.plot import axes
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run, StopFit
@@ -59,12 +61,16 @@ class StepLosses(Callback):
         self._batches.clear()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RateCurve:
     """Smoothed loss against learning rate, in the order of growing rates."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        ends = f"from {self.rates[0]:.3g} to {self.rates[-1]:.3g}"
+        return f"RateCurve: {len(self.rates)} rates {ends}, suggestion {self.suggestion:.3g}"
 
     @property
     def steepest(self) -> float:
@@ -177,6 +183,11 @@ class _RangeTest(StepLosses):
         self.rates: list[float] = []
         self._reset()
 
+    def bind(self, learner: Any) -> None:
+        """One bar over all steps, however many epochs these are."""
+        shown = defaults.progress and not learner.silent and learner.engine.main
+        self.bar = bar(range(self.n_steps), self.n_steps, "lr_find", shown)
+
     def before_batch(self, run: Run) -> None:
         count = run.optimizer.n_groups
         ends = zip(rates_by_group(self.start, count), rates_by_group(self.end, count), strict=True)
@@ -193,10 +204,15 @@ class _RangeTest(StepLosses):
     def after_step(self, run: Run) -> None:
         """A point for every step."""
         super().after_step(run)
+        next(self.bar, None)
         self.rates.append(self.rate)
         wild = self.losses[-1] > 4 * min(self.losses)
         if (self.stop_div and wild) or run.step + 1 >= self.n_steps:
             raise StopFit
+
+    def after_fit(self, run: Run) -> None:
+        """The bar goes."""
+        self.bar.close()
 
 
 class Trainable(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.display import Table, refuse_figsize
+from onecycle.core.display import Shown, Table, refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.data.databunch import DataBunch, DatasetType, LabelList
 from onecycle.data.task import Batches, Task
@@ -222,4 +222,4 @@ def summary(
         f"layer groups: {groups}, loss: {loss}",
         f"device: {engine.device}, precision: {engine.precision}",
     ]
-    return "\n".join([type(model).__name__, *lines, *about])
+    return Shown("\n".join([type(model).__name__, *lines, *about]))
