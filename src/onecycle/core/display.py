@@ -20,23 +20,32 @@ _REDRAW = 0.2  # seconds
 
 
 def bar(
-    work: Iterable[Any], total: int, label: str = "", show: bool = True, done: int = 0
+    work: Iterable[Any],
+    total: int | None,
+    label: str = "",
+    show: bool = True,
+    done: int = 0,
+    size: Callable[[Any], int] | None = None,
 ) -> Generator[Any]:
     """Iterate over `work` behind a progress bar; silent where the output is not a screen.
 
-    `done` of the `total` were done before, and are not in `work`.
+    `done` of the `total` (None: unknown) were done before, and are not in `work`. With `size` they
+    are bytes, and a piece of the work counts by its size.
     """
     if not show:
         yield from work
         return
     if _in_notebook():
-        yield from _notebook_bar(work, total, label, done)
+        yield from _notebook_bar(work, total, label, done, size)
         return
     from tqdm import tqdm
 
-    how: dict[str, Any] = {"total": total, "initial": done, "desc": label, "leave": False}
-    with tqdm(work, **how, disable=None) as shown:  # None: only where stderr is a terminal
-        yield from shown
+    unit: dict[str, Any] = {"unit": "B", "unit_scale": True} if size else {}
+    how: dict[str, Any] = {"total": total, "initial": done, "desc": label, "leave": False, **unit}
+    with tqdm(**how, disable=None) as shown:  # None: only where stderr is a terminal
+        for each in work:
+            yield each
+            shown.update(1 if size is None else size(each))
 
 
 def in_threads(
@@ -66,24 +75,30 @@ def _in_notebook() -> bool:
     return type(get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
-def _notebook_bar(work: Iterable[Any], total: int, label: str, done: int) -> Iterator[Any]:
+def _notebook_bar(
+    work: Iterable[Any],
+    total: int | None,
+    label: str,
+    done: int,
+    size: Callable[[Any], int] | None,
+) -> Iterator[Any]:
     """A bar that needs no widgets, is drawn a few times a second, and is gone at the end."""
     from IPython.display import HTML, display
 
     def draw(count: int, seconds: float) -> Any:
-        left = seconds / (count - done) * (total - count) if count > done else None
-        times = f"{clock(seconds)} / {'?' if left is None else clock(left)} left"
-        name = html.escape(label)
-        return HTML(
-            f"{name} <progress value={count} max={total}></progress> {count}/{total} {times}"
-        )
+        known = total is not None and count > done
+        left = clock(seconds / (count - done) * (total - count)) if known else "?"  # type: ignore[operator]
+        value = "" if total is None else f" value={count} max={total}"
+        amount = f"{count / 1e6:.1f} MB" if size else f"{count}/{total}"
+        after = f"{amount} {clock(seconds)} / {left} left"
+        return HTML(f"{html.escape(label)} <progress{value}></progress> {after}")
 
     begin = last = perf_counter()
-    handle = display(draw(done, 0.0), display_id=True)
+    count, handle = done, display(draw(done, 0.0), display_id=True)
     try:
-        for count, each in enumerate(work, done + 1):
+        for each in work:
             yield each
-            now = perf_counter()
+            count, now = count + (1 if size is None else size(each)), perf_counter()
             if now - last > _REDRAW:
                 handle.update(draw(count, now - begin))
                 last = now

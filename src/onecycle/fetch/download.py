@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from onecycle.core.display import bar
 from onecycle.core.errors import DownloadError
 from onecycle.core.files import hold_alone, require_writable
 from onecycle.core.paths import Path as ListablePath
@@ -137,7 +138,7 @@ class _Part:
         size = start
         with self.file.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for chunk in _with_bar(_chunks(answer), start, total, self.file.stem, show):
+            for chunk in bar(_chunks(answer), total, self.file.stem, show, start, len):
                 size += len(chunk)
                 if max_bytes is not None and size > max_bytes:
                     raise DownloadError(f"{self.url}: more than {max_bytes} bytes")
@@ -177,28 +178,6 @@ class _Part:
 def _chunks(answer: Any) -> Iterator[bytes]:
     while chunk := answer.read1(_CHUNK):
         yield chunk
-
-
-def _with_bar(
-    chunks: Iterator[bytes], start: int, total: int | None, name: str, show: bool
-) -> Iterator[bytes]:
-    """The chunks behind a bar of bytes."""
-    if not show:
-        yield from chunks
-        return
-    from tqdm.auto import tqdm
-
-    look: dict[str, Any] = {
-        "unit": "B",
-        "unit_scale": True,
-        "leave": False,
-        "desc": name,
-        "disable": None,
-    }
-    with tqdm(total=total, initial=start, **look) as bar:
-        for chunk in chunks:
-            yield chunk
-            bar.update(len(chunk))
 
 
 def require_digest(file: Path, sha256: str) -> None:
