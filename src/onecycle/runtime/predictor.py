@@ -103,6 +103,18 @@ class Predictor:
                 found[i] = Prediction(answer, values["probabilities"][row], self.classes)
         return [found[i] for i in range(len(items))]
 
+    def warm(self) -> None:
+        """Answer an item of zeros, so that the first real one is not the slowest.
+
+        Raises ModelError where the file can be loaded and not be run.
+        """
+        axes = self._run.get_inputs()[0].shape[1:]
+        item = np.zeros([axis if isinstance(axis, int) else 64 for axis in axes], self.input.dtype)
+        try:
+            self.answers([item])
+        except Exception as error:  # the runtime raises many kinds
+            raise ModelError(f"the model answers nothing: {error}") from error
+
     def stream(
         self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32
     ) -> Iterator[Prediction]:
