@@ -283,14 +283,14 @@ def serve(
         int | None,
         typer.Option(
             min=100,
-            help="MB above which the worker is replaced by a new one.",
+            help="MB above which a new worker takes over.",
             rich_help_panel=_RUN,
         ),
     ] = None,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch.
 
-    A model file that is replaced is served from then on; a bad one is refused, and the log says why.
+    A model file that is replaced is served from then on; of a bad one the log says why it is not.
     """
     from onecycle.cli.ship import serve as work
 

@@ -47,7 +47,7 @@ def _fault(error: BaseException) -> dict[str, Any]:
 
 
 def configuration() -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes so that all of a server's process writes such lines."""
+    """What `logging.config.dictConfig` takes so that all of a process writes such lines."""
     lines = {"handlers": ["lines"], "level": "INFO", "propagate": False}
     return {
         "version": 1,

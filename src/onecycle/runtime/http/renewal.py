@@ -1,4 +1,4 @@
-"""A model file that is replaced while it is served: loaded beside the old one, then put in its place."""
+"""A model file that is replaced while it is served: loaded beside the old one, then put first."""
 
 import asyncio
 from collections.abc import Callable

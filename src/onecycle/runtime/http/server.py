@@ -94,13 +94,19 @@ class Asked:
 class Service:
     """What the routes share: the model, its queue, and counters."""
 
-    def __init__(self, model: Path, limits: Limits, settings: Settings) -> None:
+    def __init__(
+        self, model: Path, limits: Limits, settings: Settings, folder: Path | None = None
+    ) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.limits, self.settings = limits, settings
-        self.folder = TemporaryDirectory(prefix="onecycle-page-")
+        self.folder = TemporaryDirectory(prefix=f"onecycle-page-{os.getpid()}-", dir=folder)
         self.sites = count()
-        self.renewal = Renewal(model, self._load)
+        try:
+            self.renewal = Renewal(model, self._load)
+        except BaseException:
+            self.folder.cleanup()
+            raise
         self.batcher = Batcher(self._run, room=limits.waiting)
         self.room = Room(limits.held_bytes)
         self.registry = CollectorRegistry()
@@ -325,32 +331,41 @@ def serve(
     if not 0 < port < 65536:
         raise UsageError(f"a port lies in 1-65535, not {port}")
     require_free_port(host, port)
-    cert, key = tls or (None, None)
-    server = Granian(
-        "onecycle",  # the target is what `_worker` makes
-        address=host,
-        port=port,
-        interface="asgi",  # type: ignore[arg-type]
-        http=HTTPModes.http1,  # the one whose slow headers are timed
-        websockets=False,
-        backpressure=512,
-        http1_settings=HTTP1Settings(header_read_timeout=5000),
-        log_dictconfig=configuration(),
-        ssl_cert=cert,
-        ssl_key=key,
-        respawn_failed_workers=True,
-        workers_max_rss=max_memory,
-        workers_kill_timeout=10,
-    )
-    server.on_startup(_pass_on_hangups)
-    server.serve(target_loader=partial(_worker, model, settings), wrap_loader=False)
+    options = {"ssl_cert": tls[0], "ssl_key": tls[1]} if tls else {}
+    with TemporaryDirectory(prefix="onecycle-serve-") as pages:
+        try:
+            server = Granian(
+                "onecycle",  # the target is what `_worker` makes
+                address=host,
+                port=port,
+                interface="asgi",  # type: ignore[arg-type]
+                http=HTTPModes.http1,  # the one whose slow headers are timed
+                websockets=False,
+                backpressure=512,
+                http1_settings=HTTP1Settings(header_read_timeout=5000),
+                log_dictconfig=configuration(),
+                respawn_failed_workers=True,
+                workers_max_rss=max_memory,
+                workers_kill_timeout=10,
+                **options,  # type: ignore[arg-type]
+            )
+        except OSError as error:  # an error of ssl does not say of which file it is
+            raise UsageError(f"{options} cannot be used for TLS: {error}") from error
+        server.on_startup(_pass_on_hangups)
+        load = partial(_worker, model, settings, Path(pages))
+        server.serve(target_loader=load, wrap_loader=False)
 
 
-def _worker(model: Path, settings: Settings) -> Starlette:
-    """The application in a process of its own."""
-    service = Service(model, Limits(), settings)
-    if hasattr(signal, "SIGHUP"):
+def _worker(model: Path, settings: Settings, pages: Path) -> Starlette:
+    """The application in a process of its own; the pages of workers that were killed go."""
+    service = Service(model, Limits(), settings, pages)
+    if os.name == "posix":  # elsewhere there is no SIGHUP, and os.kill(..., 0) would end a process
         signal.signal(signal.SIGHUP, lambda *_: setattr(service.renewal, "asked", True))
+        for folder in pages.iterdir():
+            try:
+                os.kill(int(folder.name.split("-")[2]), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
     return service.application()
 
 
@@ -361,5 +376,5 @@ def _pass_on_hangups() -> None:
         for worker in active_children():
             os.kill(worker.pid or 0, signal.SIGHUP)
 
-    if hasattr(signal, "SIGHUP"):
+    if os.name == "posix":
         signal.signal(signal.SIGHUP, pass_on)

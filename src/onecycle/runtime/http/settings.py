@@ -19,11 +19,11 @@ _YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 class Settings:
     """Everybody may ask as often as they like, unless this says otherwise.
 
-    `tokens`: any of them opens the server, /healthz and /readyz need none. `rate`: requests a minute
-    of one client, 0 for no limit. `proxies`: how many stand in front of the server, whose entries
-    in X-Forwarded-For say who the client is; 0 where clients connect themselves. `origins`: other
-    sites whose pages may ask. `log_requests`: one line of JSON a request. Raises UsageError for
-    values that cannot be meant.
+    `tokens`: any of them opens the server, and /healthz and /readyz need none. `rate`: requests a
+    minute of one client, 0 for no limit. `proxies`: how many stand in front of the server, whose
+    entries in X-Forwarded-For say who the client is; 0 where clients connect themselves. `origins`:
+    other sites whose pages may ask. `log_requests`: one line of JSON a request. Raises UsageError
+    for values that cannot be meant.
     """
 
     tokens: tuple[str, ...] = field(default=(), repr=False)
