@@ -32,8 +32,4 @@ def serve(
         given = given | {"tokens": tuple(tokens.read_text(encoding="utf-8").split())}
         if not given["tokens"]:
             raise UsageError(f"{tokens} holds no token, so that nobody would be let in")
-    cert, key = tls
-    if (cert is None) != (key is None):
-        raise UsageError("--cert and --key go together: TLS needs both files")
-    files = (cert, key) if cert and key else None
-    work(model, *at, Settings.from_environment(given), files, max_memory)
+    work(model, *at, Settings.from_environment(given), tls if any(tls) else None, max_memory)

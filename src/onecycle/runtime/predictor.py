@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from onecycle.core.errors import DataError, ModelError, UsageError
+from onecycle.core.machine import onnx_runtime
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import Answer, InputSpec
 from onecycle.runtime.sources import Remarks
@@ -57,8 +58,7 @@ class Predictor:
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        import onnxruntime as ort
-
+        ort = onnx_runtime()
         data, self.about = read(path)
         self.task = task_from_json(self.about["task"])
         self.input, self.target = self.task

@@ -313,7 +313,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     settings: Settings | None = None,
-    tls: tuple[Path, Path] | None = None,
+    tls: tuple[str | Path | None, str | Path | None] | None = None,
     max_memory: int | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; what was asked before is answered first.
@@ -331,7 +331,9 @@ def serve(
     if not 0 < port < 65536:
         raise UsageError(f"a port lies in 1-65535, not {port}")
     require_free_port(host, port)
-    options = {"ssl_cert": tls[0], "ssl_key": tls[1]} if tls else {}
+    files = [Path(file) for file in tls or () if file]
+    if tls and len(files) < 2:
+        raise UsageError("certificate and key go together: TLS needs both files")
     with TemporaryDirectory(prefix="onecycle-serve-") as pages:
         try:
             server = Granian(
@@ -347,10 +349,12 @@ def serve(
                 respawn_failed_workers=True,
                 workers_max_rss=max_memory,
                 workers_kill_timeout=10,
-                **options,  # type: ignore[arg-type]
+                ssl_cert=files[0] if files else None,
+                ssl_key=files[1] if files else None,
             )
         except OSError as error:  # an error of ssl does not say of which file it is
-            raise UsageError(f"{options} cannot be used for TLS: {error}") from error
+            named = " and ".join(map(str, files))
+            raise UsageError(f"{named} cannot be used for TLS: {error}") from error
         server.on_startup(_pass_on_hangups)
         load = partial(_worker, model, settings, Path(pages))
         server.serve(target_loader=load, wrap_loader=False)
