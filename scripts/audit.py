@@ -1,7 +1,8 @@
-"""Known weaknesses of the packages that library and server need, by PyPI's or OSV's advisories: `make audit`.
+"""Known weaknesses of the packages that library and server need: `make audit`.
 
-Fails where pip-audit finds one. Where the advisories cannot be reached it says so and passes: a
-package index may be all the network that there is, and pip-audit itself then finds "nothing".
+Fails where pip-audit finds one, by the advisories of PyPI or else of OSV. Where neither can be
+reached it says so and passes: a package index may be all the network that there is, and pip-audit
+itself then finds "nothing".
 """
 
 import json
