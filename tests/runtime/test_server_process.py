@@ -1,5 +1,6 @@
 """A real server process over its life: a replaced model, a killed worker, TLS, its log, its end."""
 
+import io
 import json
 import os
 import shutil
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 from handmade import made_text
+from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from test_page import asked, made, until
 from test_server import answering, free_port, png, stopped
@@ -332,8 +335,22 @@ def test_malformed_requests_leave_no_line_in_the_log(tmp_path):
             for path in ("/api/predict", "/analyze"):
                 reply = httpx.post(address + path, content=body, headers=kind)
                 assert reply.status_code == 400
-        httpx.post(address + "/api/predict", content=b"{", headers={"Content-Type": "text/x"})
+        for body in (dark(), frames()):  # of which Python's own callers are warned
+            assert httpx.post(address + "/api/predict", content=body).status_code == 200
         assert log()[before:] == []
+
+
+def dark():
+    """16 bits, of which the lowest are used alone."""
+    file = io.BytesIO()
+    Pillow.fromarray(np.full((9, 12), 700, np.uint16)).save(file, "PNG")
+    return file.getvalue()
+
+
+def frames():
+    file, image = io.BytesIO(), Pillow.new("RGB", (9, 12), "red")
+    image.save(file, "GIF", save_all=True, append_images=[Pillow.new("RGB", (9, 12), "blue")])
+    return file.getvalue()
 
 
 def test_the_log_of_a_process_is_json_from_its_first_line_to_its_last(tmp_path):

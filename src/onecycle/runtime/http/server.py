@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -362,6 +363,7 @@ def serve(
 
 def _worker(model: Path, settings: Settings, pages: Path) -> Starlette:
     """The application in a process of its own; the pages of workers that were killed go."""
+    warnings.simplefilter("ignore")  # they are about uploads: a stranger could fill the log
     service = Service(model, Limits(), settings, pages)
     if os.name == "posix":  # elsewhere there is no SIGHUP, and os.kill(..., 0) would end a process
         signal.signal(signal.SIGHUP, lambda *_: setattr(service.renewal, "asked", True))
