@@ -46,7 +46,8 @@ if __name__ == "__main__":
     host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "{port}"))
     cert, key = os.environ.get("ONECYCLE_CERT"), os.environ.get("ONECYCLE_KEY")
     files = (cert, key) if cert or key else None
-    serve("model.onnx", host, port, Settings.from_environment(), files)
+    model = os.environ.get("ONECYCLE_MODEL", "model.onnx")
+    serve(model, host, port, Settings.from_environment(), files)
 '''
 _HEALTH = '''"""Exit with 0 where the server in this container is alive."""
 
