@@ -345,7 +345,7 @@ def serve(
                 http=HTTPModes.http1,  # the one whose slow headers are timed
                 websockets=False,
                 backpressure=512,
-                http1_settings=HTTP1Settings(header_read_timeout=5000),
+                http1_settings=HTTP1Settings(header_read_timeout=5000, max_buffer_size=65536),
                 log_dictconfig=configuration(),
                 respawn_failed_workers=True,
                 workers_max_rss=max_memory,
