@@ -390,18 +390,25 @@ def test_ready_is_said_while_there_is_room_and_by_a_server_that_runs(tmp_path):
 
 
 def test_a_server_that_is_told_to_stop_is_ready_for_nobody_and_answers_what_it_has(tmp_path):
-    files = [("file", ("x.png", large_png(4000), "image/png"))] * 3
-    with logging_server(made("category", tmp_path), tmp_path) as (address, process, _):
-        with ThreadPoolExecutor(1) as pool:
-            asking = pool.submit(httpx.post, f"{address}/api/predict", files=files, timeout=60)
-            time.sleep(0.4)
-            assert not asking.done()
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
-            while not asking.done():
-                assert not reached(lambda: httpx.get(address + "/readyz", timeout=0.2).is_success)
-            assert asking.result().status_code == 200
-        assert process.wait(12) == 0
+    files = [("file", ("x.png", large_png(2500), "image/png"))] * 2
+
+    def waiting():
+        text = httpx.get(address + "/metrics").text
+        return float(text.split("\nonecycle_waiting ")[1].split()[0])
+
+    with (
+        logging_server(made("category", tmp_path), tmp_path) as (address, process, _),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        predict = f"{address}/api/predict"
+        asking = [pool.submit(httpx.post, predict, files=files, timeout=60) for _ in range(2)]
+        eventually(waiting)  # one is being answered, and the other is in the queue
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        while not all(one.done() for one in asking):
+            assert not reached(lambda: httpx.get(address + "/readyz", timeout=0.2).is_success)
+        assert [one.result().status_code for one in asking] == [200, 200]
+        assert process.wait(15) == 0
 
 
 def test_a_model_is_warm_before_it_is_served_and_one_that_cannot_run_is_refused(
