@@ -130,27 +130,36 @@ def runtime_pages():
         return False
 
 
+def held(service):
+    """Two events: the model was asked for the first time; it answers, at last."""
+    begun, go, run = threading.Event(), threading.Event(), service.batcher.run
+
+    def wait(items):
+        begun.set()
+        go.wait(20)
+        return run(items)
+
+    service.batcher.run = wait
+    return begun, go
+
+
 def test_a_model_of_another_kind_answers_none_of_the_requests_that_came_before_it(tmp_path):
     """What waits in the queue is answered by the model that it was asked of."""
     images, texts = made("category", tmp_path), made_text(tmp_path)
     live = tmp_path / "live.onnx"
     shutil.copy(images, live)
     service = Service(live, Limits(), Settings())
-    start, run = threading.Event(), service.batcher.run
-
-    def held(items):
-        start.wait(20)
-        return run(items)
-
-    service.batcher.run = held
+    begun, go = held(service)
     with TestClient(service.application()) as client, ThreadPoolExecutor(4) as pool:
-        before = [pool.submit(client.post, "/api/predict", content=png(i)) for i in range(3)]
-        eventually(lambda: service.batcher.waiting.qsize() == 2)  # the first is being answered
+        before = [pool.submit(client.post, "/api/predict", content=png(0))]
+        assert begun.wait(20)
+        before += [pool.submit(client.post, "/api/predict", content=png(i)) for i in (1, 2)]
+        eventually(lambda: service.batcher.waiting.qsize() == 2)
         shutil.copy(texts, live)
         eventually(lambda: client.get("/api/model").json()["task"]["input"]["kind"] == "text")
         after = pool.submit(client.post, "/api/predict", json={"text": "good"})
         eventually(lambda: service.batcher.waiting.qsize() == 3)
-        start.set()
+        go.set()
         for i, reply in enumerate(before):
             (found,) = reply.result().json()["predictions"]
             assert found["answer"] == Predictor(images).predict(png(i)).answer.obj
@@ -374,17 +383,20 @@ def test_ready_is_said_while_there_is_room_and_by_a_server_that_runs(tmp_path):
     with cold:
         assert cold.get("/readyz").status_code == 200
     service = Service(model, Limits(waiting=2), Settings())
-    go, run = threading.Event(), service.batcher.run
-    service.batcher.run = lambda items: go.wait(20) and run(items)
+    begun, go = held(service)
     with TestClient(service.application()) as client, ThreadPoolExecutor(4) as pool:
         assert client.get("/readyz").json() == {"status": "ready"}
-        waiting = [pool.submit(client.post, "/api/predict", content=png(i)) for i in range(3)]
-        eventually(lambda: service.batcher.waiting.full())
-        reply = client.get("/readyz")
-        assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
-        assert "queue is full" in reply.json()["detail"]
-        assert client.get("/healthz").status_code == 200
-        go.set()
+        waiting = [pool.submit(client.post, "/api/predict", content=png(1))]
+        try:
+            assert begun.wait(20)
+            waiting += [pool.submit(client.post, "/api/predict", content=png(i)) for i in (2, 3)]
+            eventually(lambda: service.batcher.waiting.full())
+            reply = client.get("/readyz")
+            assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+            assert "queue is full" in reply.json()["detail"]
+            assert client.get("/healthz").status_code == 200
+        finally:
+            go.set()
         assert {reply.result().status_code for reply in waiting} == {200}
         eventually(lambda: client.get("/readyz").status_code == 200)
 
