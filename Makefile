@@ -4,7 +4,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 
-.PHONY: docs demo test web slow faults size lint types bench clean help
+.PHONY: docs demo test web slow faults size lint types audit bench clean help
 
 help:
 	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
@@ -13,7 +13,7 @@ help:
 	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
 	@echo "make faults plant small faults and see which the tests notice (hours; ROOM=learn: some)"
 	@echo "make size   how large the library is, against its limits"
-	@echo "make lint   ruff; make types: mypy"
+	@echo "make lint   ruff; make types: mypy; make audit: known weaknesses of the packages"
 
 $(UV):
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "onecycle needs Python 3.11 or newer"'
@@ -54,6 +54,9 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
+
+audit: .venv/ready
+	$(BIN)/python scripts/audit.py
 
 docs: .venv/ready
 	$(BIN)/python scripts/build_docs.py

@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from onecycle.cli import demo
 from onecycle.cli.main import app
+from onecycle.runtime.http.settings import Settings
 from onecycle.samples import butterflies_sample, planet_sample
 from onecycle.version import __version__
 
@@ -92,6 +94,35 @@ def test_ports_that_no_machine_has_are_refused(words):
         done = CliRunner().invoke(app, [*words, "--port", str(port)])
         assert done.exit_code == 2
         assert "Invalid value for '--port'" in done.output
+
+
+def test_serve_hands_on_what_it_was_given_and_else_what_the_environment_says(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr("onecycle.runtime.http.server.serve", lambda *a: called.append(a))
+    monkeypatch.setenv("ONECYCLE_RATE", "7")
+    monkeypatch.setenv("ONECYCLE_PROXIES", "1")
+    (tmp_path / "tokens").write_text("kiwi-7f3a9c2e41b8\nplum-0123456789ab\n")
+    words = [
+        "serve",
+        "m.onnx",
+        "--port",
+        "81",
+        "--rate",
+        "90",
+        "--tokens",
+        str(tmp_path / "tokens"),
+    ]
+    words += ["--origin", "https://a.example", "--origin", "https://b.example", "--log-requests"]
+    words += ["--cert", "c.pem", "--key", "k.pem", "--max-memory", "700"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert CliRunner().invoke(app, ["serve", "m.onnx"]).exit_code == 0
+    tokens = ("kiwi-7f3a9c2e41b8", "plum-0123456789ab")
+    wanted = Settings(tokens, 90, 1, ("https://a.example", "https://b.example"), True)
+    tls = (Path("c.pem"), Path("k.pem"))
+    assert called == [
+        (Path("m.onnx"), "127.0.0.1", 81, wanted, tls, 700),
+        (Path("m.onnx"), "127.0.0.1", 8000, Settings(rate=7, proxies=1), None, None),
+    ]
 
 
 def test_the_demo_runs_all_its_steps_in_small(tmp_path, capsys):

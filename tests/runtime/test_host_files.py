@@ -4,6 +4,7 @@ Netlify and Spaces publish none (SchemaStore's `netlify` is of its CMS), and no 
 Render's: what their documentation says of the keys that are written stands below as rules.
 """
 
+import hashlib
 import json
 import re
 import tomllib
@@ -16,6 +17,7 @@ import yaml
 from test_page import made
 
 from onecycle.export.hosts import write_recipe
+from onecycle.runtime.http.settings import Settings
 
 jsonschema = pytest.importorskip("jsonschema")
 VERCEL = "https://openapi.vercel.sh/vercel.json"
@@ -83,6 +85,67 @@ def test_render_yaml_keeps_the_documented_rules(model, tmp_path):
     assert re.fullmatch(r"[a-z0-9-]{1,63}", service["name"])
     assert service["healthCheckPath"] == "/healthz"
     assert (tmp_path / "app" / "Dockerfile").is_file()
+
+
+def test_the_bill_of_materials_is_cyclonedx_and_names_what_is_in_the_folder(model, tmp_path):
+    for name in ("app", "again"):
+        write_recipe(model, "docker", tmp_path / name)
+    app = tmp_path / "app"
+    text = (app / "sbom.cdx.json").read_text()
+    assert text == (tmp_path / "again" / "sbom.cdx.json").read_text()
+    found = json.loads(text)
+    parts = {part["bom-ref"]: part for part in found["components"]}
+    pins = (app / "requirements.txt").read_text().splitlines()
+    purls = {f"pkg:pypi/{pin.replace('==', '@')}" for pin in pins}
+    assert purls == {ref for ref in parts if ref.startswith("pkg:pypi/")}
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    model_part = parts[f"sha256:{digest}"]
+    assert (model_part["type"], model_part["name"]) == ("machine-learning-model", "model.onnx")
+    needs = {row["ref"]: row["dependsOn"] for row in found["dependencies"]}
+    of_starlette = needs[next(ref for ref in parts if "starlette" in ref)]
+    assert "pkg:pypi/anyio" in {ref.split("@")[0] for ref in of_starlette}
+    assert {ref for refs in needs.values() for ref in refs} <= set(parts)
+    validation = pytest.importorskip("cyclonedx.validation.json")
+    schema = pytest.importorskip("cyclonedx.schema")
+    check = validation.JsonStrictValidator(schema.SchemaVersion.V1_6)
+    assert check.validate_str(text) is None
+    assert check.validate_str(text.replace('"version": 1,', '"version": "1",', 1)) is not None
+
+
+def test_compose_starts_it_as_the_printed_line_does(model, tmp_path):
+    """Compose file reference: services of build, read_only, tmpfs, cap_drop, security_opt, ..."""
+    command = write_recipe(model, "docker", tmp_path / "app")
+    (service,) = yaml.safe_load((tmp_path / "app" / "compose.yaml").read_text())[
+        "services"
+    ].values()
+    assert service["read_only"] is True
+    assert "--read-only" in command
+    assert service["cap_drop"] == ["ALL"]
+    assert "--cap-drop ALL" in command
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "--security-opt no-new-privileges" in command
+    place, size = re.fullmatch(r"(/tmp):size=(\d+)m", service["tmpfs"][0]).groups()
+    assert f"--tmpfs {place}" in command
+    assert int(size) * 1e6 > 3 * model.stat().st_size + 30e6
+    known = {name for name in Settings.__dataclass_fields__ if name != "tokens"}
+    given = {name.removeprefix("ONECYCLE_").lower() for name in service["environment"]}
+    assert given <= known
+    found = Settings.from_environment(env=service["environment"])
+    assert (found.rate, found.log_requests) == (120, True)
+
+
+def test_the_image_runs_as_another_user_who_owns_nothing_and_says_whether_it_is_alive(
+    model, tmp_path
+):
+    write_recipe(model, "docker", tmp_path / "app")
+    lines = (tmp_path / "app" / "Dockerfile").read_text().splitlines()
+    user = lines.index("USER app")
+    assert not any(line.startswith(("RUN", "COPY", "ADD")) for line in lines[user:])
+    assert not any("chown" in line for line in lines)
+    (check,) = [line for line in lines if line.startswith("HEALTHCHECK ")]
+    words = json.loads(check[check.index("[") :])
+    assert words == ["python", "health.py"]
+    assert (tmp_path / "app" / words[1]).is_file()
 
 
 def test_the_front_matter_of_a_space_keeps_the_documented_rules(model, tmp_path):

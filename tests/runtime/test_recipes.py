@@ -71,6 +71,51 @@ def test_the_folder_serves_without_torch_and_without_the_library(model, tmp_path
         stopped(process)
 
 
+def test_the_container_writes_into_its_temporary_folder_alone(model, tmp_path):
+    """So that its file system can be read-only; and health.py tells alive from gone."""
+    write_recipe(model, "docker", tmp_path / "app")
+    app, home, temporary = tmp_path / "app", tmp_path / "home", tmp_path / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    docker = (app / "Dockerfile").read_text()
+    flags = dict(re.findall(r"(PYTHON\w+)=(\w+)", re.search(r"^ENV (.*)$", docker, re.M)[1]))
+    port = str(free_port())
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(temporary), **flags}
+    env |= {"PORT": port, "HOST": "127.0.0.1"}
+    before = {f: f.stat().st_mtime_ns for f in app.rglob("*")}
+    process = subprocess.Popen([sys.executable, "main.py"], cwd=app, env=env)
+    health = [sys.executable, "health.py"]
+    try:
+        address = answering(int(port))
+        assert httpx.post(f"{address}/api/predict", content=png(2)).status_code == 200
+        assert subprocess.run(health, cwd=app, env=env, timeout=20).returncode == 0
+        assert any(temporary.iterdir())
+    finally:
+        stopped(process)
+    gone = subprocess.run(health, cwd=app, env=env, timeout=20, capture_output=True)
+    assert gone.returncode != 0
+    assert {f: f.stat().st_mtime_ns for f in app.rglob("*")} == before
+    assert list(home.rglob("*")) == []  # the runtime keeps no number of this machine, either
+    assert list(temporary.iterdir()) == []
+
+
+def test_main_takes_tokens_and_refuses_half_a_certificate(model, tmp_path):
+    write_recipe(model, "docker", tmp_path / "app")
+    app, port = tmp_path / "app", free_port()
+    env = os.environ | {"PORT": str(port), "HOST": "127.0.0.1", "ONECYCLE_TOKENS": "k" * 20}
+    process = subprocess.Popen([sys.executable, "main.py"], cwd=app, env=env)
+    try:
+        assert httpx.get(f"{answering(port)}/api/model").status_code == 401
+    finally:
+        stopped(process)
+    env |= {"ONECYCLE_CERT": "cert.pem"}
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=app, env=env, timeout=30, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "TLS needs both files" in done.stderr
+
+
 @pytest.mark.slow
 def test_the_folder_serves_in_a_clean_environment(model, web_runtime, tmp_path):
     write_recipe(model, "docker", tmp_path / "app")

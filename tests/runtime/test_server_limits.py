@@ -54,7 +54,7 @@ def test_schemathesis_finds_no_fault_in_the_description(kind, tmp_path):
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No issues found" in done.stdout
-    assert "4 selected / 4 total" in done.stdout
+    assert "5 selected / 5 total" in done.stdout
 
 
 def test_a_second_server_on_a_port_is_refused_and_the_first_answers_on(tmp_path):

@@ -54,6 +54,7 @@ FlipVert = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+_DOOR, _RUN = "Who may ask", "How it runs"  # groups of options of `serve`
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -234,11 +235,68 @@ def serve(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of tokens, one a line; whoever asks needs one. Or ONECYCLE_TOKENS.",
+            rich_help_panel=_DOOR,
+        ),
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Requests a minute of one client. Or ONECYCLE_RATE.", rich_help_panel=_DOOR
+        ),
+    ] = None,
+    proxies: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="How many of your proxies stand in front: X-Forwarded-For is believed so far. "
+            "Or ONECYCLE_PROXIES.",
+            rich_help_panel=_DOOR,
+        ),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A site whose pages may ask (CORS), as https://www.example.org; several times for "
+            "several. Or ONECYCLE_ORIGINS.",
+            rich_help_panel=_DOOR,
+        ),
+    ] = None,
+    cert: Annotated[
+        Path | None, typer.Option(help="TLS: the certificate (PEM).", rich_help_panel=_DOOR)
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="TLS: its key (PEM).", rich_help_panel=_DOOR)
+    ] = None,
+    log_requests: Annotated[
+        bool | None,
+        typer.Option(
+            "--log-requests",
+            help="A line of JSON a request, without its content. Or ONECYCLE_LOG_REQUESTS.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            min=100,
+            help="MB above which a new worker takes over.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
 ) -> None:
-    """Serve the page and POST /api/predict for one model, without torch."""
-    from onecycle.runtime.http.server import serve as work
+    """Serve the page and POST /api/predict for one model, without torch.
 
-    work(model, host, port)
+    A model file that is replaced is served from then on; of a bad one the log says why it is not.
+    """
+    from onecycle.cli.ship import serve as work
+
+    origins = tuple(origin) if origin else None
+    given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
+    work(model, (host, port), tokens, given, (cert, key), max_memory)
 
 
 @app.command("clean")

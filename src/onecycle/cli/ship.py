@@ -1,7 +1,9 @@
-"""`onecycle site`: what ships an exported model."""
+"""`onecycle site` and `serve`: what ships an exported model."""
 
 from pathlib import Path
+from typing import Any
 
+from onecycle.core.errors import UsageError
 from onecycle.runtime.site import write_site
 
 
@@ -12,3 +14,22 @@ def site(model: Path, out: Path, title: str | None, theme: Path | None) -> None:
     print(f"{folder}: {size:.1f} MB, for any static host. Look at it here first:")
     print(f"  python -m http.server --directory {folder} 8000, then http://localhost:8000")
     print("Then, for example: npx vercel deploy --prod " + str(folder))
+
+
+def serve(
+    model: Path,
+    at: tuple[str, int],
+    tokens: Path | None,
+    given: dict[str, Any],
+    tls: tuple[Path | None, Path | None],
+    max_memory: int | None,
+) -> None:
+    """Serve at a host and port; what is None in `given` is looked for in the environment."""
+    from onecycle.runtime.http.server import serve as work
+    from onecycle.runtime.http.settings import Settings
+
+    if tokens is not None:
+        given = given | {"tokens": tuple(tokens.read_text(encoding="utf-8").split())}
+        if not given["tokens"]:
+            raise UsageError(f"{tokens} holds no token, so that nobody would be let in")
+    work(model, *at, Settings.from_environment(given), tls if any(tls) else None, max_memory)

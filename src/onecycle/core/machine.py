@@ -67,6 +67,17 @@ def reuse_memory(largest: int = 2**30) -> bool:
     return bool(mallopt(_MMAP_THRESHOLD, largest) and mallopt(_TRIM_THRESHOLD, _MOST))
 
 
+# From 1.32 on ONNX Runtime reports to its maker, unless the environment forbids it at its import.
+
+
+def onnx_runtime() -> Any:
+    """The module `onnxruntime`, which sends nothing anywhere; ORT_DISABLE_TELEMETRY=0 lets it."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 # A port of this machine: whether it is free, before a server that would share it is started.
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, ExportError, UsageError, warn
 from onecycle.core.files import write_atomically
+from onecycle.core.machine import onnx_runtime
 from onecycle.export.image import OPSET, mask_postlude
 from onecycle.runtime import file as form
 from onecycle.runtime.kinds import InputSpec
@@ -247,8 +248,7 @@ def _seal(model: Any, about: dict[str, Any]) -> bytes:
 
 def session(data: bytes) -> Any:
     """A runtime session that computes on the CPU."""
-    import onnxruntime as ort
-
+    ort = onnx_runtime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onecycle.core.errors import UsageError, warn
 from onecycle.core.files import write_errors
+from onecycle.export.sbom import bill_of_materials
 from onecycle.runtime.file import read
 from onecycle.runtime.site import ORT, page_folder, runtime_folder, write_site
 
@@ -22,36 +23,75 @@ PACKAGES = (
     "simplejpeg",
     "starlette",
 )
+_PAGE_BYTES = 20_000_000  # at most, with ONNX Runtime Web
 _COMMANDS = {
     "vercel": "npx vercel deploy --prod {out}",
     "netlify": "npx netlify deploy --prod --dir {out}",
     "pages": "cd {out} && git init -b gh-pages && git add -A && git commit -m site "
     "&& git push --force YOUR-REPOSITORY gh-pages",
-    "docker": "docker build -t onecycle-app {out} && docker run --rm -p 8000:8000 onecycle-app",
+    "docker": "docker build -t onecycle-app {out} && docker run --rm --read-only --tmpfs /tmp "
+    "--cap-drop ALL --security-opt no-new-privileges -p 8000:8000 onecycle-app",
     "spaces": "hf upload YOUR-NAME/YOUR-SPACE {out} --repo-type space",
     "render": "cd {out} && git init && git add -A && git commit -m app "
     "&& git push YOUR-REPOSITORY HEAD:main, then New > Blueprint on Render",
 }
-_MAIN = '''"""Serve model.onnx on the port that the host names in PORT."""
+_MAIN = '''"""Serve model.onnx on the port that PORT names; ONECYCLE_... say who may ask."""
 
 import os
 
 from onecycle.runtime.http.server import serve
+from onecycle.runtime.http.settings import Settings
 
 if __name__ == "__main__":
-    serve("model.onnx", os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "{port}")))
+    host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "{port}"))
+    cert, key = os.environ.get("ONECYCLE_CERT"), os.environ.get("ONECYCLE_KEY")
+    files = (cert, key) if cert or key else None
+    model = os.environ.get("ONECYCLE_MODEL", "model.onnx")
+    serve(model, host, port, Settings.from_environment(), files)
 '''
+_HEALTH = '''"""Exit with 0 where the server in this container is alive."""
+
+import os
+import ssl
+from urllib.request import urlopen
+
+scheme = "https" if os.environ.get("ONECYCLE_CERT") else "http"
+trust = ssl._create_unverified_context()  # the name in the certificate is not 127.0.0.1
+address = f"{{scheme}}://127.0.0.1:{{os.environ.get('PORT', '{port}')}}/healthz"
+urlopen(address, timeout=4, context=trust if scheme == "https" else None)
+'''
+_COMPOSE = """# docker compose up --build
+services:
+  app:
+    build: .
+    ports: ["8000:8000"]
+    restart: unless-stopped  # the server ends itself where its worker dies again and again
+    read_only: true
+    tmpfs: ["/tmp:size={tmp}m"]  # the page is laid out there
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    mem_limit: 1g
+    logging:
+      driver: json-file
+      options: {{max-size: 10m, max-file: "3"}}
+    environment:
+      ONECYCLE_RATE: "120"  # requests a minute of one client
+      ONECYCLE_PROXIES: "0"  # 1 behind one proxy of yours that adds X-Forwarded-For
+      ONECYCLE_LOG_REQUESTS: "1"
+      # ONECYCLE_TOKENS: made by `openssl rand -hex 16`; nobody without it is let in
+"""
 _DOCKERFILE = """FROM python:3.12-slim
-RUN useradd --create-home --uid 1000 app
-WORKDIR /home/app
+RUN useradd --no-create-home --uid 1000 app
+WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --no-compile -r requirements.txt
 COPY . .
 # the model is tried, and only the modules that it needs are compiled
 RUN python -c "from onecycle.runtime.http.server import application; application('model.onnx')"
 USER app
-ENV PYTHONUNBUFFERED=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE {port}
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "health.py"]
 CMD ["python", "main.py"]
 """
 _SPACE = """---
@@ -89,26 +129,34 @@ def _container(model: Path, to: str, out: Path) -> None:
     data, _ = read(model)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    pins = "".join(f"{name}=={number}\n" for name, number in sorted(_versions(PACKAGES).items()))
+    versions, needs = installed_versions(PACKAGES)
+    pins = "".join(f"{name}=={number}\n" for name, number in sorted(versions.items()))
     out.mkdir(parents=True, exist_ok=True)
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
     (out / "requirements.txt").write_text(pins)
     (out / "main.py").write_text(_MAIN.format(port=port))
+    (out / "health.py").write_text(_HEALTH.format(port=port))
     (out / "Dockerfile").write_text(_DOCKERFILE.format(port=port))
     (out / ".dockerignore").write_text(".git\n__pycache__\n")
     if to == "spaces":
         (out / "README.md").write_text(_SPACE.format(title="onecycle app", port=port))
     if to == "render":
         (out / "render.yaml").write_text(_RENDER)
+    if to == "docker":
+        sites = 2 * (len(data) + _PAGE_BYTES)  # two, while a model is replaced
+        (out / "compose.yaml").write_text(_COMPOSE.format(tmp=64 + sites // 1_000_000))
     _modules(out / "onecycle")
+    files = [out / "model.onnx", *sorted((out / "onecycle/runtime/page/ort").glob("*"))]
+    (out / "sbom.cdx.json").write_text(bill_of_materials(versions, needs, files))
 
 
-def _versions(names: Iterable[str]) -> dict[str, str]:
-    """The versions here of some packages and of all that they need."""
+def installed_versions(names: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The versions here of some packages and of all that they need, and what each of them needs."""
     from packaging.requirements import Requirement
 
     found: dict[str, str] = {}
+    arrows: dict[str, list[str]] = {}
     left = list(names)
     while left:
         name = left.pop().lower().replace("_", "-")
@@ -119,8 +167,10 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError as error:
             raise UsageError(f"{name} is not installed here: pip install {name}") from error
         given = [Requirement(need) for need in needs]
-        left += [r.name for r in given if r.marker is None or r.marker.evaluate({"extra": ""})]
-    return found
+        asked = [r.name for r in given if r.marker is None or r.marker.evaluate({"extra": ""})]
+        arrows[name] = [need.lower().replace("_", "-") for need in asked]
+        left += asked
+    return found, arrows
 
 
 def _modules(to: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onecycle.core.errors import ExportError
+from onecycle.core.machine import onnx_runtime
 from onecycle.runtime.inputs.image import ImageSpec, View
 
 if TYPE_CHECKING:
@@ -333,8 +334,8 @@ _STEPS = {"crop": _crop, "pad": _pad, "squish": _squish, "none": _none, "view": 
 def _session() -> Any:
     """The operator alone. One thread: it is run in many at once, and in forked processes."""
     import onnx
-    import onnxruntime as ort
 
+    ort = onnx_runtime()
     model = onnx.parser.parse_model(f"""{HEADER}
         resize (uint8[1, 3, h, w] planes, int64[4] sizes) => (uint8[1, 3, y, x] whole) {{
         whole = {RESIZE} (planes, , , sizes)

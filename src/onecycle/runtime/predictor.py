@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from onecycle.core.errors import DataError, ModelError, UsageError
+from onecycle.core.machine import onnx_runtime
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import Answer, InputSpec
 from onecycle.runtime.sources import Remarks
@@ -57,8 +58,7 @@ class Predictor:
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        import onnxruntime as ort
-
+        ort = onnx_runtime()
         data, self.about = read(path)
         self.task = task_from_json(self.about["task"])
         self.input, self.target = self.task
@@ -102,6 +102,18 @@ class Predictor:
                 answer = target.place(values, row, batch.shape[1:3], given.fixed_size)
                 found[i] = Prediction(answer, values["probabilities"][row], self.classes)
         return [found[i] for i in range(len(items))]
+
+    def warm(self) -> None:
+        """Answer an item of zeros, so that the first real one is not the slowest.
+
+        Raises ModelError where the file can be loaded and not be run.
+        """
+        axes = self._run.get_inputs()[0].shape[1:]
+        item = np.zeros([axis if isinstance(axis, int) else 64 for axis in axes], self.input.dtype)
+        try:
+            self.answers([item])
+        except Exception as error:  # the runtime raises many kinds
+            raise ModelError(f"the model answers nothing: {error}") from error
 
     def stream(
         self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32

@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
 from onecycle.runtime.http.body import Body, Limits
 
@@ -113,6 +114,12 @@ async def _files_of(request: Request, body: bytes, limits: Limits) -> tuple[byte
         return tuple([await upload.read() for upload in uploads])
     finally:
         await form.close()
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as application/problem+json (RFC 9457)."""
+    body = {"type": "about:blank", "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 def headers_of(page: bool = False) -> dict[str, str]:
