@@ -110,14 +110,16 @@ def hold_alone(path: Path, what: str, remove: bool = True) -> Iterator[None]:
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
+    ours = False
     try:
-        if not _lock(file):
+        ours = _lock(file)
+        if not ours:
             raise UsageError(f"{what}; wait for it, or give another name")
         yield
-        if remove:
+    finally:
+        if ours and remove:
             with suppress(OSError):  # Windows removes no file that is open
                 path.unlink()
-    finally:
         file.close()
 
 
