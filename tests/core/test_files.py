@@ -3,6 +3,8 @@
 import errno
 import os
 import pathlib
+import re
+import signal
 import sys
 
 import numpy as np
@@ -191,3 +193,30 @@ def test_everything_that_writes_says_what_could_not_be_written(tmp_path, way):
 def test_a_training_whose_model_cannot_be_written_does_not_begin(images, tmp_path):
     with pytest.raises(WriteError, match=r"model\.safetensors cannot be written"):
         train(Where(images / "train"), How(size=16), 1, 0, 1e-3, nowhere(tmp_path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signal 0 asks for a process on POSIX alone")
+def test_temporary_files_of_the_dead_are_cleared_and_those_of_the_living_are_not(tmp_path):
+    file, born = tmp_path / "m-1.bin", []
+
+    def die(path):
+        path.write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            write_atomically(file, die)
+        os.waitpid(child, 0)
+        left = sorted(tmp_path.iterdir())
+        assert [path.suffix for path in left] == [".tmp"] * (len(born) + 1)
+        born = left
+    own = born[0].with_name(re.sub(r"-\d+-", f"-{os.getpid()}-", born[0].name))
+    own.write_bytes(b"mine")
+    for path in [*born, own]:
+        os.utime(path, (0, 0))
+    other = tmp_path / born[0].name.replace("m-1", "m-2")
+    other.write_bytes(b"of another file")
+    os.utime(other, (0, 0))
+    write_atomically(file, lambda path: path.write_text("whole"))
+    assert sorted(tmp_path.iterdir()) == sorted([file, own, other])
