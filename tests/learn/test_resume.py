@@ -26,7 +26,7 @@ from onecycle import (
     get_transforms,
     mlp,
 )
-from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
+from onecycle.core.errors import CheckpointError, OnecycleError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
 from onecycle.learn import checkpoint
 from onecycle.learn.callback import Callback
@@ -288,7 +288,7 @@ def test_a_file_that_cannot_be_written_is_an_error_before_training_and_a_warning
 ):
     (tmp_path / "models").write_text("no folder")
     learn = make()
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(OnecycleError, match="cannot be written"):
         learn.fit(2, resume="a")
     assert learn.history == []
     (tmp_path / "models").unlink()

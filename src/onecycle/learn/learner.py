@@ -303,16 +303,23 @@ class Learner:
         return self.fit(cyc_len, max_lr, wd, [*given, cycle], resume)
 
     def fine_tune(
-        self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100
+        self,
+        epochs: int,
+        base_lr: float = 2e-3,
+        freeze_epochs: int = 1,
+        lr_mult: float = 100,
+        resume: str | None = None,
     ) -> Self:
         """The new head alone for `freeze_epochs`, then all layers for `epochs`, one cycle each.
 
         The rates of the second part are half as large, and by depth: those of the first layers
-        divided by `lr_mult` (Howard & Gugger 2020, fastai's recipe of this name).
+        divided by `lr_mult` (Howard & Gugger 2020, fastai's recipe of this name). `resume` as in
+        `fit`, for both parts.
         """
-        self.freeze().fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99)
+        head, whole = (None, None) if resume is None else (f"{resume}-head", f"{resume}-all")
+        self.freeze().fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99, resume=head)
         rates = slice(base_lr / 2 / lr_mult, base_lr / 2)
-        return self.unfreeze().fit_one_cycle(epochs, rates, div_factor=5.0)
+        return self.unfreeze().fit_one_cycle(epochs, rates, div_factor=5.0, resume=whole)
 
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
