@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ def bar(work: Iterable[Any], total: int, label: str = "", show: bool = True) -> 
         yield from shown
 
 
+_ROWS_OF_A_TASK = 64
+
+
 def in_threads(
     function: Callable[..., Any],
     *columns: Sequence[Any],
@@ -36,11 +40,17 @@ def in_threads(
 
     With a `label` there is a progress bar, from `show_from` rows on.
     """
-    count = len(columns[0])
+    count, threads = len(columns[0]), workers or defaults.cpus
     if count < 2:
         return list(map(function, *columns))
-    with ThreadPoolExecutor(workers or defaults.cpus) as pool:
-        found = pool.map(function, *columns)
+    # Several rows a task: to hand one over takes longer than to look at a file's first bytes.
+    step = max(1, min(_ROWS_OF_A_TASK, count // (8 * threads)))
+
+    def run(start: int) -> list[Any]:
+        return list(map(function, *(column[start : start + step] for column in columns)))
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = chain.from_iterable(pool.map(run, range(0, count, step)))
         return list(bar(found, count, label, bool(label) and count >= show_from))
 
 
