@@ -258,7 +258,8 @@ def _twice(group: Mapping[int, _Place]) -> Iterator[tuple[int, str, str]]:
     for n, place in group.items():
         side = place.side.name
         if side != measured:
-            yield n, "leak", f"= {group[first[measured]].name} of {measured}"
+            other = group[first[measured]]
+            yield n, "leak", f"= {other.name}" + f" of {measured}" * bool(other.file)
         if first[side] != n:
             yield n, "copy", f"= {group[first[side]].name}"
 

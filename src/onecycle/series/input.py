@@ -123,7 +123,7 @@ class SeriesInput(SeriesSpec, Input):
                 f"the {self.length} of the longest that trains, so that their pace changes; "
                 "length= of the list says to how many instead, and keeps them without this warning"
             )
-            warn(message, 3)
+            warn(message, 4)
 
     advice: ClassVar[Mapping[str, str]] = {
         "gaps": "they are filled by straight lines: fill them yourself, or leave the series out",

@@ -264,7 +264,7 @@ def _warn_of_marks(looks: Sequence[_Look], sources: Sequence[Any]) -> bool:
         f"first: {sources[odd[0]]} has {image}, {looks[odd[0]].name} has {mask}; 1 is none). Each "
         "file is turned by its own mark. Where a mask was drawn over the image as stored, give it "
         "the mark of its image, or save both upright (PIL.ImageOps.exif_transpose)",
-        5,
+        6,
     )
     return True
 
@@ -295,7 +295,7 @@ def look_of_pixels(image: np.ndarray) -> Look:
     blank = (("blank", "one colour"),) * bool(np.ptp(parts.reshape(-1, 3), axis=0).max() <= _FLAT)
     lighter = [(x[:, 1:] > x[:, :-1]).ravel() for x in (rough, grey)]
     shown = np.packbits(np.concatenate(lighter)).tobytes().hex() if np.ptp(grey) > _LEVELS else ""
-    return Look(blank, image.shape[:2], digest_of(image), shown)
+    return Look(blank, image.shape[:2], "" if blank else digest_of(image), shown)
 
 
 def odd_sizes(looks: Sequence[Look], size: tuple[int, int] | None) -> Iterator[Finding]:
