@@ -202,14 +202,10 @@ class LabelledItems(_OfTask):
     @property
     def sides(self) -> list[Side]:
         """The sides that have items, by their names."""
-        named = {name: getattr(self, field) for name, field in _SIDES.items()}
-        return [Side(name, side.items, side.labels) for name, side in named.items() if side]
+        return [Side(n, s.items, s.labels) for n, f in _SIDES.items() if (s := getattr(self, f))]
 
     def check(self) -> DataReport:
-        """Look at every item whole, and at all beside one another; report what is odd.
-
-        Nothing is changed or raised; of files that stay as they are only the first time is long.
-        """
+        """Look at every item whole, and at all beside one another; report what is odd."""
         return check_data(self.task, self.sides, self.path)
 
     def without(self, report: DataReport, *problems: str) -> Self:
@@ -477,7 +473,8 @@ class DataBunch(_OfTask):
 
     def without(self, report: DataReport, *problems: str) -> Self:
         """The same without the items that a report of this data names under these problems."""
-        return self._of(self.src.without(report, *problems))
+        src = self.src.without(report, *problems)
+        return type(self).of(src, self.path, **self.options)  # type: ignore[return-value]
 
     @property
     def vocab(self) -> Vocab:
@@ -499,7 +496,4 @@ class DataBunch(_OfTask):
         src = self.src.with_task(task)
         if self.train_dl is None:  # made for prediction: there are no loaders to make anew
             return replace(self, src=src)
-        return self._of(src)
-
-    def _of(self, src: LabelledItems) -> Self:
         return type(self).of(src, self.path, **self.options)  # type: ignore[return-value]

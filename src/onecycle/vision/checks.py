@@ -47,7 +47,8 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
     found = look_at_files("begin and end of images", sound, unique, "checking files", _SHOW_FROM)
     if faults:
         raise ImageError(_report({p: faults[p] for p in unique if p in faults}, len(unique)))
-    warn_of_surprises([path for path, kind in zip(unique, found, strict=True) if kind == 2])
+    odd = [path for path, kind in zip(unique, found, strict=True) if kind == 2]
+    warn_of_surprises(odd, 6)
     if not sized:
         sizes = in_threads(pixels.open_size, unique)
         counts = Counter(sizes).most_common(3)
@@ -59,12 +60,12 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
             )
 
 
-def warn_of_surprises(sources: Sequence[Any]) -> None:
+def warn_of_surprises(sources: Sequence[Any], stacklevel: int = 5) -> None:
     """What a sample of the images hides, one warning of each kind."""
     rows = np.linspace(0, len(sources) - 1, min(len(sources), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
     in_threads(partial(pixels.open_pixels, remarks=remarks), [sources[i] for i in rows])
-    remarks.warn(len(rows), stacklevel=5)
+    remarks.warn(len(rows), stacklevel)
 
 
 def _report(faults: dict[Any, ImageError], total: int) -> str:
