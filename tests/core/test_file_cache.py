@@ -106,9 +106,7 @@ def test_the_cache_does_not_grow_without_end(cache, files, monkeypatch):
     assert cache.exists()
 
 
-def test_what_was_found_before_an_interrupt_is_kept(cache, files, monkeypatch):
-    monkeypatch.setattr(file_cache, "_KEPT_AFTER", 4)
-
+def test_what_was_found_before_an_interrupt_is_kept(cache, files):
     def interrupted(path):
         if path == files[6]:
             raise KeyboardInterrupt
@@ -116,7 +114,46 @@ def test_what_was_found_before_an_interrupt_is_kept(cache, files, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         look_at_files("length", interrupted, files)
-    assert ask(files)[1] == [f"{i}.txt" for i in range(4, 9)]
+    assert ask(files)[1] == ["6.txt", "7.txt", "8.txt"]
+
+
+def test_what_was_found_before_a_kill_is_kept_but_for_the_last(cache, files):
+    code = """
+import os, sys, threading
+from onecycle.core import file_cache
+
+def write_and_say(rows):
+    write(rows)
+    written.set()
+
+def look(path):
+    if "7.txt" in path:
+        written.wait(30)
+        os._exit(9)
+    return [1, ""]
+
+written, write = threading.Event(), file_cache._write
+file_cache._write, file_cache._KEPT_AFTER = write_and_say, 2
+file_cache.look_at_files("length", look, sys.argv[1:])
+"""
+    done = subprocess.run([sys.executable, "-c", code, *map(str, files)], timeout=60)
+    assert done.returncode == 9
+    assert "7.txt" in ask(files)[1]
+    assert "0.txt" not in ask(files)[1]
+
+
+def test_an_interrupt_does_not_wait_for_all_rows():
+    done = []
+
+    def slow(i):
+        if i == 3:
+            raise KeyboardInterrupt
+        time.sleep(0.001)
+        done.append(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(slow, range(5000), workers=2)
+    assert len(done) < 2500
 
 
 def test_two_processes_keep_what_both_have_found(cache, tmp_path):

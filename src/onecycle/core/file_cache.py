@@ -5,17 +5,16 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from onecycle.core.display import bar, in_threads
+from onecycle.core.display import bar, in_threads, threaded
 
 _MOST = 500_000_000  # bytes of the cache; a larger one is begun anew
 _AT_ONCE = 500  # questions to the database, below what SQLite takes
-_KEPT_AFTER = 5000  # files: what was found is written so often, so that an interrupt loses little
+_KEPT_AFTER = 5000  # files: what was found is written so often, so that a kill loses little
 _RECENT = 2_000_000_000  # ns: a file changed so lately may change again and keep its time
 
 
@@ -36,12 +35,18 @@ def look_at_files(
     found = _read([key for key in keys if key is not None])
     answers = [found.get(key) for key in keys]
     absent = [i for i, answer in enumerate(answers) if answer is None]
-    todo = bar(iter(absent), len(absent), label, bool(label) and len(absent) >= show_from)
-    while part := list(islice(todo, _KEPT_AFTER)):
-        made = in_threads(look, [files[i] for i in part])
-        for i, answer in zip(part, made, strict=True):
+    made = threaded(look, [files[i] for i in absent])
+    show = bool(label) and len(absent) >= show_from
+    new = list[tuple[bytes | None, Any]]()
+    try:
+        for i, answer in zip(absent, bar(made, len(absent), label, show), strict=True):
             answers[i] = answer
-        _write((keys[i], answers[i]) for i in part)
+            new.append((keys[i], answer))
+            if len(new) == _KEPT_AFTER:
+                _write(new)
+                new.clear()
+    finally:
+        _write(new)
     return answers
 
 
@@ -91,7 +96,8 @@ def _connect(file: Path) -> sqlite3.Connection:
 def _read(keys: Sequence[bytes]) -> dict[bytes | None, Any]:
     found = dict[bytes | None, Any]()
     with suppress(OSError, sqlite3.Error, ValueError), closing(_open()) as base:
-        for part in _pieces(keys, _AT_ONCE):
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
             marks = ",".join("?" * len(part))
             rows = base.execute(f"SELECT key, found FROM looks WHERE key IN ({marks})", part)
             found.update((key, json.loads(text)) for key, text in rows)
@@ -106,7 +112,3 @@ def _write(rows: Iterable[tuple[bytes | None, Any]]) -> None:
         base.execute("BEGIN IMMEDIATE")
         base.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", kept)
         base.execute("COMMIT")
-
-
-def _pieces(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
