@@ -304,6 +304,13 @@ def test_prints_of_texts_forgive_one_word_and_tell_others_apart():
     assert print_of_text("too short to tell") == ""
 
 
+def test_the_finer_bits_of_prints_decide_where_the_coarser_are_the_same():
+    coarse, fine = "0123456789abcdef", 0xFFFF
+    marks = [coarse + f"{bits:08x}" for bits in (fine, fine ^ 0b11, fine ^ 0b111)]
+    looks = [Look(digest=str(i), print=mark) for i, mark in enumerate(marks)]
+    assert near_pairs(looks) == [(0, 1), (1, 2)]  # of 16 bits that are set 2 may differ
+
+
 def test_a_crowd_of_equal_prints_is_still_found(monkeypatch):
     monkeypatch.setattr(looks_module, "_CROWD", 3)
     same = [Look(digest=str(i), print="0123456789abcdef") for i in range(9)]

@@ -47,9 +47,8 @@ def threaded(
     try:
         yield from chain.from_iterable(pool.map(run, range(0, count, step)))
     finally:
-        pool.shutdown(
-            wait=True, cancel_futures=True
-        )  # whoever is interrupted does not wait for all
+        # An interrupt does not wait for all rows.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_threads(
