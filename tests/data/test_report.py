@@ -3,16 +3,21 @@
 import os
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.errors import DataError, EmptyDataError, UsageError
 from onecycle.data import looks as looks_module
 from onecycle.data.arrays import TensorList
+from onecycle.data.checks import Side
 from onecycle.data.looks import Look, near_pairs, print_of_text
+from onecycle.data.report import check_data
+from onecycle.data.targets import Category
+from onecycle.data.task import Input, Task
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList
 from onecycle.vision import checks
@@ -348,3 +353,25 @@ def test_columns_that_never_change_and_rows_with_gaps():
     assert "NaN" in report.rows[0].detail
     assert report.rows[1].detail == "column 2 is 7 in all items"
     assert len(made.without(report, "unreadable").train) == 7
+
+
+def test_a_kind_of_ones_own_is_looked_at_by_its_array():
+    class Ramp(Input):
+        kind = "ramp"
+
+        def array(self, source, remarks=None):
+            if source < 0:
+                raise DataError(f"{source} is below 0")
+            return np.arange(40) * source
+
+    sides = [Side("training", [1, -2, 3, 1], list("abab")), Side("validation", [3], ["a"])]
+    report = check_data(Task(Ramp(), Category(("a", "b"))), sides, Path())
+    assert [(row.problem, row.side, row.index) for row in report.rows] == [
+        ("unreadable", "training", 1),
+        ("copy", "training", 3),
+        ("conflict", "training", 0),
+        ("conflict", "training", 3),
+        ("leak", "training", 2),
+        ("no validation item", "", None),
+    ]
+    assert report.rows[0].detail == "item 1 of training: -2 is below 0"
