@@ -135,12 +135,21 @@ class DataReport:
         found = f"{len(self.problems)} kinds of problems" if self.rows else "no problem found"
         return f"{sum(self.counts.values()):,} items looked at ({sides}): {found}"
 
+    @property
+    def _how(self) -> str:
+        """What to do with items, by a problem that some have; "" where none has any."""
+        first = next((row.problem for row in self.rows if row.index is not None), "")
+        how = (
+            f'data.without(report, "{first}") leaves such items out, report.paths("{first}") gives '
+        )
+        return f"{how}their files, report.to_frame() all rows" * bool(first)
+
     def __repr__(self) -> str:
         lines = [self._title]
         wide = max(map(len, self.problems), default=0)
         for problem, count, named, advice in self._lines():
             lines += [f"{problem:{wide}} {count:>7}  {named}", f"{'':{wide}} {'':7}  -> {advice}"]
-        return "\n".join([*lines, *[_HOW] * bool(self.rows)])
+        return "\n".join([*lines, *[self._how] * bool(self._how)])
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -149,15 +158,7 @@ class DataReport:
         )
         head = "".join(f"<th>{name}</th>" for name in ("problem", "items", "first", "what to do"))
         table = f'<table style="text-align:left"><tr>{head}</tr>{rows}</table>' * bool(self.rows)
-        return (
-            f"<p>{html.escape(self._title)}</p>{table}<p>{html.escape(_HOW) * bool(self.rows)}</p>"
-        )
-
-
-_HOW = (
-    'data.without(report, "damaged") leaves out the items with a problem, report.paths("damaged") '
-    "gives their files, report.to_frame() all rows"
-)
+        return f"<p>{html.escape(self._title)}</p>{table}<p>{html.escape(self._how)}</p>"
 
 
 def _name(row: Row, root: PurePath) -> str:
