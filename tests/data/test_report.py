@@ -18,6 +18,7 @@ from onecycle.data.looks import Look, near_pairs, print_of_text
 from onecycle.data.report import check_data
 from onecycle.data.targets import Category
 from onecycle.data.task import Input, Task
+from onecycle.runtime.inputs import pixels
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList
 from onecycle.vision import checks
@@ -140,6 +141,17 @@ def test_files_are_decoded_once_while_they_stay_as_they_are(folder, monkeypatch)
         "copy": ["c.png"],
     }
     assert opened == [1]
+
+
+def test_what_could_not_be_read_is_looked_at_again(folder, monkeypatch):
+    """It may have been the rights, or the memory: the file is as it was."""
+    for name in ("a.png", "b.png"):
+        os.utime(folder / name, (time.time() - 60,) * 2)
+    made = labelled(folder, ["a.png", "b.png"], list("xx"), [1])
+    monkeypatch.setattr(pixels, "MAX_PIXELS", 4)
+    assert found(made.check()) == {"unreadable": ["a.png", "b.png"]}
+    monkeypatch.undo()
+    assert found(made.check()) == {}
 
 
 # --- leaving out
@@ -314,6 +326,18 @@ def test_the_finer_bits_of_prints_decide_where_the_coarser_are_the_same():
     marks = [coarse + f"{bits:08x}" for bits in (fine, fine ^ 0b11, fine ^ 0b111)]
     looks = [Look(digest=str(i), print=mark) for i, mark in enumerate(marks)]
     assert near_pairs(looks) == [(0, 1), (1, 2)]  # of 16 bits that are set 2 may differ
+
+
+def test_three_bits_may_differ_wherever_they_are():
+    base = 0x0123456789ABCDEF
+    for at in ((0, 1, 17), (20, 37, 38), (50, 61, 2), (63, 40, 20)):
+        other = base
+        for bit in at:
+            other ^= 1 << bit
+        looks = [Look(digest=str(i), print=f"{bits:016x}") for i, bits in enumerate((base, other))]
+        assert near_pairs(looks) == [(0, 1)]
+        looks.append(Look(digest="2", print=f"{other ^ 1 << 30:016x}"))
+        assert near_pairs(looks) == [(0, 1), (1, 2)]
 
 
 def test_a_crowd_of_equal_prints_is_still_found(monkeypatch):

@@ -43,12 +43,8 @@ def threaded(
     def run(start: int) -> list[Any]:
         return list(map(function, *(column[start : start + step] for column in columns)))
 
-    pool = ThreadPoolExecutor(threads)
-    try:
+    with ThreadPoolExecutor(threads) as pool:  # an interrupt cancels what is not begun: see map()
         yield from chain.from_iterable(pool.map(run, range(0, count, step)))
-    finally:
-        # An interrupt does not wait for all rows.
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_threads(
