@@ -36,6 +36,13 @@ def texture(rng, colour, size=(40, 48)):
     return image.resize(size[::-1], Image.Resampling.BICUBIC)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONECYCLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_figure_stays_open():
     yield

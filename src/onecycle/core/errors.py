@@ -120,10 +120,12 @@ def listing(values: Iterable[object], limit: int = 5) -> str:
 # Arguments that are looked at before anything is done with them.
 
 
-def require_whole(name: str, value: Any, least: int = 1) -> int:
+def require_whole(name: str, value: Any, least: int | None = 1) -> int:
     """`value` as an int; UsageError for what is no whole number from `least` on."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise UsageError(f"{name} is a whole number from {least} on, not {value!r}")
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or (least is not None and value < least):
+        bound = "" if least is None else f" from {least} on"
+        raise UsageError(f"{name} is a whole number{bound}, not {value!r}")
     return int(value)
 
 

@@ -1,6 +1,6 @@
 """Plain arrays as data: rows of numbers train with the same learner as images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
@@ -14,6 +14,7 @@ from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch
 from onecycle.data.lists import ItemList
 from onecycle.data.loader import Loader
+from onecycle.data.looks import Finding, Look, digest_of
 from onecycle.data.tables import as_array, label_frame
 from onecycle.data.targets import MultiCategory, Target, guess_kind
 from onecycle.data.task import Input, Sample
@@ -61,6 +62,21 @@ class ArrayInput(ArraySpec, Input):
     def check(self, sources: Iterable[Any]) -> None:
         for i, source in enumerate(sources):
             as_row(source, self.shape, f"array {i}")
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "constant": "what is the same in all items says nothing: leave the column out",
+    }
+
+    def look(self, source: Any) -> Look:
+        x = as_row(source, self.shape)
+        return Look(size=x.shape, digest=digest_of(x))
+
+    def doubts(self, sources: Sequence[Any], looks: Sequence[Look]) -> Iterator[Finding]:
+        """Places of a row that never change."""
+        rows = [as_row(x, self.shape) for x, look in zip(sources, looks, strict=True) if look.size]
+        if len(rows) > 1 and len(self.shape) == 1:
+            for place in np.flatnonzero(np.ptp(np.stack(rows), axis=0) == 0).tolist():
+                yield None, "constant", f"column {place} is {rows[0][place]:g} in all items"
 
     def with_transforms(self, tfms: Any, size: Any = None, *others: Any, **more: Any) -> Self:
         if tfms or size is not None or any((*others, *more.values())):

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -12,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, listing, warn
-from onecycle.core.machine import defaults
+from onecycle.core.display import in_threads
+from onecycle.core.errors import DataError, EmptyDataError, SizeError, UsageError, listing, warn
+from onecycle.core.file_cache import look_at_files
 from onecycle.data.items import Items
+from onecycle.data.looks import digest_of, is_file, looks_of
 from onecycle.data.targets import Target
+from onecycle.data.task import Input, Task
 
 # what folders are for, by the names that people give them
 _FOLDERS = {
@@ -106,7 +108,7 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
             "another seed, a larger valid_pct, or choose the items with split_by_idx or "
             "split_by_files"
         )
-    if groups := _spellings(classes):
+    if groups := spellings(classes):
         messages.append(
             f"{len(groups)} classes are there in several spellings that differ in blanks or "
             f"capitals alone, and count as different ones: {', '.join(groups[:5])}. Make them one "
@@ -116,7 +118,7 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
         warn(message, 4)
 
 
-def _spellings(classes: Sequence[Any]) -> list[str]:
+def spellings(classes: Sequence[Any]) -> list[str]:
     """Classes that are the same but for blanks around them and capitals."""
     alike = defaultdict(list)
     for name in classes:
@@ -134,7 +136,7 @@ def _spellings(classes: Sequence[Any]) -> list[str]:
 
 _END = 1 << 12  # bytes
 _WHOLE = 256_000_000  # bytes of all files that are read whole
-_SHORT = 30  # numbers: shorter arrays may be the same at random
+_SHOW_FROM = 5000  # files; below that the check takes no time worth a bar
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int 
         on = list(dict.fromkeys(side.name for side, _ in places))
         if len(on) > 1:
             across[" and ".join(on)].append(shown)
-        labels = {_comparable(side.labels[i]) for side, i in places if side.labels is not None}
+        labels = {comparable(side.labels[i]) for side, i in places if side.labels is not None}
         if len(labels - {None}) > 1:
             torn.append(shown)
     messages = [
@@ -183,7 +185,7 @@ def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int 
         warn(advice, stacklevel)
 
 
-def _comparable(label: Any) -> Hashable:
+def comparable(label: Any) -> Hashable:
     """A label as something that equals that of the same meaning; None where it has no such form."""
     plain = str | int | float | np.generic
     if isinstance(label, list | tuple | set | frozenset):
@@ -205,35 +207,26 @@ def _groups(items: Sequence[Any], content: bool) -> Iterator[list[int]]:
 
 
 def _identity(item: Any) -> Hashable:
-    """The path of a file, a digest of a text or an array; None for what may be the same at random.
-
-    Short arrays are, and those of a single value.
-    """
+    """A file's path, a digest of a text or an array; None for what may be the same at random."""
     if isinstance(item, os.PathLike):
         return os.fspath(item)
-    if isinstance(item, str):
-        return hashlib.blake2b(item.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    if isinstance(item, np.ndarray) and item.size >= _SHORT and item.dtype != object:
-        flat = np.ascontiguousarray(item)
-        if (flat != flat.flat[0]).any():
-            return item.shape, hashlib.blake2b(flat.tobytes(), digest_size=16).digest()
+    if isinstance(item, str) or (isinstance(item, np.ndarray) and item.dtype != object):
+        return (digest_of(item),) if digest_of(item) else None
     return None
 
 
 def same_files(paths: Sequence[str]) -> Iterator[list[str]]:
     """Groups of two or more paths whose files have the same content; missing files are in none."""
-    with ThreadPoolExecutor(defaults.cpus) as pool:
-        sizes = pool.map(_size, paths, chunksize=256)
-        alike = [path for group in _alike(paths, sizes) for path in group]
-        ends = list(_alike(alike, pool.map(_ends, alike, chunksize=64)))
-    budget = _WHOLE
-    for group in ends:
+    alike = [path for group in _alike(paths, in_threads(_size, paths)) for path in group]
+    label = "comparing files"
+    budget, ends = _WHOLE, look_at_files("both ends", _ends, alike, label, _SHOW_FROM)
+    for group in _alike(alike, ends):
         size = _size(group[0])
         if size <= 2 * _END or budget < 0:
             yield group
         else:
             budget -= size * len(group)
-            yield from _alike(group, map(_digest, group))
+            yield from _alike(group, look_at_files("whole content", _digest, group))
 
 
 def _alike(paths: Iterable[str], marks: Iterable[Any]) -> Iterator[list[str]]:
@@ -251,18 +244,19 @@ def _size(path: str) -> int:
     return 0
 
 
-def _ends(path: str) -> tuple[int, bytes] | None:
+def _ends(path: str) -> str | None:
     with suppress(OSError), open(path, "rb") as file:  # noqa: PTH123 - as above
         begin = file.read(_END)
         size = file.seek(0, os.SEEK_END)
         file.seek(max(_END, size - _END))
-        return size, hashlib.blake2b(begin + file.read(), digest_size=16).digest()
+        data = f"{size} ".encode() + begin + file.read()
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
     return None
 
 
-def _digest(path: str) -> bytes | None:
+def _digest(path: str) -> str | None:
     with suppress(OSError), open(path, "rb") as file:  # noqa: PTH123 - as above
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     return None
 
 
@@ -297,3 +291,80 @@ def _folders_in(place: PurePath) -> list[PurePath]:
 
 def _is_empty(folder: PurePath) -> bool:
     return not any(names for _, _, names in os.walk(folder))
+
+
+# Before training: all files or a sample of them, their labels, and copies.
+
+_ALL = 200_000  # files that are all looked at unless told otherwise
+_SAMPLE = 10_000  # files that stand for more
+
+
+def look_before_training(
+    task: Task, sides: Sequence[Side], check: Any, find_copies: bool, skips: bool
+) -> None:
+    """Raise for what cannot be used, and warn of what is probably not meant.
+
+    `check` is that of `databunch()`. With `skips` what cannot be read of the training set is a
+    warning, and the other sides are read whole.
+    """
+    if check is False:
+        return
+    if check not in ("all", "sample", None):
+        raise UsageError(f'check is "all", "sample" or False, not {check!r}')
+    chosen, given = _sample(task, sides, check), task.input
+    if skips:
+        _warn_of_unreadable(given, chosen)
+        _require_readable(given, [item for s in sides if s.name != "training" for item in s.items])
+    else:
+        given.check(item for side in chosen for item in side.items)
+    labelled = [side for side in chosen if side.labels is not None]
+    sources = [item for side in labelled for item in side.items]
+    task.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
+    warn_of_copies(sides, find_copies and chosen is sides, stacklevel=4)
+
+
+def _sample(task: Task, sides: Sequence[Side], check: str | None) -> Sequence[Side]:
+    """The sides, or of too many files a random sample, and all that are in memory."""
+    by_file = task.input.by_file
+    files = [[i for i, x in enumerate(s.items) if is_file(x, by_file)] for s in sides]
+    count = sum(map(len, files))
+    if check == "all" or count <= (_SAMPLE if check else _ALL):
+        return sides
+    if check is None:
+        message = (
+            f"{_SAMPLE:,} of {count:,} files were looked at before training, and copies were "
+            "compared by path alone: a fault in one of the others is an error when its batch "
+            'comes. databunch(check="all") looks at all, and only once while they stay as they '
+            'are; check="sample" keeps this without the warning'
+        )
+        warn(message, 4)
+    drawn = set(np.random.default_rng(0).choice(count, _SAMPLE, replace=False).tolist())
+    left_out, start, chosen = set[int](), 0, list[Side]()
+    for side, own in zip(sides, files, strict=True):
+        left_out = {i for n, i in enumerate(own, start) if n not in drawn}
+        rows = [i for i in range(len(side.items)) if i not in left_out]
+        labels = None if side.labels is None else [side.labels[i] for i in rows]
+        chosen.append(Side(side.name, [side.items[i] for i in rows], labels))
+        start += len(own)
+    return chosen
+
+
+def _warn_of_unreadable(given: Input, sides: Sequence[Side]) -> None:
+    try:
+        given.check(item for s in sides if s.name == "training" for item in s.items)
+    except DataError as error:
+        if isinstance(error, SizeError):
+            raise
+        warn(f'{error}\non_unreadable="skip": others are taken in their place while training', 4)
+
+
+def _require_readable(given: Input, sources: Sequence[Any]) -> None:
+    """Read every source whole: what is measured on must not end a training half way."""
+    given.check(sources)
+    looks = zip(sources, looks_of(given, sources), strict=True)
+    if faults := [f"{source}: {look.problems[0][1]}" for source, look in looks if look.faulty]:
+        raise DataError(
+            f"{len(faults)} of {len(sources)} validation and test items cannot be read, and "
+            f'on_unreadable="skip" is for training alone: {listing(faults)}. Leave them out: '
+            'items.without(items.check(), "damaged") of the labelled items'
+        )

@@ -14,20 +14,23 @@ import torch
 from torch import Tensor
 
 from onecycle.core.display import refuse_figsize
-from onecycle.core.errors import EmptyDataError, UsageError
+from onecycle.core.errors import EmptyDataError, UsageError, require_whole
 from onecycle.core.machine import checked_device, defaults
 from onecycle.core.paths import Path
-from onecycle.data.checks import Side, warn_of_copies
+from onecycle.data.checks import Side, look_before_training
 from onecycle.data.items import Items
+from onecycle.data.report import DataReport, check_data
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Batches, Task
+from onecycle.data.unreadable import Substitutes
 from onecycle.runtime.inputs.text import Vocab
 from onecycle.runtime.kinds import Answer
 
+_SIDES = {"training": "train", "validation": "valid", "test": "test"}  # names and fields
 _INSTEAD = {
     "export": "learn.export() writes it with the model",
     "one_item": "data.single([item]) is a loader of it",
-    "sanity_check": "databunch() checks every item and label",
+    "sanity_check": "data.check() looks at every item and label",
 }
 
 
@@ -73,6 +76,7 @@ class LabelList(_OfTask):
     labels: tuple[Any, ...] | None
     task: Task
     augment: bool = False
+    substitutes: Substitutes | None = None  # for what cannot be read in training; else an error
 
     def __len__(self) -> int:
         return len(self.x)
@@ -91,9 +95,25 @@ class LabelList(_OfTask):
         return f"{type(self).__name__} ({len(self)} items, {type(self.task.target).__name__})"
 
     def sample(self, index: int, rng: np.random.Generator | None) -> Any:
-        """One loaded sample; with `rng` None as in validation."""
+        """One loaded sample; with `rng` None as in validation, which takes no `substitutes`."""
+        if rng is None or self.substitutes is None:
+            return self._read(index, rng)
+        return self.substitutes.sample(self._read, index, rng)
+
+    def _read(self, index: int, rng: np.random.Generator | None) -> Any:
         y = self.target.encode(None if self.labels is None else self.labels[index])
         return self.task.input.load(self.x.items[index], y, self.target, rng)
+
+    def end_pass(self, epoch: int) -> None:
+        """Say what could not be read in this pass of a loader."""
+        if self.substitutes is not None:
+            self.substitutes.report(self.x.items, epoch)
+
+    def take(self, positions: Sequence[int]) -> Self:
+        """The items at `positions`, in that order, with their labels."""
+        labels = None if self.labels is None else tuple(self.labels[i] for i in positions)
+        made = self.substitutes and Substitutes(len(positions))
+        return replace(self, x=self.x.take(positions), labels=labels, substitutes=made)
 
     @property
     def target(self) -> Target:
@@ -179,6 +199,25 @@ class LabelledItems(_OfTask):
         test = replace(self.test, task=task) if self.test else None
         return replace(self, train=train, valid=valid, test=test)
 
+    @property
+    def sides(self) -> list[Side]:
+        """The sides that have items, by their names."""
+        return [Side(n, s.items, s.labels) for n, f in _SIDES.items() if (s := getattr(self, f))]
+
+    def check(self) -> DataReport:
+        """Look at every item whole, and at all beside one another; report what is odd."""
+        return check_data(self.task, self.sides, self.path)
+
+    def without(self, report: DataReport, *problems: str) -> Self:
+        """The same without the items that a report of this data names under these problems.
+
+        Classes stay as they are. UsageError for problems of no single item, and for a report of
+        other data; EmptyDataError where nothing is left on a side.
+        """
+        kept = report.kept(problems, self.sides)
+        sides = {_SIDES[name]: rows for name, rows in kept.items()}
+        return replace(self, **{n: getattr(self, n).take(rows) for n, rows in sides.items()})
+
     def databunch(
         self,
         path: str | Path | None = None,
@@ -189,36 +228,35 @@ class LabelledItems(_OfTask):
         seed: int = 0,
         no_check: bool = False,
         find_copies: bool = True,
+        check: str | bool | None = None,
+        on_unreadable: str = "raise",
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
         The order of the training batches and every random transform depend on `seed` and the
         number of the epoch alone, whatever `num_workers` (of images: threads, beside CUDA
-        processes; None means one per core) is. All files are looked at first, unless `no_check`:
-        those that cannot be read are an error, and with `find_copies` a warning counts what is on
-        several sides or under several labels (`data.checks` says what that costs). Of an image the
-        begin and the end are looked at; `verify_images` finds damage in the middle.
+        processes; None means one per core) is.
+
+        Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False,
+        `no_check`); by default all, of more than 200,000 a sample, with a warning. What cannot be
+        read is an error, and with `find_copies` a warning counts what is on several sides or under
+        several labels. Of an image begin and end are looked at; `check()` finds damage between.
+
+        What cannot be read while training is an error, or with `on_unreadable="skip"` another item
+        takes its place, and a warning counts them after each epoch. Validation files are then read
+        whole before, and stay errors.
         """
         val_bs = bs if val_bs is None else val_bs
-        _require_whole(1, bs=bs, val_bs=val_bs)
-        _require_whole(0, num_workers=0 if num_workers is None else num_workers)
-        _require_whole(None, seed=seed)
-        if not no_check:
-            named = {"training": self.train, "validation": self.valid, "test": self.test}
-            sides = [Side(n, s.items, s.labels) for n, s in named.items() if s is not None]
-            self.task.input.check(item for side in sides for item in side.items)
-            labelled = [side for side in sides if side.labels is not None]
-            sources = [item for side in labelled for item in side.items]
-            self.train.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
-            warn_of_copies(sides, find_copies, stacklevel=3)
-        return DataBunch.of(self, path or self.path, bs, val_bs, num_workers, device, seed)
-
-
-def _require_whole(least: int | None, **given: Any) -> None:
-    for name, value in given.items():
-        if not isinstance(value, Integral) or (least is not None and value < least):
-            bound = "" if least is None else f" from {least} on"
-            raise UsageError(f"{name} is a whole number{bound}, not {value!r}")
+        for name, value, least in (("bs", bs, 1), ("val_bs", val_bs, 1), ("seed", seed, None)):
+            require_whole(name, value, least)
+        require_whole("num_workers", 0 if num_workers is None else num_workers, 0)
+        if no_check and check:
+            raise UsageError(f"no_check=True and check={check!r}: give one of the two")
+        instead = Substitutes.wanted(self.task.input, on_unreadable, len(self.train))
+        check = False if no_check else check
+        look_before_training(self.task, self.sides, check, find_copies, instead is not None)
+        src = replace(self, train=replace(self.train, substitutes=instead))
+        return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
 
 
 class DatasetType(Enum):
@@ -428,6 +466,15 @@ class DataBunch(_OfTask):
         Without `stats` they are computed from one training batch.
         """
         return self.with_task(Task(self.task.input.with_stats(stats, self), self.task.target))
+
+    def check(self) -> DataReport:
+        """As `LabelledItems.check`: every item looked at whole, and what is odd about it."""
+        return self.src.check()
+
+    def without(self, report: DataReport, *problems: str) -> Self:
+        """The same without the items that a report of this data names under these problems."""
+        src = self.src.without(report, *problems)
+        return type(self).of(src, self.path, **self.options)  # type: ignore[return-value]
 
     @property
     def vocab(self) -> Vocab:

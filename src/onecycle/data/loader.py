@@ -77,6 +77,7 @@ class Loader:
         for batch, (x, y) in zip(whole, self._batches(mine, epoch), strict=True):
             x, y = to_device(x, self.device), to_device(y, self.device)
             yield len(batch), prepare(x), y
+        self.dataset.end_pass(epoch)
 
     def state(self) -> int:
         """The number of passes begun: it decides the order of the next one."""

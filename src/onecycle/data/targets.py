@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from onecycle.core.errors import ModelError, listing, undefined, warn
+from onecycle.data.looks import Finding, Look
 from onecycle.data.tables import looks_like_numbers
 from onecycle.runtime.kinds import Answer, NoLabelSpec, TargetSpec
 from onecycle.runtime.targets.category import CategorySpec, is_blank
@@ -27,7 +28,8 @@ class Target(TargetSpec):
     Answers that are `drawn_over` their image want one each for actual and predicted. Those that
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
     `fitting_losses` says what to use in place of a loss that does not fit, `suited_metrics` which
-    functions of `learn.metrics` suit such answers, with their options.
+    functions of `learn.metrics` suit such answers, with their options; `advice` what to do about
+    the problems that `doubts` names.
     """
 
     trains: ClassVar[bool] = True
@@ -35,6 +37,7 @@ class Target(TargetSpec):
     on_image: ClassVar[bool] = False
     fitting_losses: ClassVar[str] = "leave loss_func out"
     suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = ()
+    advice: ClassVar[Mapping[str, str]] = {}
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Mean loss, or with reduction "none" one loss per item (n,)."""
@@ -106,6 +109,10 @@ class Target(TargetSpec):
 
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         """Raise, before training, for labels that do not fit their items."""
+
+    def doubts(self, looks: Sequence[Look], labels: Sequence[Any]) -> Iterable[Finding]:
+        """What is odd about labels beside what was seen of their items, for `data.check()`."""
+        return ()
 
     def locate(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """The raw labels, those in pixels of their image as shares of it."""

@@ -1,6 +1,6 @@
 """The Task: the one thing that every later step asks what an item is and what an answer is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from onecycle.core.display import Table
 from onecycle.core.errors import UsageError, undefined
+from onecycle.data.looks import Finding, Look, digest_of
 from onecycle.data.targets import Target
 from onecycle.runtime.kinds import InputSpec
 
@@ -45,7 +46,10 @@ class Input(InputSpec):
     Class variables: `shows_samples` where `as_item` wants a loaded sample and no row of a batch;
     `in_tables` where items are shown in the rows of a table (see `table`), not drawn; `augmented`
     where several looks at an item can be drawn by `train_tfms`, as test-time augmentation does;
-    `has_channels` where mean and std are those of channels, and not of every place.
+    `has_channels` where mean and std are those of channels, and not of every place; `reads_files`
+    where an item is read from its file each time it is needed. `advice` says what to do about the
+    problems that `look` and `doubts` name; `look_version` grows when `look` sees otherwise, since
+    what it saw of files is kept between runs.
     """
 
     trains: ClassVar[bool] = True
@@ -53,6 +57,9 @@ class Input(InputSpec):
     in_tables: ClassVar[bool] = False
     augmented: ClassVar[bool] = False
     has_channels: ClassVar[bool] = True
+    reads_files: ClassVar[bool] = False
+    advice: ClassVar[Mapping[str, str]] = {}
+    look_version: ClassVar[int] = 1
 
     @property
     def planes(self) -> int:
@@ -97,6 +104,15 @@ class Input(InputSpec):
     def check(self, sources: Iterable[Any]) -> None:
         """Raise, before training, for every source that cannot be an item."""
         raise undefined(self, "check")
+
+    def look(self, source: Any) -> Look:
+        """What `data.check()` sees of one source; DataError for what cannot be an item."""
+        x = self.array(source)
+        return Look(size=x.shape, digest=digest_of(x))
+
+    def doubts(self, sources: Sequence[Any], looks: Sequence[Look]) -> Iterable[Finding]:
+        """What is odd about items beside the others, or beside what is made of them."""
+        return ()
 
     def with_transforms(
         self,

@@ -1,6 +1,7 @@
 """Series as model input: read and stretched by workers, encoded as a batch on the device."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import DataError, UsageError, warn
+from onecycle.core.errors import DataError, UsageError, listing, warn
 from onecycle.data.loader import Loader
+from onecycle.data.looks import Finding, Look, digest_of
 from onecycle.data.targets import Target
 from onecycle.data.task import Input, Sample
 from onecycle.export.graph import Examples
@@ -121,7 +123,31 @@ class SeriesInput(SeriesSpec, Input):
                 f"the {self.length} of the longest that trains, so that their pace changes; "
                 "length= of the list says to how many instead, and keeps them without this warning"
             )
-            warn(message, 3)
+            warn(message, 4)
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "gaps": "they are filled by straight lines: fill them yourself, or leave the series out",
+        "constant": "a channel that never changes says nothing: is it the right column?",
+        "length": "it is stretched to the others' length: cut the series alike, or give length=",
+    }
+
+    def look(self, source: Any) -> Look:
+        x = numbers(source)
+        problems = []
+        if lost := int(np.isnan(x).sum()):
+            problems.append(("gaps", f"{lost} of {x.size} values"))
+        still = np.flatnonzero(np.nanmax(x, 1) == np.nanmin(x, 1)).tolist()
+        if still:
+            problems.append(("constant", f"channel {listing(still)}"))
+        return Look(tuple(problems), x.shape, digest_of(x))
+
+    def doubts(self, sources: Sequence[Any], looks: Sequence[Look]) -> Iterator[Finding]:
+        """Series of other lengths than most."""
+        counts = Counter(look.size[1] for look in looks if look.size)
+        usual = max(counts, key=lambda n: (counts[n], n), default=0)
+        for i, look in enumerate(looks):
+            if look.size and look.size[1] != usual:
+                yield i, "length", f"{look.size[1]} steps, most have {usual}"
 
     def require_alike(self, other: Any) -> None:
         for name in OPTIONS:

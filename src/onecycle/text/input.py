@@ -1,7 +1,7 @@
 """Texts as model input: read, tokenized, numbered, and batched by length or as a stream."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from onecycle.core.display import Table
 from onecycle.core.errors import DataError, UsageError, listing, require_whole, warn
+from onecycle.data.looks import Finding, Look, digest_of, print_of_text
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples
@@ -28,6 +29,8 @@ from onecycle.text.store import save_data
 
 _HIDDEN = {"json": False}
 NUMBERING = ("max_vocab", "min_freq", "bptt", "tokenizer", "backwards")  # options of every list
+_LOST = "\ufffd"  # what stands for bytes that could not be decoded
+_LONG, _TIMES = 10_000, 20  # characters of a text, and lengths of the usual one, that are many
 _LENGTHS = (1, 7, 40, 160)  # tokens of the texts that an export is checked with
 
 
@@ -97,6 +100,26 @@ class TextInput(TextSpec, Input):
                 raise DataError(f"{source}: no such text file")
             if not isinstance(source, str | os.PathLike):
                 raise DataError(f"a text is a str or a path, not {source!r}")
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "empty": "it says nothing: leave it out",
+        "encoding": "convert the file to UTF-8, or those characters are lost",
+        "long": "is it one text? Divide it, or say how much is read with max_len= of the learner",
+    }
+
+    def look(self, source: Any) -> Look:
+        text = self.text_of(source)
+        problems = [] if any(map(str.isalnum, text)) else [("empty", "no letter, no digit")]
+        if lost := text.count(_LOST):
+            problems.append(("encoding", f"{lost} characters could not be read"))
+        return Look(tuple(problems), (len(text),), digest_of(text), print_of_text(text))
+
+    def doubts(self, sources: Sequence[Any], looks: Sequence[Look]) -> Iterator[Finding]:
+        """Texts that are far longer than most."""
+        lengths = np.array([look.size[0] if look.size else 0 for look in looks])
+        usual = int(np.median(lengths))
+        for i in np.flatnonzero(lengths > max(_LONG, _TIMES * usual)):
+            yield int(i), "long", f"{lengths[i]:,} characters, most have about {usual:,}"
 
     def require_alike(self, other: Any) -> None:
         for name in (*NUMBERING, *["vocab"] * bool(other.vocab)):

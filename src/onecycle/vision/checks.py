@@ -1,7 +1,7 @@
 """Faults in image files, found before training: missing, empty, cut off, not an image."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -13,8 +13,10 @@ import numpy as np
 from onecycle.core import errors
 from onecycle.core.display import in_threads
 from onecycle.core.errors import ImageError, LabelError, SizeError, listing, warn
+from onecycle.core.file_cache import look_at_files
 from onecycle.core.files import CheckCache, write_atomically
 from onecycle.core.walk import files_below, hint_of_missing
+from onecycle.data.looks import Finding, Look, digest_of, looks_at
 from onecycle.data.targets import Target
 from onecycle.runtime.inputs import pixels
 from onecycle.runtime.sources import Remarks
@@ -27,15 +29,26 @@ _LOOKED_AT = 200  # files that are opened to see whether they are what they seem
 def check_files(paths: Sequence[Any], sized: bool) -> None:
     """Raise ImageError for every file that cannot be an image, naming the first five.
 
-    Only the first and last bytes are read, and the whole image where these are odd. Of images
+    Only the first and last bytes are read, and the whole image where these are odd; what was sound
+    is not read again in later runs, as long as the file stays as it is. Of images
     that may hold surprises (16 bits, transparency, several frames) up to 200 are opened, and what
     is found is a warning. Unless the images are `sized` later, different sizes raise SizeError.
     """
     unique = list(dict.fromkeys(paths))
-    found = in_threads(pixels.sniff, unique, label="checking files", show_from=_SHOW_FROM)
-    if faults := {path: fault for path, fault in zip(unique, found, strict=True) if fault}:
-        raise ImageError(_report(faults, len(unique)))
-    warn_of_surprises(unique)
+    faults = dict[Any, ImageError]()
+
+    def sound(path: Any) -> int | None:
+        """1 for an image that is what it seems, 2 for one that may hold surprises."""
+        if fault := pixels.sniff(path):
+            faults[path] = fault
+            return None
+        return 1 if pixels.is_plain(path) else 2
+
+    found = look_at_files("begin and end of images", sound, unique, "checking files", _SHOW_FROM)
+    if faults:
+        raise ImageError(_report({p: faults[p] for p in unique if p in faults}, len(unique)))
+    odd = [path for path, kind in zip(unique, found, strict=True) if kind == 2]
+    warn_of_surprises(odd, 6)
     if not sized:
         sizes = in_threads(pixels.open_size, unique)
         counts = Counter(sizes).most_common(3)
@@ -47,17 +60,12 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
             )
 
 
-def warn_of_surprises(sources: Sequence[Any]) -> None:
+def warn_of_surprises(sources: Sequence[Any], stacklevel: int = 5) -> None:
     """What a sample of the images hides, one warning of each kind."""
-    odd = [s for s, plain in zip(sources, in_threads(_is_plain, sources), strict=True) if not plain]
-    rows = np.linspace(0, len(odd) - 1, min(len(odd), _LOOKED_AT)).round().astype(int)
+    rows = np.linspace(0, len(sources) - 1, min(len(sources), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
-    in_threads(partial(pixels.open_pixels, remarks=remarks), [odd[i] for i in rows])
-    remarks.warn(len(rows), stacklevel=5)
-
-
-def _is_plain(source: Any) -> bool:
-    return isinstance(source, str | PathLike) and pixels.is_plain(source)
+    in_threads(partial(pixels.open_pixels, remarks=remarks), [sources[i] for i in rows])
+    remarks.warn(len(rows), stacklevel)
 
 
 def _report(faults: dict[Any, ImageError], total: int) -> str:
@@ -206,22 +214,28 @@ def _look(target: Target, source: Any, label: Any) -> _Look:
         mask = target.encode(label)[0]
     except (ImageError, LabelError) as error:
         return _Look(name, turns, error)
-    values, counts = np.unique(mask[mask != IGNORED], return_counts=True)
-    pairs, n = list(zip(values.tolist(), counts.tolist(), strict=True)), len(target.classes)
-    unknown = [f"{v} ({count} pixels)" for v, count in pairs if not 0 <= v < n]
+    unknown, values = _unknown(mask, len(target.classes))
     size = size_of(source)
     fault: Exception | None = None
     if unknown:
-        more = f" and {len(unknown) - 5} more numbers" * (len(unknown) > 5)
-        held = f"{', '.join(unknown[:5])}{more}"
-        fault = LabelError(f"{name} holds {held}, but the classes are 0-{n - 1}")
+        fault = LabelError(f"{name} {unknown}")
     elif size != mask.shape:
         swapped = size == mask.shape[::-1] and turns[0] != turns[1]
         fault = SizeError(
             f"{name} is {mask.shape} (h, w), its image {source} is {size}"
             + ": only one of the two carries an EXIF mark that turns it" * swapped
         )
-    return _Look(name, turns, fault, frozenset(values.tolist()), bool(unknown))
+    return _Look(name, turns, fault, values, bool(unknown))
+
+
+def _unknown(mask: np.ndarray, n: int) -> tuple[str, frozenset[int]]:
+    """Which numbers of a mask are none of `n` classes, as a clause or ""; and all its numbers."""
+    values, counts = np.unique(mask[mask != IGNORED], return_counts=True)
+    pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
+    unknown = [f"{v} ({count} pixels)" for v, count in pairs if not 0 <= v < n]
+    more = f" and {len(unknown) - 5} more numbers" * (len(unknown) > 5)
+    clause = f"holds {', '.join(unknown[:5])}{more}, but the classes are 0-{n - 1}"
+    return clause * bool(unknown), frozenset(values.tolist())
 
 
 def _hint(values: frozenset[int], n: int) -> str:
@@ -251,6 +265,64 @@ def _warn_of_marks(looks: Sequence[_Look], sources: Sequence[Any]) -> bool:
         f"first: {sources[odd[0]]} has {image}, {looks[odd[0]].name} has {mask}; 1 is none). Each "
         "file is turned by its own mark. Where a mask was drawn over the image as stored, give it "
         "the mark of its image, or save both upright (PIL.ImageOps.exif_transpose)",
-        5,
+        6,
     )
     return True
+
+
+# What `data.check()` sees of images and masks.
+
+ADVICE = {
+    "blank": "the whole image has one colour: look at it, or leave it out",
+    "small": "it is enlarged to the size of transform(): a smaller size costs less",
+    "shape": "cropping loses most of it, squishing bends it: cut it into several, or leave it out",
+}
+_LONG = 4  # sides of an image: one so many times as long as the other
+_LEVELS = 8  # grey levels in which the parts of an image differ by, for its print to say anything
+_FLAT = 3  # levels within which an image is of one colour, after JPEG
+
+
+def look_of_pixels(image: np.ndarray) -> Look:
+    """Of uint8 (h, w, 3): size, digest, and a print of which parts are lighter than their left.
+
+    The print is the difference hash of 8 x 8 parts and, finer, of 16 x 16.
+    """
+    import cv2
+
+    parts = cv2.resize(image, (17, 16), interpolation=cv2.INTER_AREA)
+    grey, rough = (
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA).mean(2) for size in ((17, 16), (9, 8))
+    )
+    blank = (("blank", "one colour"),) * bool(np.ptp(parts.reshape(-1, 3), axis=0).max() <= _FLAT)
+    lighter = [(x[:, 1:] > x[:, :-1]).ravel() for x in (rough, grey)]
+    shown = np.packbits(np.concatenate(lighter)).tobytes().hex() if np.ptp(grey) > _LEVELS else ""
+    return Look(blank, image.shape[:2], "" if blank else digest_of(image), shown)
+
+
+def odd_sizes(looks: Sequence[Look], size: tuple[int, int] | None) -> Iterator[Finding]:
+    """Images smaller than `size` (h, w), and those that are very long."""
+    for i, look in enumerate(looks):
+        if not look.size:  # it could not be read
+            continue
+        (h, w), wanted = look.size, size or (0, 0)
+        if h < wanted[0] or w < wanted[1]:
+            yield i, "small", f"{h} x {w}, for {wanted[0]} x {wanted[1]}"
+        if max(h, w) >= _LONG * min(h, w):
+            yield i, "shape", f"{h} x {w}"
+
+
+def mask_doubts(looks: Sequence[Look], labels: Sequence[Any], target: Target) -> Iterator[Finding]:
+    """Masks that cannot be used: unreadable, of another size, with numbers that are no class."""
+
+    def look(label: Any) -> Look:
+        mask = target.encode(label)[0]
+        unknown, _ = _unknown(mask, len(target.classes))
+        found = (("mask", unknown),) if unknown else ()
+        return Look(found, mask.shape)
+
+    for i, seen in enumerate(looks_at(f"mask {target}", look, labels, by_file=True)):
+        name = labels[i] if isinstance(labels[i], str | PathLike) else "the mask"
+        for _, detail in seen.problems:
+            yield i, "mask", f"{name}: {detail}"
+        if looks[i].size and seen.size and looks[i].size != seen.size:
+            yield i, "mask size", f"{name}: {seen.size} (h, w), its image {looks[i].size}"

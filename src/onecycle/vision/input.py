@@ -1,7 +1,7 @@
 """Images as model input: read, warped by a plan, batched as bytes, normalised on the device."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from onecycle.core.errors import ImageError, SizeError, UsageError, listing
 from onecycle.data.loader import Loader, can_fork
+from onecycle.data.looks import Finding, Look
 from onecycle.data.targets import Target
 from onecycle.data.task import Input
 from onecycle.export.image import image_prelude
 from onecycle.learn.exporting import examples_of, own_side, pairs_of, sources_of
 from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.runtime.sources import Remarks
-from onecycle.vision.checks import check_files, warn_of_surprises
+from onecycle.vision.checks import ADVICE, check_files, look_of_pixels, odd_sizes, warn_of_surprises
 from onecycle.vision.image import Image
 from onecycle.vision.transform import Crop, Foreign, Geometric, Pixels, Transform, flatten
 from onecycle.vision.warp import UNLABELLED, Sample, make_sample, resizing, run_foreign
@@ -33,6 +34,8 @@ class ImageInput(ImageSpec, Input):
     """How an image becomes a tensor; the fields that are not in the spec serve training only."""
 
     augmented: ClassVar[bool] = True
+    reads_files: ClassVar[bool] = True
+    advice: ClassVar[Mapping[str, str]] = ADVICE
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
 
@@ -72,6 +75,13 @@ class ImageInput(ImageSpec, Input):
         crops = [t for t in (*self.train_tfms, *self.valid_tfms) if isinstance(t, Crop)]
         check_files(files, self.size is not None or any(tfm.size for tfm in crops))
         warn_of_surprises([s for s in others if not isinstance(s, Image)])
+
+    def look(self, source: Any) -> Look:
+        """The whole image is decoded, so that damage in its middle is found."""
+        return look_of_pixels(self._pixels(source, Remarks()))
+
+    def doubts(self, sources: Sequence[Any], looks: Sequence[Look]) -> Iterable[Finding]:
+        return odd_sizes(looks, self.size)
 
     def with_transforms(
         self,

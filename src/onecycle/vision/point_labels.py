@@ -1,6 +1,6 @@
 """Raw labels of points and boxes: which unit they are in, and whether they lie on their image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from onecycle.core.display import in_threads
 from onecycle.core.errors import LabelError, listing, warn
+from onecycle.data.looks import Finding
 from onecycle.vision.image import FlowField, ImagePoints, size_of
 
 UNITS = (None, "pixels", "shares")
@@ -103,8 +104,8 @@ def _warn_outside(
             "ImagePoints(..., scale=False)",
             _LEVEL,
         )
-    outside = [int(_is_outside(place).sum()) for place in places]
-    if not any(outside):
+    counts = [int(_is_outside(place).sum()) for place in places]
+    if not any(counts):
         return
     swapped = set(sizes) != {(2, 2)} and all(
         (np.abs((p[:, ::-1] + 0.5) / size * 2 - 1) <= 1 + _EDGE).all()
@@ -112,8 +113,8 @@ def _warn_outside(
     )
     turned = ": they would all lie inside as (x, y), but (y, x) is wanted" if swapped else ""
     warn(
-        f"{sum(outside)} points of {sum(map(bool, outside))} images lie outside their image (of "
-        f"{_first(sources, outside)}){turned}",
+        f"{sum(counts)} points of {sum(map(bool, counts))} images lie outside their image (of "
+        f"{_first(sources, counts)}){turned}",
         _LEVEL,
     )
 
@@ -127,6 +128,16 @@ def _first(sources: Sequence[Any], counts: Sequence[int]) -> str:
 def _is_outside(shares: np.ndarray) -> np.ndarray:
     """Which rows of shares (n, ...) are beyond an edge of their image."""
     return (np.abs(shares) > 1 + _EDGE).any(1)
+
+
+OUTSIDE = {"outside": "correct the numbers, (y, x) in pixels or shares, or leave the item out"}
+
+
+def outside(labels: Sequence[np.ndarray | None], what: str) -> Iterator[Finding]:
+    """Located labels, in shares of their image, that lie beyond its edge."""
+    for i, shares in enumerate(labels):
+        if shares is not None and (count := int(_is_outside(shares).sum())):
+            yield i, "outside", f"{count} of {len(shares)} {what}"
 
 
 def located_boxes(
@@ -148,11 +159,11 @@ def located_boxes(
         (boxes / np.tile(size, 2) * 2 - 1, names)
         for (boxes, names), size in zip(labels, sizes, strict=True)
     ]
-    outside = [int(_is_outside(edges).sum()) for edges, _ in found]
-    if any(outside):
+    counts = [int(_is_outside(edges).sum()) for edges, _ in found]
+    if any(counts):
         warn(
-            f"{sum(outside)} boxes reach beyond their image and are cut at its edge, of "
-            f"{_first(sources, outside)}. Are they (top, left, bottom, right) in pixels?",
+            f"{sum(counts)} boxes reach beyond their image and are cut at its edge, of "
+            f"{_first(sources, counts)}. Are they (top, left, bottom, right) in pixels?",
             _LEVEL,
         )
     return found

@@ -1,6 +1,6 @@
 """Masks, points and boxes: answers that move with their image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from os import PathLike
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from onecycle.core.errors import LabelError, SizeError, UsageError, listing
 from onecycle.core.plot import NAME, add_legend, drawable
+from onecycle.data.looks import Finding, Look
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.runtime.inputs.pixels import open_indexes, open_size
 from onecycle.runtime.kinds import Answer
@@ -20,9 +21,16 @@ from onecycle.runtime.targets.category import sorted_classes
 from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.targets.points import PointsSpec
 from onecycle.vision import geometry as geo
-from onecycle.vision.checks import IGNORED, check_masks
+from onecycle.vision.checks import IGNORED, check_masks, mask_doubts
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
-from onecycle.vision.point_labels import UNITS, as_points, located_boxes, located_points
+from onecycle.vision.point_labels import (
+    OUTSIDE,
+    UNITS,
+    as_points,
+    located_boxes,
+    located_points,
+    outside,
+)
 from onecycle.vision.warp import Plan, exact_plan, warp_maps, warp_mask
 
 _MOST = 32_767  # classes of masks, whose numbers are warped as int16
@@ -91,6 +99,14 @@ class Mask(MaskSpec, Target):
 
     def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
         check_masks(sources, labels, self)
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "mask": "correct the mask, or name its numbers: see databunch()'s error for it",
+        "mask size": "a mask lies over its image pixel by pixel: make it anew, or leave both out",
+    }
+
+    def doubts(self, looks: Sequence[Look], labels: Sequence[Any]) -> Iterable[Finding]:
+        return mask_doubts(looks, labels, self)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy per pixel."""
@@ -209,6 +225,11 @@ class Points(PointsSpec, Target):
         """Pixels as shares: the size comes from the header of each image."""
         return located_points(sources, labels, self.unit)
 
+    advice: ClassVar[Mapping[str, str]] = OUTSIDE
+
+    def doubts(self, looks: Sequence[Look], labels: Sequence[Any]) -> Iterable[Finding]:
+        return outside([as_points(label) for label in labels], "points")
+
     def check(self, label: Any) -> str | None:
         values = as_points(label)
         if values is None:
@@ -315,6 +336,11 @@ class Boxes(Target):
     def locate(self, sources: Sequence[Any], labels: Sequence[Any]) -> Sequence[Any]:
         """Pixels as [-1, 1]: the size comes from the header of each image."""
         return located_boxes(sources, [(as_edges(label), list(label[1])) for label in labels])
+
+    advice: ClassVar[Mapping[str, str]] = OUTSIDE
+
+    def doubts(self, looks: Sequence[Look], labels: Sequence[Any]) -> Iterable[Finding]:
+        return outside([boxes for boxes, _ in labels], "boxes")
 
     def fit(self, labels: Sequence[Any]) -> Self:
         """Classes and the largest number of boxes of an image."""

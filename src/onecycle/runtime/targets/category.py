@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 from unicodedata import normalize
 
@@ -37,11 +38,15 @@ class CategorySpec(TargetSpec):
     def check(self, label: Any) -> str | None:
         if is_blank(label):
             return "is blank"
-        known = plain_label(label) in self.classes
+        known = isinstance(label, Hashable) and plain_label(label) in self._numbers
         return None if known or not self.classes else "is not among the classes of the training set"
 
+    @cached_property
+    def _numbers(self) -> dict[Any, int]:
+        return {name: i for i, name in enumerate(self.classes)}
+
     def encode(self, label: Any) -> np.ndarray:
-        return np.array(self.classes.index(plain_label(label)), np.int64)
+        return np.array(self._numbers[plain_label(label)], np.int64)
 
     def decode(self, probabilities: np.ndarray) -> Answer:
         return self.answer(np.asarray(np.argmax(probabilities)))
