@@ -48,7 +48,7 @@ Weights = Annotated[
     str, typer.Option(help="yes (published weights), no (from scratch), or a file with weights.")
 ]
 Size = Annotated[int, typer.Option(help="Side of the images that the model sees, in pixels.")]
-BatchSize = Annotated[int, typer.Option(help="Images per step.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images per step (64, of a small set fewer).")]
 FlipVert = Annotated[
     bool, typer.Option(help="Images have no upside (satellite, microscope): flip them freely.")
 ]
@@ -129,7 +129,7 @@ def train_images(
     arch: Arch = "small",
     pretrained: Weights = "yes",
     size: Size = 128,
-    bs: BatchSize = 64,
+    bs: BatchSize = None,
     epochs: Annotated[
         int | None, typer.Option(help="Epochs with the body frozen (4; from scratch none is).")
     ] = None,
@@ -163,7 +163,7 @@ def lr_find(
     arch: Arch = "small",
     pretrained: Weights = "yes",
     size: Size = 128,
-    bs: BatchSize = 64,
+    bs: BatchSize = None,
     flip_vert: FlipVert = False,
     seed: Seed = 0,
     out: Out = Path("onecycle-output"),

@@ -118,7 +118,7 @@ class How:
     arch: str = "small"
     pretrained: str = "yes"
     size: int = 128
-    bs: int = 64
+    bs: int | None = None
     flip_vert: bool = False
     seed: int = 0
 
@@ -126,7 +126,7 @@ class How:
         """A learner with the metrics that suit the labels."""
         torch.manual_seed(self.seed)
         wanted: bool | str = {"yes": True, "no": False}.get(self.pretrained, self.pretrained)
-        if self.bs > len(labelled.train):
+        if self.bs is not None and self.bs > len(labelled.train):
             print(f"--bs {self.bs} is more than there is: {len(labelled.train)} train in one batch")
         data = self._data(labelled, imagenet_stats)
         with catch_warnings():
@@ -140,7 +140,7 @@ class How:
 
     def _data(self, labelled: LabelledItems, stats: Any) -> DataBunch:
         tfms = get_transforms(flip_vert=self.flip_vert)
-        bs = min(self.bs, len(labelled.train))
+        bs = None if self.bs is None else min(self.bs, len(labelled.train))
         data = labelled.transform(tfms, size=self.size).databunch(bs=bs, seed=self.seed)
         return data.normalize(stats)
 

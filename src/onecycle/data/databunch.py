@@ -21,7 +21,7 @@ from onecycle.data.checks import Side, look_before_training
 from onecycle.data.items import Items
 from onecycle.data.report import DataReport, check_data
 from onecycle.data.targets import NoLabel, Target
-from onecycle.data.task import Batches, Task
+from onecycle.data.task import Batches, Task, usual_batch_size
 from onecycle.data.unreadable import Substitutes
 from onecycle.runtime.inputs.text import Vocab
 from onecycle.runtime.kinds import Answer
@@ -221,7 +221,7 @@ class LabelledItems(_OfTask):
     def databunch(
         self,
         path: str | Path | None = None,
-        bs: int = 64,
+        bs: int | None = None,
         val_bs: int | None = None,
         num_workers: int | None = None,
         device: Any = None,
@@ -233,9 +233,9 @@ class LabelledItems(_OfTask):
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
-        The order of the training batches and every random transform depend on `seed` and the
-        number of the epoch alone, whatever `num_workers` (of images: threads, beside CUDA
-        processes; None means one per core) is.
+        Without `bs` they are 64, for a small set fewer, and a line says so. The order of training
+        batches and every random transform depend on `seed` and the number of the epoch alone,
+        whatever `num_workers` (of images: threads, beside CUDA processes; None: one per core) is.
 
         Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False,
         `no_check`); by default all, of more than 200,000 a sample, with a warning. What cannot be
@@ -246,7 +246,8 @@ class LabelledItems(_OfTask):
         takes its place, and a warning counts them after each epoch. Validation files are then read
         whole before, and stay errors.
         """
-        val_bs = bs if val_bs is None else val_bs
+        val_bs = (64 if bs is None else bs) if val_bs is None else val_bs
+        bs = usual_batch_size(len(self.train), self.task) if bs is None else bs
         for name, value, least in (("bs", bs, 1), ("val_bs", val_bs, 1), ("seed", seed, None)):
             require_whole(name, value, least)
         require_whole("num_workers", 0 if num_workers is None else num_workers, 0)

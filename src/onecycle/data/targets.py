@@ -27,6 +27,7 @@ class Target(TargetSpec):
     here is what most answers do: y are values, which stay the same however the image is turned.
     Answers that are `drawn_over` their image want one each for actual and predicted. Those that
     lie `on_image` (masks, points, boxes) move with it, and several looks are merged by `map_back`.
+    Where batches are streams of tokens, an item has not `one_row_an_item`.
     `fitting_losses` says what to use in place of a loss that does not fit, `suited_metrics` which
     functions of `learn.metrics` suit such answers, with their options; `advice` what to do about
     the problems that `doubts` names.
@@ -35,6 +36,7 @@ class Target(TargetSpec):
     trains: ClassVar[bool] = True
     drawn_over: ClassVar[bool] = False
     on_image: ClassVar[bool] = False
+    one_row_an_item: ClassVar[bool] = True
     fitting_losses: ClassVar[str] = "leave loss_func out"
     suited_metrics: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = ()
     advice: ClassVar[Mapping[str, str]] = {}

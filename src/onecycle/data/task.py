@@ -11,6 +11,7 @@ from torch import Tensor
 
 from onecycle.core.display import Table
 from onecycle.core.errors import UsageError, undefined
+from onecycle.core.machine import defaults
 from onecycle.data.looks import Finding, Look, digest_of
 from onecycle.data.targets import Target
 from onecycle.runtime.kinds import InputSpec
@@ -163,3 +164,19 @@ class Task:
 
     input: Input
     target: Target
+
+
+def usual_batch_size(count: int, task: Task) -> int:
+    """64, or for fewer than 640 training items as many as make ten batches, in powers of two.
+
+    From 8 on, where there are so many; for streams of tokens always 64.
+    """
+    if not task.target.one_row_an_item:
+        return 64
+    size = min(next((n for n in (64, 32, 16) if count >= 10 * n), 8), max(1, count))
+    if size < 64 and defaults.progress:
+        print(
+            f"bs={size}: {count} training items make {count // 64} batches of 64, and weights move "
+            "once a batch; databunch(bs=...) decides otherwise"
+        )
+    return size

@@ -198,6 +198,7 @@ class NextToken(Target):
 
     vocab_sz: int = 0
     kind: ClassVar[str] = "next_token"
+    one_row_an_item: ClassVar[bool] = False
     activation: ClassVar[str] = "softmax"
     fitting_losses: ClassVar[str] = (
         "for the next token there are nn.CrossEntropyLoss(label_smoothing=...), or leave loss_func "
