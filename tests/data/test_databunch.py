@@ -8,6 +8,7 @@ from PIL import Image as PillowImage
 
 from onecycle.core.errors import EmptyDataError, ImageError, SizeError, UsageError
 from onecycle.core.machine import defaults
+from onecycle.data.arrays import from_arrays
 from onecycle.data.databunch import DatasetType
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.input import imagenet_stats
@@ -63,9 +64,23 @@ def test_the_training_side_is_transformed_afresh_on_every_access(data):
     assert torch.equal(data.valid_ds[0][0].data, data.valid_ds[0][0].data)
 
 
-def test_the_batch_size_defaults_are_those_of_the_course(src):
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(5, 5), (8, 8), (159, 8), (160, 16), (319, 16), (320, 32), (639, 32), (640, 64), (9999, 64)],
+)
+def test_a_small_set_has_small_batches_and_a_line_says_so(count, size, monkeypatch, capsys):
+    monkeypatch.setattr(defaults, "progress", True)
+    x = np.zeros((count, 2), np.float32)
+    found = from_arrays(x, [0, 1] * (count // 2) + [0] * (count % 2), x[:4], [0, 1, 0, 1])
+    assert found.batch_size == size
+    assert found.valid_dl.batch_size == 64
+    said = f"bs={size}, so that {count} training items make {count // size} steps"
+    assert (said in capsys.readouterr().out) == (size < 64)
+
+
+def test_a_batch_size_that_is_given_is_taken(src):
     with pytest.raises(UsageError, match="bs=64 is larger"):
-        src.transform(None, size=8).databunch()
+        src.transform(None, size=8).databunch(bs=64)
     assert src.transform(None, size=8).databunch(bs=8, val_bs=3).valid_dl.batch_size == 3
     assert src.transform(None, size=8).databunch(bs=8).valid_dl.batch_size == 8
 

@@ -176,7 +176,7 @@ def usual_batch_size(count: int, task: Task) -> int:
     size = min(next((n for n in (64, 32, 16) if count >= 10 * n), 8), max(1, count))
     if size < 64 and defaults.progress:
         print(
-            f"bs={size}: {count} training items make {count // 64} batches of 64, and weights move "
-            "once a batch; databunch(bs=...) decides otherwise"
+            f"bs={size}, so that {count} training items make {count // size} steps an epoch (64 "
+            f"would make {count // 64}); databunch(bs=...) decides otherwise"
         )
     return size
