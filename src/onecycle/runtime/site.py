@@ -1,6 +1,8 @@
 """A static site that runs the model in the browser: a folder to put on any host."""
 
+import gzip
 import hashlib
+import html
 import json
 import math
 import re
@@ -15,12 +17,15 @@ from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec, TargetSpec
 from onecycle.runtime.task import task_from_json
 
-ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+WASM = "ort-wasm-simd-threaded.wasm"
+ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", f"{WASM}.gz")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",  # with the next one the model uses several threads
+    "Cross-Origin-Embedder-Policy": "require-corp",
 }
 _WRITTEN = ("manifest.webmanifest", "model.json")
 _LASTING = "public, max-age=31536000, immutable"
@@ -37,7 +42,8 @@ def runtime_folder() -> Path:
     inside = page_folder() / "ort"
     checkout = page_folder().parent / "node_modules" / "onnxruntime-web" / "dist"
     for folder in (inside, checkout):
-        if all((folder / name).is_file() for name in ORT):
+        wasm = [(folder / name).is_file() for name in (WASM, f"{WASM}.gz")]
+        if all((folder / name).is_file() for name in ORT[:2]) and any(wasm):
             return folder
     raise UsageError(
         "ONNX Runtime Web is not here: it comes with a released onecycle; in a source checkout "
@@ -65,12 +71,49 @@ def write_site(
     sources = _sources(given, target)
     if fault := given.page_fault():
         raise ModelError(fault)
-    runtime, out = runtime_folder(), Path(out)
+    (folder, runtime), out = _runtime(), Path(out)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    details = {**about, "bytes": len(data), "title": title, "theme": smileys}
+    name, packed = f"model.{_digest(data)}.onnx", _pack(data)
+    parts = {
+        "model": _part(name, packed),
+        "runtime": {"folder": folder, **_part(f"{folder}{WASM}", runtime[f"{folder}{WASM}.gz"])},
+    }
+    files = {place: file.read_bytes() for place, file in sources.items()}
     with write_errors(out):
-        _fill(out, {**sources, **{f"ort/{name}": runtime / name for name in ORT}}, data, details)
+        _fill(
+            out,
+            {**files, **runtime, f"{name}.gz": packed},
+            {**about, "title": title, "theme": smileys, **parts},
+        )
     return out
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def _pack(data: bytes) -> bytes:
+    """As gzip, which the page unpacks itself: not every host compresses a model or WebAssembly."""
+    return gzip.compress(data, mtime=0)
+
+
+def _part(place: str, packed: bytes) -> dict[str, Any]:
+    """A large file as the page is told of it: its name, its bytes, and those of its gzip."""
+    whole = int.from_bytes(packed[-4:], "little")  # gzip ends with it
+    return {"file": place, "bytes": whole, "packed": len(packed)}
+
+
+def _runtime() -> tuple[str, dict[str, bytes]]:
+    """ONNX Runtime Web: the site's folder for it, named after what is in it, and files by place.
+
+    Browsers may keep the folder for a year, and a newer version of the page need not fetch it.
+    """
+    folder = runtime_folder()
+    ready = folder / ORT[2]  # by `make web`
+    wasm = ready.read_bytes() if ready.is_file() else _pack((folder / WASM).read_bytes())
+    files = {**{name: (folder / name).read_bytes() for name in ORT[:2]}, ORT[2]: wasm}
+    home = f"ort/{_digest(*files.values())}/"
+    return home, {f"{home}{name}": content for name, content in files.items()}
 
 
 def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
@@ -97,17 +140,19 @@ def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
     return found
 
 
-def _fill(out: Path, sources: Mapping[str, Path], data: bytes, details: dict[str, Any]) -> None:
-    """The page's files, the model, and what the page reads about it."""
+def _fill(out: Path, files: Mapping[str, bytes], details: dict[str, Any]) -> None:
+    """The page's files, the model's among them, and what the page reads about it."""
     _make_room(out)
-    for place, file in sources.items():
-        (out / place).parent.mkdir(exist_ok=True)
-        shutil.copyfile(file, out / place)
-    name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    (out / name).write_bytes(data)
-    _json(out / "model.json", {**details, "file": name})
+    for place, content in files.items():
+        (out / place).parent.mkdir(parents=True, exist_ok=True)
+        (out / place).write_bytes(content)
+    page, title = out / "index.html", html.escape(details["title"])
+    page.write_text(page.read_text(encoding="utf-8").replace("@TITLE@", title), encoding="utf-8")
+    _json(out / "model.json", details)
     _json(out / "manifest.webmanifest", _manifest(details["title"]))
-    _service_worker(out, sorted([*sources, name, *_WRITTEN]))
+    parts = [details[part]["file"] for part in ("model", "runtime")]
+    rest = sorted({*files, *_WRITTEN} - {f"{part}.gz" for part in parts})
+    _service_worker(out, rest, parts)
     _hosts(out)
 
 
@@ -116,8 +161,10 @@ def _make_room(out: Path) -> None:
     ours = (out / "model.json").is_file() and (out / "sw.js").is_file()
     if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    for old in out.glob("model.*.onnx"):
+    for old in [*out.glob("model.*.onnx"), *out.glob("model.*.onnx.gz")]:
         old.unlink()
+    if (out / "ort").is_dir():
+        shutil.rmtree(out / "ort")
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -142,19 +189,21 @@ def _manifest(title: str) -> dict[str, Any]:
     }
 
 
-def _service_worker(out: Path, files: Sequence[str]) -> None:
+def _service_worker(out: Path, files: Sequence[str], parts: Sequence[str]) -> None:
     """Lists the page's own files, and is another one whenever any of them is.
 
     Nothing that a host, git or an older site put beside them is listed: a listed file that a host
-    does not give away would keep the page from working without a network.
+    does not give away would keep the page from working without a network. `parts` are named after
+    their content.
     """
-    whole = hashlib.sha256()
+    whole = hashlib.sha256("".join(parts).encode())
     for file in files:
         whole.update((out / file).read_bytes())
     source = (page_folder() / "sw.js").read_text(encoding="utf-8")
     source = source.replace("@VERSION@", whole.hexdigest()[:12])
-    text = source.replace("@FILES@", json.dumps([".", *files]))
-    (out / "sw.js").write_text(text, encoding="utf-8")
+    source = source.replace("@FILES@", json.dumps([".", *files]))
+    source = source.replace("@PARTS@", json.dumps(parts))
+    (out / "sw.js").write_text(source, encoding="utf-8")
 
 
 def _hosts(out: Path) -> None:
@@ -166,7 +215,7 @@ def _hosts(out: Path) -> None:
         {
             "headers": [
                 {"source": "/(.*)", "headers": rows},
-                {"source": "/(model\\..*\\.onnx|ort/.*)", "headers": lasting},
+                {"source": "/(model\\..*\\.gz|ort/.*)", "headers": lasting},
             ]
         },
     )
