@@ -54,6 +54,16 @@ FlipVert = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+Title = Annotated[str | None, typer.Option(help="The page's heading.")]
+Theme = Annotated[
+    Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
+]
+Icon = Annotated[
+    Path | None, typer.Option(help="The page's icon: a square image of 180 pixels or more.")
+]
+Examples = Annotated[
+    Path | None, typer.Option(help="Folder of up to 12 items to try; the page publishes them.")
+]
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -217,15 +227,15 @@ def predict(
 def site(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
-    title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
-    theme: Annotated[
-        Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
-    ] = None,
+    title: Title = None,
+    theme: Theme = None,
+    icon: Icon = None,
+    examples: Examples = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
     from onecycle.cli.ship import site as work
 
-    work(model, out, title, theme)
+    work(model, out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
 
 
 @app.command("serve")
@@ -234,10 +244,16 @@ def serve(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+    title: Title = None,
+    theme: Theme = None,
+    icon: Icon = None,
+    examples: Examples = None,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch."""
+    from onecycle.cli.ship import set_look
     from onecycle.runtime.http.server import serve as work
 
+    set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     work(model, host, port)
 
 
@@ -283,11 +299,15 @@ def deploy(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
+    title: Title = None,
+    theme: Theme = None,
+    icon: Icon = None,
+    examples: Examples = None,
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
     from onecycle.export.hosts import write_recipe
 
-    print(write_recipe(model, to, out))
+    print(write_recipe(model, to, out, title, theme, icon, examples))
 
 
 @app.command("version")
