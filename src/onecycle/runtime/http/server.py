@@ -203,9 +203,10 @@ class _Page(StaticFiles):
         coding, path = _packed(str(full_path), Headers(scope=scope).get("accept-encoding", ""))
         found = super().file_response(path, os.stat(path), scope, status_code)  # noqa: PTH116
         kind = _KINDS.get(Path(full_path).suffix.lower())
-        if "content-type" in found.headers:  # else the browser has it already
-            found.headers.update({"content-type": kind} if kind else {})
-            found.headers.update({"content-encoding": coding} if coding else {})
+        if kind is not None and "content-type" in found.headers:
+            found.headers["content-type"] = kind
+        if coding:
+            found.headers["content-encoding"] = coding
         found.headers["vary"] = "Accept-Encoding"
         return found
 
