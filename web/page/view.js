@@ -6,7 +6,7 @@ export const at = (id) => document.getElementById(id);
 
 /** Put a kind's controls, given as HTML, where what is asked is given. */
 export function controls(html) {
-  at("examples").insertAdjacentHTML("beforebegin", html);
+  at("given").insertAdjacentHTML("beforeend", html);
 }
 
 /** A new element with attributes, and with nodes or plain text inside. */
