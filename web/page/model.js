@@ -16,13 +16,19 @@ export async function load(about, progress = () => {}) {
   const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   const ask = dialogue(thread, progress);
   const { runtime, model } = about;
+  const served = Boolean(navigator.serviceWorker?.controller);
   try {
-    await ask({ files: { runtime, model, served: Boolean(navigator.serviceWorker?.controller) } });
+    await ask({ files: { runtime, model, served, threads: threadsOf(window) } });
   } catch (error) {
     thread.terminate(); // else it goes on fetching the other file
     throw error;
   }
   return async (source) => ask({ given: feed(source) });
+}
+
+/** Half the cores, as threads that wait for one another lose more than they gain on busy ones; 4 at most. */
+function threadsOf({ crossOriginIsolated, navigator: { hardwareConcurrency = 1 } }) {
+  return crossOriginIsolated ? Math.min(4, Math.ceil(hardwareConcurrency / 2)) : 1; // else they cannot share memory
 }
 
 /** A function that sends the thread a message, and gives back its reply to that one. */

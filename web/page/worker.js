@@ -2,11 +2,10 @@
 
 import { download, isKept } from "./download.js";
 
-const MOST_THREADS = 4;
 let [ort, session] = [null, null];
 
 /** Fetch runtime and model side by side, and put them together; `served`: sw.js answers for the files that it keeps. */
-async function load({ runtime, model, served }) {
+async function load({ runtime, model, served, threads }) {
   const ready = served && (await isKept(runtime.file)); // the browser has it compiled already
   const parts = ready ? [model] : [model, runtime];
   const total = parts.reduce((sum, { packed }) => sum + packed, 0);
@@ -17,8 +16,7 @@ async function load({ runtime, model, served }) {
     postMessage({ done: shares.reduce((sum, one, j) => sum + one * parts[j].packed, 0), total });
   })));
   ort = await script;
-  const isolated = self.crossOriginIsolated; // else memory cannot be shared between threads
-  ort.env.wasm.numThreads = isolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+  ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL(runtime.folder, import.meta.url).href;
   ort.env.wasm.wasmBinary = wasm;
   session = await ort.InferenceSession.create(data, { executionProviders: ["wasm"], logSeverityLevel: 3 });
