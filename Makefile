@@ -2,7 +2,8 @@
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
-ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
+ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs
+WASM := ort-wasm-simd-threaded.wasm
 
 .PHONY: docs demo test web slow faults size lint types audit bench clean help
 
@@ -34,10 +35,12 @@ test: .venv/ready
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --hypothesis-profile=default
 
-web/node_modules/ready: web/package-lock.json
+web/node_modules/ready: web/package-lock.json web/pack.mjs
 	cd web && npm ci --ignore-scripts --no-audit --no-fund
 	mkdir -p web/page/ort
 	cp $(addprefix web/node_modules/onnxruntime-web/dist/,$(ORT)) web/page/ort/
+	rm -f web/page/ort/$(WASM)
+	node web/pack.mjs web/node_modules/onnxruntime-web/dist/$(WASM) web/page/ort/$(WASM)
 	touch web/node_modules/ready
 
 web: web/node_modules/ready

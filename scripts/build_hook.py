@@ -17,7 +17,7 @@ class RuntimeHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Warn where `onecycle site` will not work after an installation."""
-        present = any((Path(self.root) / RUNTIME).glob("*.wasm"))
+        present = any((Path(self.root) / RUNTIME).glob("*.wasm*"))
         if version != "editable" and not present:
             self.app.display_warning(
                 f"{RUNTIME} is missing: what is built here has no page that runs in a browser, and "

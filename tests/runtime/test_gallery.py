@@ -64,7 +64,7 @@ def test_an_example_builds_its_site(name, sites):
     kind, count, _ = BUILT[name]
     assert messages["task"]["target"]["kind"] == kind
     assert len(messages["task"]["target"]["classes"]) == count
-    assert (sites(name) / messages["file"]).is_file()
+    assert (sites(name) / f"{messages['model']['file']}.gz").is_file()
     assert (name == "face_to_smiley") == bool(messages["theme"])
 
 

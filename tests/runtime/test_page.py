@@ -1,6 +1,7 @@
 """The page in a real browser: its answers are the predictor's, with and without a network."""
 
 import base64
+import gzip
 import json
 import re
 
@@ -79,6 +80,12 @@ def opened(browser, address, **options):
     page.goto(address)
     page.wait_for_selector("body[data-ready]", timeout=60_000)
     return page
+
+
+def model_of(site):
+    """The site's file of the model, a gzip."""
+    (file,) = site.glob("model.*.gz")
+    return file
 
 
 def until(page, condition, seconds=60):
@@ -249,12 +256,12 @@ def test_the_page_fits_a_small_phone_and_is_used_by_keyboard(browser, img, tmp_p
         asked(page, img)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         focused = []
-        for _ in range(4):
+        for _ in range(5):
             page.keyboard.press("Tab")
             focused.append(
                 page.evaluate("document.activeElement.id || document.activeElement.tagName")
             )
-        assert focused == ["choose", "take", "live", "SUMMARY"]
+        assert focused == ["choose", "take", "live", "share", "SUMMARY"]
         names = page.evaluate(
             "[...document.querySelectorAll('input, button')].map(e => "
             "(e.labels?.[0] ?? e).innerText.trim())"
@@ -272,8 +279,11 @@ def test_the_folder_is_whole_and_lists_itself(web_runtime, tmp_path):
     for name in listed[1:]:
         assert (site / name).is_file()
     messages = json.loads((site / "model.json").read_text())
-    assert (site / messages["file"]).stat().st_size == messages["bytes"]
-    assert form.read(site / messages["file"])[1]["sha256"] == messages["sha256"]
+    for part in (messages["model"], messages["runtime"]):
+        packed = (site / f"{part['file']}.gz").read_bytes()
+        assert [len(packed), len(gzip.decompress(packed))] == [part["packed"], part["bytes"]]
+    (tmp_path / "shipped.onnx").write_bytes(gzip.decompress(model_of(site).read_bytes()))
+    assert form.read(tmp_path / "shipped.onnx")[1]["sha256"] == messages["sha256"]
     manifest = json.loads((site / "manifest.webmanifest").read_text())
     assert messages["title"] == manifest["name"]
     assert '<link rel="apple-touch-icon" href="icon-180.png">' in (site / "index.html").read_text()
@@ -300,13 +310,17 @@ def test_another_model_is_another_version_of_the_page(web_runtime, tmp_path):
 
 def test_a_newer_site_replaces_an_older_one_and_lists_nothing_else(web_runtime, tmp_path):
     site = write_site(made("category", tmp_path), tmp_path / "site", title="Old")
+    (site / "model.0123456789ab.onnx").write_text("as onecycle 0.1 wrote it")
+    (site / "ort" / "old").mkdir()
     (site / ".git").mkdir()
     (site / ".git" / "config").write_text("not for visitors")
     (site / "CNAME").write_text("birds.example")
     write_site(made("mask", tmp_path), site, title="New")
     messages = json.loads((site / "model.json").read_text())
     assert [messages["title"], messages["task"]["target"]["kind"]] == ["New", "mask"]
-    assert [p.name for p in site.glob("*.onnx")] == [messages["file"]]
+    assert model_of(site).name == f"{messages['model']['file']}.gz"
+    assert not list(site.glob("*.onnx"))
+    assert len(list((site / "ort").iterdir())) == 1  # the older runtime is gone
     listed = (site / "sw.js").read_text()
     assert "git" not in listed
     assert "sw.js" not in listed

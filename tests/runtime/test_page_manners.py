@@ -8,7 +8,7 @@ import pytest
 from folder_server import served
 from handmade import made_curve, made_order
 from PIL import Image as Pillow
-from test_page import NETS, asked, made, opened, until
+from test_page import NETS, asked, made, model_of, opened, until
 
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
@@ -82,7 +82,7 @@ def test_classes_0_and_a_threshold_of_0_are_shown(browser, files, tmp_path):
 )
 def test_a_model_file_that_is_not_whole_is_refused(change, word, browser, tmp_path):
     site = write_site(made("category", tmp_path), tmp_path / "site")
-    (file,) = site.glob("*.onnx")
+    file = model_of(site)
     file.write_bytes(change(file.read_bytes()))
     with served(site) as address:
         page = browser.new_context().new_page()

@@ -8,7 +8,7 @@ from folder_server import served
 from PIL import Image as Pillow
 from test_page import asked, made, opened, until
 
-from onecycle.runtime.site import write_site
+from onecycle.runtime.site import SCRIPTS, write_site
 
 KEPT = """async () => {
     const found = {};
@@ -35,9 +35,9 @@ def image(tmp_path_factory):
     return file
 
 
-def listed(site):
+def listed(site, name="FILES"):
     return re.findall(
-        r'"([^"]+)"', re.search(r"FILES = (\[.*?\])", (site / "sw.js").read_text())[1]
+        r'"([^"]+)"', re.search(rf"{name} = (\[.*?\])", (site / "sw.js").read_text())[1]
     )
 
 
@@ -134,9 +134,11 @@ def test_the_worker_keeps_the_pages_own_files_and_leaves_all_others_alone(browse
     own = listed(site)
     assert {"notes.txt", "CNAME", "vercel.json", "netlify.toml", "sw.js"} & set(own) == set()
     assert {".", "index.html", "app.js", "model.json", "manifest.webmanifest"} <= set(own)
-    messages = {"ort/ort.wasm.min.mjs", "style.css", "icon.svg", "targets/category.js"}
-    assert messages <= set(own)
-    assert sum(name.endswith(".onnx") for name in own) == 1
+    assert {"style.css", "icon.svg", "targets/category.js", "worker.js"} <= set(own)
+    assert [name.split("/")[-1] for name in own if name.startswith("ort/")] == sorted(SCRIPTS)
+    parts = listed(site, "PARTS")
+    assert [name.endswith(".onnx") for name in parts] == [True, False]
+    own += parts  # which are kept as they are when unpacked
     fetch = "(name) => fetch(name, { cache: 'no-store' }).then((reply) => reply.text())"
     with served(tmp_path) as address:
         page = opened(browser, address + "site/")

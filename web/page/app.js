@@ -1,10 +1,18 @@
 // The page: it brings the model, the module of its input and that of its answers together.
 
+import { describeModel } from "./about.js";
+import { offer } from "./examples.js";
 import { kindModule } from "./kinds.js";
 import { describe, load } from "./model.js";
+import { share } from "./share.js";
 import { at } from "./view.js";
 
-const state = { about: null, input: null, target: null, run: null, companion: null, take: null, timed: 0 };
+const PATIENCE = 400; // milliseconds until the page says that it is at work
+const state = {
+  about: null, input: null, target: null, run: null, companion: null, take: null, timed: 0,
+  turn: 0, // counts what was asked and taken away: a reply to an earlier one is not shown
+  running: Promise.resolve(),
+};
 
 /** What the module of an input may ask of the page. */
 const page = {
@@ -12,6 +20,7 @@ const page = {
   clear,
   ready,
   ask,
+  draw,
   show,
   answer,
   refuse,
@@ -26,7 +35,11 @@ function say(message, error = false) {
 
 /** Take the answer away: what it was about is no longer there. */
 function clear() {
+  state.turn += 1;
   at("answer").replaceChildren();
+  at("share").hidden = true;
+  work(false);
+  say("");
   delete window.lastAnswer;
 }
 
@@ -34,6 +47,11 @@ function clear() {
 function refuse(error) {
   clear();
   say(error.message, true);
+}
+
+/** The answer before is dimmed as long as there is no new one. */
+function work(busy) {
+  at("answer").setAttribute("aria-busy", String(busy));
 }
 
 /** Whether the model is here; says so where it is not. */
@@ -45,14 +63,25 @@ function ready() {
 /** Ask the model about `source`: a reply for `show`. `size` is the [h, w] of an image. */
 async function ask(source, { size, began = performance.now() } = {}) {
   const { input, target } = state.about.task;
-  const outputs = await state.run(source);
+  const asked = state.run(source);
+  state.running = asked.catch(() => {});
+  const outputs = await asked;
   return { began, outputs, answer: state.target.decode(target, outputs, size, state.input.fixedSize?.(input)) };
 }
 
-/** Show a reply, also on the `canvas` with its image; of a `moving` source the time is said now and then only. */
-function show({ began, outputs, answer }, { canvas, moving = false, note = "" } = {}) {
-  if (canvas) state.target.draw?.(canvas, answer);
-  at("answer").replaceChildren(...state.target.show(answer, state.companion).filter(Boolean));
+/** Draw a reply over its image, which lies below `canvas`. */
+function draw(canvas, { answer }) {
+  state.target.draw?.(canvas, answer);
+}
+
+/** Show a reply; `paint` draws what lies over its image. Of a `moving` source the time is said now and then only. */
+function show({ began, outputs, answer }, { paint, moving = false, note = "" } = {}) {
+  paint?.();
+  const nodes = state.target.show(answer, state.companion, paint).filter(Boolean);
+  const shown = [...at("answer").childNodes];
+  if (nodes.length !== shown.length || nodes.some((node, i) => node !== shown[i])) at("answer").replaceChildren(...nodes);
+  work(false);
+  at("share").hidden = false;
   const now = performance.now();
   if (!moving || now - state.timed > 2000) {
     say(`Answered in ${Math.round(now - began)} ms, on this device.${note}`);
@@ -62,13 +91,20 @@ function show({ began, outputs, answer }, { canvas, moving = false, note = "" } 
   window.lastAnswer = { probabilities: Array.from(outputs.probabilities), ...answer };
 }
 
-/** Ask about `source` and show the answer, or what went wrong. */
+/** Ask about `source` and show the answer, or what went wrong; what was asked since then takes its place. */
 async function answer(source) {
   if (!ready()) return;
+  const turn = (state.turn += 1);
+  const current = () => turn === state.turn;
+  work(true);
+  setTimeout(() => current() && at("answer").getAttribute("aria-busy") === "true" && say("Working…"), PATIENCE);
   try {
-    show(await ask(source));
+    await state.running;
+    if (!current()) return;
+    const reply = await ask(source);
+    if (current()) show(reply);
   } catch (error) {
-    refuse(error);
+    if (current()) refuse(error);
   }
 }
 
@@ -77,13 +113,22 @@ async function start() {
   try {
     state.about = await describe();
     await introduce(state.about);
-    state.run = await load(state.about, (share) => say(`Loading the model… ${Math.round(100 * share)} %`));
+    state.run = await load(state.about, progress);
+    at("progress").hidden = true;
     say("Ready.");
     document.body.dataset.ready = "yes";
   } catch (error) {
+    at("progress").hidden = true;
     say(`The model could not be loaded. ${error.message}`, true);
   }
   await navigator.serviceWorker?.register("sw.js").catch(() => {}); // without it the page needs a network
+}
+
+/** How much of runtime and model is here. */
+function progress(done, total) {
+  at("progress").value = done / total;
+  const [some, all] = [done, total].map((bytes) => (bytes / 1e6).toFixed(1));
+  say(done < total ? `Loading the model: ${some} of ${all} MB` : "Starting the model…");
 }
 
 /** Say when the worker that keeps the page has a newer one; on the first visit whatever comes is no news. */
@@ -93,10 +138,14 @@ function watch() {
   serviceWorker.addEventListener("controllerchange", () => {
     at("newer").hidden = false;
   });
+  document.addEventListener("visibilitychange", async () => {
+    if (!document.hidden) (await serviceWorker.getRegistration())?.update().catch(() => {}); // an app may stay open for weeks
+  });
 }
 
 /** Title, controls, and what is known of the model. */
-async function introduce({ title, task: { input, target }, theme = {}, made, library }) {
+async function introduce(about) {
+  const { title, task: { input, target }, theme = {}, examples = [] } = about;
   document.title = title;
   at("title").textContent = title;
   state.input = await kindModule("inputs", input.kind);
@@ -104,23 +153,12 @@ async function introduce({ title, task: { input, target }, theme = {}, made, lib
   at("subtitle").textContent = state.input.subtitle;
   state.take = state.input.start(input, page);
   state.companion = state.target.companion?.(theme);
-  const rows = {
-    Answers: target.kind,
-    ...state.target.rows(target),
-    ...state.input.rows(input),
-    Precision: made?.precision ?? "",
-    "Answers changed by it": made?.changed ? `${(100 * made.changed).toPrecision(2)} %` : "",
-    "Made with": `onecycle ${library}`,
-  };
-  for (const [name, value] of Object.entries(rows)) {
-    if (value === "") continue;
-    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
-    [dt.textContent, dd.textContent] = [name, value];
-    at("about").append(dt, dd);
-  }
+  if (state.take) offer(examples, state.take, refuse);
+  describeModel(about, state.input.rows(input), state.target.rows(target));
 }
 
 at("reload").addEventListener("click", () => location.reload());
+at("share").addEventListener("click", () => share(say));
 for (const name of ["dragenter", "dragover"]) {
   addEventListener(name, (event) => {
     event.preventDefault();

@@ -7,8 +7,8 @@
 //   rows(spec)               {name: value} for "About this model"; values "" are left out
 //   feed(spec)               a function from a source to the graph's inputs: {name: [type, values, shape]}
 //   start(spec, page)        puts the controls on the page (`controls` in view.js) and from then on gives `page`,
-//                            which is described in app.js, each source. Returns a function that takes dropped
-//                            files, or nothing
+//                            which is described in app.js, each source. Returns a function that takes files (those
+//                            that are dropped, and the page's examples), or nothing
 //   fixedSize(spec)          optional: the [h, w] of every input of the graph, null where it is that of the image
 //
 // targets/NAME.js turns the graph's outputs into an answer, and shows it. Of `spec`, which is task.target:
@@ -17,8 +17,10 @@
 //   decode(spec, outputs, size, fixed)
 //                            the answer as a plain object; `outputs` are {name: values of one item}, `size` the
 //                            [h, w] of the image if it is one, `fixed` what fixedSize said
-//   show(answer, companion)  the nodes for #answer; null and "" are left out
-//   draw(canvas, answer)     optional: draws the answer over the image that is on `canvas`
+//   show(answer, companion, paint)
+//                            the nodes for #answer; null and "" are left out. `paint()`, where there is an image, draws
+//                            anew what lies over it
+//   draw(canvas, answer)     optional: draws the answer on `canvas`, which lies over the image and is as large
 //   companion(theme)         optional: what stands beside each answer of a page with this theme, or null. Where
 //                            there is one, the camera is the one that looks at its user, and mirrors them
 //

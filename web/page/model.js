@@ -1,48 +1,54 @@
-// The model: loads the exported file, and turns a source into the graph's outputs.
+// The model, as the page sees it: what is known of it, and a function from a source to the graph's outputs.
 
-import * as ort from "./ort/ort.wasm.min.mjs";
 import { kindModule } from "./kinds.js";
 
-ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
-
-/** What the file says about itself, and the address of the file: model.json, written beside it. */
+/** What the file says about itself, and where the site's files are: model.json, written beside it. */
 export async function describe() {
   const reply = await fetch("model.json");
   if (!reply.ok) throw new Error(`model.json: ${reply.status}`);
   return reply.json();
 }
 
-/** A function from a source, as the input's module takes it, to {probabilities, …}. */
+/** A function from a source, as the input's module takes it, to {probabilities, …}; `progress` is told bytes and all bytes. */
 export async function load(about, progress = () => {}) {
   const spec = about.task.input;
   const feed = (await kindModule("inputs", spec.kind)).feed(spec);
-  const bytes = await download(about.file, about.bytes, progress);
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  return async (source) => {
-    const given = mapValues(feed(source), (tensor) => new ort.Tensor(...tensor));
-    const found = await session.run(given);
-    const outputs = mapValues(found, (tensor) => tensor.data);
-    [...Object.values(given), ...Object.values(found)].forEach((tensor) => tensor.dispose());
-    return outputs;
-  };
+  const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const ask = dialogue(thread, progress);
+  const { runtime, model } = about;
+  const served = Boolean(navigator.serviceWorker?.controller);
+  try {
+    await ask({ files: { runtime, model, served, threads: threadsOf(window) } });
+  } catch (error) {
+    thread.terminate(); // else it goes on fetching the other file
+    throw error;
+  }
+  return async (source) => ask({ given: feed(source) });
 }
 
-const mapValues = (object, f) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, f(value)]));
+/** Half the cores, as threads that wait for one another lose more than they gain on busy ones; 4 at most. */
+function threadsOf({ crossOriginIsolated, navigator: { hardwareConcurrency = 1 } }) {
+  return crossOriginIsolated ? Math.min(4, Math.ceil(hardwareConcurrency / 2)) : 1; // else they cannot share memory
+}
 
-async function download(address, total, progress) {
-  const reply = await fetch(address);
-  if (!reply.ok) throw new Error(`${address}: ${reply.status}`);
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const reader = reply.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    if (at + value.length > total) throw new Error("the model file is larger than it should be");
-    whole.set(value, at);
-    at += value.length;
-    progress(at / total);
-  }
-  if (at !== total) throw new Error("the model file was cut off: load the page again");
-  return whole;
+/** A function that sends the thread a message, and gives back its reply to that one. */
+function dialogue(thread, progress) {
+  const open = new Map();
+  let last = 0;
+  thread.addEventListener("message", ({ data: { id, outputs, error, done, total } }) => {
+    if (id === undefined) return progress(done, total);
+    const [resolve, reject] = open.get(id);
+    open.delete(id);
+    if (error === undefined) resolve(outputs);
+    else reject(new Error(error));
+  });
+  thread.addEventListener("error", ({ message }) => {
+    for (const [, reject] of open.values()) reject(new Error(message || "the model's thread does not run in this browser"));
+    open.clear();
+  });
+  return (message) => new Promise((resolve, reject) => {
+    last += 1;
+    open.set(last, [resolve, reject]);
+    thread.postMessage({ id: last, ...message });
+  });
 }

@@ -4,9 +4,9 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const at = (id) => document.getElementById(id);
 
-/** Put a kind's controls, given as HTML, above the answer. */
+/** Put a kind's controls, given as HTML, where what is asked is given. */
 export function controls(html) {
-  at("answer").insertAdjacentHTML("beforebegin", html);
+  at("given").insertAdjacentHTML("beforeend", html);
 }
 
 /** A new element with attributes, and with nodes or plain text inside. */

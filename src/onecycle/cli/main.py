@@ -54,6 +54,16 @@ FlipVert = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+Title = Annotated[str | None, typer.Option(help="The page's heading.")]
+Theme = Annotated[
+    Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
+]
+Icon = Annotated[
+    Path | None, typer.Option(help="The page's icon: a square image of 180 pixels or more.")
+]
+Examples = Annotated[
+    Path | None, typer.Option(help="Folder of up to 12 items to try; the page publishes them.")
+]
 _DOOR, _RUN = "Who may ask", "How it runs"  # groups of options of `serve`
 
 
@@ -218,15 +228,15 @@ def predict(
 def site(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
-    title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
-    theme: Annotated[
-        Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
-    ] = None,
+    title: Title = None,
+    theme: Theme = None,
+    icon: Icon = None,
+    examples: Examples = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
     from onecycle.cli.ship import site as work
 
-    work(model, out, title, theme)
+    work(model, out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
 
 
 @app.command("serve")
@@ -287,13 +297,19 @@ def serve(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    title: Title = None,
+    theme: Theme = None,
+    icon: Icon = None,
+    examples: Examples = None,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch.
 
     A model file that is replaced is served from then on; of a bad one the log says why it is not.
     """
     from onecycle.cli.ship import serve as work
+    from onecycle.cli.ship import set_look
 
+    set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     origins = tuple(origin) if origin else None
     given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
     work(model, (host, port), tokens, given, (cert, key), max_memory)
@@ -341,11 +357,15 @@ def deploy(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
+    title: Title = None,
+    theme: Theme = None,
+    icon: Icon = None,
+    examples: Examples = None,
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
     from onecycle.export.hosts import write_recipe
 
-    print(write_recipe(model, to, out))
+    print(write_recipe(model, to, out, title, theme, icon, examples))
 
 
 @app.command("version")

@@ -1,15 +1,28 @@
 """`onecycle site` and `serve`: what ships an exported model."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from onecycle.core.errors import UsageError
-from onecycle.runtime.site import write_site
+from onecycle.runtime.site import variable_of, write_site
 
 
-def site(model: Path, out: Path, title: str | None, theme: Path | None) -> None:
+def set_look(model: Path, look: dict[str, Any]) -> None:
+    """Have the server's page look so; what does not fit the model is an error here."""
+    given = {name: value for name, value in look.items() if value is not None}
+    if not given:
+        return
+    with TemporaryDirectory() as folder:
+        write_site(model, Path(folder) / "site", **given)
+    for name, value in given.items():
+        os.environ[variable_of(name)] = str(value)
+
+
+def site(model: Path, out: Path, look: dict[str, Any]) -> None:
     """Write the site and say how to look at it."""
-    folder = write_site(model, out, title, theme)
+    folder = write_site(model, out, **look)
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
     print(f"{folder}: {size:.1f} MB, for any static host. Look at it here first:")
     print(f"  python -m http.server --directory {folder} 8000, then http://localhost:8000")

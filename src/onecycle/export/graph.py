@@ -80,9 +80,16 @@ class Answering(nn.Module):
 
 
 def export(
-    model: nn.Module, task: Any, path: Path, examples: Examples, precision: str = "fp32"
+    model: nn.Module,
+    task: Any,
+    path: Path,
+    examples: Examples,
+    precision: str = "fp32",
+    trained: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `model` with its preprocessing and its task to `path`; returns what the file says.
+
+    `trained` is what the file says of its training: items, figures, the day.
 
     Raises ExportError, and leaves no file, where the written file prepares or answers an item
     otherwise than the learner does (fp32: by more than 1e-4), or where fp16 or int8 costs more than
@@ -112,6 +119,7 @@ def export(
         "input": {"name": given.tensor, "type": given.dtype, "shape": list(given.axes)},
         "outputs": [output.name for output in whole.graph.output],
         "made": made,
+        **({} if trained is None else {"trained": trained}),
     }
     data = _seal(whole, about)
     _compare(data, given, answering, examples, precision)

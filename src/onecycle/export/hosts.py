@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from onecycle.core.errors import UsageError, warn
 from onecycle.core.files import write_errors
 from onecycle.export.sbom import bill_of_materials
 from onecycle.runtime.file import read
-from onecycle.runtime.site import ORT, page_folder, runtime_folder, write_site
+from onecycle.runtime.site import ORT, page_folder, runtime_folder, variable_of, write_site
 
 STATIC = ("vercel", "netlify", "pages")
 CONTAINERS = ("docker", "spaces", "render")
@@ -42,7 +43,7 @@ import os
 from onecycle.runtime.http.server import serve
 from onecycle.runtime.http.settings import Settings
 
-if __name__ == "__main__":
+{look}if __name__ == "__main__":
     host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "{port}"))
     cert, key = os.environ.get("ONECYCLE_CERT"), os.environ.get("ONECYCLE_KEY")
     files = (cert, key) if cert or key else None
@@ -108,25 +109,38 @@ _RENDER = """services:
 """
 
 
-def write_recipe(model: str | Path, to: str, out: str | Path) -> str:
+def write_recipe(
+    model: str | Path,
+    to: str,
+    out: str | Path,
+    title: str | None = None,
+    theme: str | Path | None = None,
+    icon: str | Path | None = None,
+    examples: str | Path | None = None,
+) -> str:
     """Write into `out`, a new or empty folder, what host `to` needs; returns the command to run.
 
-    Raises ModelError for files that `Predictor` refuses, UsageError for an unknown host, a folder
-    that holds something, or where ONNX Runtime Web is missing for a static host.
+    The last four are those of `write_site`. Raises ModelError for files that `Predictor` refuses,
+    UsageError for an unknown host, a folder that holds something, or where ONNX Runtime Web is
+    missing for a static host.
     """
     if to not in STATIC + CONTAINERS:
         raise UsageError(f"--to is one of {', '.join(STATIC + CONTAINERS)}, not {to!r}")
     model, out = Path(model), Path(out)
     with write_errors(out):
         if to in STATIC:
-            write_site(model, out)
+            write_site(model, out, title, theme, icon, examples)
         else:
-            _container(model, to, out)
+            files = {"theme": theme, "icon": icon, "examples": examples}
+            _container(model, to, out, title, {k: Path(v) for k, v in files.items() if v})
     return _COMMANDS[to].format(out=out)
 
 
-def _container(model: Path, to: str, out: Path) -> None:
+def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str, Path]) -> None:
     data, _ = read(model)
+    if title or own:
+        with TemporaryDirectory() as folder:  # a look that does not do is refused here
+            write_site(model, Path(folder) / "site", title, **own)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
     versions, needs = installed_versions(PACKAGES)
@@ -135,7 +149,13 @@ def _container(model: Path, to: str, out: Path) -> None:
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
     (out / "requirements.txt").write_text(pins)
-    (out / "main.py").write_text(_MAIN.format(port=port))
+    look = {variable_of("title"): title} if title else {}
+    for name, file in own.items():
+        place = f"page-{name}{file.suffix}"
+        (shutil.copytree if file.is_dir() else shutil.copyfile)(file, out / place)
+        look[variable_of(name)] = place
+    line = f"os.environ.update({look!r})\n\n" if look else ""
+    (out / "main.py").write_text(_MAIN.format(port=port, look=line), encoding="utf-8")
     (out / "health.py").write_text(_HEALTH.format(port=port))
     (out / "Dockerfile").write_text(_DOCKERFILE.format(port=port))
     (out / ".dockerignore").write_text(".git\n__pycache__\n")

@@ -1,9 +1,11 @@
 """A learner's model, task and some of its items, handed to `export.graph`."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from onecycle.data.databunch import DatasetType, LabelList
 from onecycle.export.graph import Cost, Examples, Run
 from onecycle.export.graph import export as write
 from onecycle.learn.predictions import Trained, part_of
+from onecycle.learn.recorder import Recorder
 from onecycle.models.groups import modes_kept
 
 CALIBRATE = 512  # training items that int8 is calibrated on
@@ -21,7 +24,30 @@ _OWN = 8  # items of the user's that a file is checked with
 Pair = tuple[np.ndarray, Tensor]
 
 
-def export(learner: Trained, path: Path, precision: str, calibrate: int | None = None) -> None:
+class Recorded(Trained, Protocol):
+    """A learner that knows its last fit."""
+
+    recorder: Recorder
+
+
+def training_of(learner: Recorded) -> dict[str, Any]:
+    """What the file says of its training: the day, the numbers of items, the last epoch's metrics.
+
+    Of a learner without its data there is the day alone. Figures that are no numbers are left out.
+    """
+    recorder, data = learner.recorder, learner.data
+    last = recorder.metrics[-1] if recorder.metrics else []
+    pairs = zip(recorder.metric_names, last, strict=False)
+    found: dict[str, Any] = {"date": datetime.now(UTC).date().isoformat()}
+    if data.train_dl is not None:
+        found["items"] = len(data.train_ds)
+    if data.valid_dl is not None:
+        found["validation_items"] = len(data.valid_ds)
+    metrics = {name: float(value) for name, value in pairs if isfinite(value)}
+    return found | ({"metrics": metrics} if metrics else {})
+
+
+def export(learner: Recorded, path: Path, precision: str, calibrate: int | None = None) -> None:
     """Write the file; it is checked with items of the validation set and items of other sizes."""
     if calibrate is not None and (precision != "int8" or calibrate < 1):
         raise UsageError(
@@ -33,7 +59,7 @@ def export(learner: Trained, path: Path, precision: str, calibrate: int | None =
     try:
         with modes_kept(model), torch.no_grad():
             examples = task.input.export_examples(learner, precision, calibrate)
-            write(model, task, path, examples, precision)
+            write(model, task, path, examples, precision, training_of(learner))
     finally:
         model.to(device)
 

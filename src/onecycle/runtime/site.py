@@ -1,8 +1,10 @@
 """A static site that runs the model in the browser: a folder to put on any host."""
 
+import gzip
 import hashlib
+import html
 import json
-import math
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,17 +15,25 @@ from onecycle.core.errors import ModelError, UsageError
 from onecycle.core.files import write_errors
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec, TargetSpec
+from onecycle.runtime.look import ICONS, check_theme, make_icons, read_examples
 from onecycle.runtime.task import task_from_json
 
-ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+WASM = "ort-wasm-simd-threaded.wasm"
+SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
+ORT = (*SCRIPTS, WASM, f"{WASM}.gz", f"{WASM}.br")  # the last two by `make web`, in place of WASM
+LOOK = ("title", "theme", "icon", "examples")  # what `write_site` takes besides a model
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",  # with the next one the model uses several threads
+    "Cross-Origin-Embedder-Policy": "require-corp",
 }
 _WRITTEN = ("manifest.webmanifest", "model.json")
 _LASTING = "public, max-age=31536000, immutable"
+_TEXTS = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".webmanifest"}
+_DRAWN = "icon.svg"
 
 
 def page_folder() -> Path:
@@ -37,7 +47,8 @@ def runtime_folder() -> Path:
     inside = page_folder() / "ort"
     checkout = page_folder().parent / "node_modules" / "onnxruntime-web" / "dist"
     for folder in (inside, checkout):
-        if all((folder / name).is_file() for name in ORT):
+        wasm = [(folder / name).is_file() for name in (WASM, f"{WASM}.gz")]
+        if all((folder / name).is_file() for name in SCRIPTS) and any(wasm):
             return folder
     raise UsageError(
         "ONNX Runtime Web is not here: it comes with a released onecycle; in a source checkout "
@@ -50,14 +61,18 @@ def write_site(
     out: str | Path,
     title: str | None = None,
     theme: str | Path | Mapping[str, Any] | None = None,
+    icon: str | Path | None = None,
+    examples: str | Path | None = None,
 ) -> Path:
     """Write page, model and runtime into `out`, a new folder or an older site; returns it.
 
     `theme` (a JSON file or its content, see `check_theme`) maps classes to a smiley that is drawn
-    beside the answer. A kind from outside the package brings its module as its class's `page`; the
-    page's `kinds.js` says what modules export. Raises ModelError for files that `Predictor` refuses
-    and for kinds without a module, UsageError for a theme that does not fit the model and where
-    `out` holds something else.
+    beside the answer. `icon` is a square image of 180 pixels or more. `examples` is a folder of up
+    to 12 items that visitors may try; they are published as they are. A kind from outside the
+    package brings its module as its class's `page`; the page's `kinds.js` says what modules export.
+    Raises ModelError for files that `Predictor` refuses and for kinds without a module, DataError
+    for an example that the model cannot take, UsageError for a theme, icon or number of examples
+    that does not do, and where `out` holds something else.
     """
     data, about = read(model)
     given, target = task_from_json(about["task"])
@@ -65,12 +80,74 @@ def write_site(
     sources = _sources(given, target)
     if fault := given.page_fault():
         raise ModelError(fault)
-    runtime, out = runtime_folder(), Path(out)
+    (folder, runtime), out = _runtime(), Path(out)
+    shown, tried = read_examples(examples, given)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    details = {**about, "bytes": len(data), "title": title, "theme": smileys}
+    name, packed = f"model.{_digest(data)}.onnx", _pack(data)
+    parts = {
+        "model": _part(name, packed),
+        "runtime": {"folder": folder, **_part(f"{folder}{WASM}", runtime[f"{folder}{WASM}.gz"])},
+    }
+    files = {place: file.read_bytes() for place, file in sources.items()} | tried
+    files |= {**make_icons(icon), **runtime, f"{name}.gz": packed}
+    details = {**about, "title": title, "theme": smileys, "examples": shown, **parts}
+    if icon is not None:
+        del files[_DRAWN]
     with write_errors(out):
-        _fill(out, {**sources, **{f"ort/{name}": runtime / name for name in ORT}}, data, details)
+        _fill(out, files, details)
     return out
+
+
+def look_from_environment() -> dict[str, str | None]:
+    """How the page of a server looks: ONECYCLE_TITLE, _THEME, _ICON and _EXAMPLES."""
+    return {name: os.environ.get(variable_of(name)) for name in LOOK}
+
+
+def variable_of(name: str) -> str:
+    """The environment variable that stands for one of LOOK."""
+    return f"ONECYCLE_{name.upper()}"
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def _pack(data: bytes) -> bytes:
+    """As gzip, which the page unpacks itself: not every host compresses a model or WebAssembly."""
+    return gzip.compress(data, mtime=0)
+
+
+def _part(place: str, packed: bytes) -> dict[str, Any]:
+    """A large file as the page is told of it: its name, its bytes, and those of its gzip."""
+    whole = int.from_bytes(packed[-4:], "little")  # gzip ends with it
+    return {"file": place, "bytes": whole, "packed": len(packed)}
+
+
+def _runtime() -> tuple[str, dict[str, bytes]]:
+    """ONNX Runtime Web: the site's folder for it, named after what is in it, and files by place.
+
+    Browsers may keep the folder for a year, and a newer version of the page need not fetch it.
+    """
+    folder = runtime_folder()
+    ready = folder / f"{WASM}.gz"
+    wasm = ready.read_bytes() if ready.is_file() else _pack((folder / WASM).read_bytes())
+    files = {**{name: (folder / name).read_bytes() for name in SCRIPTS}, ready.name: wasm}
+    home = f"ort/{_digest(*files.values())}/"
+    return home, {f"{home}{name}": content for name, content in files.items()}
+
+
+def pack_site(site: Path) -> None:
+    """Lay beside the files of a site what a server may send in their place, smaller.
+
+    That is .gz of its texts, and of ONNX Runtime Web .br, where `make web` made it.
+    """
+    for file in site.rglob("*"):
+        if file.suffix in _TEXTS:
+            file.with_name(f"{file.name}.gz").write_bytes(_pack(file.read_bytes()))
+    brotli = runtime_folder() / f"{WASM}.br"
+    if brotli.is_file():
+        for folder in (site / "ort").iterdir():
+            shutil.copyfile(brotli, folder / brotli.name)
 
 
 def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
@@ -97,17 +174,21 @@ def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
     return found
 
 
-def _fill(out: Path, sources: Mapping[str, Path], data: bytes, details: dict[str, Any]) -> None:
-    """The page's files, the model, and what the page reads about it."""
+def _fill(out: Path, files: Mapping[str, bytes], details: dict[str, Any]) -> None:
+    """The page's files, the model's among them, and what the page reads about it."""
     _make_room(out)
-    for place, file in sources.items():
-        (out / place).parent.mkdir(exist_ok=True)
-        shutil.copyfile(file, out / place)
-    name = f"model.{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    (out / name).write_bytes(data)
-    _json(out / "model.json", {**details, "file": name})
-    _json(out / "manifest.webmanifest", _manifest(details["title"]))
-    _service_worker(out, sorted([*sources, name, *_WRITTEN]))
+    for place, content in files.items():
+        (out / place).parent.mkdir(parents=True, exist_ok=True)
+        (out / place).write_bytes(content)
+    text = files["index.html"].decode().replace("@TITLE@", html.escape(details["title"]))
+    if _DRAWN not in files:
+        text = text.replace('"icon.svg" type="image/svg+xml"', '"icon-180.png" type="image/png"')
+    (out / "index.html").write_bytes(text.encode())
+    _json(out / "model.json", details)
+    _json(out / "manifest.webmanifest", _manifest(details["title"], _DRAWN in files))
+    parts = [details[part]["file"] for part in ("model", "runtime")]
+    rest = sorted({*files, *_WRITTEN} - {f"{part}.gz" for part in parts})
+    _service_worker(out, rest, parts)
     _hosts(out)
 
 
@@ -116,20 +197,27 @@ def _make_room(out: Path) -> None:
     ours = (out / "model.json").is_file() and (out / "sw.js").is_file()
     if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    for old in out.glob("model.*.onnx"):
-        old.unlink()
     out.mkdir(parents=True, exist_ok=True)
+    if not ours:
+        return
+    shown = json.loads((out / "model.json").read_text(encoding="utf-8")).get("examples", ())
+    examples = [out / "examples" / Path(one["file"]).name for one in shown]
+    for old in [*out.glob("model.*.onnx"), *out.glob("model.*.onnx.gz"), *examples]:
+        old.unlink(missing_ok=True)
+    shutil.rmtree(out / "ort", ignore_errors=True)
 
 
 def _json(path: Path, values: Any) -> None:
     path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _manifest(title: str) -> dict[str, Any]:
-    drawn = {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any"}
+def _manifest(title: str, ours: bool) -> dict[str, Any]:
+    """An icon of one's own may reach to its edges: no circle is cut out of it."""
+    drawn = {"src": _DRAWN, "sizes": "any", "type": "image/svg+xml", "purpose": "any"}
+    purpose = "maskable" if ours else "any"
     pixels = [
-        {"src": f"icon-{n}.png", "sizes": f"{n}x{n}", "type": "image/png", "purpose": "maskable"}
-        for n in (180, 512)
+        {"src": f"icon-{n}.png", "sizes": f"{n}x{n}", "type": "image/png", "purpose": purpose}
+        for n in ICONS
     ]
     return {
         "name": title,
@@ -138,23 +226,25 @@ def _manifest(title: str) -> dict[str, Any]:
         "display": "standalone",
         "background_color": "#f6f7f6",
         "theme_color": "#0f766e",
-        "icons": [drawn, *pixels],
+        "icons": [*[drawn][:ours], *pixels],
     }
 
 
-def _service_worker(out: Path, files: Sequence[str]) -> None:
+def _service_worker(out: Path, files: Sequence[str], parts: Sequence[str]) -> None:
     """Lists the page's own files, and is another one whenever any of them is.
 
     Nothing that a host, git or an older site put beside them is listed: a listed file that a host
-    does not give away would keep the page from working without a network.
+    does not give away would keep the page from working without a network. `parts` are named after
+    their content.
     """
-    whole = hashlib.sha256()
+    whole = hashlib.sha256("".join(parts).encode())
     for file in files:
         whole.update((out / file).read_bytes())
     source = (page_folder() / "sw.js").read_text(encoding="utf-8")
     source = source.replace("@VERSION@", whole.hexdigest()[:12])
-    text = source.replace("@FILES@", json.dumps([".", *files]))
-    (out / "sw.js").write_text(text, encoding="utf-8")
+    source = source.replace("@FILES@", json.dumps([".", *files]))
+    source = source.replace("@PARTS@", json.dumps(parts))
+    (out / "sw.js").write_text(source, encoding="utf-8")
 
 
 def _hosts(out: Path) -> None:
@@ -166,7 +256,7 @@ def _hosts(out: Path) -> None:
         {
             "headers": [
                 {"source": "/(.*)", "headers": rows},
-                {"source": "/(model\\..*\\.onnx|ort/.*)", "headers": lasting},
+                {"source": "/(model\\..*\\.gz|ort/.*)", "headers": lasting},
             ]
         },
     )
@@ -176,78 +266,3 @@ def _hosts(out: Path) -> None:
     lines.append(f'    Cache-Control = "{_LASTING}"')
     (out / "netlify.toml").write_text("\n".join(lines) + "\n")
     (out / ".nojekyll").touch()
-
-
-# A theme: what the page draws for each class, an emoji or a smiley that makes a face.
-#
-# A smiley is a few numbers, as in `{"happy": {"mouth": 0.9, "open": 0.2}, "sad": "😢"}`; features
-# that are left out rest in the middle.
-
-FEATURES = {  # the least, the most, and the resting value
-    "mouth": (-1.0, 1.0, 0.0),  # corners down, corners up
-    "open": (0.0, 1.0, 0.0),  # the mouth: shut, wide
-    "eyes": (0.0, 1.0, 0.5),  # shut, wide
-    "wink": (0.0, 1.0, 0.0),  # how far one eye is shut besides
-    "brows": (-1.0, 1.0, 0.0),  # low, high
-    "frown": (-1.0, 1.0, 0.0),  # inner ends up (sorrow), down (anger)
-    "blush": (0.0, 1.0, 0.0),
-    "tears": (0.0, 1.0, 0.0),
-}
-COLOUR = "#ffd54a"
-_LONGEST = 16  # characters of an emoji with all its joiners
-
-Look = str | dict[str, Any]
-
-
-def read_theme(file: str | Path) -> dict[str, Any]:
-    """The object in a JSON file; UsageError where there is none."""
-    try:
-        theme = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} is no JSON file of class to smiley: {error}") from error
-    if not isinstance(theme, dict):
-        raise UsageError(f"{file} holds no object of class to smiley")
-    return theme
-
-
-def check_theme(theme: str | Path | Mapping[str, Any], target: TargetSpec) -> dict[str, Look]:
-    """Class to emoji or whole smiley, for a model of such answers.
-
-    Raises UsageError for classes that the model does not know, for a model without one class per
-    image, and for features or values that no smiley has.
-    """
-    given = read_theme(theme) if isinstance(theme, str | Path) else theme
-    if not target.one_class:
-        raise UsageError(f"a theme is for models that name one class, not for {target.kind!r}")
-    classes = {str(c) for c in target.classes}
-    unknown = sorted(set(given) - classes)
-    if unknown:
-        raise UsageError(
-            f"the theme names {unknown}, which are no classes of the model: {sorted(classes)}"
-        )
-    return {name: _look(name, value) for name, value in given.items()}
-
-
-def _look(name: str, value: Any) -> Look:
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST:
-        return value
-    if not isinstance(value, Mapping):
-        raise UsageError(f"the theme of {name!r} is {value!r}: an emoji or an object is wanted")
-    unknown = sorted(set(value) - set(FEATURES) - {"colour"})
-    if unknown:
-        raise UsageError(
-            f"the smiley {name!r} has {unknown}; there is {', '.join(FEATURES)}, colour"
-        )
-    colour = value.get("colour", COLOUR)
-    if not (isinstance(colour, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", colour)):
-        raise UsageError(f"the smiley {name!r}: colour is {colour!r}, not as in '#ffd54a'")
-    numbers = {key: _number(name, key, value.get(key, FEATURES[key][2])) for key in FEATURES}
-    return {**numbers, "colour": colour}
-
-
-def _number(name: str, key: str, value: Any) -> float:
-    least, most, _ = FEATURES[key]
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and least <= value <= most):
-        raise UsageError(f"the smiley {name!r}: {key} is {value!r}, not in {least:g} to {most:g}")
-    return float(value)

@@ -7,6 +7,7 @@ const CONTROLS = `
   <section id="stage" aria-label="Image">
     <video id="video" playsinline muted hidden></video>
     <canvas id="canvas" hidden></canvas>
+    <canvas id="over" hidden></canvas>
     <div id="empty">
       <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 7h3l1.5-2h7L17 7h3a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1Z"/><circle cx="12" cy="13" r="3.6"/></svg>
       <p>Take a photo, choose one, or drop it here</p>
@@ -22,7 +23,8 @@ const CONTROLS = `
       <span>Take photo</span>
     </label>
     <button class="button" id="live" type="button" aria-pressed="false">Live camera</button>
-  </div>`;
+  </div>
+  <p id="no-camera" hidden>The live camera needs an address that begins with https.</p>`;
 
 export const subtitle = "Runs on this device. No image leaves it.";
 
@@ -39,7 +41,7 @@ export function fixedSize({ size, window, view, resize_method: method }) {
 /** Stage and buttons; every image that they give is answered, and drawn on the stage. */
 export function start(spec, page) {
   controls(CONTROLS);
-  const [stage, video, canvas, live] = ["stage", "video", "canvas", "live"].map(at);
+  const [stage, video, canvas, over, live] = ["stage", "video", "canvas", "over", "live"].map(at);
   let [stream, busy] = [null, false];
 
   /** Read what `source` shows, ask the model, and show its answer; `note` is said beside it. */
@@ -49,8 +51,14 @@ export function start(spec, page) {
     const reply = await page.ask(image, { size: [image.height, image.width], began });
     if (moving && !stream) return; // stopped while the model was at work
     stage.classList.toggle("mirrored", moving && page.mirrors);
+    const paint = () => {
+      [over.width, over.height] = [image.width, image.height]; // which empties it
+      page.draw(over, reply);
+      darken(over, reply.outputs.box);
+    };
     const shrunk = image.shrunk ? " The image was too large, and made smaller first." : "";
-    page.show(reply, { canvas, moving, note: shrunk + note });
+    const part = isWhole(reply.outputs.box, image) ? "" : " It is about the bright part.";
+    page.show(reply, { paint, moving, note: part + shrunk + note });
   }
 
   /** Answer the first of some files; the others are not dropped without a word. */
@@ -63,9 +71,10 @@ export function start(spec, page) {
     stopCamera();
     busy = true;
     try {
-      page.say("Looking…");
       const bitmap = await open(blob);
       page.clear(); // the answer was about another image
+      page.say("Looking…");
+      over.width = 0;
       reveal(true);
       await answer(bitmap, false, note);
       bitmap.close();
@@ -79,7 +88,7 @@ export function start(spec, page) {
   function reveal(filled) {
     stage.classList.toggle("filled", filled);
     at("empty").hidden = filled;
-    canvas.hidden = !filled;
+    canvas.hidden = over.hidden = !filled;
   }
 
   /** Neither an image nor an answer, so that an error does not stand beside those of an earlier image. */
@@ -136,6 +145,7 @@ export function start(spec, page) {
   }
   live.addEventListener("click", () => (stream ? stopCamera() : startCamera()));
   live.hidden = !navigator.mediaDevices?.getUserMedia;
+  at("no-camera").hidden = window.isSecureContext;
   addEventListener("paste", (event) => take([...event.clipboardData.files].filter((f) => f.type.startsWith("image/"))));
   return take;
 }
@@ -147,6 +157,28 @@ export async function open(blob) {
   } catch {
     throw new Error("This file is not an image that the browser can open.");
   }
+}
+
+/** Whether `box`, the [top, left, h, w] that the network looks at, covers the image; a pixel is of no account. */
+export function isWhole(box, { width, height }) {
+  if (!box) return true;
+  const [top, left, h, w] = Array.from(box, Number);
+  return top <= 1 && left <= 1 && top + h >= height - 1 && left + w >= width - 1;
+}
+
+/** Darken what lies outside the box on a canvas over the image. */
+export function darken(canvas, box) {
+  if (isWhole(box, canvas)) return;
+  const [top, left, h, w] = Array.from(box, Number);
+  const context = canvas.getContext("2d");
+  context.beginPath();
+  context.rect(0, 0, canvas.width, canvas.height);
+  context.rect(left, top, w, h);
+  context.fillStyle = "rgb(0 0 0 / 0.6)";
+  context.fill("evenodd"); // inside both is outside
+  context.strokeStyle = "#fff";
+  context.lineWidth = Math.max(1, Math.min(canvas.width, canvas.height) / 200);
+  context.strokeRect(left, top, w, h);
 }
 
 /** Draw a bitmap or video frame on `canvas`, and read it: {data: Uint8Array RGB, width, height, shrunk}. */

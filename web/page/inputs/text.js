@@ -46,6 +46,11 @@ export function start(spec, page) {
     asked = null;
     ask();
   });
+  return ([file]) => file?.text().then((text) => {
+    box.value = text;
+    asked = null;
+    ask();
+  }).catch(page.refuse);
 }
 
 const S = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"; // Python's blanks
