@@ -68,6 +68,7 @@ _PIXELS = dict.fromkeys(
 )
 _CALLBACKS = {
     "CSVLogger": "onecycle.learn.recorder",
+    "Checkpoint": "onecycle.learn.resume",
     "EarlyStopping": "onecycle.learn.callbacks",
     "GradientClipping": "onecycle.learn.callbacks",
     "MixUp": "onecycle.learn.callbacks",

@@ -16,12 +16,18 @@ from onecycle.core.files import write_errors
 from onecycle.core.machine import defaults
 
 
-def bar(work: Iterable[Any], total: int, label: str = "", show: bool = True) -> Iterator[Any]:
-    """Iterate over `work` behind a progress bar; silent where the output is not a screen."""
+def bar(
+    work: Iterable[Any], total: int, label: str = "", show: bool = True, done: int = 0
+) -> Iterator[Any]:
+    """Iterate over `work` behind a progress bar; silent where the output is not a screen.
+
+    `done` of the `total` were done before, and are not in `work`.
+    """
     if not show:
         yield from work
         return
-    with _bar_class()(work, total=total, desc=label, leave=False, disable=_is_disabled()) as shown:
+    how = {"total": total, "initial": done, "desc": label, "leave": False}
+    with _bar_class()(work, **how, disable=_is_disabled()) as shown:
         yield from shown
 
 

@@ -49,6 +49,7 @@ class Loader:
     train: bool = False
     processes: bool = False
     epoch: int = field(default=0, init=False)
+    skipped: int = field(default=0, init=False)  # batches that the next pass leaves out
     _bytes: int = field(default=0, init=False)  # of a batch, once one was made
 
     def __post_init__(self) -> None:
@@ -70,8 +71,8 @@ class Loader:
 
     def parts(self, rows: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(size of the whole batch, x, y) of the `rows(size)` of each batch; others stay unread."""
-        prepare, epoch = self.dataset.task.input.prepare, self._begin()
-        whole = self._positions(epoch)
+        prepare = self.dataset.task.input.prepare
+        epoch, whole = self._begin()
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
         for batch, (x, y) in zip(whole, self._batches(mine, epoch), strict=True):
             x, y = to_device(x, self.device), to_device(y, self.device)
@@ -81,20 +82,20 @@ class Loader:
         """The number of passes begun: it decides the order of the next one."""
         return self.epoch
 
-    def restore(self, state: int) -> None:
-        """Go back to a `state`."""
-        self.epoch = state
+    def restore(self, state: int, batch: int = 0) -> None:
+        """Go back to a `state`; the next pass, and no other, begins with that batch."""
+        self.epoch, self.skipped = state, batch
 
     def samples(self) -> Iterator[list[Any]]:
         """The loaded samples of each batch, on the CPU."""
-        epoch = self._begin()
-        return self._samples(self._positions(epoch), epoch)
+        epoch, batches = self._begin()
+        return self._samples(batches, epoch)
 
-    def _begin(self) -> int:
-        """The number of this pass; the next one of a training loader has another order."""
-        epoch = self.epoch
-        self.epoch += self.train
-        return epoch
+    def _begin(self) -> tuple[int, list[np.ndarray]]:
+        """The number of this pass and its batches; a training loader's next has another order."""
+        epoch, first = self.epoch, self.skipped
+        self.epoch, self.skipped = epoch + self.train, 0
+        return epoch, self._positions(epoch)[first:]
 
     def _batches(self, batches: list[np.ndarray], epoch: int) -> Iterator[tuple[Any, Tensor]]:
         collate = self.dataset.task.input.collate

@@ -27,8 +27,8 @@ class Batches(Protocol):
     def state(self) -> Any:
         """What decides the order of the next pass."""
 
-    def restore(self, state: Any) -> None:
-        """Go back to a `state`."""
+    def restore(self, state: Any, batch: int = 0) -> None:
+        """Go back to a `state`; the next pass, and no other, begins with that batch."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from onecycle.core.errors import UsageError, warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.engine import Engine
 from onecycle.learn.optimizer import GroupedOptimizer
+from onecycle.learn.packing import can_pack
 
 
 @dataclass
@@ -23,6 +24,10 @@ class Run:
     The weights move after every `accumulate` batches, whose gradients are averaged by what counts.
     `directions` are the columns that the row will have: True where more is better, False where
     less is, None where nobody has said. `callbacks` are all that take part.
+
+    `batch` counts those of the epoch that went backward, `step` the steps of the fit. Where
+    `stopping` is set, the fit ends after the step, or after validation; `complete` says that it
+    ended by itself; `resumed` that it goes on from a checkpoint.
     """
 
     model: nn.Module
@@ -34,7 +39,12 @@ class Run:
     n_steps: int
     accumulate: int = 1
     epoch: int = 0
+    batch: int = 0
     step: int = 0
+    resumed: bool = False
+    validating: bool = False
+    stopping: bool = False
+    complete: bool = False
     x: Any = None
     y: Any = None
     outputs: Any = None
@@ -59,6 +69,17 @@ class Callback:
     def claims(self) -> tuple[str, ...]:
         """What only one callback of a fit may do, as what both would do: "mix the items"."""
         return ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint of the fit keeps of it; see `packing.pack` for what that may be.
+
+        Without another answer: all its attributes of such kinds.
+        """
+        return {name: value for name, value in vars(self).items() if can_pack(value)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become what `state_dict` told of; called after `before_fit`."""
+        vars(self).update(state)
 
     def bind(self, learner: Any) -> None:
         """Before each fit, with the learner that trains: for what a `Run` does not show."""

@@ -274,6 +274,7 @@ class OneCycle(Callback):
                 f"div_factor and final_div are finite numbers above 0, not {div_factor!r} and "
                 f"{final_div!r}"
             )
+        self.max_rates, self.div_factor, self.final_div = [*max_rates], div_factor, final_div
         self.ends = [(rate / div_factor, rate, rate / final_div) for rate in max_rates]
         self.moms, self.pct_start = (*moms, moms[0]), pct_start
 

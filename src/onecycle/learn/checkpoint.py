@@ -41,8 +41,12 @@ def save(
     optimizer: GroupedOptimizer | None,
     with_opt: bool,
     more: Mapping[str, Any],
+    others: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write weights, task, `more` (history and recipe) and, `with_opt`, the optimizer's state."""
+    """Write weights, task, `more` (history and recipe) and, `with_opt`, the optimizer's state.
+
+    `others` are tensors of no layer, under names of their own.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -54,6 +58,7 @@ def save(
             for name, value in values.items()
             if value is not None
         }
+    tensors |= others or {}
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     about = {
         "format": FORMAT,
@@ -74,28 +79,33 @@ def save(
         ) from error
 
 
-def load(
-    path: Path, model: nn.Module, task: Task, strict: bool, differences: str
-) -> tuple[dict[str, Tensor], int]:
-    """Read weights that `save` wrote into the model.
+Content = tuple[dict[str, Any], dict[str, Tensor]]  # the JSON part, and the tensors
 
-    Returns what it wrote of the optimizer, and of how many parameters, for `restore_optimizer`.
-    """
+
+def load(path: Path, model: nn.Module, task: Task, strict: bool, differences: str) -> Content:
+    """Read weights that `save` wrote into the model; returns what `read` gives."""
     if differences not in DIFFERENCES:
         known = ", ".join(map(repr, DIFFERENCES))
         raise UsageError(f"differences is one of {known}, not {differences!r}")
-    about, tensors = read(path)
+    content = read(path)
+    fill(path, content, model, task, strict, differences)
+    return content
+
+
+def fill(
+    path: Path, content: Content, model: nn.Module, task: Task, strict: bool, differences: str
+) -> None:
+    """The weights of a file that was read into the model, where they are of such a one."""
+    about, tensors = content
     if differences != "ignore":
         _check_task(task, about, path)
         _compare_inputs(task, about, path, differences)
     weights = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
     _check_weights(model, weights, path, strict)
     model.load_state_dict(weights, strict=strict)
-    stored = {k.removeprefix(_OPT): v for k, v in tensors.items() if k.startswith(_OPT)}
-    return stored, about.get("trained", 0)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read(path: Path) -> Content:
     """The JSON part and the tensors of a checkpoint, checked."""
     from safetensors import safe_open
 
@@ -157,14 +167,20 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     return total.hexdigest()
 
 
-def restore_optimizer(
-    optimizer: GroupedOptimizer, stored: Mapping[str, Tensor], trained: int, path: Path
-) -> bool:
+def has_optimizer(content: Content) -> bool:
+    """Whether the optimizer was saved too."""
+    return any(name.startswith(_OPT) for name in content[1])
+
+
+def restore_optimizer(optimizer: GroupedOptimizer, content: Content, path: Path) -> bool:
     """Fill a fresh optimizer; False, with a warning, where it has another shape (frozen groups)."""
+    about, tensors = content
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in stored.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
+    for key, value in tensors.items():
+        if key.startswith(_OPT):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    trained = about.get("trained") or 0
     parameters = [p for part in optimizer.param_groups for p in part["params"]]
     fits = trained == len(parameters) and all(
         index < trained and (value.ndim == 0 or value.shape == parameters[index].shape)
@@ -280,7 +296,7 @@ def different(
     new = json.loads(json.dumps({**known, **new}, default=str))
     old = json.loads(json.dumps({**known, **old}, default=str))
     return [
-        f"{name} was {_short(old[name])}, here it is {_short(new[name])}"
+        f"{name} was {short(old[name])}, here it is {short(new[name])}"
         for name in old
         if name in new
         and name not in without
@@ -289,6 +305,7 @@ def different(
     ]
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """As a text, cut where it is long."""
     text = str(value)
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."

@@ -125,6 +125,10 @@ class FiniteLoss(Callback):
 
     order = -10
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: a fit that goes on has the weights of the checkpoint to go back to."""
+        return {}
+
     def before_epoch(self, run: Run) -> None:
         """Remember the weights."""
         self.kept = {k: v.detach().clone() for k, v in run.model.state_dict().items()}

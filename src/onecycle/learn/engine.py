@@ -29,6 +29,7 @@ class Engine:
     main = True
     one_item = "one item"  # what a process has of a batch that is too small
     processes = 1  # that train together
+    rank = 0  # which of them this is
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
@@ -67,6 +68,14 @@ class Engine:
     def total(self, weight: float) -> float:
         """The weight of a whole batch, of that of the share of it which this process computes."""
         return weight
+
+    def agree(self, wish: bool) -> bool:
+        """Whether any process wishes it; the same in all of them."""
+        return wish
+
+    def collect(self, data: bytes) -> list[bytes]:
+        """What each process has, in their order."""
+        return [data]
 
     def share(self, batches: Any) -> Any:
         """What of each batch this process computes."""
@@ -173,7 +182,7 @@ class Processes(Engine):
         limit = timedelta(seconds=timeout)
         self.state = PartialState(cpu=device.type == "cpu", timeout=limit)
         self.timeout, self.main = timeout, self.state.is_main_process
-        self.processes = self.state.num_processes
+        self.processes, self.rank = self.state.num_processes, self.state.process_index
         self._parallel: nn.Module | None = None
 
     def at(self, precision: str) -> Self:
@@ -200,6 +209,19 @@ class Processes(Engine):
     def total(self, weight: float) -> float:
         given = torch.tensor(weight, dtype=torch.float32, device=self.state.device)
         return self._reduce(given, "sum")
+
+    def agree(self, wish: bool) -> bool:
+        return self.total(float(wish)) > 0
+
+    def collect(self, data: bytes) -> list[bytes]:
+        from accelerate.utils import gather
+
+        own = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        lengths = gather(torch.tensor([len(own)], device=self.state.device)).tolist()
+        padded = own.new_zeros(max(lengths))
+        padded[: len(own)] = own
+        rows = gather(padded.to(self.state.device)[None]).cpu().numpy()
+        return [row[:n].tobytes() for row, n in zip(rows, lengths, strict=True)]
 
     def _reduce(self, value: Tensor, how: str) -> float:
         from accelerate.utils import reduce

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
 from numbers import Integral
 from pathlib import Path
 from shlex import quote
@@ -18,14 +17,15 @@ from onecycle.core.paths import Path as ListablePath
 from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.task import Task
-from onecycle.learn import checkpoint, checks, evaluate, exporting, loop, predictions
-from onecycle.learn.callback import Callback, Run, check_callbacks
-from onecycle.learn.callbacks import FrozenNorm, MixUp, OneCycle
+from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, predictions
+from onecycle.learn.callback import Callback
+from onecycle.learn.callbacks import MixUp, OneCycle
 from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
 from onecycle.learn.lr_find import RateCurve, find_lr
-from onecycle.learn.metric import directions_of, names_of, warn_of_thresholds
+from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
-from onecycle.learn.recorder import Printer, Recorder
+from onecycle.learn.recorder import Recorder
+from onecycle.learn.resume import Checkpoint
 from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
 
 Rate = float | slice | Sequence[float]
@@ -248,8 +248,13 @@ class Learner:
         lr: Rate | None = None,
         wd: float | None = None,
         callbacks: Sequence[Callback] = (),
+        resume: str | Path | None = None,
     ) -> Self:
-        """Train for `epochs` at constant rates."""
+        """Train for `epochs` at constant rates.
+
+        With `resume`, a name, the fit is kept on disk, and the same call goes on where it was cut
+        off; see `Checkpoint`. Ctrl-C ends it after the current step, a second one at once.
+        """
         if not isinstance(epochs, Integral) or epochs < 1:
             raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
         lr = defaults.lr if lr is None else lr
@@ -260,7 +265,8 @@ class Learner:
         assert self.opt is not None
         self.opt.set_rates(rates)
         self.opt.set_wd(self.wd if wd is None else wd)
-        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        given = [callbacks] if isinstance(callbacks, Callback) else [*callbacks]
+        given += [] if resume is None else [Checkpoint(resume)]
         self.run_fit(epochs, given, validate=self.data.valid_dl is not None)
         return self
 
@@ -275,12 +281,13 @@ class Learner:
         wd: float | None = None,
         callbacks: Sequence[Callback] = (),
         lr: Rate | None = None,
+        resume: str | Path | None = None,
     ) -> Self:
         """Train for `cyc_len` epochs with one cycle; `lr` is another name of `max_lr`.
 
         The rate climbs from max/div_factor to `max_lr` in the share `pct_start` of all steps and
         falls to max/final_div (div_factor * 1e4); the momentum falls from moms[0] to moms[1] and
-        comes back.
+        comes back. `resume` as in `fit`.
         """
         final = final_div or div_factor * 1e4
         if max_lr is not None and lr is not None:
@@ -288,7 +295,7 @@ class Learner:
         max_lr = next((rate for rate in (max_lr, lr) if rate is not None), defaults.lr)
         cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
         given = [callbacks] if isinstance(callbacks, Callback) else callbacks
-        return self.fit(cyc_len, max_lr, wd, [*given, cycle])
+        return self.fit(cyc_len, max_lr, wd, [*given, cycle], resume)
 
     def fine_tune(
         self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100
@@ -305,35 +312,8 @@ class Learner:
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
     ) -> None:
-        """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
-
-        Ctrl-C ends it after the current step, with the weights kept.
-        """
-        assert self.opt is not None
-        shown = defaults.progress and not self.silent and self.engine.main
-        columns: dict[str, bool | None] = {"train_loss": False}
-        if validate:
-            columns |= {"valid_loss": False} | directions_of(self.metrics)
-        usual: list[Callback] = [] if self.train_bn else [FrozenNorm()]
-        if not bare:
-            printer = Printer(names_of(self.metrics), shown)
-            looking = checks.FiniteLoss(), checks.PlainOutputs()
-            usual += [self.recorder, printer, *looking, *self.callbacks]
-        everyone = [*usual, *callbacks]
-        check_callbacks(everyone)
-        for callback in everyone:
-            callback.bind(self)
-        what = self.model, self.data, self.opt, self.engine, self.loss_func
-        steps = epochs * ceil(len(self.data.train_dl) / self.accumulate)
-        run = Run(*what, epochs, steps, self.accumulate, directions=columns, callbacks=everyone)
-        run.history = self.history
-        found = lambda run: evaluate.validate(run, self.loss_func, self.metrics)  # noqa: E731
-        try:
-            loop.fit(run, found if validate else None, shown)
-        except KeyboardInterrupt:
-            if bare:
-                raise
-            print(f"stopped by hand in epoch {run.epoch}, step {run.step}; the weights are kept")
+        """One run of the loop with the optimizer as it stands; see `fitting.fit`."""
+        fitting.fit(self, epochs, callbacks, validate, bare)
 
     def lr_find(
         self,
@@ -433,6 +413,7 @@ class Learner:
         self.engine.synchronize(self.model)
         if self.engine.main:
             more = {"history": self.history, "recipe": self.recipe}
+            more["data"] = self.data.train_dl.state()
             checkpoint.save(path, self.model, self.task, self.opt, with_opt, more)
         self.engine.wait()
         return path if return_path else None
@@ -446,16 +427,23 @@ class Learner:
     ) -> Self:
         """Read what `save` wrote; returns the learner.
 
+        `with_opt` also what training goes on from: optimizer, history and order of the data.
+
         Other classes, or another vocabulary, are a CheckpointError; other statistics, sizes or
         thresholds than those of the saved model are a warning that names them, or with
         `differences="error"` an error. With "ignore" only the weights have to fit.
         """
         path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
-        stored, count = checkpoint.load(path, self.model, self.task, strict, differences)
-        self.opt = None
-        if with_opt and stored:
+        content = checkpoint.load(path, self.model, self.task, strict, differences)
+        self.opt, about = None, content[0]
+        if not with_opt:
+            return self
+        self.history[:] = about.get("history") or []
+        if self.data.train_dl is not None and about.get("data") is not None:
+            self.data.train_dl.restore(about["data"])
+        if checkpoint.has_optimizer(content):
             optimizer = self.create_opt(1e-3)
-            if not checkpoint.restore_optimizer(optimizer, stored, count, path):
+            if not checkpoint.restore_optimizer(optimizer, content, path):
                 self.opt = None
         return self
 

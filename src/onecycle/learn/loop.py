@@ -34,19 +34,24 @@ def fit(run: Run, validate: Validate | None, show: bool = True) -> None:
     """Train for `run.epochs`, with a row of results in `run.history` after each."""
     callbacks = sorted(run.callbacks, key=lambda callback: callback.order)
     notify = partial(_notify, run, callbacks)
-    first = run.epoch
+    end = run.epoch + run.epochs
     try:
         run.engine.begin(run.model, run.optimizer.inner)
         notify("before_fit")
-        for epoch in range(first, first + run.epochs):
+        for epoch in range(run.epoch, end):
             run.epoch, run.row = epoch, {"epoch": epoch}
             train_epoch(run, notify, show)
+            run.validating = True
             run.engine.synchronize(run.model)
             notify("before_validate")
             run.row |= validate(run) if validate else {}
             run.history.append(run.row)
+            run.validating, run.batch = False, 0
             notify("after_epoch")
+            _stop_where_asked(run)
+        run.complete = True
     except StopFit:
+        run.complete = True
         run.engine.synchronize(run.model)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
@@ -73,8 +78,13 @@ def _notify(run: Run, callbacks: Sequence[Callback], moment: str) -> None:
         raise stop
 
 
+def _stop_where_asked(run: Run) -> None:
+    if run.engine.agree(run.stopping):
+        raise KeyboardInterrupt
+
+
 def train_epoch(run: Run, notify: Notify, show: bool) -> None:
-    """One pass over the training batches."""
+    """One pass over the training batches, from `run.batch` on."""
     run.model.train()
     _forget(run.model)
     notify("before_epoch")
@@ -82,17 +92,19 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     total = len(loader)
     weight = weight_of(run.loss_func, run.data.task.target.weight)
     steps = Accumulation(run.engine, weight, run.accumulate, total)
-    for i, (x, y) in enumerate(bar(loader, total, f"epoch {run.epoch}", show)):
+    for x, y in bar(loader, total, f"epoch {run.epoch}", show, run.batch):
         run.x, run.y, loss_func = x, y, run.loss_func
         notify("before_batch")
         run.outputs = _forward(run)
         run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
         run.loss_value = run.engine.mean(run.loss)
         notify("after_loss")
-        run.engine.backward(steps.part(run.loss, run.y, i))
+        run.engine.backward(steps.part(run.loss, run.y, run.batch))
         run.loss_func = loss_func
-        if steps.ends(i):
+        run.batch += 1
+        if steps.ends(run.batch - 1):
             _step(run, steps, notify)
+            _stop_where_asked(run)
 
 
 def _step(run: Run, steps: Accumulation, notify: Notify) -> None:

@@ -1,6 +1,6 @@
 """The curve of a learning-rate range test, and three ways to read a rate from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil, isfinite
@@ -38,6 +38,16 @@ class StepLosses(Callback):
     def _reset(self) -> None:
         self.losses: list[float] = []
         self._smooth, self._batches = Smooth(), list[float]()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The running average too."""
+        return {**super().state_dict(), "smooth": vars(self._smooth)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with all of it."""
+        others = dict(state)
+        vars(self._smooth).update(others.pop("smooth"))
+        super().load_state_dict(others)
 
     def after_loss(self, run: Run) -> None:
         """Note the batch."""

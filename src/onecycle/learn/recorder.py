@@ -1,13 +1,14 @@
 """What happened during the last fit, and its plots."""
 
 import csv
+from collections.abc import Mapping
 from os import SEEK_END
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TextIO
 
 from onecycle.core.display import EpochTable, clock
-from onecycle.core.errors import UsageError, listing
+from onecycle.core.errors import UsageError, listing, warn
 from onecycle.core.files import require_writable
 from onecycle.core.plot import NAME, axes, drawable, grid
 from onecycle.learn.callback import Callback, Run
@@ -132,7 +133,16 @@ class Printer(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Print the header."""
+        self.start = perf_counter()
         self.table = EpochTable(self.columns, self.show)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds that the epoch has taken so far."""
+        return {"seconds": perf_counter() - self.start}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Begin the epoch as long ago."""
+        self.start = perf_counter() - state["seconds"]
 
     def before_epoch(self, run: Run) -> None:
         """Start the clock."""
@@ -166,19 +176,40 @@ class CSVLogger(Callback):
         """Two would write into one another's rows."""
         return (f"write to {str(self.path)!r}",)
 
+    def state_dict(self) -> dict[str, Any]:
+        """How much of the file there is."""
+        return {"columns": self.columns, "bytes": self.file.tell() if self.file else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Rows that came after the checkpoint come again: cut them off."""
+        if self.file is None:
+            return
+        there = self.path.stat().st_size
+        if there < (state["bytes"] or 0):
+            message = (
+                f"{self.path} has {there} of the {state['bytes']} bytes that it had when the fit "
+                "was cut off: earlier epochs are missing in it; learn.history has all of them"
+            )
+            warn(message, 3)
+            return
+        self.columns = state["columns"]
+        self.file.truncate(state["bytes"])
+        self.file.seek(0, SEEK_END)
+
     def before_fit(self, run: Run) -> None:
         """Open the file; compare the columns that are known by now."""
         if not run.engine.main:
             return
         require_writable(self.path, in_place=True)
-        self.columns, ends = _old_columns(self.path) if self.append else (None, True)
+        goes_on = self.append or run.resumed
+        self.columns, ends = _old_columns(self.path) if goes_on else (None, True)
         if self.columns is not None:
             ours, there = ["epoch", *run.directions, "seconds"], set(self.columns)
             own = any(not type(c).__module__.startswith("onecycle.") for c in run.callbacks)
             fits = there >= {*ours[:-1]} if own else there == {*ours}  # own ones may write more
             if not fits:
                 raise self._other_columns(ours)
-        self.file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
+        self.file = self.path.open("a" if goes_on else "w", newline="", encoding="utf-8")
         if not ends:
             self.file.write("\r\n")
 
@@ -230,6 +261,17 @@ class TensorBoardLogger(Callback):
     def __init__(self, log_dir: str | Path = "runs/onecycle") -> None:
         self.log_dir, self.seen = Path(log_dir), 0
         self.writer: Any = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many batches it has seen."""
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Batches that came after the checkpoint come again: they take the place of the old."""
+        self.seen = state["seen"]
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = type(self.writer)(self.log_dir, purge_step=self.seen)
 
     def claims(self) -> tuple[str, ...]:
         """Two would write everything twice."""

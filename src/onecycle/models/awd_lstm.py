@@ -84,6 +84,14 @@ class AWD_LSTM(nn.Module):  # noqa: N801 - the course's name
         """Forget the state: what comes next is another text."""
         self.state = self.raw = self.dropped = None
 
+    def carried(self) -> list[Tensor]:
+        """What the next batch goes on from: h and c of each layer, (1, n, d)."""
+        return [part for pair in self.state or () for part in pair]
+
+    def carry(self, state: Sequence[Tensor]) -> None:
+        """Go on from what was `carried`."""
+        self.state = [(h, c) for h, c in zip(state[::2], state[1::2], strict=True)] or None
+
     def forward(self, ids: Tensor) -> Tensor:
         """Features of the last layer, with dropout; goes on from the state of the batch before."""
         if self.state is not None and self.state[0][0].shape[1] != len(ids):

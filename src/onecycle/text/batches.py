@@ -82,7 +82,7 @@ class StreamLoader:
         train: bool = False,
     ) -> None:
         self.dataset, self.batch_size, self.device = dataset, batch_size, device
-        self.seed, self.train, self.epoch = seed, train, 0
+        self.seed, self.train, self.epoch, self.skipped = seed, train, 0, 0
         given: Any = dataset.task.input
         self.bptt, self.texts = given.bptt, given.to_ids(dataset.items)
         self.n_tokens = int(self.texts.lengths.sum())
@@ -108,14 +108,14 @@ class StreamLoader:
         return -(-self.per_stream // self.bptt)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = np.arange(len(self.texts))
+        order, first = np.arange(len(self.texts)), self.skipped
         if self.train:
             order = generator(self.seed, self.epoch, -1).permutation(order)
-        self.epoch += self.train
+        self.epoch, self.skipped = self.epoch + self.train, 0
         lengths = self.texts.lengths[order]
         begins = np.cumsum(lengths) - lengths
         streams = np.arange(self.batch_size) * self.per_stream
-        for start in range(0, self.per_stream, self.bptt):
+        for start in range(first * self.bptt, self.per_stream, self.bptt):
             end = min(start + self.bptt, self.per_stream) + 1  # with the answer to the last one
             rows = [self._part(order, begins, at + start, at + end) for at in streams.tolist()]
             batch = to_device(torch.from_numpy(np.stack(rows)), self.device)
@@ -131,6 +131,6 @@ class StreamLoader:
         """The number of passes begun."""
         return self.epoch
 
-    def restore(self, state: int) -> None:
-        """Go back to a `state`."""
-        self.epoch = state
+    def restore(self, state: int, batch: int = 0) -> None:
+        """Go back to a `state`; the next pass, and no other, begins with that batch."""
+        self.epoch, self.skipped = state, batch

@@ -1,0 +1,85 @@
+"""One run of the loop for a learner: its callbacks, its row of results, and how it is stopped."""
+
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from onecycle.core.machine import defaults
+from onecycle.data.databunch import DataBunch
+from onecycle.learn import checks, evaluate, loop
+from onecycle.learn.callback import Callback, Run, check_callbacks
+from onecycle.learn.callbacks import FrozenNorm
+from onecycle.learn.engine import Engine
+from onecycle.learn.interrupt import stop_on_signals
+from onecycle.learn.metric import directions_of, names_of
+from onecycle.learn.optimizer import GroupedOptimizer
+from onecycle.learn.recorder import Printer, Recorder
+from onecycle.learn.resume import Checkpoint
+
+
+class Trainable(Protocol):
+    """What this needs of a learner."""
+
+    model: nn.Module
+    engine: Engine
+    opt: GroupedOptimizer | None
+    recorder: Recorder
+    history: list[dict[str, Any]]
+    callbacks: list[Callback]
+    metrics: list[Any]
+    accumulate: int
+    silent: bool
+    train_bn: bool
+
+    @property
+    def data(self) -> DataBunch: ...
+    @property
+    def loss_func(self) -> Callable[..., Tensor]: ...
+
+
+def fit(
+    learner: Trainable,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    validate: bool,
+    bare: bool = False,
+) -> None:
+    """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
+
+    Ctrl-C ends it after the current step, a second one at once, with the weights kept.
+    """
+    assert learner.opt is not None
+    metrics, engine, data = learner.metrics, learner.engine, learner.data
+    shown = defaults.progress and not learner.silent and engine.main
+    columns: dict[str, bool | None] = {"train_loss": False}
+    if validate:
+        columns |= {"valid_loss": False} | directions_of(metrics)
+    everyone: list[Callback] = [] if learner.train_bn else [FrozenNorm()]
+    if not bare:
+        looking = checks.FiniteLoss(), checks.PlainOutputs()
+        everyone += [learner.recorder, Printer(names_of(metrics), shown), *looking]
+        everyone += learner.callbacks
+    everyone += callbacks
+    check_callbacks(everyone)
+    for callback in everyone:
+        callback.bind(learner)
+    what = learner.model, data, learner.opt, engine, learner.loss_func
+    steps = epochs * ceil(len(data.train_dl) / learner.accumulate)
+    run = Run(*what, epochs, steps, learner.accumulate, directions=columns, callbacks=everyone)
+    run.history = learner.history
+    kept = [callback for callback in everyone if isinstance(callback, Checkpoint)]
+    run.resumed = any(callback.source for callback in kept)
+    found = lambda run: evaluate.validate(run, learner.loss_func, metrics)  # noqa: E731
+    if bare:
+        loop.fit(run, found if validate else None, shown)
+        return
+    with stop_on_signals(run, terminate=bool(kept)):
+        try:
+            loop.fit(run, found if validate else None, shown)
+        except KeyboardInterrupt:
+            print(
+                f"stopped by hand in epoch {run.epoch}, after {run.step} steps of the fit; the "
+                "weights are kept"
+            )
