@@ -58,7 +58,8 @@ def stubs() -> dict[Path, str]:
         file = folder / "__init__.pyi" if is_package else folder.with_suffix(".pyi")
         lines = [HEAD, "", "from onecycle.course import *"]
         if path.endswith(".models"):
-            lines += [f"from onecycle.models import {n} as {n}" for n in table.ARCHITECTURES]
+            lines += ["from onecycle.models import Architecture", ""]
+            lines += [f"{name}: Architecture" for name in table.ARCHITECTURES]
         texts[file] = "\n".join([*lines, ""])
     return texts
 

@@ -108,6 +108,7 @@ from onecycle.learn.predictions import Predictions as Predictions
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import Recorder as Recorder
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
+from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.models.architectures import Architecture as Architecture
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
@@ -211,6 +212,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Category",
+    "Checkpoint",
     "CheckpointError",
     "ClassificationInterpretation",
     "CombinedLoss",

@@ -12,7 +12,6 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from onecycle import (
@@ -56,7 +55,8 @@ def confidence(outputs: Tensor, y: Tensor) -> Tensor:
 def worst_class(outputs: Tensor, y: Tensor) -> float:
     """A metric of the whole set."""
     right = (outputs.argmax(1) == y).float()
-    return min(float(right[y == number].mean()) for number in y.unique())
+    classes = range(outputs.shape[1])
+    return min(float(right[y == number].mean()) for number in classes if (y == number).any())
 
 
 class Ledger(Callback):
@@ -73,8 +73,8 @@ class Ledger(Callback):
 
     def after_epoch(self, run: Run) -> None:
         rate: float = run.optimizer.rates()[-1]
-        classes: int = run.data.c
-        print(f"epoch {run.epoch}: {run.row['accuracy']:.2f} of {classes} classes, rate {rate:.1e}")
+        found = f"{run.row['accuracy']:.2f} of {run.data.c} classes"
+        print(f"epoch {run.epoch + 1}: {found}, {rate:.1e}")
 
 
 def train(data: DataBunch, ledger: Ledger) -> ImageLearner:
@@ -83,7 +83,7 @@ def train(data: DataBunch, ledger: Ledger) -> ImageLearner:
     learn = cnn_learner(
         data,
         models.small,
-        pretrained=False,
+        pretrained="small",
         ps=0.25,
         metrics=metrics,
         callbacks=[EarlyStopping(monitor="accuracy", patience=9)],
@@ -91,7 +91,7 @@ def train(data: DataBunch, ledger: Ledger) -> ImageLearner:
     )
     curve: RateCurve = learn.lr_find(num_it=8)
     print(f"measured {len(curve.rates)} rates")
-    learn.fit_one_cycle(2, slice(1e-3, 1e-2), callbacks=[ledger])
+    learn.fit_one_cycle(3, slice(1e-3, 1e-2), callbacks=[ledger])
     return learn
 
 
@@ -121,13 +121,13 @@ def serve(exported: Path, photos: list[Path]) -> list[dict[str, str]]:
         label, share = one.top(1)[0]
         assert one.answer == label, one.answer.to_dict()
         assert 0 <= share <= 1
-    return [{"file": p.name, "label": str(f.answer)} for p, f in zip(photos, found, strict=True)]
+    names = [f"{photo.parent.name}/{photo.name}" for photo in photos]
+    return [{"file": n, "label": str(f.answer)} for n, f in zip(names, found, strict=True)]
 
 
 def main(folder: Path) -> None:
     """All of it."""
     warnings.simplefilter("ignore", OnecycleWarning)
-    torch.manual_seed(0)
     data = load(folder)
     ledger = Ledger(most=100)
     learn = train(data, ledger)
@@ -152,7 +152,7 @@ def planted(learn: ImageLearner, data: DataBunch) -> None:
     """Never called: what checkers must find, and nothing else in this file."""
     learn.fit_one_cycle("three")  # planted: argument
     learn.fit_one_cicle(3)  # planted: attribute
-    data.train_dataset  # planted: attribute
+    print(data.train_dataset)  # planted: attribute
     cnn_learner(data, models.small, metric=accuracy)  # planted: argument
     ImageList.from_folder(data.path).split_by_rand_pct("20%")  # planted: argument
-    Predictor("model.onnx").predict("photo.jpg").label  # planted: attribute
+    print(Predictor("model.onnx").predict("photo.jpg").label)  # planted: attribute

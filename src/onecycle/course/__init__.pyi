@@ -86,6 +86,7 @@ from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_
 from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
+from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
@@ -230,6 +231,7 @@ __all__ = [
     "Categorify",
     "Category",
     "CategoryList",
+    "Checkpoint",
     "ClassificationInterpretation",
     "CollabDataBunch",
     "CombinedLoss",

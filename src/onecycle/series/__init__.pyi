@@ -55,6 +55,7 @@ from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_
 from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
+from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
@@ -82,6 +83,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Category",
+    "Checkpoint",
     "ClassificationInterpretation",
     "Config",
     "DataBunch",

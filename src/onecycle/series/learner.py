@@ -18,10 +18,12 @@ _FAR = 2  # times as long, or as short, as what was learned from
 
 
 class SeriesLearner(Learner):
-    """A learner on series."""
+    """A learner on series.
 
-    def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
-        """As every learner; a warning says where a series of quite another length is stretched."""
+    `predict` warns where a series of quite another length than the training's is stretched.
+    """
+
+    def _predict(self, item: Any, thresh: float | None, return_x: bool) -> Any:
         given: Any = self.task.input
         source: Any = item.data if isinstance(item, Series) else item
         if hasattr(source, "read"):  # a file that is open can be read once
@@ -32,8 +34,8 @@ class SeriesLearner(Learner):
                 f"the series has {steps} steps, and is stretched to the {usual} that the model "
                 "has learned from, so that its pace changes: give it parts of about that length"
             )
-            warn(message, 2)
-        return super().predict(source, thresh, return_x)
+            warn(message, 3)
+        return super()._predict(source, thresh, return_x)
 
 
 def series_learner(

@@ -55,6 +55,7 @@ from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_
 from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
+from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
 from onecycle.runtime.inputs.text import Vocab as Vocab
@@ -83,6 +84,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Category",
+    "Checkpoint",
     "ClassificationInterpretation",
     "Config",
     "DataBunch",

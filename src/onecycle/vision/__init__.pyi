@@ -61,6 +61,7 @@ from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_
 from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
+from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
 from onecycle.runtime.site import write_site as write_site
@@ -125,6 +126,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Category",
+    "Checkpoint",
     "ClassificationInterpretation",
     "CombinedLoss",
     "Config",
