@@ -12,26 +12,24 @@ import argparse
 import ast
 import contextlib
 import html
-import inspect
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import matplotlib
+import reference_pages
 
-import onecycle
-from onecycle.names import EVERYTHING
-
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src/onecycle"
 PAGES = ROOT / "build/docs"
 NARROW = 640  # pixels: a wider figure keeps this width on a phone
 TINY = re.compile(r"^(\s*\w+ = )(.*?)  # tiny: (.+)$", re.MULTILINE)
@@ -103,51 +101,6 @@ def _as_markdown(value: Any) -> str:
     return f"```text\n{value!r}\n```"
 
 
-def reference() -> str:
-    """Every public name with its signature and docstring, by module."""
-    by_module: dict[str, list[str]] = {}
-    for name, module in sorted(EVERYTHING.items()):
-        by_module.setdefault(module, []).append(name)
-    parts = ["# Every public name\n\n`from onecycle import NAME`"]
-    for module, names in sorted(by_module.items()):
-        things = {name: getattr(onecycle, name) for name in names}
-        about = (inspect.getdoc(sys.modules[module]) or "").partition("\n\n")[0]
-        parts.append(f"## {module}\n\n{about}")
-        parts += [entry(name, thing) for name, thing in things.items()]
-    return "\n\n".join(parts) + "\n"
-
-
-def entry(name: str, thing: Any) -> str:
-    """One name; of a class also its public methods, those of our base classes too."""
-    text = [f"### {name}"]
-    if callable(thing):
-        with contextlib.suppress(TypeError, ValueError):
-            call = textwrap.fill(name + _signature(thing), 88, subsequent_indent="    ")
-            text.append(f"```python\n{call}\n```")
-    text.append(_prose(inspect.getdoc(thing) or ""))
-    if inspect.isclass(thing):
-        for method, function in inspect.getmembers(thing, inspect.isfunction):
-            ours = function.__module__.startswith("onecycle.")
-            if not method.startswith("_") and function.__doc__ and ours:
-                first = inspect.getdoc(function) or ""
-                title = _prose(first.splitlines()[0])
-                text.append(f"- `.{method}{_signature(function)}`: {title}")
-    return "\n\n".join(text)
-
-
-def _signature(thing: Any) -> str:
-    """As it is written: annotations without the quotes that they have as text."""
-    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(thing)))
-
-
-def _prose(doc: str) -> str:
-    """A docstring as Markdown: what is not code between backticks is taken as it stands."""
-    parts = doc.split("`")
-    plain = (html.escape(part, quote=False) for part in parts[::2])
-    parts[::2] = [re.sub(r"([\\*\[\]_])", r"\\\1", part) for part in plain]
-    return "`".join(parts)
-
-
 def write_pages(tiny: bool) -> Path:
     """All pages as Markdown below build/docs."""
     matplotlib.use("Agg")
@@ -165,7 +118,13 @@ def write_pages(tiny: bool) -> Path:
                 )
         finally:
             os.chdir(before)
-    (PAGES / "reference.md").write_text(reference(), encoding="utf-8")
+    (PAGES / "reference").mkdir()
+    for name, text in reference_pages.pages().items():
+        (PAGES / f"reference/{name}.md").write_text(text, encoding="utf-8")
+    for file in SOURCE.rglob("*.py"):  # as text, which browsers show and do not download
+        copy = PAGES / "source" / file.relative_to(SOURCE).with_suffix(".py.txt")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
     return PAGES
 
 
@@ -176,6 +135,10 @@ def main() -> None:
     given = parser.parse_args()
     write_pages(given.tiny)
     subprocess.run([sys.executable, "-m", "zensical", "build"], cwd=ROOT, check=True)
+    site = shlex.quote(str(ROOT / "build/site"))
+    print(f"The site is in {site}. To read it, with its search:")
+    print(f"  {shlex.quote(sys.executable)} -m http.server -b 127.0.0.1 -d {site} 8001")
+    print("and open http://127.0.0.1:8001")
 
 
 if __name__ == "__main__":

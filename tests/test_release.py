@@ -22,7 +22,8 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
         opened.extractall(tmp_path / "installed")
-    sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
+    files = [p for kind in ("*.py", "*.pyi") for p in (ROOT / "src").rglob(kind)]
+    sources = {path.relative_to(ROOT / "src").as_posix() for path in files}
     assert sources <= names
     assert {"onecycle/py.typed", "onecycle/interpret/cleaner.html"} <= names
     assert {"onecycle/runtime/page/index.html", "onecycle/runtime/page/app.js"} <= names

@@ -14,13 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from onecycle import ItemList, Learner
-from onecycle.core.errors import DataError
-from onecycle.core.walk import FileKind
-from onecycle.runtime.inputs.image import ImageSpec
-from onecycle.runtime.predictor import Predictor
+from onecycle import DataError, FileKind, ImageInput, ImageSpec
 from onecycle.vision import *
-from onecycle.vision.input import ImageInput
 
 BINS, FRAME, STEP = 33, 64, 32
 

@@ -54,5 +54,30 @@ learn.fit_one_cycle(20, 0.02)
 print(learn.predict(x[0])[0], y[0])
 
 # %% [markdown]
+# ## In another program
+#
+# `learn.export()` is for photos, texts and series: its file reads what people have, and brings the
+# page. What an array is made of is known to your program alone, so that arrays are refused there.
+# The network by itself is exported by torch, and runs on ONNX Runtime; normalising as
+# `numbers.task.input` says, and the names of classes, are up to the program.
+
+# %%
+import onnxruntime as ort
+
+mean, std = (np.array(v, np.float32) for v in (numbers.task.input.mean, numbers.task.input.std))
+any_count = ({0: torch.export.Dim("rows")},)
+torch.onnx.export(
+    learn.model.eval(),
+    (torch.zeros(2, 2),),
+    "curve.onnx",
+    input_names=["x"],
+    dynamic_shapes=any_count,
+    verbose=False,
+)
+session = ort.InferenceSession("curve.onnx")
+(found,) = session.run(None, {"x": (x[:3] - mean) / std})
+print(found[:, 0], [learn.predict(row)[0].obj for row in x[:3]])
+
+# %% [markdown]
 # What stands between the layers, how wide they must be and why: [behind the
 # scenes](../behind-the-scenes.md).

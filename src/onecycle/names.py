@@ -34,7 +34,10 @@ _LEARN = {
     "LabelSmoothingCrossEntropy": "onecycle.learn.losses",
     "Learner": "onecycle.learn.learner",
     "StopFit": "onecycle.learn.callback",
+    "higher_is_better": "onecycle.learn.metric",
+    "lower_is_better": "onecycle.learn.metric",
     "lr_find": "onecycle.learn.lr_find",
+    "whole_set": "onecycle.learn.metric",
 } | dict.fromkeys(
     (
         "accuracy",
@@ -44,8 +47,6 @@ _LEARN = {
         "error_rate",
         "f1",
         "fbeta",
-        "higher_is_better",
-        "lower_is_better",
         "mae",
         "mean_absolute_error",
         "mean_squared_error",
@@ -57,7 +58,6 @@ _LEARN = {
         "rmse",
         "root_mean_squared_error",
         "top_k_accuracy",
-        "whole_set",
     ),
     "onecycle.learn.metrics",
 )
@@ -176,4 +176,74 @@ SERIES = (
     _CORE | _DATA | _LEARN | _CALLBACKS | _DEPLOY | _INTERPRET | _SERIES | _FIELDS | _CHANGES
 ) | {"models": "onecycle.models"}  # `jitter` is another function for images
 VISION = _CORE | _DATA | _LEARN | _PIXELS | _CALLBACKS | _AUGMENT | _VISION | _DEPLOY | _INTERPRET
-EVERYTHING = VISION | _TEXT | _SERIES | {"__version__": "onecycle.version"}
+PROGRAMS = VISION | _TEXT | _SERIES  # what a star import may bring
+
+ERRORS = dict.fromkeys(
+    (
+        "ArchiveError",
+        "CheckpointError",
+        "DamagedImageError",
+        "DataError",
+        "DivergedError",
+        "DownloadError",
+        "EmptyDataError",
+        "ExportError",
+        "ImageError",
+        "LabelError",
+        "ModelError",
+        "OnecycleError",
+        "OnecycleWarning",
+        "SizeError",
+        "TableError",
+        "TrainingError",
+        "UsageError",
+        "WeightsError",
+        "WriteError",
+    ),
+    "onecycle.core.errors",
+)
+TYPES = {  # what public functions take and return, for annotations
+    "Answer": "onecycle.runtime.kinds",
+    "Architecture": "onecycle.models.architectures",
+    "Batches": "onecycle.data.task",
+    "Encoder": "onecycle.text.pretrained",
+    "Engine": "onecycle.learn.engine",
+    "GroupedOptimizer": "onecycle.learn.optimizer",
+    "ImageLearner": "onecycle.vision.learner",
+    "Items": "onecycle.data.items",
+    "LabelList": "onecycle.data.databunch",
+    "LabelledItems": "onecycle.data.databunch",
+    "Labels": "onecycle.data.databunch",
+    "LanguageLearner": "onecycle.text.learners",
+    "LearnerOptions": "onecycle.learn.options",
+    "Limits": "onecycle.fetch.archives",
+    "LoadedData": "onecycle.runtime.predictor",
+    "LoadedLearner": "onecycle.runtime.predictor",
+    "Metric": "onecycle.learn.metric",
+    "Patience": "onecycle.fetch.download",
+    "Plan": "onecycle.vision.warp",
+    "Prediction": "onecycle.runtime.predictor",
+    "Predictions": "onecycle.learn.predictions",
+    "RateCurve": "onecycle.learn.lr_find",
+    "Recorder": "onecycle.learn.recorder",
+    "Run": "onecycle.learn.callback",
+    "SeriesLearner": "onecycle.series.learner",
+    "SplitItems": "onecycle.data.labels",
+    "Table": "onecycle.core.display",
+    "Task": "onecycle.data.task",
+    "TextLearner": "onecycle.text.learners",
+    "Transform": "onecycle.vision.transform",
+    "WordScores": "onecycle.interpret.words",
+}
+KINDS = {  # what kinds of one's own are made of
+    "ArrayInput": "onecycle.data.arrays",
+    "FileKind": "onecycle.core.walk",
+    "ImageInput": "onecycle.vision.input",
+    "ImageSpec": "onecycle.runtime.inputs.image",
+    "Input": "onecycle.data.task",
+    "InputSpec": "onecycle.runtime.kinds",
+    "Row": "onecycle.data.arrays",
+    "Target": "onecycle.data.targets",
+    "TargetSpec": "onecycle.runtime.kinds",
+}
+EVERYTHING = PROGRAMS | ERRORS | TYPES | KINDS | {"__version__": "onecycle.version"}

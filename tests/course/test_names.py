@@ -123,6 +123,7 @@ def test_model_sizes_says_what_each_layer_puts_out():
 
 def test_looking_at_a_model_leaves_every_mode_as_it_was():
     import torch
+
     from onecycle.course.layers import num_features_model
 
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 80), torch.nn.BatchNorm2d(4)).train()
@@ -188,7 +189,6 @@ def test_an_unknown_address_names_those_that_are_near(name, near):
 
 def test_sizes_of_a_body_are_those_of_its_layers():
     from onecycle.course.layers import model_sizes, num_features_model
-
     from onecycle.models.body import create_body
 
     body = create_body("resnet18", pretrained=False)

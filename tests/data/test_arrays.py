@@ -267,3 +267,11 @@ def test_labels_of_other_shapes_are_refused():
         from_arrays(x, None)
     two = pd.DataFrame({"a": [1, 2] * 10, "b": [0.5, 1] * 10}, dtype=object)
     assert TensorList.from_arrays(x, two).frame["label"].tolist() == [[1, 0.5], [2, 1]] * 10
+
+
+def test_the_export_of_arrays_is_refused_with_the_way_to_write_the_network(plane, tmp_path):
+    data = from_arrays(plane, plane[:, 0], bs=64)
+    learn = Learner(data, mlp([2, 1]), path=tmp_path)
+    with pytest.raises(UsageError, match=r"torch\.onnx\.export\(learn\.model"):
+        learn.export()
+    assert list(tmp_path.iterdir()) == []

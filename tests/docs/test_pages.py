@@ -12,16 +12,8 @@ from docs_helpers import ROOT, script
 DOCS = ROOT / "docs"
 RUN = sorted(DOCS.rglob("*.py"))
 WRITTEN = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
-# What an own kind of item or a plot of the schedule needs beyond the public names.
-DEEPER = {  # what kinds of one's own are made of; CONTRIBUTING names them
-    "onecycle.core.errors": {"DataError"},
-    "onecycle.core.walk": {"FileKind"},
-    "onecycle.data.arrays": {"ArrayInput", "Row"},
-    "onecycle.learn.optimizer": {"one_cycle"},
-    "onecycle.runtime.inputs.image": {"ImageSpec"},
-    "onecycle.runtime.predictor": {"Predictor"},
-    "onecycle.vision.input": {"ImageInput"},
-}
+# What a plot of the schedule needs beyond the public names.
+DEEPER = {"onecycle.learn.optimizer": {"one_cycle"}}
 
 
 def named(paths):
@@ -97,8 +89,8 @@ def leads_somewhere(page, link):
         return True
     name, _, place = link.partition("#")
     goal = (page.parent / name).resolve() if name else page
-    if goal == DOCS / "reference.md":  # written when the site is built
-        return True
+    if goal.parent == DOCS / "reference":  # written when the site is built
+        return goal.stem in script("reference_pages").PAGES
     goal = goal.with_suffix(".py") if goal.with_suffix(".py") in RUN else goal
     return goal.exists() and (not place or place in titles(goal.read_text(encoding="utf-8")))
 
@@ -115,30 +107,132 @@ def test_every_link_of_a_page_leads_to_a_page_and_a_place(page):
 def test_every_written_page_is_in_the_navigation():
     pages = {p.relative_to(DOCS).with_suffix(".md").as_posix() for p in [*RUN, *DOCS.rglob("*.md")]}
     listed = re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text())
-    assert set(listed) == pages | {"reference.md"}
+    generated = {f"reference/{name}.md" for name in script("reference_pages").PAGES}
+    assert set(listed) == pages | generated
     assert len(listed) == len(set(listed))
 
 
-def test_the_reference_has_each_public_name_once_with_what_its_docstring_says():
+BESIDE = ("index", "command-line", "http")
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The pages of the reference by name."""
+    return script("reference_pages").pages()
+
+
+def heads(text, level):
+    return re.findall(rf"^{'#' * level} (.+)$", text, re.MULTILINE)
+
+
+def under(head, text):
+    """What stands below a heading, down to the next one."""
+    below = f"\n{text}".partition(f"\n{head}\n")[2]
+    return below.partition("\n## ")[0]
+
+
+def test_the_reference_has_each_public_name_once_with_what_its_docstring_says(reference):
     import onecycle
 
-    text = script("build_docs").reference()
-    heads = re.findall(r"^### (.+)$", text, re.MULTILINE)
-    assert sorted(heads) == sorted(set(onecycle.__all__) | {"__version__"})
-    callables = {name: getattr(onecycle, name) for name in heads}
-    silent = [n for n, t in callables.items() if callable(t) and not (t.__doc__ or "").strip()]
+    whole = "\n".join(text for name, text in reference.items() if name not in BESIDE)
+    found = heads(whole, 2)
+    assert sorted(found) == sorted(onecycle.__all__)
+    things = {name: getattr(onecycle, name) for name in found}
+    silent = [n for n, t in things.items() if callable(t) and not (t.__doc__ or "").strip()]
     assert silent == []
-    for name in ("Learner", "ImageList", "get_transforms"):
-        entry = text.partition(f"### {name}\n")[2].partition("\n### ")[0]
-        assert inspect.getdoc(callables[name]).splitlines()[0] in entry
+    for name in ("Learner", "ImageList", "get_transforms", "accuracy"):
+        assert inspect.getdoc(things[name]).splitlines()[0] in under(f"## {name}", whole)
+    linked = re.findall(r"\[([^]]+)\]\(\w+\.md#", reference["index"])
+    assert sorted(linked) == sorted(found)
+
+
+def public_methods(thing):
+    """The names of what a class of ours says about itself, its bases of ours included."""
+    for name, what in inspect.getmembers(thing):
+        function = what.fget if isinstance(what, property) else what
+        ours = (getattr(function, "__module__", None) or "").startswith("onecycle.")
+        if name[0] != "_" and ours and inspect.isroutine(function) and function.__doc__:
+            yield name
+
+
+def test_every_public_method_has_a_heading_at_one_class_which_the_others_name(reference):
+    import onecycle
+
+    whole = "\n".join(text for name, text in reference.items() if name not in BESIDE)
+    headings, checked = heads(whole, 3), 0
+    assert len(headings) == len(set(headings))
+    for name in onecycle.__all__:
+        thing = getattr(onecycle, name)
+        if inspect.isclass(thing) and thing.__name__ == name:
+            entry = under(f"## {name}", whole)
+            for member in public_methods(thing):
+                owners = re.findall(rf"^From `(\w+)`: .*`{member}`", entry, re.MULTILINE)
+                assert f"{(owners or [name])[0]}.{member}" in headings, f"{name}.{member}"
+                checked += 1
+    assert checked > 300
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("### SplitItems.label_from_df", "label_delim: str | None = None"),
+        ("### LabelledItems.databunch", "num_workers: int | None = None"),
+        ("### LabelledItems.transform", "`resize_method`"),
+        ("### LabelledItems.add_test", "unlabelled test set"),
+        ("### Recorder.plot_losses", "Training loss per batch"),
+        ("### Items.from_folder", "include: Sequence[str] | None = None"),
+        ("## cnn_learner", "    metrics: Any = None,\n    wd: float | None = None,"),
+        ("## cnn_learner", "    lin_ftrs: Sequence[int] | None = None,"),
+        ("## text_classifier_learner", "    callbacks: Sequence[Callback] = (),"),
+        ("## create_cnn", "Another name of `cnn_learner`."),
+    ],
+)
+def test_what_is_looked_for_stands_under_its_heading(reference, head, said):
+    whole = "\n".join(reference.values())
+    assert said in under(head, whole).partition("\n### ")[0]
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option(reference):
+    import typer.main
+
+    from onecycle.cli.main import app
+
+    def options(command, path):
+        for parameter in command.params:
+            yield from ((path, option) for option in parameter.opts)
+        for name, part in getattr(command, "commands", {}).items():
+            yield from options(part, f"{path} {name}")
+
+    parts = re.split(r"^#+ (?:`(onecycle [\w -]+)`|.*)$", reference["command-line"], flags=re.M)
+    sections = {
+        name or "onecycle": text for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    found = list(options(typer.main.get_command(app), "onecycle"))
+    assert len(found) > 60
+    shown = {pair: re.search(rf"`.*{re.escape(pair[1])}\b", sections[pair[0]]) for pair in found}
+    assert [pair for pair, match in shown.items() if not match] == []
+
+
+def test_the_page_of_http_has_every_address_of_the_description(reference):
+    from onecycle.runtime.http.server import describe
+    from onecycle.runtime.predictor import Predictor
+
+    file = ROOT / "tests/runtime/golden/format1_texts.onnx"
+    told = describe(Predictor(file), 1000)["paths"]
+    ways = [f"{way.upper()} {path}" for path, forms in told.items() for way in forms]
+    assert heads(reference["http"], 2) == ways
+    rows = under("## POST /api/predict", reference["http"])
+    assert "| images | `multipart/form-data` | `file`: list of file |" in rows
+    assert "| texts | `application/json` | `text`: string; or `texts`: list of string |" in rows
+    assert "| series | `application/json` | `series`: list of number or null |" in rows
 
 
 def test_an_entry_of_the_reference_reads_as_it_was_written():
-    def made(size: "tuple[int, str | None]" = (3, None), note: str = "a: b") -> "list[int]":
+    def made(size: "tuple[int, str | None]" = (3, None), note: str = "a.b: b") -> "list[int]":
         """One of *two* in [0, 1]: `a*b` < c_d."""
 
-    text = script("build_docs").entry("made", made)
-    call = "made(size: tuple[int, str | None] = (3, None), note: str = 'a: b') -> list[int]"
+    text = script("reference_pages").entry("made", made)
+    call = "made(size: tuple[int, str | None] = (3, None), note: str = 'a.b: b') -> list[int]"
     assert f"```python\n{call}\n```" in text
     assert r"One of \*two\* in \[0, 1\]: `a*b` &lt; c\_d." in text
 

@@ -1,9 +1,11 @@
 """The root of the checkout, and its scripts as modules."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "scripts"))  # of its own modules
 
 
 def script(name):

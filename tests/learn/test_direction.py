@@ -153,7 +153,7 @@ def last_epoch(learn, name):
 def built_in():
     """Every public metric of onecycle."""
     for name in (*vars(metrics), *vars(pixel_metrics)):
-        if name in vars(onecycle.names)["EVERYTHING"] and name not in _NO_METRICS:
+        if name in vars(onecycle.names)["PROGRAMS"] and name not in _NO_METRICS:
             yield name
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path as _SystemPath
+else:
+    _SystemPath = type(pathlib.Path())  # the class of this system's paths
 
 
-class Path(type(pathlib.Path())):  # type: ignore[misc]  # the class of this system's paths
+class Path(_SystemPath):
     """`pathlib.Path` with `ls()`; whatever is derived from it (`path/'train'`) has it too."""
 
     __slots__ = ()

@@ -14,10 +14,11 @@ callbacks.mixup callbacks.tracker collab core data_block datasets imports layers
 text text.data text.learner text.models text.transform torch_core train utils utils.mem vision
 vision.data vision.image vision.interpret vision.learner vision.models vision.transform vision.tta
 widgets"""
+PATHS = _PATHS.split()
 
 globals().update(namespace(__name__))
 
-for _path in _PATHS.split():  # a package stands before what is in it
+for _path in PATHS:  # a package stands before what is in it
     _module = ModuleType(f"{__name__}.{_path}", f"In place of the course's module {_path}.")
     vars(_module).update(namespace(_module.__name__))
     _parent, _, _name = _module.__name__.rpartition(".")

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from onecycle.core.errors import UsageError
-from onecycle.names import EVERYTHING
+from onecycle.names import PROGRAMS
 
 _LISTS = {
     "plain": "collections contextlib copy csv gc hashlib inspect io itertools json math operator "
@@ -18,7 +18,8 @@ _LISTS = {
     "architectures": "resnet18 resnet34 resnet50 resnet101 resnet152 vgg16_bn vgg19_bn "
     "densenet121 densenet161 densenet169 densenet201",  # others are had by their names
 }
-_PLAIN = {name: name for name in _LISTS["plain"].split()} | {
+ARCHITECTURES = _LISTS["architectures"].split()
+FOREIGN = {name: name for name in _LISTS["plain"].split()} | {
     "BytesIO": "io:BytesIO",
     "Counter": "collections:Counter",
     "F": "torch.nn.functional",
@@ -54,7 +55,7 @@ _INSTEAD = {
     _LISTS["tables"].split(),
     "is for tables and recommendations, which onecycle leaves to scikit-learn and its kind",
 )
-COURSE: dict[str, str] = EVERYTHING | _PLAIN | _OWN
+COURSE: dict[str, str] = PROGRAMS | FOREIGN | _OWN
 UNSUPPORTED = {name: why for name, why in _INSTEAD.items() if name not in COURSE}
 
 
@@ -83,8 +84,8 @@ class Unsupported:
 def namespace(module: str) -> dict[str, Any]:
     """`__getattr__`, `__dir__` and `__all__` of one of the course's modules."""
     of_models = module.endswith(".models")
-    more = _LISTS["architectures"].split() if of_models else []
-    names = sorted({*COURSE, *UNSUPPORTED, *more} - {"__version__"})
+    more = ARCHITECTURES if of_models else []
+    names = sorted({*COURSE, *UNSUPPORTED, *more})
 
     def get(name: str) -> Any:
         if name in UNSUPPORTED:
@@ -95,7 +96,7 @@ def namespace(module: str) -> dict[str, Any]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         home, _, attribute = COURSE[name].partition(":")
         found = import_module(home)
-        if not attribute and (name in _PLAIN or name not in vars(found)):
+        if not attribute and (name in FOREIGN or name not in vars(found)):
             return found
         return getattr(found, attribute or name)
 

@@ -112,6 +112,13 @@ class ArrayInput(ArraySpec, Input):
     def as_item(self, x: Any) -> Row:
         return self.read(x.cpu()) if isinstance(x, Tensor) else x
 
+    def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Any:
+        raise UsageError(
+            "arrays cannot be exported: an exported file begins with what people have, as photos "
+            "and texts. Write the network alone, torch.onnx.export(learn.model, ...), and keep "
+            "learn.data.classes and learn.data.task.input.mean and .std beside it"
+        )
+
     def loader(self, dataset: Any, **options: Any) -> Loader:
         return Loader(dataset, **{**options, "num_workers": 0})
 

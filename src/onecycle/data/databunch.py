@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from numbers import Integral, Real
 from pathlib import Path as PurePath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 import torch
@@ -326,9 +326,11 @@ class DataBunch(_OfTask):
         options = {"bs": 1, "val_bs": 64, **shared}
         return cls(src, Path("."), None, None, None, options)  # type: ignore[arg-type]
 
-    def __getattr__(self, name: str) -> Any:
-        instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
-        raise AttributeError(f"a DataBunch has no attribute {name!r}{instead}")
+    if not TYPE_CHECKING:  # else a type checker would take any attribute to be there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+            raise AttributeError(f"a DataBunch has no attribute {name!r}{instead}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self) or name not in self.__dataclass_fields__:

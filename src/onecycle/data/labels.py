@@ -144,6 +144,10 @@ class SplitItems:
         lists = [LabelList(items, tuple(labels), task) for items, labels in sides]
         return LabelledItems(replace(lists[0], augment=True), lists[1], None)
 
+    def label_for_lm(self) -> LabelledItems:
+        """Each token is the answer to those before it; UsageError for what is no `TextList`."""
+        raise UsageError("label_for_lm makes a language model's data of texts: of a TextList")
+
     def label_from_df(
         self,
         cols: Column | Sequence[Column] | None = None,

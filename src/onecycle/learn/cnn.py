@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from torch import nn
 
 from onecycle.core.errors import ModelError, UsageError, warn
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.learner import Learner
+from onecycle.learn.options import LearnerOptions
 from onecycle.models.architectures import find
 from onecycle.models.body import Body, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.head import create_head, init_layers
 
 Kind = TypeVar("Kind", bound=Learner)
+SplitOn = Callable[[nn.Module], Iterable[nn.Module]] | Iterable[nn.Module]
 
 
 def create_cnn_model(
@@ -52,10 +54,10 @@ def build_cnn(
     lin_ftrs: Sequence[int] | None = None,
     ps: float | Sequence[float] = 0.5,
     custom_head: nn.Module | None = None,
-    split_on: Callable[[nn.Module], Iterable[nn.Module]] | Iterable[nn.Module] | None = None,
+    split_on: SplitOn | None = None,
     bn_final: bool = False,
     concat_pool: bool = True,
-    **learner_options: Any,
+    **learner_options: Unpack[LearnerOptions],
 ) -> Kind:
     """A learner of class `kind`: `base_arch` and a new head, frozen to the head if pretrained.
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from shlex import quote
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
 from onecycle.learn.recorder import Recorder
 from onecycle.learn.resume import Checkpoint
 from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
+from onecycle.runtime.kinds import Answer
 
 Rate = float | slice | Sequence[float]
 
@@ -80,10 +81,12 @@ class Learner:
         self.history: list[dict[str, Any]] = []
         self.recipe: dict[str, Any] | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        if not self.__dict__ and not name.startswith("__"):
-            raise UsageError("this Learner was destroyed: make a new one")
-        raise AttributeError(f"a Learner has no attribute {name!r}{checks.instead_of(name)}")
+    if not TYPE_CHECKING:  # else a type checker would take any attribute to be there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if not self.__dict__ and not name.startswith("__"):
+                raise UsageError("this Learner was destroyed: make a new one")
+            raise AttributeError(f"a Learner has no attribute {name!r}{checks.instead_of(name)}")
 
     def __repr__(self) -> str:
         if not self.__dict__:
@@ -398,8 +401,21 @@ class Learner:
         pair = [found.probabilities, found.targets]
         return [*pair, found.losses] if with_loss else pair
 
+    @overload
+    def predict(
+        self, item: Any, thresh: float | None = None, return_x: Literal[False] = False
+    ) -> tuple[Answer, Tensor, Tensor]: ...
+
+    @overload
+    def predict(
+        self, item: Any, thresh: float | None = None, *, return_x: Literal[True]
+    ) -> tuple[Any, Answer, Tensor, Tensor]: ...
+
     def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
         """(answer, encoded answer, probabilities) of one item: path, bytes, image, array, row."""
+        return self._predict(item, thresh, return_x)
+
+    def _predict(self, item: Any, thresh: float | None, return_x: bool) -> Any:
         return predictions.of_item(self, item, thresh, return_x)
 
     def show_results(
@@ -419,7 +435,9 @@ class Learner:
 
     # --- keeping -----------------------------------------------------------------------------
 
-    def save(self, file: str | Path, with_opt: bool = True, return_path: bool = False) -> Any:
+    def save(
+        self, file: str | Path, with_opt: bool = True, return_path: bool = False
+    ) -> Path | None:
         """Write weights, optimizer and task to `path/model_dir/file.safetensors`."""
         path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
         self.engine.synchronize(self.model)
@@ -465,7 +483,7 @@ class Learner:
         precision: str = "fp32",
         destroy: bool = False,
         calibrate: int | None = None,
-    ) -> Path:
+    ) -> ListablePath:
         """Write one ONNX file that answers from raw items without torch; returns its whole path.
 
         The file lies in `self.path`, unless its name is absolute, and holds preprocessing,
@@ -475,7 +493,7 @@ class Learner:
         with `calibrate` training items in place of 512 int8 may change fewer.
         """
         warn_of_thresholds(self.metrics, self.task.target.thresh, 2)
-        path = (Path(self.path) / file).absolute()
+        path = ListablePath((self.path / file).absolute())
         exporting.export(self, path, precision, calibrate)
         if defaults.progress and not self.silent:
             print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. As a page for phones:")

@@ -1,12 +1,10 @@
 """Architectures by name: `models.resnet34` is any model of timm (or of torchvision)."""
 
-from typing import Any
-
 from onecycle.models.architectures import Architecture, find
 from onecycle.models.head import mlp
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Architecture:
     if name.startswith("_"):
         raise AttributeError(name)
     try:

@@ -1,11 +1,15 @@
 """A network for images, on series: `series_learner`."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
+
+from torch import nn
 
 from onecycle.core.errors import warn
 from onecycle.data.databunch import DataBunch
-from onecycle.learn.cnn import build_cnn
+from onecycle.learn.cnn import SplitOn, build_cnn
 from onecycle.learn.learner import Learner
+from onecycle.learn.options import LearnerOptions
 from onecycle.runtime.inputs.series import series_of
 from onecycle.runtime.sources import content_of
 from onecycle.series.input import Series
@@ -14,10 +18,12 @@ _FAR = 2  # times as long, or as short, as what was learned from
 
 
 class SeriesLearner(Learner):
-    """A learner on series."""
+    """A learner on series.
 
-    def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
-        """As every learner; a warning says where a series of quite another length is stretched."""
+    `predict` warns where a series of quite another length than the training's is stretched.
+    """
+
+    def _predict(self, item: Any, thresh: float | None, return_x: bool) -> Any:
         given: Any = self.task.input
         source: Any = item.data if isinstance(item, Series) else item
         if hasattr(source, "read"):  # a file that is open can be read once
@@ -28,10 +34,23 @@ class SeriesLearner(Learner):
                 f"the series has {steps} steps, and is stretched to the {usual} that the model "
                 "has learned from, so that its pace changes: give it parts of about that length"
             )
-            warn(message, 2)
-        return super().predict(source, thresh, return_x)
+            warn(message, 3)
+        return super()._predict(source, thresh, return_x)
 
 
-def series_learner(data: DataBunch, base_arch: Any, **options: Any) -> SeriesLearner:
-    """A learner on `base_arch` with a new head; the options are those of `learn.cnn.build_cnn`."""
-    return build_cnn(SeriesLearner, data, base_arch, **options)
+def series_learner(
+    data: DataBunch,
+    base_arch: Any,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    pretrained: bool | str = True,
+    lin_ftrs: Sequence[int] | None = None,
+    ps: float | Sequence[float] = 0.5,
+    custom_head: nn.Module | None = None,
+    split_on: SplitOn | None = None,
+    bn_final: bool = False,
+    concat_pool: bool = True,
+    **learner_options: Unpack[LearnerOptions],
+) -> SeriesLearner:
+    """A learner on `base_arch`, a network for images, with a new head; see `cnn_learner`."""
+    how = cut, pretrained, lin_ftrs, ps, custom_head, split_on, bn_final, concat_pool
+    return build_cnn(SeriesLearner, data, base_arch, *how, **learner_options)

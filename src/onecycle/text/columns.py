@@ -170,7 +170,7 @@ def _warn_of_unknown(sides: Mapping[str, LabelList], given: Any) -> None:
         warn(message, 5)
 
 
-def warn_of_text(given: Any, text: str) -> None:
+def warn_of_text(given: Any, text: str, stacklevel: int = 3) -> None:
     """Say where a single text holds no word of the vocabulary, or more than is read of it."""
     ids = given.ids(text)
     marks = {*SPECIAL, "\n", *(marks_of(given.tokenizer) if given.tokenizer else ())}
@@ -180,13 +180,13 @@ def warn_of_text(given: Any, text: str) -> None:
             f"{listing([text[:80]])} holds no word of the model's vocabulary: the answer is the "
             "same for all such texts"
         )
-        warn(message, 3)
+        warn(message, stacklevel)
     cut = len(encode_texts(uncut(given.tokenizer), [text])[0]) - len(ids) if given.tokenizer else 0
     if cut:
         message = (
             f"the model reads {len(ids)} tokens of a text, and {cut} more of this one are cut off"
         )
-        warn(message, 3)
+        warn(message, stacklevel)
 
 
 def sides_of(data: DataBunch) -> list[LabelList]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from onecycle.data.databunch import DataBunch
 from onecycle.data.task import Task
 from onecycle.learn.callbacks import ActivationRegularization, GradientClipping
 from onecycle.learn.metrics import accuracy
+from onecycle.learn.options import LearnerOptions
 from onecycle.models import awd_lstm, groups
 from onecycle.models.awd_lstm import AWD_LSTM
 from onecycle.models.head import TransformerClassifier
@@ -39,7 +40,7 @@ def language_model_learner(
     clip: float | None = None,
     alpha: float = 2.0,
     beta: float = 1.0,
-    **learner_options: Any,
+    **learner_options: Unpack[LearnerOptions],
 ) -> LanguageLearner:
     """A language model on `data` (of `label_for_lm`).
 
@@ -75,7 +76,7 @@ def text_classifier_learner(
     drop_mult: float = 1.0,
     lin_ftrs: Sequence[int] | int | None = None,
     ps: Sequence[float] | float | None = None,
-    **learner_options: Any,
+    **learner_options: Unpack[LearnerOptions],
 ) -> TextLearner:
     """A classifier on an encoder; `load_encoder` gives it a language model's.
 
@@ -204,7 +205,7 @@ def _transformer_learner(
     max_len: int,
     lin_ftrs: Sequence[int],
     ps: Sequence[float],
-    learner_options: dict[str, Any],
+    learner_options: LearnerOptions,
 ) -> Any:
     """A classifier on any `AutoModel`: a name is fetched once by Hugging Face, a folder is read.
 

@@ -33,7 +33,10 @@ _LEAST_KNOWN = 0.1  # of a vocabulary
 
 
 class TextLearner(Learner):
-    """A learner on texts, whose encoder can be kept and used by another."""
+    """A learner on texts, whose encoder can be kept and used by another.
+
+    `predict` warns where no word of a text is known, or some are cut off.
+    """
 
     largest_kept = 2**25  # no two batches of a classifier have the same length
 
@@ -63,11 +66,10 @@ class TextLearner(Learner):
             )
         Learner.data.fset(self, other)  # type: ignore[attr-defined]
 
-    def predict(self, item: Any, thresh: float | None = None, return_x: bool = False) -> Any:
-        """As every learner; a warning says where no word of the text is known, or some are cut."""
-        found = super().predict(item, thresh, return_x)
+    def _predict(self, item: Any, thresh: float | None, return_x: bool) -> Any:
+        found = super()._predict(item, thresh, return_x)
         given: Any = self.task.input
-        warn_of_text(given, given.text_of(item))
+        warn_of_text(given, given.text_of(item), 4)
         return found
 
     def save_encoder(self, name: str | Path) -> Path:

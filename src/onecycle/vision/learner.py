@@ -1,8 +1,8 @@
 """A pretrained body with a new head, ready to be trained: `cnn_learner`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path as PurePath
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 
@@ -11,8 +11,15 @@ from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems, LabelList
 from onecycle.data.task import Task
 from onecycle.learn.checkpoint import read
-from onecycle.learn.cnn import build_cnn, compare_statistics, create_cnn_model, recipe_of
+from onecycle.learn.cnn import (
+    SplitOn,
+    build_cnn,
+    compare_statistics,
+    create_cnn_model,
+    recipe_of,
+)
 from onecycle.learn.learner import Learner
+from onecycle.learn.options import LearnerOptions
 from onecycle.models.architectures import Architecture
 from onecycle.models.body import Pyramid, create_body
 from onecycle.models.groups import layer_groups
@@ -46,9 +53,30 @@ class ImageLearner(Learner):
         return TTA(self, beta, scale, ds_type, with_loss)
 
 
-def cnn_learner(data: DataBunch, base_arch: Any, **options: Any) -> ImageLearner:
-    """A learner on `base_arch` with a new head; the options are those of `learn.cnn.build_cnn`."""
-    return build_cnn(ImageLearner, data, base_arch, **options)
+def cnn_learner(
+    data: DataBunch,
+    base_arch: Any,
+    cut: int | Callable[[nn.Module], nn.Module] | None = None,
+    pretrained: bool | str = True,
+    lin_ftrs: Sequence[int] | None = None,
+    ps: float | Sequence[float] = 0.5,
+    custom_head: nn.Module | None = None,
+    split_on: SplitOn | None = None,
+    bn_final: bool = False,
+    concat_pool: bool = True,
+    **learner_options: Unpack[LearnerOptions],
+) -> ImageLearner:
+    """A learner on `base_arch` with a new head, frozen to the head if pretrained.
+
+    `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
+    or a module. `pretrained`: True (published weights), False, "small" (with models.small), or
+    the path of a file. `cut` says where the body ends, `lin_ftrs` and `ps` the widths and dropouts
+    inside the head, `concat_pool` whether it looks at the mean and the largest of each channel or
+    at the mean alone, `bn_final` whether it ends in a batch norm; `custom_head` takes its place.
+    `split_on` are the modules at which a layer group begins. `learner_options` are Learner's.
+    """
+    how = cut, pretrained, lin_ftrs, ps, custom_head, split_on, bn_final, concat_pool
+    return build_cnn(ImageLearner, data, base_arch, *how, **learner_options)
 
 
 create_cnn = cnn_learner
@@ -76,7 +104,7 @@ def unet_learner(
     pretrained: bool | str = True,
     blur_final: bool = True,
     norm_type: str | None = None,
-    split_on: Callable[[nn.Module], Iterable[nn.Module]] | Iterable[nn.Module] | None = None,
+    split_on: SplitOn | None = None,
     blur: bool = False,
     self_attention: bool = False,
     y_range: tuple[float, float] | None = None,
@@ -84,7 +112,7 @@ def unet_learner(
     bottle: bool = False,
     cut: int | Callable[[nn.Module], nn.Module] | None = None,
     checkpoint: bool = False,
-    **learner_options: Any,
+    **learner_options: Unpack[LearnerOptions],
 ) -> ImageLearner:
     """A learner on a U-Net around `arch`, frozen to the decoder if the body is pretrained.
 

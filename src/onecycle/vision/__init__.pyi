@@ -1,0 +1,245 @@
+# Written by scripts/write_stubs.py: change the table of names, and run it again.
+
+from onecycle.core.machine import defaults as defaults
+from onecycle.core.paths import Path as Path
+from onecycle.core.paths import ls as ls
+from onecycle.core.plot import plot_multi as plot_multi
+from onecycle.data.databunch import DataBunch as DataBunch
+from onecycle.data.databunch import DatasetType as DatasetType
+from onecycle.data.lists import ItemList as ItemList
+from onecycle.data.targets import Category as Category
+from onecycle.data.targets import MultiCategory as MultiCategory
+from onecycle.data.targets import Numbers as Numbers
+from onecycle.fetch.archives import extract as extract
+from onecycle.fetch.download import download as download
+from onecycle.fetch.images import download_images as download_images
+from onecycle.fetch.urls import Config as Config
+from onecycle.fetch.urls import URLs as URLs
+from onecycle.fetch.urls import untar_data as untar_data
+from onecycle.interpret.classification import ClassificationInterpretation as ClassificationInterpretation
+from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
+from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
+from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.learn.callback import Callback as Callback
+from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
+from onecycle.learn.callbacks import GradientClipping as GradientClipping
+from onecycle.learn.callbacks import MixUp as MixUp
+from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+from onecycle.learn.callbacks import SaveModel as SaveModel
+from onecycle.learn.learner import Learner as Learner
+from onecycle.learn.losses import CombinedLoss as CombinedLoss
+from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
+from onecycle.learn.losses import DiceLoss as DiceLoss
+from onecycle.learn.losses import FocalLoss as FocalLoss
+from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.lr_find import lr_find as lr_find
+from onecycle.learn.metric import higher_is_better as higher_is_better
+from onecycle.learn.metric import lower_is_better as lower_is_better
+from onecycle.learn.metric import whole_set as whole_set
+from onecycle.learn.metrics import accuracy as accuracy
+from onecycle.learn.metrics import accuracy_thresh as accuracy_thresh
+from onecycle.learn.metrics import auroc as auroc
+from onecycle.learn.metrics import average_precision as average_precision
+from onecycle.learn.metrics import dice as dice
+from onecycle.learn.metrics import error_rate as error_rate
+from onecycle.learn.metrics import f1 as f1
+from onecycle.learn.metrics import fbeta as fbeta
+from onecycle.learn.metrics import foreground_acc as foreground_acc
+from onecycle.learn.metrics import mae as mae
+from onecycle.learn.metrics import mean_absolute_error as mean_absolute_error
+from onecycle.learn.metrics import mean_iou as mean_iou
+from onecycle.learn.metrics import mean_squared_error as mean_squared_error
+from onecycle.learn.metrics import mse as mse
+from onecycle.learn.metrics import pixel_accuracy as pixel_accuracy
+from onecycle.learn.metrics import precision as precision
+from onecycle.learn.metrics import r2 as r2
+from onecycle.learn.metrics import r2_score as r2_score
+from onecycle.learn.metrics import recall as recall
+from onecycle.learn.metrics import rmse as rmse
+from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_error
+from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
+from onecycle.learn.recorder import CSVLogger as CSVLogger
+from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
+from onecycle.learn.resume import Checkpoint as Checkpoint
+from onecycle.runtime.predictor import Predictor as Predictor
+from onecycle.runtime.predictor import load_learner as load_learner
+from onecycle.runtime.site import write_site as write_site
+from onecycle.samples.butterflies import butterflies_sample as butterflies_sample
+from onecycle.samples.faces import faces_sample as faces_sample
+from onecycle.samples.guitars import guitars_sample as guitars_sample
+from onecycle.samples.hands import hands_sample as hands_sample
+from onecycle.samples.planet import planet_sample as planet_sample
+from onecycle.samples.reviews import reviews_sample as reviews_sample
+from onecycle.samples.streets import streets_sample as streets_sample
+from onecycle.vision.augment import brightness as brightness
+from onecycle.vision.augment import contrast as contrast
+from onecycle.vision.augment import crop as crop
+from onecycle.vision.augment import crop_pad as crop_pad
+from onecycle.vision.augment import cutout as cutout
+from onecycle.vision.augment import dihedral as dihedral
+from onecycle.vision.augment import dihedral_affine as dihedral_affine
+from onecycle.vision.augment import flip_affine as flip_affine
+from onecycle.vision.augment import flip_lr as flip_lr
+from onecycle.vision.augment import flip_ud as flip_ud
+from onecycle.vision.augment import get_transforms as get_transforms
+from onecycle.vision.augment import jitter as jitter
+from onecycle.vision.augment import perspective_warp as perspective_warp
+from onecycle.vision.augment import rand_crop as rand_crop
+from onecycle.vision.augment import rand_pad as rand_pad
+from onecycle.vision.augment import rand_resize_crop as rand_resize_crop
+from onecycle.vision.augment import rand_zoom as rand_zoom
+from onecycle.vision.augment import rgb_randomize as rgb_randomize
+from onecycle.vision.augment import rotate as rotate
+from onecycle.vision.augment import skew as skew
+from onecycle.vision.augment import squish as squish
+from onecycle.vision.augment import symmetric_warp as symmetric_warp
+from onecycle.vision.augment import tilt as tilt
+from onecycle.vision.augment import zoom as zoom
+from onecycle.vision.augment import zoom_crop as zoom_crop
+from onecycle.vision.checks import verify_images as verify_images
+from onecycle.vision.image import FlowField as FlowField
+from onecycle.vision.image import Image as Image
+from onecycle.vision.image import ImagePoints as ImagePoints
+from onecycle.vision.image import ImageSegment as ImageSegment
+from onecycle.vision.image import open_image as open_image
+from onecycle.vision.image import open_mask as open_mask
+from onecycle.vision.input import half_stats as half_stats
+from onecycle.vision.input import imagenet_stats as imagenet_stats
+from onecycle.vision.learner import cnn_learner as cnn_learner
+from onecycle.vision.learner import create_cnn as create_cnn
+from onecycle.vision.learner import unet_learner as unet_learner
+from onecycle.vision.lists import ImageDataBunch as ImageDataBunch
+from onecycle.vision.lists import ImageList as ImageList
+from onecycle.vision.lists import ObjectItemList as ObjectItemList
+from onecycle.vision.lists import PointsItemList as PointsItemList
+from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
+from onecycle.vision.lists import get_image_files as get_image_files
+from onecycle.vision.targets import Boxes as Boxes
+from onecycle.vision.targets import Mask as Mask
+from onecycle.vision.targets import Points as Points
+from onecycle.vision.tta import TTA as TTA
+import onecycle.models as models
+
+__all__ = [
+    "Boxes",
+    "CSVLogger",
+    "Callback",
+    "Category",
+    "Checkpoint",
+    "ClassificationInterpretation",
+    "CombinedLoss",
+    "Config",
+    "CrossEntropyFlat",
+    "DataBunch",
+    "DatasetType",
+    "DiceLoss",
+    "EarlyStopping",
+    "FlowField",
+    "FocalLoss",
+    "GradientClipping",
+    "Image",
+    "ImageDataBunch",
+    "ImageList",
+    "ImagePoints",
+    "ImageSegment",
+    "ItemList",
+    "LabelSmoothingCrossEntropy",
+    "Learner",
+    "Mask",
+    "MixUp",
+    "MultiCategory",
+    "MultiLabelInterpretation",
+    "Numbers",
+    "ObjectItemList",
+    "Path",
+    "Points",
+    "PointsItemList",
+    "Predictor",
+    "ReduceLROnPlateau",
+    "SaveModel",
+    "SegmentationInterpretation",
+    "SegmentationItemList",
+    "StopFit",
+    "TTA",
+    "TensorBoardLogger",
+    "URLs",
+    "accuracy",
+    "accuracy_thresh",
+    "auroc",
+    "average_precision",
+    "best_threshold",
+    "brightness",
+    "butterflies_sample",
+    "cnn_learner",
+    "contrast",
+    "create_cnn",
+    "crop",
+    "crop_pad",
+    "cutout",
+    "defaults",
+    "dice",
+    "dihedral",
+    "dihedral_affine",
+    "download",
+    "download_images",
+    "error_rate",
+    "extract",
+    "f1",
+    "faces_sample",
+    "fbeta",
+    "flip_affine",
+    "flip_lr",
+    "flip_ud",
+    "foreground_acc",
+    "get_image_files",
+    "get_transforms",
+    "guitars_sample",
+    "half_stats",
+    "hands_sample",
+    "higher_is_better",
+    "imagenet_stats",
+    "jitter",
+    "load_learner",
+    "lower_is_better",
+    "lr_find",
+    "ls",
+    "mae",
+    "mean_absolute_error",
+    "mean_iou",
+    "mean_squared_error",
+    "models",
+    "mse",
+    "open_image",
+    "open_mask",
+    "perspective_warp",
+    "pixel_accuracy",
+    "planet_sample",
+    "plot_multi",
+    "precision",
+    "r2",
+    "r2_score",
+    "rand_crop",
+    "rand_pad",
+    "rand_resize_crop",
+    "rand_zoom",
+    "recall",
+    "reviews_sample",
+    "rgb_randomize",
+    "rmse",
+    "root_mean_squared_error",
+    "rotate",
+    "skew",
+    "squish",
+    "streets_sample",
+    "symmetric_warp",
+    "tilt",
+    "top_k_accuracy",
+    "unet_learner",
+    "untar_data",
+    "verify_images",
+    "whole_set",
+    "write_site",
+    "zoom",
+    "zoom_crop",
+]
