@@ -35,6 +35,7 @@ _LEARN = {
     "Learner": "onecycle.learn.learner",
     "StopFit": "onecycle.learn.callback",
     "lr_find": "onecycle.learn.lr_find",
+    "set_seed": "onecycle.learn.seed",
 } | dict.fromkeys(
     (
         "accuracy",
