@@ -111,11 +111,12 @@ PROGRAMS = {f.__name__: f for f in (images, masks, series, language, texts)}
 pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
 
 
-def trained(kind, folder, workers=0, seed=5, order=0, processes=False):
+def trained(kind, folder, workers=0, seed=5, order=0, processes=False, looks=True):
     """A digest of weights, statistics, history and a prediction's probabilities."""
     set_seed(seed, reproducible=True)
     learn = PROGRAMS[kind](folder, workers, order, processes)
-    learn.lr_find(num_it=3)
+    if looks:
+        learn.lr_find(num_it=3)
     learn.fit_one_cycle(1, 1e-2)
     learn.unfreeze()
     learn.fit_one_cycle(1, slice(1e-3, 1e-2))
@@ -150,6 +151,10 @@ def test_weights_are_the_same_with_batches_from_processes(kind, folder, alone):
 def test_another_seed_and_another_order_of_batches_give_other_weights(kind, folder, alone):
     found = {alone(kind), trained(kind, folder, seed=6), trained(kind, folder, order=1)}
     assert len(found) == 3
+
+
+def test_looking_for_a_rate_leaves_every_bit_as_it_would_be(folder, alone):
+    assert trained("images", folder, looks=False) == alone("images")
 
 
 SOURCES = {
