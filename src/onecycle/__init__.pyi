@@ -109,6 +109,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import Recorder as Recorder
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
+from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.architectures import Architecture as Architecture
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
@@ -386,6 +387,7 @@ __all__ = [
     "rotate",
     "series_learner",
     "series_transforms",
+    "set_seed",
     "skew",
     "squish",
     "streets_sample",

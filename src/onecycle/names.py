@@ -37,6 +37,7 @@ _LEARN = {
     "higher_is_better": "onecycle.learn.metric",
     "lower_is_better": "onecycle.learn.metric",
     "lr_find": "onecycle.learn.lr_find",
+    "set_seed": "onecycle.learn.seed",
     "whole_set": "onecycle.learn.metric",
 } | dict.fromkeys(
     (

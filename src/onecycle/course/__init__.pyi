@@ -87,6 +87,7 @@ from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
+from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
@@ -410,6 +411,7 @@ __all__ = [
     "rotate",
     "series_learner",
     "series_transforms",
+    "set_seed",
     "shutil",
     "skew",
     "squish",

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import DivergedError, UsageError, warn
+from onecycle.core.errors import DivergedError, UsageError, listing, warn
 from onecycle.data.databunch import DataBunch
+from onecycle.learn import finite
 from onecycle.learn.callback import Callback, Run
 from onecycle.models.groups import Groups, layer_groups
 
@@ -133,45 +134,67 @@ def warn_of_seen(before: DataBunch, after: DataBunch) -> None:
 
 
 class FiniteLoss(Callback):
-    """Keeps the weights of the last good epoch while training."""
+    """Ends training at the first number that is not finite, with where it came from.
+
+    Keeps the weights of the last good epoch while training. Besides each loss it looks at one small
+    gradient of each step: that of the first layer, which has come through all the others.
+    """
 
     order = -10
+    largest_looked_at = 2**16  # numbers of that gradient
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: a fit that goes on has the weights of the checkpoint to go back to."""
         return {}
 
     def before_epoch(self, run: Run) -> None:
-        """Remember the weights."""
+        """Remember the weights, and where the scale of the loss stands."""
         self.kept = {k: v.detach().clone() for k, v in run.model.state_dict().items()}
+        trained = (p for p in run.model.parameters() if p.requires_grad)
+        self.first = next((p for p in trained if p.numel() <= self.largest_looked_at), None)
+        self.began, self.scale = run.step, run.engine.scaler.get_scale()
 
     def after_loss(self, run: Run) -> None:
         """Raise DivergedError at the first loss that is not a number, weights put back."""
-        if isfinite(run.loss_value):
+        self.loss_func = run.loss_func
+        if not isfinite(run.loss_value):
+            why = finite.loss_cause(run)
+            self._give_up(run, f"the loss became {run.loss_value}", run.step, why)
+
+    def after_backward(self, run: Run) -> None:
+        """Raise as well where gradients are not numbers, before the weights are moved by them.
+
+        With a scale of the loss it is usual that some steps overflow, and are left out.
+        """
+        grad = None if self.first is None else self.first.grad
+        if grad is None or run.engine.scaler.is_enabled() or isfinite(float(grad.sum())):
             return
-        where = f"in epoch {run.epoch}, step {run.step}"
-        self._give_up(run, f"the loss became {run.loss_value} {where}", _cause(run))
+        what = f"the gradients are no longer numbers, with a loss of {run.loss_value:.4g},"
+        self._give_up(run, what, run.step, finite.gradient_cause(run, self.loss_func))
 
     def before_validate(self, run: Run) -> None:
-        """Raise as well where the last steps left weights that are not numbers."""
-        if all(bool(p.isfinite().all()) for p in run.model.parameters()):
-            return
-        where = f"in epoch {run.epoch}, step {run.step - 1} or before"
-        cause = "gradients overflowed, so the rate is probably too high: try a tenth"
-        self._give_up(run, f"the weights are no longer numbers {where}", cause)
+        """Raise as well where the weights are not numbers, or every step was left out."""
+        last, scale = run.step - 1, run.engine.scaler.get_scale()
+        if bad := finite.spoilt(run.model, self.kept):
+            why = "gradients overflowed, so the rate is probably too high: try a tenth"
+            what = f"the weights {listing(bad, 3)} are no longer numbers"
+            self._give_up(run, what, f"{last} or before", why)
+        if scale < 1 and scale <= self.scale * 0.5 ** (run.step - self.began):
+            what = f"no step was taken, since all overflowed down to a loss scale of {scale:g},"
+            self._give_up(run, what, last, finite.gradient_cause(run, self.loss_func))
 
-    def _give_up(self, run: Run, what: str, cause: str) -> NoReturn:
+    def _give_up(self, run: Run, what: str, step: object, why: str) -> NoReturn:
         """Put the weights back, forget the optimizer's averages of broken steps, and raise."""
         run.model.load_state_dict(self.kept)
         run.optimizer.inner.state.clear()
         raise DivergedError(
-            f"{what}, at learning rate {run.optimizer.rates()[-1]:.2e}: {cause}. The weights are "
-            "those before the epoch"
+            f"{what} in epoch {run.epoch}, step {step}, at learning rate "
+            f"{run.optimizer.rates()[-1]:.2e}: {why}. The weights are those before the epoch"
         )
 
     def after_fit(self, run: Run) -> None:
-        """Let the copy go."""
-        self.kept = {}
+        """Let the copies go."""
+        vars(self).clear()
 
 
 class PlainOutputs(Callback):
@@ -205,13 +228,3 @@ class PlainOutputs(Callback):
             "layer out: a network gives plain numbers (logits)"
         )
         warn(message, 4)
-
-
-def _cause(run: Run) -> str:
-    """The first thing on the way to the loss that is not finite."""
-    for name, value in (("inputs", run.x), ("labels", run.y)):
-        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
-            return f"the {name} of the batch already hold values that are not numbers"
-    if isinstance(run.outputs, Tensor) and not run.outputs.isfinite().all():
-        return "the model's outputs overflowed, so the rate is probably too high: try a tenth"
-    return "the loss function itself does, on finite outputs and labels"

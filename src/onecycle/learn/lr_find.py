@@ -14,6 +14,7 @@ from onecycle.core.machine import defaults
 from onecycle.core.plot import axes
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.callback import Callback, Run, StopFit
+from onecycle.learn.finite import loss_cause
 from onecycle.learn.optimizer import exponential, rates_by_group
 
 FLAT = 0.05  # a curve that varies less than this before it rises is flat
@@ -181,6 +182,7 @@ class _RangeTest(StepLosses):
     ) -> None:
         self.start, self.end, self.n_steps, self.stop_div = start, end, n_steps, stop_div
         self.rates: list[float] = []
+        self.cause = ""
         self._reset()
 
     def bind(self, learner: Any) -> None:
@@ -198,6 +200,7 @@ class _RangeTest(StepLosses):
     def after_loss(self, run: Run) -> None:
         """A loss that is no number ends the test, and is not on the curve."""
         if not isfinite(run.loss_value):
+            self.cause = "" if self.losses else loss_cause(run)
             raise StopFit
         super().after_loss(run)
 
@@ -251,7 +254,7 @@ def find_lr(
         epochs = ceil(num_it / steps)
         learner.run_fit(epochs, [test], validate=False, bare=True)
     if not test.losses:
-        raise UsageError("the loss is not a number at the first step: look at data and labels")
+        raise UsageError(f"the loss is not a number at the first step: {test.cause}")
     return RateCurve(tuple(test.rates), tuple(test.losses))
 
 

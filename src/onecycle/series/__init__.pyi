@@ -56,6 +56,7 @@ from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
+from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
@@ -152,6 +153,7 @@ __all__ = [
     "scaling",
     "series_learner",
     "series_transforms",
+    "set_seed",
     "streets_sample",
     "top_k_accuracy",
     "untar_data",

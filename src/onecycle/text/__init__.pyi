@@ -56,6 +56,7 @@ from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
+from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
 from onecycle.runtime.inputs.text import Vocab as Vocab
@@ -150,6 +151,7 @@ __all__ = [
     "reviews_sample",
     "rmse",
     "root_mean_squared_error",
+    "set_seed",
     "streets_sample",
     "text_classifier_learner",
     "top_k_accuracy",

@@ -62,6 +62,7 @@ from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
+from onecycle.learn.seed import set_seed as set_seed
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
 from onecycle.runtime.site import write_site as write_site
@@ -229,6 +230,7 @@ __all__ = [
     "rmse",
     "root_mean_squared_error",
     "rotate",
+    "set_seed",
     "skew",
     "squish",
     "streets_sample",
