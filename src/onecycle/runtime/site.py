@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.core.files import write_errors
+from onecycle.core.json_text import parse_json
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec, TargetSpec
 from onecycle.runtime.task import task_from_json
@@ -202,7 +202,7 @@ Look = str | dict[str, Any]
 def read_theme(file: str | Path) -> dict[str, Any]:
     """The object in a JSON file; UsageError where there is none."""
     try:
-        theme = json.loads(Path(file).read_text(encoding="utf-8"))
+        theme = parse_json(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is no JSON file of class to smiley: {error}") from error
     if not isinstance(theme, dict):
@@ -248,6 +248,6 @@ def _look(name: str, value: Any) -> Look:
 def _number(name: str, key: str, value: Any) -> float:
     least, most, _ = FEATURES[key]
     real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and least <= value <= most):
+    if not (real and least <= value <= most):  # NaN is in no range
         raise UsageError(f"the smiley {name!r}: {key} is {value!r}, not in {least:g} to {most:g}")
     return float(value)
