@@ -54,6 +54,20 @@ FlipVert = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+Sha256 = Annotated[
+    str | None,
+    typer.Option(help="Refuse a model file with another SHA-256 (64 digits, as sha256sum says)."),
+]
+
+
+def _require_sha256(model: Path | None, sha256: str | None) -> None:
+    from onecycle.core.errors import UsageError
+    from onecycle.runtime.file import read_exactly
+
+    if sha256 is not None and model is None:
+        raise UsageError("--sha256 is that of a model, and none was given: add --model")
+    if sha256 is not None and model is not None:
+        read_exactly(model, sha256)
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -199,6 +213,7 @@ def predict(
     top: Annotated[
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
+    sha256: Sha256 = None,
 ) -> None:
     """Say what a trained model sees in images, or makes of texts or series.
 
@@ -208,6 +223,7 @@ def predict(
     from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
+    _require_sha256(model, sha256)
     if work(model, sources, thresh, out, Where(column, folder, suffix), top):
         raise typer.Exit(1)
 
@@ -221,10 +237,12 @@ def site(
     theme: Annotated[
         Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
     ] = None,
+    sha256: Sha256 = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
     from onecycle.cli.ship import site as work
 
+    _require_sha256(model, sha256)
     work(model, out, title, theme)
 
 
@@ -234,10 +252,12 @@ def serve(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+    sha256: Sha256 = None,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch."""
     from onecycle.runtime.http.server import serve as work
 
+    _require_sha256(model, sha256)
     work(model, host, port)
 
 
@@ -248,10 +268,12 @@ def clean(
     model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
     to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8010,
+    sha256: Sha256 = None,
 ) -> None:
     """A local page to relabel or leave out images; writes cleaned.csv, deletes nothing."""
     from onecycle.interpret.cleaner import clean as work
 
+    _require_sha256(model, sha256)
     work(folder, model, to, port)
 
 
@@ -283,10 +305,12 @@ def deploy(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
+    sha256: Sha256 = None,
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
     from onecycle.export.hosts import write_recipe
 
+    _require_sha256(model, sha256)
     print(write_recipe(model, to, out))
 
 

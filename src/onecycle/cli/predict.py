@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from onecycle.core.display import bar, exact_text
-from onecycle.core.errors import DataError, TableError, UsageError, listing
+from onecycle.core.display import as_text, bar, exact_text, is_formula
+from onecycle.core.errors import DataError, TableError, UsageError, listing, warn
 from onecycle.core.files import encoding_of, write_atomically
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
@@ -207,14 +207,15 @@ def _rows(
     """(name, answer, values) of each; what cannot be read is reported, and put into `failed`."""
     first, second = tee(asked)
     found = answers(source for _, source in first)
-    for (name, _), answer in zip(second, found, strict=True):
+    for (given, _), answer in zip(second, found, strict=True):
+        name = given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if isinstance(answer, DataError):
             failed.append(name)
             print(answer if name in str(answer) else f"{name}: {answer}", file=sys.stderr)
             yield name, None, [None] * len(columns.names)
         else:
-            decoded, data, given = answer
-            yield name, str(decoded), columns.of(data, given)
+            decoded, data, shares = answer
+            yield name, str(decoded), columns.of(data, shares)
 
 
 def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
@@ -225,11 +226,24 @@ def _write_csv_file(path: Path, header: Sequence[str], rows: Iterable[Row]) -> N
 def _write_csv(
     file: IO[str], header: Sequence[str], rows: Iterable[Row], line_end: str = "\r\n"
 ) -> None:
-    writer = csv.writer(file, lineterminator=line_end)
-    writer.writerow(header)
+    """Rows whose texts no spreadsheet computes; a warning counts those that it would."""
+    writer, formulas = csv.writer(file, lineterminator=line_end), list[str]()
+
+    def write(texts: Sequence[Any]) -> None:
+        formulas.extend(text for text in texts if isinstance(text, str) and is_formula(text))
+        writer.writerow([as_text(text) if isinstance(text, str) else text for text in texts])
+
+    write(header)
     for name, answer, values in rows:
-        cells = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
-        writer.writerow([name, answer or "", *cells])
+        numbers = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
+        write([name, answer or "", *numbers])
+    if formulas:
+        warn(
+            f"{len(formulas)} cells ({listing(formulas, 3)}) begin as formulas do, which a "
+            "spreadsheet would compute: they have an apostrophe before them. --out answers.parquet "
+            "keeps them as they are",
+            3,
+        )
 
 
 def _write_parquet(

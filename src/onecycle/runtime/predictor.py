@@ -219,8 +219,10 @@ class LoadedData:
 class LoadedLearner:
     """Predicts as the learner did that wrote the file; `predictor` does the work."""
 
-    def __init__(self, path: Path, items: Iterable[Any] | None = None) -> None:
-        self.predictor = Predictor(path)
+    def __init__(
+        self, path: Path, items: Iterable[Any] | None = None, sha256: str | None = None
+    ) -> None:
+        self.predictor = Predictor(path, sha256=sha256)
         self.data = LoadedData(list(self.predictor.classes), _sources(items, self.predictor.input))
 
     def predict(self, item: Any, thresh: float | None = None) -> Prediction:
@@ -254,11 +256,15 @@ def _sources(items: Any, given: InputSpec) -> tuple[Any, ...]:
 
 
 def load_learner(
-    path: str | Path, file: str | Path = "export.onnx", test: Iterable[Any] | None = None
+    path: str | Path,
+    file: str | Path = "export.onnx",
+    test: Iterable[Any] | None = None,
+    sha256: str | None = None,
 ) -> LoadedLearner:
     """The learner that `learn.export()` wrote to `path/file`; `path` may be the file itself.
 
-    `test`, for `get_preds`, is an item list, a frame, a folder, or sources in a row.
+    `test`, for `get_preds`, is an item list, a frame, a folder, or sources in a row. A file with
+    another `sha256` than the given one is refused.
     """
     path = Path(path)
-    return LoadedLearner(path if path.is_file() else path / file, test)
+    return LoadedLearner(path if path.is_file() else path / file, test, sha256)
