@@ -85,7 +85,7 @@ def test_hostile_names_are_text_and_come_back_as_they_were(server, folder, tmp_p
         # another site's page may lead here; it may not show what is here, nor frame it
         page.goto(elsewhere.replace("127.0.0.1", "localhost"))
         assert page.evaluate("document.images[0].naturalWidth") == 0
-        assert page.frames[1].evaluate("document.querySelectorAll('h1').length") == 0
+        assert page.frame_locator("iframe").locator("h1").count() == 0
         page.click("a")
         page.wait_for_selector("#save")
         browser.close()

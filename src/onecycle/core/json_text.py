@@ -1,4 +1,4 @@
-"""JSON from files that anybody may have written."""
+"""JSON and text from files that anybody may have written."""
 
 import json
 from typing import Any, NoReturn
@@ -12,7 +12,8 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         found = json.loads(text, parse_constant=_refuse)
-        json.dumps(found, ensure_ascii=False).encode()
+        if not is_unicode(json.dumps(found, ensure_ascii=False)):
+            raise ValueError("it holds half a surrogate pair")
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     return found
@@ -20,3 +21,8 @@ def parse_json(text: str | bytes) -> Any:
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold the text: a name that a system gave as bytes may be none."""
+    return text.isascii() or text.encode("utf-8", "replace").decode() == text

@@ -26,6 +26,7 @@ from onecycle.core.errors import (
     warn,
 )
 from onecycle.core.files import write_atomically
+from onecycle.core.json_text import is_unicode
 from onecycle.core.machine import defaults, require_free_port
 from onecycle.core.walk import files_below
 from onecycle.runtime.inputs.pixels import FILES, open_pixels
@@ -98,7 +99,7 @@ def _warn_of_numbers(classes: list[str]) -> None:
 def _look_at_names(names: Iterable[str]) -> None:
     """DataError for names that no table can hold, and a warning about those that are formulas."""
     for name in names:
-        if name.encode("utf-8", "replace").decode() != name:
+        if not is_unicode(name):
             raise DataError(f"{name!r}: this file's name is no UTF-8: rename it")
     if formulas := sorted(filter(is_formula, names)):
         warn(

@@ -10,7 +10,7 @@ from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.core.files import write_errors
-from onecycle.core.json_text import parse_json
+from onecycle.core.json_text import is_unicode, parse_json
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec, TargetSpec
 from onecycle.runtime.task import task_from_json
@@ -229,7 +229,7 @@ def check_theme(theme: str | Path | Mapping[str, Any], target: TargetSpec) -> di
 
 
 def _look(name: str, value: Any) -> Look:
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST and is_unicode(value):
         return value
     if not isinstance(value, Mapping):
         raise UsageError(f"the theme of {name!r} is {value!r}: an emoji or an object is wanted")
