@@ -288,3 +288,24 @@ def test_a_jpeg_needs_no_second_look_and_a_tiff_does(tmp_path):
     assert is_plain(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(encoded(np.zeros((4, 4, 3), np.uint8), "TIFF"))
     assert not is_plain(tmp_path / "b.jpg")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L", "CMYK"])
+@pytest.mark.parametrize("at_once", [1, 100, 53 * 36, 53 * 37])
+def test_bands_of_an_image_are_laid_on_white_as_the_whole_is(mode, at_once, monkeypatch):
+    from onecycle.runtime.inputs import pixel_values
+
+    values = np.random.default_rng(0).integers(0, 256, (37, 53, 4), dtype=np.uint8)
+    image = Image.fromarray(values, "RGBA")
+    if mode == "P":
+        image = image.convert("RGB").quantize(9)
+        image.info["transparency"] = 4
+    else:
+        image = image.convert(mode)
+    whole = image.convert("RGBA") if mode != "CMYK" else image.convert("RGB").convert("RGBA")
+    ground = Image.new("RGBA", image.size, (255,) * 4)
+    wanted = np.asarray(Image.alpha_composite(ground, whole).convert("RGB"))
+    monkeypatch.setattr(pixel_values, "_ROWS", at_once)
+    found = open_pixels(image, remarks=(remarks := Remarks()))
+    assert np.array_equal(found, wanted)
+    assert (Remark.ALPHA in remarks.names) == (mode in {"RGBA", "LA"})

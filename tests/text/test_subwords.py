@@ -2,13 +2,15 @@
 
 # ruff: noqa: RUF001 - other languages' letters are meant
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from onecycle import DatasetType, Ensemble
-from onecycle.core.errors import CheckpointError, ModelError, OnecycleWarning, UsageError
+from onecycle.core.errors import CheckpointError, DataError, ModelError, OnecycleWarning, UsageError
 from onecycle.interpret.words import _probabilities, word_scores
 from onecycle.runtime.inputs import subwords
 from onecycle.runtime.inputs.subwords import pieces_of, train_subwords
@@ -367,3 +369,31 @@ def test_models_count_positions_in_their_own_ways_and_some_have_no_features(tmp_
     folder = saved(tmp_path / "vit", clip, transformers.ViTModel, names)
     with pytest.raises(ModelError, match="gives no features of tokens"):
         text_classifier_learner(data, folder)
+
+
+def odd_tokenizer():
+    """One whose template names a token that it does not define: the library panics."""
+    pytest.importorskip("tokenizers")
+    made = json.loads(train_subwords(["the film was great", "a dull film"] * 20, 30, "bpe"))
+    made["post_processor"]["special_tokens"] = {}
+    return json.dumps(made)
+
+
+@pytest.mark.filterwarnings("ignore:the texts give")
+def test_a_panic_of_the_tokenizer_is_an_error_with_a_name():
+    with pytest.raises(DataError, match="the tokenizer cannot split these texts"):
+        subwords.encode_texts(odd_tokenizer(), ["a film"])
+
+
+@pytest.mark.filterwarnings("ignore:the texts give")
+def test_a_tokenizer_that_cannot_read_is_refused_when_its_file_is_loaded(tmp_path):
+    import onnx
+    from mutations import GOLDEN, resealed
+
+    for broken in ("{}", "[1", '{"model": {"type": "BPE"}}', odd_tokenizer()):
+        model = onnx.load(GOLDEN / "format1_texts.onnx")
+        about = json.loads(model.metadata_props[0].value)
+        about["task"]["input"]["tokenizer"] = broken
+        (tmp_path / "m.onnx").write_bytes(resealed(model, about))
+        with pytest.raises((UsageError, DataError), match="tokenizer"):
+            Predictor(tmp_path / "m.onnx")

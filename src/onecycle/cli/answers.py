@@ -10,7 +10,8 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from onecycle.core.errors import UsageError
+from onecycle.core.display import as_text, is_formula
+from onecycle.core.errors import UsageError, listing, warn
 from onecycle.core.files import hold_alone, write_atomically, write_errors
 
 _WRITTEN = (".csv", ".parquet")
@@ -146,9 +147,21 @@ class Answers:
 def write_csv(
     file: IO[str], header: Sequence[str], rows: Iterable[Row], line_end: str = "\r\n"
 ) -> None:
-    """The header and the rows."""
-    writer = csv.writer(file, lineterminator=line_end)
-    writer.writerow(header)
+    """Rows whose texts no spreadsheet computes; a warning counts those that it would."""
+    writer, formulas = csv.writer(file, lineterminator=line_end), list[str]()
+
+    def write(texts: Sequence[Any]) -> None:
+        formulas.extend(text for text in texts if isinstance(text, str) and is_formula(text))
+        writer.writerow([as_text(text) if isinstance(text, str) else text for text in texts])
+
+    write(header)
     for name, answer, values in rows:
-        cells = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
-        writer.writerow([name, answer or "", *cells])
+        numbers = (str(np.float32(v)) if isinstance(v, float) else v for v in values)  # and no less
+        write([name, answer or "", *numbers])
+    if formulas:
+        warn(
+            f"{len(formulas)} cells ({listing(formulas, 3)}) begin as formulas do, which a "
+            "spreadsheet would compute: they have an apostrophe before them. --out answers.parquet "
+            "keeps them as they are",
+            3,
+        )

@@ -65,6 +65,20 @@ Examples = Annotated[
     Path | None, typer.Option(help="Folder of up to 12 items to try; the page publishes them.")
 ]
 _DOOR, _RUN = "Who may ask", "How it runs"  # groups of options of `serve`
+Sha256 = Annotated[
+    str | None,
+    typer.Option(help="Refuse a model file with another SHA-256 (64 digits, as sha256sum says)."),
+]
+
+
+def _require_sha256(model: Path | None, sha256: str | None) -> None:
+    from onecycle.core.errors import UsageError
+    from onecycle.runtime.file import read_exactly
+
+    if sha256 is not None and model is None:
+        raise UsageError("--sha256 is that of a model, and none was given: add --model")
+    if sha256 is not None and model is not None:
+        read_exactly(model, sha256)
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -210,6 +224,7 @@ def predict(
     top: Annotated[
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
+    sha256: Sha256 = None,
 ) -> None:
     """Say what a trained model sees in images, or makes of texts or series.
 
@@ -219,6 +234,7 @@ def predict(
     from onecycle.cli.predict import Where
     from onecycle.cli.predict import predict as work
 
+    _require_sha256(model, sha256)
     if work(model, sources, thresh, out, Where(column, folder, suffix), top):
         raise typer.Exit(1)
 
@@ -232,10 +248,12 @@ def site(
     theme: Theme = None,
     icon: Icon = None,
     examples: Examples = None,
+    sha256: Sha256 = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
     from onecycle.cli.ship import site as work
 
+    _require_sha256(model, sha256)
     work(model, out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
 
 
@@ -301,6 +319,7 @@ def serve(
     theme: Theme = None,
     icon: Icon = None,
     examples: Examples = None,
+    sha256: Sha256 = None,
 ) -> None:
     """Serve the page and POST /api/predict for one model, without torch.
 
@@ -309,6 +328,7 @@ def serve(
     from onecycle.cli.ship import serve as work
     from onecycle.cli.ship import set_look
 
+    _require_sha256(model, sha256)
     set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     origins = tuple(origin) if origin else None
     given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
@@ -322,10 +342,12 @@ def clean(
     model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
     to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8010,
+    sha256: Sha256 = None,
 ) -> None:
     """A local page to relabel or leave out images; writes cleaned.csv, deletes nothing."""
     from onecycle.interpret.cleaner import clean as work
 
+    _require_sha256(model, sha256)
     work(folder, model, to, port)
 
 
@@ -361,10 +383,12 @@ def deploy(
     theme: Theme = None,
     icon: Icon = None,
     examples: Examples = None,
+    sha256: Sha256 = None,
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
     from onecycle.export.hosts import write_recipe
 
+    _require_sha256(model, sha256)
     print(write_recipe(model, to, out, title, theme, icon, examples))
 
 

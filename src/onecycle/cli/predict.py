@@ -219,7 +219,8 @@ def _rows(
     """(name, answer, values) of each; what cannot be read is reported, and put into `failed`."""
     first, second = tee(asked)
     found = answers(source for _, source in first)
-    for (name, _), answer in zip(second, found, strict=True):
+    for (given, _), answer in zip(second, found, strict=True):
+        name = given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if isinstance(answer, DataError):
             failed.append(name)
             print(answer if name in str(answer) else f"{name}: {answer}", file=sys.stderr)

@@ -9,6 +9,7 @@ from warnings import catch_warnings, simplefilter
 
 import torch
 
+from onecycle.core.display import as_text
 from onecycle.core.errors import OnecycleWarning, UsageError, listing, warn
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.plot import save_figure
@@ -254,5 +255,11 @@ def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:
         worst = labels = MultiLabelInterpretation(learn, found)
         save_figure(labels.plot_per_label(), out / "per_label.png")
         save_figure(labels.plot_thresholds(), out / "thresholds.png")
-        write_atomically(out / "per_label.csv", labels.per_label().round(3).to_csv)
+        write_atomically(out / "per_label.csv", partial(write_per_label, labels))
     save_figure(worst.plot_top_losses(heatmap=target.whole_classes), out / "worst.png")
+
+
+def write_per_label(labels: MultiLabelInterpretation, path: Path) -> None:
+    """The figures of each label as CSV, whose names no spreadsheet computes."""
+    table = labels.per_label().round(3)
+    table.rename(index=lambda name: as_text(str(name))).to_csv(path)

@@ -197,6 +197,29 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\u2026"
 
 
+# A spreadsheet computes cells of a CSV file that begin with one of these, whoever named them.
+
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are wide forms of the first
+
+
+def is_formula(cell: str) -> bool:
+    """Whether a spreadsheet would compute the cell instead of showing it.
+
+    Numbers are shown, also several with semicolons between them.
+    """
+    if not cell.startswith(_FORMULA):
+        return False
+    try:
+        return not [float(number) for number in cell.split(";")]
+    except ValueError:
+        return True
+
+
+def as_text(cell: str) -> str:
+    """The cell as spreadsheets show it: what they would compute stands behind an apostrophe."""
+    return f"'{cell}" if is_formula(cell) else cell
+
+
 # What is printed where the output knows some letters only, as Windows' code pages do.
 
 

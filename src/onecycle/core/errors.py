@@ -7,10 +7,31 @@ from numbers import Integral, Real
 from typing import Any
 
 _LONGEST = 200  # characters of a value in a message
+_LONGEST_MESSAGE = 2000
+# What a terminal obeys instead of showing it (but for the ends of lines), and what turns a line
+# round: a name in a message could rewrite it.
+_OBEYED = {
+    i: f"\\x{i:02x}" if i < 256 else f"\\u{i:04x}"
+    for first, last in (
+        *((0, 8), (11, 31), (127, 159)),
+        *((0x61C, 0x61C), (0x200E, 0x200F), (0x202A, 0x202E), (0x2066, 0x2069)),
+    )
+    for i in range(first, last + 1)
+}
+
+
+def plain_message(text: str) -> str:
+    """A message that may quote a stranger's names: not too long, and shown as it is."""
+    if len(text) > _LONGEST_MESSAGE:
+        text = f"{text[: _LONGEST_MESSAGE - 300]} ... {text[-290:]}"
+    return text.translate(_OBEYED)
 
 
 class OnecycleError(Exception):
     """Anything that onecycle refuses, with a reason a user can act on."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(plain_message(str(message)))
 
 
 class DataError(OnecycleError, ValueError):
@@ -93,7 +114,7 @@ class OnecycleWarning(UserWarning):
 
 def warn(message: str, stacklevel: int = 1) -> None:
     """Give an OnecycleWarning; `stacklevel` counts as that of `warnings.warn`."""
-    warnings.warn(message, OnecycleWarning, stacklevel + 1)
+    warnings.warn(plain_message(message), OnecycleWarning, stacklevel + 1)
 
 
 def undefined(kind: object, member: str) -> NotImplementedError:

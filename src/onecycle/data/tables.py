@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Column = int | str
 _PIECE = 10_000  # rows at once
+_MOST_COLUMNS = 100_000  # of which pandas needs ten seconds and a quarter of a gigabyte
 _TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
 _FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
 
@@ -134,16 +135,26 @@ def looks_like_numbers(values: list[Any]) -> bool:
 
 
 def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
-    """pandas renames a repeated column in silence; here it is refused."""
+    """TableError for a repeated column, which pandas renames in silence, and for very many."""
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
         raise TableError(f"delimiter= is one character, such as ';' or a tab, not {delimiter!r}")
-    if header is None:
-        return
     import csv
 
-    line = int(header) if not isinstance(header, str) else 0
+    line = int(header) if header is not None and not isinstance(header, str) else 0
     lines = [row for row in text.splitlines() if row.strip()]
-    names = next(csv.reader(lines[line : line + 1], delimiter=delimiter or ","), [])
+    first = lines[line : line + 1]
+    count = "".join(first).count(delimiter or ",") + 1
+    if count > _MOST_COLUMNS:
+        raise TableError(
+            f"{path} has {count:,} columns, more than {_MOST_COLUMNS:,}: is it a table? Long "
+            "series are read as arrays, or from .ts and .tsv files"
+        )
+    if header is None:
+        return
+    try:
+        names = next(csv.reader(first, delimiter=delimiter or ","), [])
+    except csv.Error as error:
+        raise TableError(f"{path}: its header cannot be read ({error})") from error
     if twice := _duplicates(name.strip() for name in names):
         raise TableError(f"{path}: the header names {listing(twice)} twice: rename or drop one")
 

@@ -9,26 +9,16 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from onecycle.core.errors import ArchiveError, UsageError
+from onecycle.core.errors import ArchiveError, OnecycleError, UsageError
 from onecycle.core.paths import Path as ListablePath
 
 SUFFIXES = (".zip", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    OSError,
-    NotImplementedError,  # what zipfile raises for a way of packing that it does not know
-)
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _LARGEST_READ = 1 << 24  # bytes at once; tarfile reads a member's own header in one piece
 
@@ -79,7 +69,9 @@ def _unpack(archive: Path, folder: Path, limits: Limits) -> list[PurePosixPath]:
             _from_zip(archive, guard)
         else:
             _from_tar(archive, start, guard)
-    except _DAMAGE as error:
+    except OnecycleError:
+        raise
+    except Exception as error:  # the readers of damaged archives raise whatever they stumble over
         raise ArchiveError(f"{archive}: damaged, or no archive ({error})") from error
     return list(guard.names)
 

@@ -9,7 +9,7 @@ from pathlib import Path as PurePath
 from urllib.parse import urlsplit
 
 from onecycle.core.display import bar
-from onecycle.core.errors import DownloadError, ImageError, UsageError, warn
+from onecycle.core.errors import DownloadError, ImageError, TableError, UsageError, warn
 from onecycle.core.files import read_lines, require_writable
 from onecycle.core.paths import Path
 from onecycle.fetch.download import Patience, download
@@ -60,7 +60,10 @@ def download_images(
 def _addresses(urls: str | PurePath | Iterable[str]) -> list[str]:
     if not isinstance(urls, str | PurePath):
         return list(urls)
-    rows = [row[0].strip() for row in csv.reader(read_lines(urls)) if row]
+    try:
+        rows = [row[0].strip() for row in csv.reader(read_lines(urls)) if row]
+    except csv.Error as error:
+        raise TableError(f"{urls}: no list of addresses can be read ({error})") from error
     return [row for number, row in enumerate(rows) if row and (number or "://" in row)]
 
 

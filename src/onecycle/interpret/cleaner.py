@@ -14,7 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from onecycle.core.display import is_formula
 from onecycle.core.errors import (
+    DataError,
     EmptyDataError,
     TableError,
     UsageError,
@@ -24,6 +26,7 @@ from onecycle.core.errors import (
     warn,
 )
 from onecycle.core.files import write_atomically
+from onecycle.core.json_text import is_unicode
 from onecycle.core.machine import defaults, require_free_port
 from onecycle.core.walk import files_below
 from onecycle.runtime.inputs.pixels import FILES, open_pixels
@@ -68,9 +71,10 @@ def review(root: str | Path, model: str | Path | None = None, least: float = 0.9
             2,
         )
     labels = tuple(file.parent.name for file in files)
-    _warn_of_numbers(sorted(set(labels)))
-    worst = _worst(files, labels, Predictor(model)) if model else []
     names = tuple(file.relative_to(root).as_posix() for file in files)
+    _warn_of_numbers(sorted(set(labels)))
+    _look_at_names({*names, *labels})
+    worst = _worst(files, labels, Predictor(model)) if model else []
     pairs = tuple(similar_pairs(files, least))
     return Review(root, names, labels, tuple(sorted(set(labels))), tuple(worst), pairs)
 
@@ -88,6 +92,20 @@ def _warn_of_numbers(classes: list[str]) -> None:
             f"the classes {listing(missing or classes)} look like {what} in cleaned.csv: read it "
             "with ImageList.from_csv and label_from_df(label_cls=Category), or in pandas with "
             "dtype=str and keep_default_na=False",
+            3,
+        )
+
+
+def _look_at_names(names: Iterable[str]) -> None:
+    """DataError for names that no table can hold, and a warning about those that are formulas."""
+    for name in names:
+        if not is_unicode(name):
+            raise DataError(f"{name!r}: this file's name is no UTF-8: rename it")
+    if formulas := sorted(filter(is_formula, names)):
+        warn(
+            f"{len(formulas)} names ({listing(formulas, 3)}) begin as formulas do. cleaned.csv has "
+            "them as they are, since it is read again: do not open it in a spreadsheet, which "
+            "would compute them",
             3,
         )
 
@@ -181,7 +199,8 @@ class _Page:
 
         policy = (
             "default-src 'self'; img-src 'self' data:; "
-            "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+            "script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return HTMLResponse(self.html, headers={"Content-Security-Policy": policy})
 
@@ -240,7 +259,29 @@ def application(found: Review, to: Path) -> Any:
         Route("/save", page.save, methods=["POST"]),
     ]
     known = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return Starlette(routes=routes, middleware=[known])
+    return Starlette(routes=routes, middleware=[known, Middleware(_refuse_other_pages)])
+
+
+def _refuse_other_pages(app: Any) -> Any:
+    """The application for its own page alone: what another site's page asks for is refused.
+
+    A link to this page may be followed. Programs that are no browsers say nothing of where they
+    ask from.
+    """
+    from starlette.datastructures import Headers
+    from starlette.responses import PlainTextResponse
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        own = f"http://{headers.get('host')}"
+        from_here = headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
+        followed = headers.get("sec-fetch-dest") == "document" and scope["path"] == "/"
+        if headers.get("origin", own) == own and (from_here or followed):
+            await app(scope, receive, send)
+        else:
+            await PlainTextResponse("another page asked", 403)(scope, receive, send)
+
+    return answer
 
 
 def _content(file: Path) -> bytes | None:

@@ -5,22 +5,24 @@ Reading needs neither torch nor onnx: the few fields that matter are walked by h
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from onecycle.core.errors import ModelError
+from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.json_text import parse_json
 
 KEY = "onecycle"
 FORMAT = 1
 MAX_BYTES = 2_000_000_000
 # field numbers of onnx.proto
 _GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
+_DESCRIBED = ("library", "task")  # what servers and pages read
 # message field -> fields that lead to tensors, by kind of message
 _PATHS = {
-    "model": {7: "graph", 25: "function"},
+    "model": {7: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
@@ -35,12 +37,20 @@ def digest(graph: bytes, about: dict[str, Any]) -> str:
     return hashlib.sha256(graph + text.encode()).hexdigest()
 
 
-def read(path: str | Path) -> tuple[bytes, dict[str, Any]]:
+def read(path: str | Path, sha256: str | None = None) -> tuple[bytes, dict[str, Any]]:
     """The bytes of the file and what its metadata say, checked.
 
     Raises ModelError for a file that is missing, cut off, changed, foreign, newer than this
-    library, or that keeps its weights in other files.
+    library, that keeps its weights in other files, or whose bytes have another `sha256`.
     """
+    data = read_exactly(path, sha256)
+    return data, examine(data, str(path))
+
+
+def read_exactly(path: str | Path, sha256: str | None = None) -> bytes:
+    """The bytes of a model file; ModelError where they have not this SHA-256 (64 hex digits)."""
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise UsageError(f"a SHA-256 is 64 digits of 0-9 and a-f, not {sha256!r}")
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -48,7 +58,13 @@ def read(path: str | Path) -> tuple[bytes, dict[str, Any]]:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-    return data, examine(data, str(path))
+    found = hashlib.sha256(data).hexdigest() if sha256 else ""
+    if sha256 and found != sha256.lower():
+        raise ModelError(
+            f"{path} has the SHA-256 {found}, not {sha256.lower()}: it is another file, or was "
+            "changed on its way. It was not loaded"
+        )
+    return data
 
 
 def examine(data: bytes, name: str) -> dict[str, Any]:
@@ -58,15 +74,18 @@ def examine(data: bytes, name: str) -> dict[str, Any]:
         entries = [_entry(part) for number, part in parts if number == _METADATA]
         graphs = [part for number, part in parts if number == _GRAPH]
         text = dict(entries).get(KEY)
+        if any(number == _FUNCTIONS for number, _ in parts):  # they could be operators' names
+            raise ModelError(f"{name} brings functions of its own: that is refused")
         _refuse_strange(data, "model", name)
     except (ValueError, IndexError, RecursionError) as error:
         raise ModelError(f"{name} is no ONNX file, or it is cut off ({error})") from error
     if text is None or len(graphs) != 1:
         raise ModelError(f"{name} was not written by onecycle: learn.export() writes such files")
     try:
-        about = json.loads(text)
+        about = parse_json(text)
         version, wanted = int(about["format"]), str(about["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+        missing = [name for name in _DESCRIBED if name not in about]
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(f"{name}: its description is damaged ({error})") from error
     if version > FORMAT:
         raise ModelError(
@@ -74,6 +93,8 @@ def examine(data: bytes, name: str) -> dict[str, Any]:
         )
     if digest(bytes(graphs[0]), about) != wanted:
         raise ModelError(f"{name} was changed or damaged after it was exported: export it again")
+    if missing:
+        raise ModelError(f"{name}: its description lacks {', '.join(missing)}")
     return about
 
 

@@ -7,15 +7,24 @@ never the name of a kind.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from types import UnionType
+from typing import Any, ClassVar, Final, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from onecycle.core.errors import CheckpointError, DataError, LabelError, ModelError, UsageError
+from onecycle.core.errors import (
+    CheckpointError,
+    DataError,
+    LabelError,
+    ModelError,
+    UsageError,
+    listing,
+)
 from onecycle.core.walk import FileKind, files_below
 from onecycle.runtime.http.body import Body, Limits, RequestError
 from onecycle.runtime.sources import Remarks
 
+Label = str | float | bool  # the name of a class; a whole number is a float to types, too
 OPTIONAL: Final = {"optional": True}  # metadata of fields that JSON leaves out at their default
 
 
@@ -45,7 +54,10 @@ class Plain:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """The spec that `to_json` wrote; an unknown field means a newer or a foreign file."""
+        """The spec that `to_json` wrote; an unknown field means a newer or a foreign file.
+
+        Values of other types than the fields' are refused here, before anything reckons with them.
+        """
         known = {f.name for f in fields(cls)}
         given = {k: freeze(v) for k, v in values.items() if k != "kind"}
         if unknown := set(given) - known:
@@ -53,7 +65,26 @@ class Plain:
                 f"{cls.kind} has no field {', '.join(sorted(unknown))}: the file was written by a "
                 "newer onecycle or by something else"
             )
+        hints = get_type_hints(cls)
+        for name, value in given.items():
+            if not _is_of(value, hints[name]):
+                raise CheckpointError(f"{cls.kind} with {name}={listing([value])}: a damaged file")
         return cls(**given)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is what a field's type says; types that JSON has not say nothing."""
+    home, parts = get_origin(hint), get_args(hint)
+    if home in (Union, UnionType):
+        return any(_is_of(value, part) for part in parts)
+    if home is tuple:
+        if not isinstance(value, tuple):
+            return False
+        each = parts[:1] * len(value) if parts[-1] is ... else parts
+        return len(value) == len(each) and all(map(_is_of, value, each))
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return hint is Any or not isinstance(hint, type) or isinstance(value, hint)
 
 
 class InputSpec(Plain):
@@ -97,6 +128,9 @@ class InputSpec(Plain):
     def vocab(self) -> tuple[str, ...]:
         """The tokens of texts in the order of their numbers; none where items are no texts."""
         return ()
+
+    def prepare_reading(self) -> None:
+        """Load what reading needs; raises where a file describes what cannot be."""
 
     def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """The array of one source, without the axis n; DataError for what is no such source.

@@ -1,14 +1,13 @@
 """What the maker of a page adds to it: a theme, an icon, and examples to try."""
 
 import io
-import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import UsageError
+from onecycle.core.json_text import is_unicode, parse_json
 from onecycle.core.walk import files_below
 from onecycle.runtime.kinds import InputSpec, TargetSpec
 
@@ -82,7 +81,7 @@ Look = str | dict[str, Any]
 def read_theme(file: str | Path) -> dict[str, Any]:
     """The object in a JSON file; UsageError where there is none."""
     try:
-        theme = json.loads(Path(file).read_text(encoding="utf-8"))
+        theme = parse_json(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is no JSON file of class to smiley: {error}") from error
     if not isinstance(theme, dict):
@@ -109,7 +108,7 @@ def check_theme(theme: str | Path | Mapping[str, Any], target: TargetSpec) -> di
 
 
 def _look(name: str, value: Any) -> Look:
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST and is_unicode(value):
         return value
     if not isinstance(value, Mapping):
         raise UsageError(f"the theme of {name!r} is {value!r}: an emoji or an object is wanted")
@@ -128,6 +127,6 @@ def _look(name: str, value: Any) -> Look:
 def _number(name: str, key: str, value: Any) -> float:
     least, most, _ = FEATURES[key]
     real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and least <= value <= most):
+    if not (real and least <= value <= most):  # NaN is in no range
         raise UsageError(f"the smiley {name!r}: {key} is {value!r}, not in {least:g} to {most:g}")
     return float(value)

@@ -1,5 +1,6 @@
 """Answers from an exported file, where neither torch nor the training half is installed."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from onecycle.core.errors import DataError, ModelError, UsageError
+from onecycle.core.errors import DataError, ModelError, OnecycleError, UsageError, listing
 from onecycle.core.machine import onnx_runtime
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import Answer, InputSpec
@@ -54,22 +55,45 @@ class Predictor:
 
     `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
     and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used
-    from several threads. Raises ModelError for files that cannot be trusted; see `format.read`.
+    from several threads. A model file is a program: of one that comes from elsewhere, give the
+    `sha256` that its maker names. Raises ModelError for files that cannot be trusted; see
+    `runtime.file.read`.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, threads: int = 0, sha256: str | None = None) -> None:
         ort = onnx_runtime()
-        data, self.about = read(path)
+        data, self.about = read(path, sha256)
         self.task = task_from_json(self.about["task"])
         self.input, self.target = self.task
         self.classes, self.thresh = tuple(self.target.classes), self.target.thresh
+        self.input.prepare_reading()
         options = ort.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 3, threads
+        options.log_severity_level, options.intra_op_num_threads = 4, threads  # errors are raised
         try:
             self._run = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises many kinds
             raise ModelError(f"{path} cannot be run: {error}") from error
-        self._outputs = [output.name for output in self._run.get_outputs()]
+        self._path, self._outputs = path, [output.name for output in self._run.get_outputs()]
+        shapes = {output.name: output.shape for output in self._run.get_outputs()}
+        self._require_fit([i.name for i in self._run.get_inputs()], shapes.get("probabilities", ()))
+
+    def _require_fit(self, inputs: Sequence[str], shape: Sequence[Any]) -> None:
+        """ModelError unless the graph takes and gives what the description says.
+
+        `shape` is that of the probabilities, with names for lengths that are not known yet.
+        """
+        width = self.target.n_outputs
+        known = all(isinstance(length, int) for length in shape[1:])
+        if (
+            list(inputs) != [self.input.tensor]
+            or len(shape) < 2
+            or (known and width not in (shape[1], math.prod(shape[1:])))
+        ):
+            raise ModelError(
+                f"{self._path} does not fit its own description: it takes {listing(inputs)} and "
+                f"gives probabilities {list(shape)}, where {self.input.tensor!r} and {width} "
+                "of them an item are described. Export it again"
+            )
 
     def __repr__(self) -> str:
         return f"Predictor({self.target.kind}, classes {list(self.classes)})"
@@ -96,11 +120,19 @@ class Predictor:
         found: dict[int, Prediction] = {}
         for members in groups.values():
             batch = given.stack([items[i] for i in members])
-            outputs = self._run.run(None, {given.tensor: batch})
-            values = dict(zip(self._outputs, outputs, strict=True))
-            for row, i in enumerate(members):
-                answer = target.place(values, row, batch.shape[1:3], given.fixed_size)
-                found[i] = Prediction(answer, values["probabilities"][row], self.classes)
+            try:
+                outputs = self._run.run(None, {given.tensor: batch})
+                values = dict(zip(self._outputs, outputs, strict=True))
+                self._require_fit([given.tensor], values["probabilities"].shape)
+                for row, i in enumerate(members):
+                    answer = target.place(values, row, batch.shape[1:3], given.fixed_size)
+                    found[i] = Prediction(answer, values["probabilities"][row], self.classes)
+            except OnecycleError:
+                raise
+            except Exception as error:  # the runtime's kinds, and whatever its numbers lead to
+                raise ModelError(
+                    f"{self._path} cannot answer an item of shape {batch.shape[1:]}: {error}"
+                ) from error
         return [found[i] for i in range(len(items))]
 
     def warm(self) -> None:
@@ -199,8 +231,10 @@ class LoadedData:
 class LoadedLearner:
     """Predicts as the learner did that wrote the file; `predictor` does the work."""
 
-    def __init__(self, path: Path, items: Iterable[Any] | None = None) -> None:
-        self.predictor = Predictor(path)
+    def __init__(
+        self, path: Path, items: Iterable[Any] | None = None, sha256: str | None = None
+    ) -> None:
+        self.predictor = Predictor(path, sha256=sha256)
         self.data = LoadedData(list(self.predictor.classes), _sources(items, self.predictor.input))
 
     def predict(self, item: Any, thresh: float | None = None) -> Prediction:
@@ -234,11 +268,15 @@ def _sources(items: Any, given: InputSpec) -> tuple[Any, ...]:
 
 
 def load_learner(
-    path: str | Path, file: str | Path = "export.onnx", test: Iterable[Any] | None = None
+    path: str | Path,
+    file: str | Path = "export.onnx",
+    test: Iterable[Any] | None = None,
+    sha256: str | None = None,
 ) -> LoadedLearner:
     """The learner that `learn.export()` wrote to `path/file`; `path` may be the file itself.
 
-    `test`, for `get_preds`, is an item list, a frame, a folder, or sources in a row.
+    `test`, for `get_preds`, is an item list, a frame, a folder, or sources in a row. A file with
+    another `sha256` than the given one is refused.
     """
     path = Path(path)
-    return LoadedLearner(path if path.is_file() else path / file, test)
+    return LoadedLearner(path if path.is_file() else path / file, test, sha256)

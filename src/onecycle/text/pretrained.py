@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError, DownloadError, WeightsError, warn
 from onecycle.core.files import write_atomically
+from onecycle.core.json_text import parse_json
 from onecycle.runtime.inputs.words import SPECIAL
 
 SMALL_FILE = Path(__file__).with_name("weights") / "small.safetensors"
@@ -103,14 +104,20 @@ def read_encoder(path: str | Path) -> Encoder:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-            vocab = tuple(map(str, json.loads(about.get(_KEY, ""))))
+            vocab = tuple(map(str, parse_json(about.get(_KEY, ""))))
     except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is no encoder that can be read: {error}") from error
     bias = tensors.pop(_BIAS, None)
     rows = tensors.get("embedding.weight")
-    if rows is None or rows.ndim != 2 or len(rows) != len(vocab):
+    biased = bias is None or bias.shape == (len(vocab),)
+    if rows is None or rows.ndim != 2 or len(rows) != len(vocab) or not biased:
         raise CheckpointError(f"{path} is no encoder: its embedding and vocabulary do not agree")
-    return Encoder(tensors, vocab, bias, about.get(_READING, "words"))
+    found = Encoder(tensors, vocab, bias, about.get(_READING, "words"))
+    try:
+        found.sizes  # noqa: B018
+    except (KeyError, IndexError) as error:
+        raise CheckpointError(f"{path} is no encoder: it lacks a layer's weights") from error
+    return found
 
 
 def find_encoder(pretrained: bool | str | Path, backwards: bool = False) -> Encoder:

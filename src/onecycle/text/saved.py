@@ -34,17 +34,17 @@ def load_data(
     about, arrays, start = read_data(file)
     try:
         target = kind_of_target(about["target"]["kind"], torch=True).from_json(about["target"])
-        given = TextInput(**{name: freeze(value) for name, value in about["input"].items()})
+        given = TextInput.from_json(about["input"])
         labels = freeze(about["labels"])
         kept = {"bs": 64, **about.get("options", {})}
         tokens = Tokens(about["words"], arrays["tokens"], np.array(arrays["token_ends"]))
         sources = StoredTexts(file, np.array(arrays["ends"]), start)
         indexes = [np.array(arrays[name]) for name in SIDES]
+        _check(file, tokens, sources, indexes, labels, target)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{file}: damaged, or written by a newer onecycle: {error}"
         ) from error
-    _check(file, tokens, sources, indexes, labels)
     corpus = Corpus(sources, tokens, given.tokenizer)
     task = Task(given, target)
     train, valid, test = (
@@ -58,11 +58,19 @@ def load_data(
 
 
 def _check(
-    file: Path, tokens: Tokens, texts: StoredTexts, indexes: list[np.ndarray], labels: Any
+    file: Path,
+    tokens: Tokens,
+    texts: StoredTexts,
+    indexes: list[np.ndarray],
+    labels: Any,
+    target: Any,
 ) -> None:
-    """Raise where numbers point to what is not there."""
+    """Raise where numbers point to what is not there, or labels are none of the target's."""
     whole = np.concatenate(indexes)
     fits = [
+        all(isinstance(word, str) for word in tokens.words),
+        len(labels) == len(indexes),
+        all(target.check(label) is None for side in labels for label in set(side or ())),
         len(texts) == len(tokens.ends),
         not len(whole) or 0 <= whole.min() <= whole.max() < len(texts),
         all(np.all(np.diff(ends, prepend=0) >= 0) for ends in (texts.ends, tokens.ends)),

@@ -15,6 +15,7 @@ import numpy as np
 
 from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.core.files import write_atomically
+from onecycle.core.json_text import parse_json
 from onecycle.data.databunch import DataBunch
 from onecycle.runtime.inputs.text import text_of
 from onecycle.text.corpus import Corpus, StoredTexts, Texts
@@ -114,8 +115,8 @@ def read_data(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], int]:
         start = 8 + int.from_bytes(whole[:8].tobytes(), "little")
         if start > len(whole):
             raise ValueError("no header")
-        header = json.loads(whole[8:start].tobytes())
-        about = json.loads(header.pop("__metadata__")[_KEY])
+        header = parse_json(whole[8:start].tobytes())
+        about = parse_json(header.pop("__metadata__")[_KEY])
         arrays = {
             name: whole[slice(*(start + at for at in entry["data_offsets"]))].view(
                 _DTYPES[entry["dtype"]]

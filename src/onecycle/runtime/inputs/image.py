@@ -1,6 +1,7 @@
 """Images as a model's input, without torch: how they are sized, read, asked for and served."""
 
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil, floor
@@ -72,6 +73,10 @@ class ImageSpec(InputSpec):
         Files may be read at a reduced size that is no smaller than `at_least` (h, w).
         """
         return pixels.open_pixels(source, at_least, remarks)
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, h, w, 3); of one image no copy, which may take half a gigabyte."""
+        return items[0][None] if len(items) == 1 else np.stack(items)
 
     def bodies(self, max_bytes: int, one: bool = False) -> dict[str, Any]:
         """A form with files, or where several are answered also one image as the body."""

@@ -9,6 +9,8 @@ from onecycle.runtime.sources import Remark, Remarks
 
 _BACKGROUND = 255  # transparent images are laid on white
 _FEW = 1 << 14  # 16-bit values below this leave 64 grey levels or fewer
+_ROWS = 1 << 22  # pixels that are laid on white or become RGB at once: copies of them take little
+_BYTES = np.rint(np.arange(65536, dtype=np.float32) * (255 / 65535)).astype(np.uint8)
 _SLACK = 0.002  # of the range: half a grey level, by which floats may pass its ends
 
 
@@ -23,7 +25,9 @@ def from_array(values: np.ndarray, name: str, remarks: Remarks) -> np.ndarray:
     if values.ndim == 2:
         values = values[:, :, None]
     if values.shape[2] == 4:
-        note_alpha(values[:, :, 3], name, remarks)
+        shown = values[:, :, 3]
+        partial = float(((shown > 0) & (shown < 255)).mean())
+        _note_alpha(partial, int(shown.max(initial=0)), name, remarks)
         alpha = values[:, :, 3:].astype(np.float32) / 255
         laid = values[:, :, :3] * alpha + _BACKGROUND * (1 - alpha)
         values = np.rint(laid).astype(np.uint8)
@@ -32,24 +36,20 @@ def from_array(values: np.ndarray, name: str, remarks: Remarks) -> np.ndarray:
 
 def from_pil(image: Any, name: str, remarks: Remarks, bits: int = 8) -> np.ndarray:
     """Any PIL mode to uint8 (h, w, 3), upright; `bits` is the depth that the file had."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     tags = getattr(image, "tag_v2", None) or {}  # a TIFF's own
     try:
-        image = ImageOps.exif_transpose(image)
+        if image.getexif().get(274, 1) != 1:  # it copies the whole image, turned or not
+            image = ImageOps.exif_transpose(image)
         if tags.get(277, 1) > len(image.getbands()):
             remarks.add(Remark.BANDS, name)
         if image.mode.startswith(("I", "F")):
             return from_array(_grey(image, tags), name, remarks)
-        if image.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in image.info:
-            image = image.convert("RGBA")
-            note_alpha(np.asarray(image.getchannel("A")), name, remarks)
-            ground = Image.new("RGBA", image.size, (_BACKGROUND,) * 3 + (255,))
-            image = Image.alpha_composite(ground, image)
     except (OSError, SyntaxError) as error:
         raise DamagedImageError(f"{name}: damaged or cut off ({error})") from error
     try:
-        pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        pixels = _in_bands(image, name, remarks)
     except (OSError, ValueError, TypeError, SyntaxError) as error:
         raise ImageError(f"{name}: {image.mode} colours do not become RGB ({error})") from error
     if bits > 8:
@@ -57,10 +57,35 @@ def from_pil(image: Any, name: str, remarks: Remarks, bits: int = 8) -> np.ndarr
     return pixels
 
 
-def note_alpha(alpha: np.ndarray, name: str, remarks: Remarks) -> None:
-    """Remark on a band (h, w) of uint8 that does not look like transparency."""
-    partial = ((alpha > 0) & (alpha < 255)).mean()
-    if partial > 0.5 or alpha.max(initial=0) < 255:
+def _in_bands(image: Any, name: str, remarks: Remarks) -> np.ndarray:
+    """uint8 (h, w, 3), some rows at a time, so that nothing but the result is as large as it."""
+    from PIL import Image
+
+    width, height = image.size
+    clear = image.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in image.info
+    pixels, alphas = np.empty((height, width, 3), np.uint8), np.zeros(256, np.int64)
+    step = max(1, _ROWS // max(1, width))
+    for top in range(0, height, step):
+        end = min(top + step, height)
+        band = image if step >= height else image.crop((0, top, width, end))
+        if clear:
+            band = band.convert("RGBA")
+            alphas += band.getchannel("A").histogram()
+            ground = Image.new("RGBA", band.size, (_BACKGROUND,) * 3 + (255,))
+            band = Image.alpha_composite(ground, band)
+        pixels[top:end] = band if band.mode == "RGB" else band.convert("RGB")
+    if clear:
+        partial = float(alphas[1:255].sum() / max(1, alphas.sum()))
+        _note_alpha(partial, int(alphas.nonzero()[0].max(initial=0)), name, remarks)
+    return pixels
+
+
+def _note_alpha(partial: float, top: int, name: str, remarks: Remarks) -> None:
+    """Remark on a last band that does not look like transparency.
+
+    `partial` is the share of its values that are neither 0 nor 255, `top` the largest.
+    """
+    if partial > 0.5 or top < 255:
         remarks.add(Remark.ALPHA, name)
 
 
@@ -98,7 +123,7 @@ def _as_bytes(values: np.ndarray, name: str, remarks: Remarks) -> np.ndarray:
     low, high = (int(values.min(initial=0)), int(values.max(initial=0)))
     if kind == "u" and values.dtype.itemsize == 2:
         _note_range(high, name, remarks)
-        return np.rint(values.astype(np.float32) * (255 / 65535)).astype(np.uint8)
+        return _BYTES[values]
     if low < 0 or high > 255:
         raise ImageError(
             f"{name}: whole numbers ({values.dtype}) from {low} to {high}, of which it is not "

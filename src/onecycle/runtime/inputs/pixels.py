@@ -231,7 +231,7 @@ def is_plain(path: Any) -> bool:
     except (OSError, ValueError):
         return True  # another check says so
     return head.startswith(jpeg.MARK) or (
-        head.startswith(b"\x89PNG") and head[24] <= 8 and head[25] in {0, 2}
+        head.startswith(b"\x89PNG") and head[24:25] <= b"\x08" and head[25:26] in {b"\0", b"\2"}
     )
 
 
@@ -294,7 +294,9 @@ def _pillow(data: bytes, name: str, remarks: Remarks | None) -> tuple[Any, int]:
         several = image.format not in {"JPEG", "MPO"} and getattr(image, "is_animated", False)
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name}: too many pixels ({error})") from None
+        raise ImageError(
+            f"{name}: too many pixels ({error}): save it smaller, or in parts"
+        ) from None
     except UnidentifiedImageError:
         raise _what_instead(data, name) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files

@@ -15,10 +15,7 @@ def read_series(path: PurePath) -> tuple[list[np.ndarray], list[str], list[str]]
 
     Labels are "" where a file says that it has none. Raises TableError with the line at fault.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read ({error})") from error
+    lines = _lines(path)
     rows = [(i, row.strip("\r\n ")) for i, row in enumerate(lines, 1) if row.strip()]
     archive = path.suffix.lower() == ".ts"
     found = _archive(path, rows) if archive else [_row(r, f"{path}, line {i}") for i, r in rows]
@@ -28,6 +25,13 @@ def read_series(path: PurePath) -> tuple[list[np.ndarray], list[str], list[str]]
         _refuse_other_tables(path, found)
     series, labels, places = zip(*found, strict=True)
     return list(series), list(labels), list(places)
+
+
+def _lines(path: PurePath) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: cannot be read ({error})") from error
 
 
 def _archive(path: PurePath, rows: list[tuple[int, str]]) -> list[tuple[np.ndarray, str, str]]:
@@ -71,9 +75,7 @@ def labels_are(path: PurePath) -> str:
     """What a file says of its labels: "class" or "target" (a number); "" where it says nothing."""
     if path.suffix.lower() != ".ts":
         return ""
-    header = _header(
-        row for row in path.read_text(encoding="utf-8-sig").splitlines() if row.startswith("@")
-    )
+    header = _header(row for row in _lines(path) if row.startswith("@"))
     if _says(header.get("@targetlabel"), "true"):
         return "target"
     return "class" if _says(header.get("@classlabel"), "true") else ""

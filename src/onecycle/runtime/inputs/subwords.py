@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import UsageError, warn
+from onecycle.core.errors import DataError, UsageError, warn
 from onecycle.runtime.inputs.words import BOS, PAD, SPECIAL, UNK
 
 
@@ -115,10 +115,10 @@ def marks_of(definition: str) -> frozenset[str]:
 @lru_cache(maxsize=8)
 def padding_of(definition: str) -> int:
     """The id that fills up batches: what the JSON says, or that of a token with a usual name."""
+    known = tokenizer_of(definition).get_vocab()  # what it takes is an object of such fields
     padding = json.loads(definition).get("padding")
     if padding:
         return int(padding["pad_id"])
-    known = tokenizer_of(definition).get_vocab()
     for name in (PAD, "[PAD]", "<pad>"):
         if name in known:
             return int(known[name])
@@ -131,20 +131,27 @@ def padding_of(definition: str) -> int:
 @lru_cache(maxsize=8)
 def unknown_of(definition: str) -> int | None:
     """The id of what the tokenizer has no piece for; None where there is no such thing."""
-    model = json.loads(definition)["model"]
+    made, model = tokenizer_of(definition), json.loads(definition)["model"]
     if model.get("unk_id") is not None:
         return int(model["unk_id"])
-    found = tokenizer_of(definition).token_to_id(model.get("unk_token") or "")
+    found = made.token_to_id(model.get("unk_token") or "")
     return None if found is None else int(found)
 
 
 @lru_cache(maxsize=8)
 def uncut(definition: str) -> str:
     """The same tokenizer without a limit of tokens."""
+    tokenizer_of(definition)
     return json.dumps({**json.loads(definition), "truncation": None})
 
 
 def encode_texts(definition: str, texts: Sequence[str]) -> list[np.ndarray]:
     """The int64 ids of each text, by all cores; of a text without any, the padding's."""
-    found = tokenizer_of(definition).encode_batch([whole(text) for text in texts])
+    made = tokenizer_of(definition)
+    try:
+        found = made.encode_batch([whole(text) for text in texts])
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library's panics are no Exceptions
+        raise DataError(f"the tokenizer cannot split these texts: {error}") from error
     return [np.array(one.ids or [padding_of(definition)], np.int64) for one in found]

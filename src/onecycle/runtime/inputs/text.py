@@ -15,6 +15,7 @@ import numpy as np
 
 from onecycle.core.errors import DataError
 from onecycle.core.files import encoding_by_mark, write_atomically
+from onecycle.core.json_text import parse_json
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.http.body import Body, Limits, RequestError
 from onecycle.runtime.inputs.subwords import encode_texts, padding_of, tokenizer_of, unknown_of
@@ -56,7 +57,7 @@ class Vocab(tuple[str, ...]):
     def load(cls, path: str | Path) -> Vocab:
         """What `save` wrote, for `vocab=`; DataError for any other file."""
         try:
-            words = json.loads(Path(path).read_text(encoding="utf-8"))
+            words = parse_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: no vocabulary can be read ({error})") from error
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -107,6 +108,11 @@ class TextSpec(InputSpec):
     files: ClassVar[FileKind] = FILES
     columns: ClassVar[tuple[str, ...]] = TEXTS
     by_file: ClassVar[bool] = False
+
+    def prepare_reading(self) -> None:
+        """Numbers of tokens, or the tokenizer."""
+        if self.padding >= 0 and self.unknown >= 0:  # either raises for what it cannot find
+            self.ids("")
 
     def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
         """int64 (t,) of a text (str), UTF-8 bytes or the path of a file; see `text_of`."""

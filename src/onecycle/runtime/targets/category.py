@@ -11,14 +11,14 @@ from unicodedata import normalize
 import numpy as np
 
 from onecycle.core.errors import LabelError, listing, warn
-from onecycle.runtime.kinds import Answer, TargetSpec
+from onecycle.runtime.kinds import Answer, Label, TargetSpec
 
 
 @dataclass(frozen=True)
 class CategorySpec(TargetSpec):
     """One class per item. `classes` are sorted; a label is encoded as its int64 index."""
 
-    classes: tuple[Any, ...] = ()
+    classes: tuple[Label, ...] = ()
     kind: ClassVar[str] = "category"
     activation: ClassVar[str] = "softmax"
     whole_classes: ClassVar[bool] = True

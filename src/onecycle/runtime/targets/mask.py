@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from onecycle.core.errors import LabelError
-from onecycle.runtime.kinds import Answer, Size, TargetSpec, Values
+from onecycle.runtime.kinds import Answer, Label, Size, TargetSpec, Values
 from onecycle.runtime.targets.category import plain_label
 
 
@@ -16,7 +16,7 @@ from onecycle.runtime.targets.category import plain_label
 class MaskSpec(TargetSpec):
     """One class per pixel: int64 (1, h, w); pixels of `void` are in no loss."""
 
-    classes: tuple[Any, ...] = ()
+    classes: tuple[Label, ...] = ()
     void: int | None = None
     kind: ClassVar[str] = "mask"
     activation: ClassVar[str] = "softmax"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from onecycle.core.errors import LabelError, UsageError, listing
-from onecycle.runtime.kinds import Answer, TargetSpec
+from onecycle.runtime.kinds import Answer, Label, TargetSpec
 from onecycle.runtime.targets.category import forbid_repeats, is_blank, plain_label, sorted_classes
 
 _QUOTE = '"'
@@ -18,7 +18,7 @@ _MARKS = frozenset(';"\r\n')
 class MultiCategorySpec(TargetSpec):
     """Any number of classes per item: float32 zeros and ones; decided by `> thresh`."""
 
-    classes: tuple[Any, ...] = ()
+    classes: tuple[Label, ...] = ()
     thresh: float = 0.5
     kind: ClassVar[str] = "multicategory"
     activation: ClassVar[str] = "sigmoid"
