@@ -239,23 +239,22 @@ class LabelledItems(_OfTask):
 
         Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False,
         `no_check`); by default all, of more than 200,000 a sample, with a warning. What cannot be
-        read is an error, and with `find_copies` a warning counts what is on several sides or under
-        several labels. Of an image begin and end are looked at; `check()` finds damage between.
+        read is an error; with `find_copies` a warning counts what is on several sides, or labelled
+        twice. Of an image begin and end are looked at; `check()` finds damage between.
 
         What cannot be read while training is an error, or with `on_unreadable="skip"` another item
-        takes its place, and a warning counts them after each epoch. Validation files are then read
-        whole before, and stay errors.
+        takes its place, with a count after each epoch. Validation files are then read whole before.
         """
         val_bs = (64 if bs is None else bs) if val_bs is None else val_bs
         bs = usual_batch_size(len(self.train), self.task) if bs is None else bs
-        for name, value, least in (("bs", bs, 1), ("val_bs", val_bs, 1), ("seed", seed, None)):
-            require_whole(name, value, least)
-        require_whole("num_workers", 0 if num_workers is None else num_workers, 0)
+        require_whole("seed", seed, None)
+        for name, value in (("bs", bs), ("val_bs", val_bs), ("num_workers", num_workers or 0)):
+            require_whole(name, value, int(name != "num_workers"))
         if no_check and check:
             raise UsageError(f"no_check=True and check={check!r}: give one of the two")
         instead = Substitutes.wanted(self.task.input, on_unreadable, len(self.train))
-        check = False if no_check else check
-        look_before_training(self.task, self.sides, check, find_copies, instead is not None)
+        looked_at = not no_check and check
+        look_before_training(self.task, self.sides, looked_at, find_copies, instead is not None)
         src = replace(self, train=replace(self.train, substitutes=instead))
         return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
 

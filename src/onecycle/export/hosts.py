@@ -149,12 +149,7 @@ def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
     (out / "requirements.txt").write_text(pins)
-    look = {variable_of("title"): title} if title else {}
-    for name, file in own.items():
-        place = f"page-{name}{file.suffix}"
-        (shutil.copytree if file.is_dir() else shutil.copyfile)(file, out / place)
-        look[variable_of(name)] = place
-    line = f"os.environ.update({look!r})\n\n" if look else ""
+    line = _copy_look(out, title, own)
     (out / "main.py").write_text(_MAIN.format(port=port, look=line), encoding="utf-8")
     (out / "health.py").write_text(_HEALTH.format(port=port))
     (out / "Dockerfile").write_text(_DOCKERFILE.format(port=port))
@@ -169,6 +164,16 @@ def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str
     _modules(out / "onecycle")
     files = [out / "model.onnx", *sorted((out / "onecycle/runtime/page/ort").glob("*"))]
     (out / "sbom.cdx.json").write_text(bill_of_materials(versions, needs, files))
+
+
+def _copy_look(out: Path, title: str | None, own: dict[str, Path]) -> str:
+    """What is the page's own into the folder; the line of the program that names it."""
+    look = {variable_of("title"): title} if title else {}
+    for name, file in own.items():
+        place = f"page-{name}{file.suffix}"
+        (shutil.copytree if file.is_dir() else shutil.copyfile)(file, out / place)
+        look[variable_of(name)] = place
+    return f"os.environ.update({look!r})\n\n" if look else ""
 
 
 def installed_versions(names: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -1,12 +1,15 @@
 """One run of the loop for a learner: its callbacks, its row of results, and how it is stopped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from onecycle.core.machine import defaults
+from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DataBunch
 from onecycle.learn import checks, evaluate, loop
 from onecycle.learn.callback import Callback, Run, check_callbacks
@@ -17,6 +20,7 @@ from onecycle.learn.metric import directions_of, names_of
 from onecycle.learn.optimizer import GroupedOptimizer
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.resume import Checkpoint
+from onecycle.models.groups import modes_kept
 
 
 class Trainable(Protocol):
@@ -91,3 +95,24 @@ def _callbacks(
     for callback in everyone:
         callback.bind(learner)
     return everyone
+
+
+@contextmanager
+def preserve_state(learner: Trainable) -> Iterator[None]:
+    """Whatever happens inside: the learner comes out as it went in; see its method."""
+    weights = {k: v.clone() for k, v in learner.model.state_dict().items()}
+    order, opt, history = learner.data.train_dl.state(), learner.opt, list(learner.history)
+    scaler = learner.engine.scaler.state_dict()
+    trained = [(p, p.requires_grad) for p in learner.model.parameters()]
+    learner.opt = None
+    try:
+        with preserve_rng(torch), modes_kept(learner.model):
+            yield
+    finally:
+        learner.model.load_state_dict(weights)
+        for parameter, learns in trained:
+            parameter.grad = None
+            parameter.requires_grad_(learns)
+        learner.data.train_dl.restore(order)
+        learner.opt, learner.history[:] = opt, history
+        learner.engine.scaler.load_state_dict(scaler)

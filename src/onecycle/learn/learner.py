@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from onecycle.core.errors import UsageError
 from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
-from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.task import Task
 from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, predictions
@@ -26,7 +25,7 @@ from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
 from onecycle.learn.recorder import Recorder
 from onecycle.learn.resume import Checkpoint
-from onecycle.models.groups import Groups, layer_groups, modes_kept, norm_parameters
+from onecycle.models.groups import Groups, layer_groups, norm_parameters
 from onecycle.runtime.kinds import Answer
 
 Rate = float | slice | Sequence[float]
@@ -352,22 +351,8 @@ class Learner:
         Also what is frozen, the loss scale, the history and the order of the data. The optimizer
         is put aside, so that one begins afresh inside.
         """
-        weights = {k: v.clone() for k, v in self.model.state_dict().items()}
-        order, opt, history = self.data.train_dl.state(), self.opt, list(self.history)
-        scaler = self.engine.scaler.state_dict()
-        trained = [(p, p.requires_grad) for p in self.model.parameters()]
-        self.opt = None
-        try:
-            with preserve_rng(torch), modes_kept(self.model):
-                yield
-        finally:
-            self.model.load_state_dict(weights)
-            for parameter, learns in trained:
-                parameter.grad = None
-                parameter.requires_grad_(learns)
-            self.data.train_dl.restore(order)
-            self.opt, self.history[:] = opt, history
-            self.engine.scaler.load_state_dict(scaler)
+        with fitting.preserve_state(self):
+            yield
 
     # --- looking -----------------------------------------------------------------------------
 
