@@ -104,7 +104,10 @@ def _source(module: str) -> str:
 
 def index() -> str:
     """All names on one page, by task."""
-    parts = ["# Every public name", "`from onecycle import NAME`; the search finds methods, too."]
+    parts = [
+        "# Every public name",
+        "`from onecycle import NAME`; the search finds methods, too. All of it has types.",
+    ]
     for page, names in names_by_page().items():
         links = [f"[{name}]({page}.md#{_place(name)})" for name in names]
         parts += [f"## [{TASKS[page][0]}]({page}.md)", " · ".join(links)]
