@@ -5,8 +5,8 @@ import io
 
 import pytest
 
+from onecycle.cli.answers import write_csv
 from onecycle.cli.main import _plain_errors
-from onecycle.cli.predict import _write_csv
 from onecycle.core.display import exact_text, print_any_text
 from onecycle.core.errors import UsageError
 
@@ -53,7 +53,7 @@ def test_a_table_on_standard_output_has_the_lines_of_the_system():
     rows = [("a.png", "cat", [0.25]), ("b.png", None, [0.5])]
     for line_end in ("\n", "\r\n"):
         file = output("utf-8", line_end)
-        _write_csv(file, ["file", "answer", "cat"], rows, "\n")
+        write_csv(file, ["file", "answer", "cat"], rows, "\n")
         found = written(file).decode()
         assert found == line_end.join(["file,answer,cat", "a.png,cat,0.25", "b.png,,0.5", ""])
         assert len(list(csv.reader(io.StringIO(found, newline="")))) == 3

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from test_page import made, opened
 
-from onecycle.cli.predict import _Columns, _write_csv
+from onecycle.cli.answers import write_csv
+from onecycle.cli.predict import _Columns
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.inputs.series import as_series
 from onecycle.runtime.inputs.text import TextSpec
@@ -396,7 +397,7 @@ def table_row(target, answer, probabilities):
     """What `onecycle predict` writes of an answer, read back from its CSV file."""
     columns, file = _Columns(target, None), io.StringIO(newline="")
     row = ("x", str(answer), columns.of(answer.data, probabilities))
-    _write_csv(file, ["file", "answer", *columns.names], [row])
+    write_csv(file, ["file", "answer", *columns.names], [row])
     header, found = csv.reader(io.StringIO(file.getvalue(), newline=""))
     return header, found[1], np.array(found[2:], np.float32)
 

@@ -241,7 +241,6 @@ class LabelledItems(_OfTask):
         `no_check`); by default all, of more than 200,000 a sample, with a warning. What cannot be
         read is an error; with `find_copies` a warning counts what is on several sides, or labelled
         twice. Of an image begin and end are looked at; `check()` finds damage between.
-
         What cannot be read while training is an error, or with `on_unreadable="skip"` another item
         takes its place, with a count after each epoch. Validation files are then read whole before.
         """
