@@ -148,19 +148,22 @@ def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str
     out.mkdir(parents=True, exist_ok=True)
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
-    (out / "requirements.txt").write_text(pins)
-    line = _copy_look(out, title, own)
-    (out / "main.py").write_text(_MAIN.format(port=port, look=line), encoding="utf-8")
-    (out / "health.py").write_text(_HEALTH.format(port=port))
-    (out / "Dockerfile").write_text(_DOCKERFILE.format(port=port))
-    (out / ".dockerignore").write_text(".git\n__pycache__\n")
+    texts = {
+        "requirements.txt": pins,
+        "main.py": _MAIN.format(port=port, look=_copy_look(out, title, own)),
+        "health.py": _HEALTH.format(port=port),
+        "Dockerfile": _DOCKERFILE.format(port=port),
+        ".dockerignore": ".git\n__pycache__\n",
+    }
     if to == "spaces":
-        (out / "README.md").write_text(_SPACE.format(title="onecycle app", port=port))
+        texts["README.md"] = _SPACE.format(title="onecycle app", port=port)
     if to == "render":
-        (out / "render.yaml").write_text(_RENDER)
+        texts["render.yaml"] = _RENDER
     if to == "docker":
         sites = 2 * (len(data) + _PAGE_BYTES)  # two, while a model is replaced
-        (out / "compose.yaml").write_text(_COMPOSE.format(tmp=64 + sites // 1_000_000))
+        texts["compose.yaml"] = _COMPOSE.format(tmp=64 + sites // 1_000_000)
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8")
     _modules(out / "onecycle")
     files = [out / "model.onnx", *sorted((out / "onecycle/runtime/page/ort").glob("*"))]
     (out / "sbom.cdx.json").write_text(bill_of_materials(versions, needs, files))
