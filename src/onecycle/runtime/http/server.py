@@ -42,6 +42,7 @@ _KINDS = {
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
     ".gz": "application/octet-stream",
+    ".br": "application/octet-stream",
 }
 
 
