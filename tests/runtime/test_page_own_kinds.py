@@ -21,7 +21,10 @@ EXPORTS = {
     "targets": {"rows": "function", "decode": "function", "show": "function"},
 }
 OPTIONAL = {"inputs": {"fixedSize"}, "targets": {"draw", "companion"}}
-SHARED = ("app.js", "kinds.js", "model.js", "view.js", "sw.js")
+SHARED = (
+    *("app.js", "kinds.js", "model.js", "worker.js", "download.js", "view.js", "about.js"),
+    *("examples.js", "sw.js"),
+)
 
 
 def modules(role):

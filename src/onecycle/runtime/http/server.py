@@ -54,6 +54,7 @@ _KINDS = {
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
     ".gz": "application/octet-stream",
+    ".br": "application/octet-stream",
 }
 
 
