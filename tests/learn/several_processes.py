@@ -63,6 +63,8 @@ def main():
         ("odd", lambda: odd(arrays())),
         ("lonely", lonely),
         ("split", lambda: learner(arrays(shift=float(rank)))),
+        ("broken", lambda: broken(rank)),
+        ("broken_norms", lambda: broken(rank, sync_bn=True)),
     ):
         try:
             text = f"no error: {use()}"
@@ -162,6 +164,20 @@ def lonely():
     data = arrays()
     data = type(data).of(data.src, data.path, **data.options | {"bs": 2})
     return Learner(data, model, silent=True).distributed(60).fit(1)
+
+
+def broken(rank, **options):
+    """An item of the second process's share is no number."""
+
+    class Spoil(Callback):
+        def before_batch(self, run):
+            if rank == 1 and run.step == 1:
+                run.x[2] = float("nan")
+
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    learn = Learner(arrays(), model, path=OWN, silent=True).distributed(60, **options)
+    return learn.fit(1, callbacks=[Spoil()])
 
 
 def odd(data):

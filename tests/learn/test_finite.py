@@ -239,6 +239,69 @@ def test_what_callbacks_add_to_the_loss_is_named_as_such():
     assert "is not found in this batch: in what callbacks add, or by random numbers" in said
 
 
+def test_a_layer_that_gives_back_what_it_took_is_not_blamed():
+    class Around(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.Identity())
+
+        def forward(self, x):
+            return root(self.inner(x))
+
+    assert "is 1 (Around):" in message(learner(nn.Linear(4, 5), Around(), nn.Linear(5, 3)))
+
+
+class Decoder(nn.Module):
+    """A model with a parameter of its own, which is used last and listed first."""
+
+    def __init__(self, middle):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.first, self.middle, self.last = nn.Linear(4, 5), middle, nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.last(self.middle(self.first(x))) + self.bias
+
+
+def test_a_decoders_own_bias_is_not_taken_for_the_first_layer():
+    torch.manual_seed(0)
+    said = message(Learner(arrays(), Decoder(Root()), silent=True))
+    assert "2 of 5 are not finite ('first.weight', 'first.bias')" in said
+    assert "way back is middle (Root)" in said
+
+
+def test_a_model_that_carries_a_state_is_run_again_without_it():
+    class Carries(Decoder):
+        def reset(self):
+            self.state = 0.0
+
+        def forward(self, x):
+            y = self.first(x + self.state)
+            self.state = y.detach().mean()
+            return self.last(self.middle(y)) + self.bias
+
+    def spoil(run):
+        run.model.first.weight.data[1, 2] = nan
+
+    torch.manual_seed(0)
+    said = message(Learner(arrays(), Carries(nn.Tanh()), silent=True), at(2, spoil))
+    assert "first on the way is first (Linear), with nan among 8 of its 40 values" in said
+
+
+def test_layers_that_are_computed_anew_on_the_way_back_are_looked_at_as_well():
+    from torch.utils.checkpoint import checkpoint
+
+    class Anew(Decoder):
+        def forward(self, x):
+            y = checkpoint(self.middle, self.first(x), use_reentrant=False)
+            return self.last(y) + self.bias
+
+    torch.manual_seed(0)
+    middle = nn.Sequential(nn.Linear(5, 5), Root(), nn.ReLU(inplace=True))
+    said = message(Learner(arrays(), Anew(middle), silent=True))
+    assert "way back is middle.1 (Root)" in said
+
+
 def test_a_first_layer_that_is_frozen_is_passed_over():
     learn = learner(nn.Linear(4, 5), nn.Linear(5, 5), Root(), nn.Linear(5, 3))
     learn.model[0].requires_grad_(False)

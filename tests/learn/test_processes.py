@@ -142,6 +142,17 @@ def test_a_batch_that_cannot_be_shared_is_an_error(two):
     assert "bs=7 cannot be shared by 2 processes" in (two[0] / "odd0.txt").read_text()
 
 
+@pytest.mark.parametrize("name", ["broken", "broken_norms"])
+def test_numbers_that_are_not_finite_end_every_process_and_are_named_by_the_one_that_has_them(
+    two, name
+):
+    """Also where layers wait for those of the other process while the batch is run again."""
+    first, second = ((two[0] / f"{name}{rank}.txt").read_text() for rank in range(2))
+    assert "the inputs of the batch already hold values not finite: items 2 of its 4" in second
+    assert "the loss became nan in epoch 0, step 1" in first
+    assert ("the items of another process do" in first) is (name == "broken")
+
+
 def test_each_process_reads_its_own_images_only(two):
     """9 images in batches of 4 train, 5 validate: of the last one, both read the same."""
     for rank in range(2):

@@ -150,7 +150,8 @@ class FiniteLoss(Callback):
     def before_epoch(self, run: Run) -> None:
         """Remember the weights, and where the scale of the loss stands."""
         self.kept = {k: v.detach().clone() for k, v in run.model.state_dict().items()}
-        trained = (p for p in run.model.parameters() if p.requires_grad)
+        layers = [m for m in run.model.modules() if not [*m.children()]]
+        trained = (p for m in (*layers, run.model) for p in m.parameters() if p.requires_grad)
         self.first = next((p for p in trained if p.numel() <= self.largest_looked_at), None)
         self.began, self.scale = run.step, run.engine.scaler.get_scale()
 

@@ -73,7 +73,7 @@ def spoilt(model: nn.Module, before: Mapping[str, Tensor] | None = None) -> list
 
 def is_finite(value: Any) -> bool:
     """Whether all numbers are, of a tensor or of those in tuples, lists, dicts, dataclasses."""
-    return all(bool(tensor.isfinite().all()) for tensor in _tensors(value))
+    return all(bool(tensor.detach().isfinite().all()) for tensor in _tensors(value))
 
 
 def bad_rows(value: Any) -> list[int]:
@@ -97,6 +97,8 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def _run_again(run: Run, loss_func: Callable[..., Tensor] | None = None) -> _Watch:
     """The batch through the model once more, and with `loss_func` back again."""
+    if hasattr(run.model, "reset"):  # a state that is carried on has seen this batch
+        run.model.reset()  # type: ignore[operator]
     with preserve_rng(torch), _Watch(run.model) as watch:
         with torch.set_grad_enabled(loss_func is not None):
             outputs = run.engine.forward(run.model, run.x)
@@ -150,6 +152,8 @@ class _Watch(ExitStack):
         around = f"what {self._inside[-1]} computes after {name}" if self._inside else None
         for key in self._hooked(out):
             self._after[key] = around or "the loss function"
+            if module in self._takers[key]:  # it gives what it took, and is not on the way
+                self._takers[key].remove(module)
 
     def _hooked(self, value: Any) -> Iterator[_Key]:
         """The keys of all tensors with a gradient, each of which is looked at when it is there."""
