@@ -32,7 +32,7 @@ TASKS = {
     "learners": (
         "Learners and training",
         "vision.learner learn.learner learn.options models models.architectures learn.lr_find "
-        "learn.recorder learn.predictions vision.tta learn.engine learn.optimizer core.machine",
+        "learn.recorder learn.seed learn.predictions vision.tta learn.engine learn.optimizer core.machine",
     ),
     "callbacks": ("Callbacks and trackers", "learn.callback learn.callbacks learn.resume"),
     "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.losses"),

@@ -192,7 +192,7 @@ def written(target, answers):
     columns = predict._Columns(target, None)
     rows = [(str(i), str(a), columns.of(a.data, shown)) for i, (a, shown) in enumerate(answers)]
     file = io.StringIO(newline="")
-    answers.write_csv(file, ["file", "answer", *columns.names], rows)
+    table.write_csv(file, ["file", "answer", *columns.names], rows)
     return list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
 
 
