@@ -32,7 +32,8 @@ TASKS = {
     "learners": (
         "Learners and training",
         "vision.learner learn.learner learn.options models models.architectures learn.lr_find "
-        "learn.recorder learn.seed learn.predictions vision.tta learn.engine learn.optimizer core.machine",
+        "learn.recorder learn.seed learn.predictions vision.tta learn.engine learn.optimizer "
+        "core.machine",
     ),
     "callbacks": ("Callbacks and trackers", "learn.callback learn.callbacks learn.resume"),
     "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.losses"),
@@ -224,11 +225,14 @@ def command_line() -> str:
 
 def http() -> str:
     """What a server is asked and replies, from the description that it gives of itself."""
-    from onecycle.runtime.http.server import Limits, describe
+    from onecycle.runtime.http.body import Limits
+    from onecycle.runtime.http.openapi import describe
+    from onecycle.runtime.http.settings import Settings
     from onecycle.runtime.predictor import Predictor
 
-    told = {
-        kind: describe(Predictor(GOLDEN / f"format1_{kind}.onnx"), Limits().body_bytes)["paths"]
+    how = Limits().body_bytes, Settings()
+    addresses = {
+        kind: describe(Predictor(GOLDEN / f"format1_{kind}.onnx"), *how)["paths"]
         for kind in ("images", "texts", "series")
     }
     parts = [
@@ -238,10 +242,10 @@ def http() -> str:
         "into service: [Deploy](../how-to/deploy.md).",
         "```text\ncurl -F file=@photo.jpg http://127.0.0.1:8000/api/predict\n```",
     ]
-    for path, ways in told["images"].items():
+    for path, ways in addresses["images"].items():
         for way in ways:
             parts.append(f"## {way.upper()} {path}")
-            parts += _form({kind: paths[path][way] for kind, paths in told.items()})
+            parts += _form({kind: paths[path][way] for kind, paths in addresses.items()})
     return "\n\n".join(parts) + "\n"
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onecycle.cli import answers as table
 from onecycle.cli import predict
 from onecycle.core.paths import Path
 from onecycle.data.arrays import TensorList
