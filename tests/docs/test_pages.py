@@ -214,11 +214,12 @@ def test_the_page_of_the_command_line_has_every_command_and_option(reference):
 
 
 def test_the_page_of_http_has_every_address_of_the_description(reference):
-    from onecycle.runtime.http.server import describe
+    from onecycle.runtime.http.openapi import describe
+    from onecycle.runtime.http.settings import Settings
     from onecycle.runtime.predictor import Predictor
 
     file = ROOT / "tests/runtime/golden/format1_texts.onnx"
-    told = describe(Predictor(file), 1000)["paths"]
+    told = describe(Predictor(file), 1000, Settings())["paths"]
     ways = [f"{way.upper()} {path}" for path, forms in told.items() for way in forms]
     assert heads(reference["http"], 2) == ways
     rows = under("## POST /api/predict", reference["http"])
