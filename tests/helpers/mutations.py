@@ -10,7 +10,6 @@ import argparse
 import faulthandler
 import io
 import json
-import resource
 import signal
 import sys
 import tarfile
@@ -23,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from memory import forget_peak, peak_bytes
 from PIL import Image as Pillow
 
 from onecycle.core.errors import OnecycleError
@@ -665,7 +665,8 @@ def _too_long(*_):
 
 def outcome(kind, path):
     """ "read", "refused", or what was wrong with how one file was read."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    forget_peak()
+    before = peak_bytes()
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(SECONDS)
     try:
@@ -685,7 +686,7 @@ def outcome(kind, path):
         found = f"{type(error).__name__} at {place}: {str(error)[:150]}"
     finally:
         signal.alarm(0)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
+    grown = peak_bytes() - before
     return found if grown < GROWTH else f"{found}; memory grew by {grown >> 20} MB"
 
 

@@ -56,7 +56,7 @@ class Plain:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """The spec that `to_json` wrote; an unknown field means a newer or a foreign file.
 
-        Values of other types than the fields' are refused here, before anything reckons with them.
+        Values of other types than the fields' are refused here, before anything computes with them.
         """
         known = {f.name for f in fields(cls)}
         given = {k: freeze(v) for k, v in values.items() if k != "kind"}
