@@ -667,8 +667,10 @@ def outcome(kind, path):
     """ "read", "refused", or what was wrong with how one file was read."""
     forget_peak()
     before = peak_bytes()
-    signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(SECONDS)
+    alarm = getattr(signal, "alarm", int)  # Windows has none
+    if alarm is not int:
+        signal.signal(signal.SIGALRM, _too_long)
+    alarm(SECONDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -685,7 +687,7 @@ def outcome(kind, path):
         place = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
         found = f"{type(error).__name__} at {place}: {str(error)[:150]}"
     finally:
-        signal.alarm(0)
+        alarm(0)
     grown = peak_bytes() - before
     return found if grown < GROWTH else f"{found}; memory grew by {grown >> 20} MB"
 

@@ -6,8 +6,10 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 
 from onecycle.cli.main import app
 from onecycle.core.errors import (
+    CheckpointError,
     EmptyDataError,
     ImageError,
     ModelError,
@@ -32,6 +35,7 @@ from onecycle.models.weights import read_weights
 from onecycle.runtime.http.body import Limits, RequestError
 from onecycle.runtime.inputs.pixels import open_indexes, open_pixels, open_size, verify
 from onecycle.runtime.inputs.text import Vocab
+from onecycle.runtime.kinds import TargetSpec
 from onecycle.runtime.predictor import Predictor, load_learner
 from onecycle.runtime.site import check_theme
 from onecycle.runtime.targets.category import CategorySpec
@@ -253,6 +257,27 @@ def test_a_model_with_another_digest_is_refused_wherever_one_is_taken(tmp_path):
     assert not out.exists()
     done = CliRunner().invoke(app, ["site", str(IMAGES), str(out), "--sha256", right])
     assert done.exit_code == 0 or "ONNX Runtime Web" in done.stderr
+
+
+@dataclass(frozen=True)
+class Anything(TargetSpec):
+    """A kind from outside, whose fields have types that JSON has not, or that nobody knows here."""
+
+    kind: ClassVar[str] = "anything"
+    where: Path = Path()
+    rows: list = ()
+    table: dict[str, int] = None
+    odd: "NowhereDefined" = None  # noqa: F821
+    count: int = 0
+
+
+def test_fields_of_kinds_from_outside_may_have_any_type():
+    given = {"where": "a/b", "rows": [1, "x"], "table": {"a": 1}, "odd": [None]}
+    made = Anything.from_json({"kind": "anything", **given})
+    assert (made.where, made.rows, made.table, made.odd) == ("a/b", (1, "x"), {"a": 1}, (None,))
+    del Anything.__annotations__["odd"]
+    with pytest.raises(CheckpointError, match=r"count='many'.*damaged"):
+        Anything.from_json({"kind": "anything", **given, "count": "many"})
 
 
 # --- weights, tables, vocabularies, themes
