@@ -10,7 +10,6 @@ import argparse
 import faulthandler
 import io
 import json
-import resource
 import signal
 import sys
 import tarfile
@@ -23,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from memory import forget_peak, peak_bytes
 from PIL import Image as Pillow
 
 from onecycle.core.errors import OnecycleError
@@ -665,9 +665,12 @@ def _too_long(*_):
 
 def outcome(kind, path):
     """ "read", "refused", or what was wrong with how one file was read."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(SECONDS)
+    forget_peak()
+    before = peak_bytes()
+    alarm = getattr(signal, "alarm", int)  # Windows has none
+    if alarm is not int:
+        signal.signal(signal.SIGALRM, _too_long)
+    alarm(SECONDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -684,8 +687,8 @@ def outcome(kind, path):
         place = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
         found = f"{type(error).__name__} at {place}: {str(error)[:150]}"
     finally:
-        signal.alarm(0)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
+        alarm(0)
+    grown = peak_bytes() - before
     return found if grown < GROWTH else f"{found}; memory grew by {grown >> 20} MB"
 
 

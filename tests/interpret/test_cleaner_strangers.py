@@ -52,6 +52,8 @@ def test_other_hosts_and_other_pages_are_refused_and_links_are_followed(server):
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
     assert status(server + "/", **followed) == 200
     assert status(server + "/about", **followed) == 403
+    with urllib.request.urlopen(server) as answer:
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     with urllib.request.urlopen(server + "/about") as answer:
         key = {"X-Key": json.load(answer)["key"]}
     assert status(server + "/save", b"{}", **key, Origin="http://evil.example") == 403

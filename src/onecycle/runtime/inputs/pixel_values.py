@@ -9,7 +9,7 @@ from onecycle.runtime.sources import Remark, Remarks
 
 _BACKGROUND = 255  # transparent images are laid on white
 _FEW = 1 << 14  # 16-bit values below this leave 64 grey levels or fewer
-_ROWS = 1 << 22  # pixels that are laid on white or become RGB at once: copies of them take little
+_ROWS = 1 << 18  # pixels that are laid on white or become RGB at once: copies of them take little
 _BYTES = np.rint(np.arange(65536, dtype=np.float32) * (255 / 65535)).astype(np.uint8)
 _SLACK = 0.002  # of the range: half a grey level, by which floats may pass its ends
 
