@@ -29,6 +29,7 @@ from onecycle.data.arrays import ArrayInput as ArrayInput
 from onecycle.data.arrays import Row as Row
 from onecycle.data.arrays import TensorList as TensorList
 from onecycle.data.arrays import from_arrays as from_arrays
+from onecycle.data.checks import Side as Side
 from onecycle.data.databunch import DataBunch as DataBunch
 from onecycle.data.databunch import DatasetType as DatasetType
 from onecycle.data.databunch import LabelList as LabelList
@@ -37,6 +38,8 @@ from onecycle.data.databunch import Labels as Labels
 from onecycle.data.items import Items as Items
 from onecycle.data.labels import SplitItems as SplitItems
 from onecycle.data.lists import ItemList as ItemList
+from onecycle.data.looks import Look as Look
+from onecycle.data.report import DataReport as DataReport
 from onecycle.data.targets import Category as Category
 from onecycle.data.targets import MultiCategory as MultiCategory
 from onecycle.data.targets import Numbers as Numbers
@@ -44,6 +47,7 @@ from onecycle.data.targets import Target as Target
 from onecycle.data.task import Batches as Batches
 from onecycle.data.task import Input as Input
 from onecycle.data.task import Task as Task
+from onecycle.data.unreadable import Substitutes as Substitutes
 from onecycle.fetch.archives import Limits as Limits
 from onecycle.fetch.archives import extract as extract
 from onecycle.fetch.download import Patience as Patience
@@ -222,6 +226,7 @@ __all__ = [
     "DamagedImageError",
     "DataBunch",
     "DataError",
+    "DataReport",
     "DatasetType",
     "DiceLoss",
     "DivergedError",
@@ -261,6 +266,7 @@ __all__ = [
     "Limits",
     "LoadedData",
     "LoadedLearner",
+    "Look",
     "Mask",
     "Metric",
     "MixUp",
@@ -289,9 +295,11 @@ __all__ = [
     "SegmentationItemList",
     "SeriesLearner",
     "SeriesList",
+    "Side",
     "SizeError",
     "SplitItems",
     "StopFit",
+    "Substitutes",
     "TTA",
     "Table",
     "TableError",
