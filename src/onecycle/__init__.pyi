@@ -40,6 +40,7 @@ from onecycle.data.labels import SplitItems as SplitItems
 from onecycle.data.lists import ItemList as ItemList
 from onecycle.data.looks import Look as Look
 from onecycle.data.report import DataReport as DataReport
+from onecycle.data.report import ReportRow as ReportRow
 from onecycle.data.targets import Category as Category
 from onecycle.data.targets import MultiCategory as MultiCategory
 from onecycle.data.targets import Numbers as Numbers
@@ -288,6 +289,7 @@ __all__ = [
     "RateCurve",
     "Recorder",
     "ReduceLROnPlateau",
+    "ReportRow",
     "Row",
     "Run",
     "SaveModel",

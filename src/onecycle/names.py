@@ -229,6 +229,7 @@ TYPES = {  # what public functions take and return, for annotations
     "Predictions": "onecycle.learn.predictions",
     "RateCurve": "onecycle.learn.lr_find",
     "Recorder": "onecycle.learn.recorder",
+    "ReportRow": "onecycle.data.report",
     "Run": "onecycle.learn.callback",
     "SeriesLearner": "onecycle.series.learner",
     "Side": "onecycle.data.checks",

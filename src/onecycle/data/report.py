@@ -38,7 +38,7 @@ _LONGEST = 60  # characters of a label, and of the beginning of a text
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """One problem of one item; of a class there is no `file`, and `index` is None."""
 
     file: str
@@ -56,7 +56,7 @@ class DataReport:
     `class_counts` are the items of each class on each side, `advice` is what to do by problem.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     counts: Mapping[str, int]
     class_counts: Mapping[str, Counter[Any]]
     advice: Mapping[str, str]
@@ -83,7 +83,7 @@ class DataReport:
         rows = self.of(*problems) if problems else self.rows
         return [Path(file) for file in dict.fromkeys(row.file for row in rows) if file]
 
-    def of(self, *problems: str) -> list[Row]:
+    def of(self, *problems: str) -> list[ReportRow]:
         """The rows of these problems; UsageError for one that was not found and is none."""
         unknown = [name for name in problems if name not in {*self.advice, *self.problems}]
         if unknown or not problems:
@@ -161,7 +161,7 @@ class DataReport:
         return f"<p>{html.escape(self._title)}</p>{table}<p>{html.escape(self._how)}</p>"
 
 
-def _name(row: Row, root: PurePath) -> str:
+def _name(row: ReportRow, root: PurePath) -> str:
     """A file below the root, an item, or a class."""
     file = PurePath(row.file)
     if not row.file:
@@ -203,9 +203,9 @@ class _Place:
             return "; ".join(map(str, self.label))[:_LONGEST]
         return str(self.label) if comparable(self.label) is not None else ""
 
-    def row(self, problem: str, detail: str) -> Row:
+    def row(self, problem: str, detail: str) -> ReportRow:
         shown = detail if self.file else f"{self.name}: {detail}"
-        return Row(self.file, self.side.name, self.label_text, problem, shown, self.index)
+        return ReportRow(self.file, self.side.name, self.label_text, problem, shown, self.index)
 
 
 def check_data(task: Task, sides: Sequence[Side], root: Path) -> DataReport:
@@ -220,7 +220,7 @@ def check_data(task: Task, sides: Sequence[Side], root: Path) -> DataReport:
     found += [(n if n is None else labelled[n], what, detail) for n, what, detail in of_labels]
     found += _same_contents(places, looks, not target.on_image)
     rows = [
-        Row("", "", "", what, detail) if n is None else places[n].row(what, detail)
+        ReportRow("", "", "", what, detail) if n is None else places[n].row(what, detail)
         for n, what, detail in found
     ]
     counts = {
@@ -229,7 +229,7 @@ def check_data(task: Task, sides: Sequence[Side], root: Path) -> DataReport:
         if side.labels is not None
     }
     classes = _odd_classes(target.named_classes(), counts)
-    rows += [Row("", "", str(name), what, detail) for name, what, detail in classes]
+    rows += [ReportRow("", "", str(name), what, detail) for name, what, detail in classes]
     advice = {**_ADVICE, **given.advice, **target.advice}
     return DataReport(tuple(rows), {s.name: len(s.items) for s in sides}, counts, advice, root)
 
