@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,8 @@ from test_page import made, opened
 
 from onecycle.cli.answers import write_csv
 from onecycle.cli.predict import _Columns
+from onecycle.core.display import as_text
+from onecycle.core.errors import OnecycleWarning
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.inputs.series import as_series
 from onecycle.runtime.inputs.text import TextSpec
@@ -394,11 +397,20 @@ names = st.lists(
 
 
 def table_row(target, answer, probabilities):
-    """What `onecycle predict` writes of an answer, read back from its CSV file."""
+    """What `onecycle predict` writes of an answer, read back from its CSV file.
+
+    Texts that a spreadsheet would compute have an apostrophe before them, which is taken away here.
+    """
     columns, file = _Columns(target, None), io.StringIO(newline="")
     row = ("x", str(answer), columns.of(answer.data, probabilities))
-    write_csv(file, ["file", "answer", *columns.names], [row])
+    plain = ["file", "answer", *columns.names]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OnecycleWarning)
+        write_csv(file, plain, [row])
     header, found = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    assert header == [as_text(name) for name in plain]
+    assert found[1] == as_text(str(answer))
+    header, found[1] = plain, str(answer)
     return header, found[1], np.array(found[2:], np.float32)
 
 
