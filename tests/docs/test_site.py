@@ -13,7 +13,7 @@ from folder_server import served
 SOURCES = sorted((ROOT / "docs").rglob("*.py"))
 
 
-def built(*options, timeout=300):
+def built(*options, timeout=900):
     command = [sys.executable, str(ROOT / "scripts/build_docs.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ import resumable
 import torch
 from learn_helpers import differences, tiny_learner, weights
 from resumable import Cut, prepare, train
+from safetensors.torch import save_file
 
 from onecycle import (
     Checkpoint,
@@ -480,3 +481,18 @@ def test_images_are_compared_by_their_transforms(multi_src, make_bunch, tmp_path
     with pytest.raises(CheckpointError, match="the way items are read and augmented was"):
         learners[2].fit(1, resume="t")
     shutil.rmtree(tmp_path / "models")
+
+
+@pytest.mark.parametrize("change", ["at", "run", "settings", "packed"])
+def test_a_file_that_somebody_has_changed_is_refused_by_name(make, tmp_path, change):
+    cut(make, "after_step:5", 3, 1e-2, resume="x")
+    path = tmp_path / "models" / "x.resume.safetensors"
+    about, tensors = checkpoint.read(path)
+    if change == "packed":
+        about["run"]["rows"][0] = ["step", {"kind": "os.system", "rows": []}]
+    else:
+        about[change] = 7
+    text = json.dumps(about)
+    save_file(tensors, path, {"onecycle": text, "sha256": checkpoint.digest(tensors, text)})
+    with pytest.raises(CheckpointError, match=r"x\.resume\.safetensors.*delete the file"):
+        make().fit(3, 1e-2, callbacks=same_cut(), resume="x")

@@ -10,14 +10,9 @@ from mutations import KINDS, Model, fuzz, mutate_bytes
 from onecycle.core.errors import OnecycleError
 from onecycle.core.json_text import parse_json
 
-OPEN = pytest.mark.xfail(
-    reason="learn.checkpoint does not check the parts of its description yet", strict=True
-)
-WITH_REASONS = [pytest.param(k, marks=OPEN) if k == "checkpoint" else k for k in KINDS]
-
 
 @pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
-@pytest.mark.parametrize("name", WITH_REASONS)
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("count", [40, pytest.param(3000, marks=pytest.mark.slow)])
 def test_whatever_is_changed_in_a_file_it_is_read_or_refused(name, count, tmp_path):
     if name == "7z":

@@ -124,11 +124,26 @@ def read(path: Path) -> Content:
             f"{path}: not written by learn.save(); for weights of another program use "
             f'pretrained="{path.name}"'
         )
+    if not _is_whole(about):
+        raise CheckpointError(f"{path}: damaged: its description lacks what learn.save() writes")
     if about["format"] > FORMAT:
         raise CheckpointError(f"{path}: written by a newer onecycle ({about.get('onecycle')})")
     if metadata.get("sha256") != digest(tensors, metadata["onecycle"]):
         raise CheckpointError(f"{path}: damaged: its content does not match its digest")
     return about, tensors
+
+
+def _is_whole(about: Any) -> bool:
+    """Whether the JSON part has what is looked at, each of its type."""
+    task, rows = about.get("task"), about.get("history", [])
+    return (
+        isinstance(about["format"], int)
+        and isinstance(about.get("trained"), int | None)
+        and isinstance(task, dict)
+        and all(isinstance(task.get(side), dict) for side in ("input", "target"))
+        and isinstance(rows, list)
+        and all(isinstance(row, dict) for row in rows)
+    )
 
 
 def stored_row(path: Path, model: nn.Module, task: Task) -> tuple[dict[str, Any], str | None]:
@@ -145,6 +160,8 @@ def stored_row(path: Path, model: nn.Module, task: Task) -> tuple[dict[str, Any]
             about = json.loads((file.metadata() or {})["onecycle"])
             names = [name for name in file.keys() if name.startswith(_MODEL)]  # noqa: SIM118
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+        if not _is_whole(about):
+            raise ValueError("parts are missing")
         _check_task(task, about, path)
         history = about["history"]
     except CheckpointError:

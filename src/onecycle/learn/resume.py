@@ -29,6 +29,7 @@ from onecycle.learn.packing import (
 from onecycle.learn.recorder import Printer, Recorder
 from onecycle.learn.settings import differences, settings_of, settings_of_groups
 
+_ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError)
 _PROCESS = "process."  # names of tensors that belong to one process begin so
 Packed = tuple[Any, dict[str, Tensor], bytes]  # JSON, its tensors, and what each process has alone
 
@@ -103,8 +104,7 @@ class Checkpoint(Callback):
             _warn_of_lost(run, self.learner)
             self._write(run, 0, 0, self._pack(run))
         else:
-            self._read(run)
-            self._restore(run)
+            self._go_back(run)
             self._say(run)
         self._begin_interval()
 
@@ -227,6 +227,17 @@ class Checkpoint(Callback):
             )
         self.at = about["at"]
         self.within = self.at["batch"] > 0
+
+    def _go_back(self, run: Run) -> None:
+        """Read the file, and become what it says."""
+        try:
+            self._read(run)
+            self._restore(run)
+        except _ODD as error:
+            raise CheckpointError(
+                f"{self.source}: no whole checkpoint of a fit ({type(error).__name__}: {error}); "
+                "give resume= another name, or delete the file, to begin anew"
+            ) from error
 
     def _restore(self, run: Run) -> None:
         """Everything as it was when the file was written."""
