@@ -19,7 +19,7 @@ SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
     "code": 19_900,
-    "way of an image": 13_600,
+    "way of an image": 13_650,
     "imports in 100 lines": 9.6,
     "lines of a file": 500,
 }

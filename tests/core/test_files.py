@@ -15,7 +15,7 @@ from torch import nn
 from onecycle.cli.train import How, Where, train
 from onecycle.core.display import Table
 from onecycle.core.errors import DownloadError, OnecycleError, WriteError
-from onecycle.core.files import require_writable, write_atomically, write_errors
+from onecycle.core.files import require_writable, write_atomically, write_errors, write_folder
 from onecycle.core.plot import save_figure
 from onecycle.data.arrays import from_arrays
 from onecycle.fetch.download import download
@@ -220,3 +220,41 @@ def test_temporary_files_of_the_dead_are_cleared_and_those_of_the_living_are_not
     os.utime(other, (0, 0))
     write_atomically(file, lambda path: path.write_text("whole"))
     assert sorted(tmp_path.iterdir()) == sorted([file, own, other])
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "site"
+
+    def half(folder):
+        (folder / "a.txt").write_text("new")
+        raise KeyError("in the middle")
+
+    def whole(folder):
+        (folder / "sub").mkdir()
+        for name in ("first", "a.txt", "sub/b.txt"):
+            (folder / name).write_text("new")
+
+    with pytest.raises(KeyError):
+        write_folder(out, half)
+    assert list(tmp_path.iterdir()) == []
+    write_folder(out, whole)
+    assert sorted(path.name for path in out.rglob("*")) == ["a.txt", "b.txt", "first", "sub"]
+    (out / "a.txt").write_text("old")
+    (out / "CNAME").write_text("mine")
+    with pytest.raises(KeyError):
+        write_folder(out, half)
+    assert (out / "a.txt").read_text() == "old"
+    order = []
+    replace = pathlib.Path.replace
+
+    def noted(self, target):
+        order.append(pathlib.Path(target).name)
+        return replace(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pathlib.Path, "replace", noted)
+        write_folder(out, whole, last=("sub/b.txt", "a.txt"))
+    assert order == ["first", "b.txt", "a.txt"]
+    assert (out / "a.txt").read_text() == "new"
+    assert (out / "CNAME").read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [out]

@@ -3,10 +3,11 @@
 import errno
 import hashlib
 import os
+import shutil
 import socket
 import tempfile
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -53,11 +54,42 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         _replace(path, write)
 
 
+def write_folder(out: Path, fill: Callable[[Path], None], last: Sequence[str] = ()) -> None:
+    """Let `fill` fill a temporary folder, then put it at `out`, in one step where that is new.
+
+    Into a folder that has something its files go one by one, each in one step and the `last` in
+    their order, so that what names the others comes after them. Raises WriteError where the system
+    refuses.
+    """
+    with write_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(out)
+        how = {"prefix": _mark(out), "suffix": ".tmp"}
+        temporary = Path(tempfile.mkdtemp(dir=out.parent, **how))
+        try:
+            fill(temporary)
+            temporary.chmod(0o777 & ~_umask())
+            if not out.exists():
+                temporary.replace(out)
+                return
+            made = [file.relative_to(temporary) for file in temporary.rglob("*") if file.is_file()]
+            order = {name: number for number, name in enumerate(last)}
+            for file in sorted(made, key=lambda file: order.get(file.as_posix(), -1)):
+                (out / file).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / file).replace(out / file)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _mark(path: Path) -> str:
+    """How the names of temporary files for `path` begin, of this process."""
+    return f".{path.name[:_NAME]}.{_HOST}-{os.getpid()}-"
+
+
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_behind(path)
-    mark = f".{path.name[:_NAME]}.{_HOST}-{os.getpid()}-"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=mark, suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_mark(path), suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -85,7 +117,7 @@ def _remove_left_behind(path: Path) -> None:
         number = file.name.rsplit("-", 2)[-2]
         with suppress(OSError, ValueError):
             if time() - file.stat().st_mtime > _MINUTE and not _is_alive(int(number)):
-                file.unlink()
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
 def _is_alive(process: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onecycle.core.errors import UsageError, warn
-from onecycle.core.files import write_errors
+from onecycle.core.files import write_errors, write_folder
 from onecycle.export.sbom import bill_of_materials
 from onecycle.runtime.file import read
 from onecycle.runtime.site import ORT, page_folder, runtime_folder, variable_of, write_site
@@ -143,9 +143,13 @@ def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str
             write_site(model, Path(folder) / "site", title, **own)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
+    write_folder(out, lambda folder: _fill(folder, data, to, title, own))
+
+
+def _fill(out: Path, data: bytes, to: str, title: str | None, own: dict[str, Path]) -> None:
+    """What the host needs, into an empty folder."""
     versions, needs = installed_versions(PACKAGES)
     pins = "".join(f"{name}=={number}\n" for name, number in sorted(versions.items()))
-    out.mkdir(parents=True, exist_ok=True)
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
     texts = {
@@ -213,7 +217,7 @@ def _modules(to: Path) -> None:
     try:
         runtime = runtime_folder()
     except UsageError as error:
-        warn(f"the container answers requests, but has no page: {error}", 4)
+        warn(f"the container answers requests, but has no page: {error}", 7)
         return
     shutil.copytree(page_folder(), to / "runtime" / "page", ignore=shutil.ignore_patterns("ort"))
     (to / "runtime" / "page" / "ort").mkdir()

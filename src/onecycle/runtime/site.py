@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from onecycle.core.errors import ModelError, UsageError
-from onecycle.core.files import write_errors
+from onecycle.core.files import write_errors, write_folder
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec, TargetSpec
 from onecycle.runtime.look import ICONS, check_theme, make_icons, read_examples
@@ -93,8 +93,12 @@ def write_site(
     details = {**about, "title": title, "theme": smileys, "examples": shown, **parts}
     if icon is not None:
         del files[_DRAWN]
+    old = _old_parts(out)
+    names_others = ("index.html", "model.json", "sw.js")
+    write_folder(out, lambda to: _fill(to, files, details), last=names_others)
     with write_errors(out):
-        _fill(out, files, details)
+        for file in old - {out / place for place in files}:
+            file.unlink(missing_ok=True)
     return out
 
 
@@ -176,7 +180,6 @@ def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
 
 def _fill(out: Path, files: Mapping[str, bytes], details: dict[str, Any]) -> None:
     """The page's files, the model's among them, and what the page reads about it."""
-    _make_room(out)
     for place, content in files.items():
         (out / place).parent.mkdir(parents=True, exist_ok=True)
         (out / place).write_bytes(content)
@@ -192,19 +195,17 @@ def _fill(out: Path, files: Mapping[str, bytes], details: dict[str, Any]) -> Non
     _hosts(out)
 
 
-def _make_room(out: Path) -> None:
-    """A new folder, or an older site of ours without its model; UsageError for anything else."""
+def _old_parts(out: Path) -> set[Path]:
+    """What of an older site of ours a new one does not name; UsageError for any other folder."""
     ours = (out / "model.json").is_file() and (out / "sw.js").is_file()
-    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
+    if not ours and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    out.mkdir(parents=True, exist_ok=True)
     if not ours:
-        return
+        return set()
     shown = json.loads((out / "model.json").read_text(encoding="utf-8")).get("examples", ())
     examples = [out / "examples" / Path(one["file"]).name for one in shown]
-    for old in [*out.glob("model.*.onnx"), *out.glob("model.*.onnx.gz"), *examples]:
-        old.unlink(missing_ok=True)
-    shutil.rmtree(out / "ort", ignore_errors=True)
+    parts = [*out.glob("model.*.onnx"), *out.glob("model.*.onnx.gz"), *(out / "ort").rglob("*")]
+    return {file for file in [*parts, *examples] if file.is_file()}
 
 
 def _json(path: Path, values: Any) -> None:
