@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from onecycle.cli.main import app
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.data.targets import Category
 from onecycle.interpret.cleaner import review, similar_pairs, write_cleaned
@@ -165,6 +168,12 @@ def test_only_this_machine_and_this_page_are_answered(server, tmp_path):
     assert not (tmp_path / "cleaned.csv").exists()
 
 
+ASKS = """() => {  // whether the browser would ask before the page is left
+    const leaving = new Event("beforeunload", { cancelable: true });
+    return !window.dispatchEvent(leaving);
+}"""
+
+
 def test_a_person_relabels_and_writes(server, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium") or pytest.skip("chromium is not installed")
@@ -176,11 +185,18 @@ def test_a_person_relabels_and_writes(server, tmp_path):
         assert page.locator(".pair").count() == 1
         page.get_by_label("class of cat/0.png").select_option("dog")
         page.locator(".pair input").nth(1).check()
+        assert page.evaluate(ASKS)  # the answers are not written yet
         page.locator("#save").click()
         page.get_by_text("6 images kept").wait_for()
+        command = page.locator("#message").inner_text().partition("Next: ")[2]
         if os.environ.get("ONECYCLE_SHOTS"):
             page.screenshot(path=os.environ["ONECYCLE_SHOTS"])
+        assert not page.evaluate(ASKS)
         browser.close()
+    program, *words = shlex.split(command)
+    how = ["--size", "16", "--unfrozen-epochs", "1", "--pretrained", "no", "--bs", "2"]
+    done = CliRunner().invoke(app, [*words, *how, "--lr", "0.001", "--out", str(tmp_path / "out")])
+    assert (program, done.exit_code) == ("onecycle", 0), done.output
     rows = (tmp_path / "cleaned.csv").read_text().splitlines()
     kept = ["cat/0.png,dog", "cat/1.png,cat", "cat/2.png,cat"]
     assert rows == ["name,label", *kept, *(f"dog/{i}.png,dog" for i in range(3))]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import secrets
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import cv2
@@ -241,7 +243,13 @@ class _Page:
         except OSError as error:
             return 500, {"error": f"{self.to} cannot be written: {error}"}
         self.answers, self.written = given, _content(self.to)
-        return 200, {"kept": kept}
+        return 200, {"kept": kept, "file": str(self.to), "next": self._next()}
+
+    def _next(self) -> str:
+        """The command that trains on what was written."""
+        folder = os.path.relpath(self.found.root, self.to.parent)
+        where = "" if folder == "." else f" --folder {quote(folder)}"
+        return f"onecycle train images {quote(str(self.to))}{where}"
 
 
 def application(found: Review, to: Path) -> Any:
