@@ -201,13 +201,23 @@ def _looked_through(table: Path, lines: Iterator[tuple[int, list[str]]]) -> tupl
 
 def _lines(table: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """(number of its last line, cells) of the header and each row of a table, one at a time."""
-    csv.field_size_limit(1 << 30)
     try:
         with table.open(encoding=encoding, newline="") as file:
             reader = csv.reader(file, delimiter=_TABLES[table.suffix.lower()])
-            yield from ((reader.line_num, cells) for cells in reader if cells)
+            while (cells := _next_row(reader)) is not None:
+                if cells:
+                    yield reader.line_num, cells
     except (OSError, csv.Error) as error:
         raise TableError(f"{table}: cannot be read ({error})") from error
+
+
+def _next_row(reader: Any) -> list[str] | None:
+    """The next cells, however long; Python has one limit for all readers, which is put back."""
+    before = csv.field_size_limit(1 << 30)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _rows(

@@ -200,7 +200,7 @@ class _Single(Loader):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for pair in super().__iter__():
-            self.remarks.warn(1, stacklevel=4)  # the line that called predict()
+            self.remarks.warn(1, stacklevel=5)  # the line that called predict()
             yield pair
 
 
