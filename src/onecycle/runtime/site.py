@@ -97,8 +97,7 @@ def write_site(
     names_others = ("index.html", "model.json", "sw.js")
     write_folder(out, lambda to: _fill(to, files, details), last=names_others)
     with write_errors(out):
-        for file in old - {out / place for place in files}:
-            file.unlink(missing_ok=True)
+        _remove_old(old - {out / place for place in files}, out / "ort")
     return out
 
 
@@ -206,6 +205,15 @@ def _old_parts(out: Path) -> set[Path]:
     examples = [out / "examples" / Path(one["file"]).name for one in shown]
     parts = [*out.glob("model.*.onnx"), *out.glob("model.*.onnx.gz"), *(out / "ort").rglob("*")]
     return {file for file in [*parts, *examples] if file.is_file()}
+
+
+def _remove_old(files: set[Path], runtimes: Path) -> None:
+    """Those files, and the folders of older runtimes that are empty then."""
+    for file in files:
+        file.unlink(missing_ok=True)
+    for place in runtimes.iterdir():
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
 
 
 def _json(path: Path, values: Any) -> None:
