@@ -1,6 +1,6 @@
 """Run a notebook of the 2018-19 course on onecycle: only its import lines are changed.
 
-    python scripts/run_notebook.py lesson.ipynb [--program lesson.py] [--figures FOLDER]
+    python scripts/run_notebook.py lesson.ipynb [--program FILE] [--figures FOLDER] [--untrained]
 
 What only a notebook understands (`%` and `!` lines, `name?`) is left out and named; what stands
 behind `%time` is run, and `x = !command` gives the command's lines. After any other `x = %magic`
@@ -15,6 +15,7 @@ import inspect
 import json
 import re
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,24 @@ def program_of(notebook: Path) -> str:
     return "\n".join([f"{needed}display = print  # a notebook has it\n", *parts])
 
 
-def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dict[str, Any]:
-    """Run all cells in one namespace; returns it. An error says which cell it was."""
+LEARNERS = ("cnn_learner", "create_cnn", "unet_learner", "language_model_learner")
+LEARNERS += ("text_classifier_learner",)
+
+
+def _without_weights(names: dict[str, Any]) -> None:
+    """Makers of learners that a cell has imported ask for no published weights from then on."""
+    for name in LEARNERS:
+        if name in names and not isinstance(names[name], partial):
+            names[name] = partial(names[name], pretrained=False)
+
+
+def run(
+    notebook: Path, figures: Path | None = None, quiet: bool = False, untrained: bool = False
+) -> dict[str, Any]:
+    """Run all cells in one namespace; returns it. An error says which cell it was.
+
+    `untrained`: networks begin without published weights, for which no network is needed.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -180,6 +197,8 @@ def run(notebook: Path, figures: Path | None = None, quiet: bool = False) -> dic
             error.add_note(f"in cell {number} of {notebook}:\n{text}")
             _advise(error, gone)
             raise
+        if untrained:
+            _without_weights(names)
         for count, figure in enumerate(map(plt.figure, plt.get_fignums())):
             if figures is not None:
                 figures.mkdir(parents=True, exist_ok=True)
@@ -209,11 +228,12 @@ def main() -> None:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--program", type=Path, help="write the program here, and do not run it")
     parser.add_argument("--figures", type=Path, help="save the figures in this folder")
+    parser.add_argument("--untrained", action="store_true", help="no published weights, offline")
     given = parser.parse_args()
     if given.program:
         given.program.write_text(program_of(given.notebook), encoding="utf-8")
     else:
-        run(given.notebook, given.figures)
+        run(given.notebook, given.figures, untrained=given.untrained)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from onecycle.core.errors import WeightsError
 from onecycle.fetch.urls import URLs
 from onecycle.learn import learner
 from onecycle.models.awd_lstm import AWD_LSTM
@@ -131,6 +132,18 @@ def test_imdb_from_files_to_a_classifier(home):
     assert names["data_lm"].vocab.itos[:2] == ["xxunk", "xxpad"]
     assert str(names["learn"].predict("It was great.")[0]) in {"neg", "pos"}
     assert (names["path"] / "models/fine_tuned_enc.safetensors").is_file()
+
+
+def test_untrained_asks_for_no_published_weights(home, monkeypatch):
+    def nothing_from_hubs(name):
+        raise AssertionError(f"weights of {name} were asked for")
+
+    monkeypatch.setattr("onecycle.models.weights._require_hub", nothing_from_hubs)
+    notebook = ROOT / "examples/notebooks/head_pose.ipynb"
+    with pytest.raises(WeightsError, match="were asked for"):
+        runner.run(notebook, quiet=True)
+    names = runner.run(notebook, quiet=True, untrained=True)
+    assert len(names["learn"].history) >= 3
 
 
 def test_import_lines_are_changed_and_nothing_else(tmp_path):

@@ -76,9 +76,10 @@ def main():
 
 
 def resumed():
-    """Weights and statistics after a fit that is whole, and after one that was cut off twice.
+    """Weights and statistics after a fit that is whole, and after one that was cut off four times.
 
-    Processes draw different numbers for dropout, and have different statistics within an epoch.
+    Processes draw different numbers for dropout, and have different statistics until these are
+    averaged before a validation.
     """
 
     def fit(*callbacks):
@@ -92,27 +93,34 @@ def resumed():
         return [value.tolist() for value in learn.model.state_dict().values()]
 
     def often():
-        return Checkpoint("shared", minutes=None, steps=2)
+        return Checkpoint("shared", minutes=None, steps=1)
 
-    whole = fit(Cut(0))
-    for step in (3, 9):
+    whole = fit(Cut())
+    places = [(0, "after_loss", 3), (0, "before_validate", 5), (1, "after_loss", 4)]
+    for place in [*places, (2, "before_validate", 5)]:
         with contextlib.suppress(ZeroDivisionError):
-            fit(Cut(step), often())
-    return [whole, fit(Cut(0), often())]
+            fit(Cut(*place), often())
+    return [whole, fit(Cut(), often())]
 
 
 class Cut(Callback):
-    """Ends everything at a step."""
+    """Ends everything at a moment of an epoch, once so many batches went backward."""
 
-    def __init__(self, last):
-        self.limit = last
+    def __init__(self, *place):
+        self.cut = place
 
     def state_dict(self):
         return {}
 
-    def after_loss(self, run):
-        if run.step + 1 == self.limit:
+    def end(self, run, moment, batches):
+        if self.cut == (run.epoch, moment, batches):
             raise ZeroDivisionError
+
+    def after_loss(self, run):
+        self.end(run, "after_loss", run.batch)
+
+    def before_validate(self, run):
+        self.end(run, "before_validate", run.batch)
 
 
 def normed(**options):

@@ -26,7 +26,7 @@ from onecycle.learn.metrics import accuracy, f1, fbeta, whole_set
 from onecycle.models.groups import layer_groups
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.vision.augment import get_transforms
-from onecycle.vision.lists import SegmentationItemList
+from onecycle.vision.lists import ImageList, SegmentationItemList
 from onecycle.vision.tta import TTA
 
 Train, Fix = DatasetType.Train, DatasetType.Fix
@@ -351,3 +351,20 @@ def test_a_fit_inside_leaves_the_optimizer_that_was_there_as_it_was(tagged):
         assert tagged.opt is not kept
     assert tagged.opt is kept
     assert state_of(tagged)["optimizer"] == before
+
+
+def test_long_answers_are_told_apart_and_short_ones_take_one_heading(tiles, make_bunch):
+    root, frame = tiles
+    long = frame.assign(tags=[f"{tags} with_a_rather_long_name" for tags in frame.tags])
+    for table, apart in ((long, True), (frame, False)):
+        src = ImageList.from_df(table, root).split_from_df("is_valid")
+        src = src.label_from_df("tags", label_delim=" ").transform(None, size=32)
+        learn = tiny_learner(make_bunch(src))
+        found = learn.predictions()
+        figure = learn.show_results(rows=2)
+        for index, ax in enumerate(figure.axes):
+            title = " ".join(ax.get_title().split())
+            pair = found.actual(index).text, found.predicted(index).text
+            actual, predicted = (text.replace(";", "; ") for text in pair)
+            heading = f"actual: {actual} predicted:" if apart else f"actual / predicted {actual}"
+            assert title == f"{heading} {predicted}".strip()

@@ -19,6 +19,8 @@ from onecycle.runtime.targets.category import CategorySpec, is_blank
 from onecycle.runtime.targets.multi_category import MultiCategorySpec
 from onecycle.runtime.targets.numbers import NumbersSpec
 
+LINE = 32  # characters of an answer in a title
+
 
 class Target(TargetSpec):
     """How a label becomes a tensor and a tensor an answer: the torch half of every kind of answer.
@@ -104,7 +106,7 @@ class Target(TargetSpec):
         """Draw the answer onto (or over) axes: its text as a title."""
         from onecycle.core.plot import add_title, fold_lines
 
-        add_title(ax, fold_lines(answer.text, 32), fontsize=8)
+        add_title(ax, fold_lines(answer.text, LINE), fontsize=8)
 
     def legend(self, figure: Any) -> None:
         """Say below a figure of shown answers what their colours mean."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from onecycle.core.display import Shown, Table, refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.data.databunch import DataBunch, DatasetType, LabelList
+from onecycle.data.targets import LINE
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop
 from onecycle.learn.engine import Engine
@@ -171,13 +172,16 @@ def draw(
     headings = ("actual", "predicted") if target.drawn_over else ("actual / predicted",)
     each = len(headings)
     places = grid(each * len(indexes), each if each == 2 else columns, figsize, cell=2.6)
+    answers = [found.actual(i).text for i in indexes] + [found.predicted(i).text for i in indexes]
+    apart = each == 1 and any(len(text) > LINE for text in answers)  # two long texts would run on
     for n, index in enumerate(indexes):
         pair = places[each * n :][:each]
         item, _ = found.items[index]
         for ax, heading in zip(pair, headings, strict=True):
             item.show(ax=ax)
-            add_title(ax, heading, fontsize=8)
+            add_title(ax, "actual:" if apart else heading, fontsize=8)
         found.items.target.show(found.actual(index), pair[0])
+        add_title(pair[-1], "predicted:" if apart else None, fontsize=8)
         target.show(found.predicted(index), pair[-1])
         if captions:
             add_title(pair[-1], captions[n], fontsize=8)
