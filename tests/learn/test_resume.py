@@ -404,13 +404,16 @@ def test_without_a_checkpoint_sigterm_is_left_to_the_system(make):
 
 def test_what_a_callback_keeps_is_packed_and_comes_back_as_it_was():
     value = {
-        "a": [1, 2.5, float("-inf"), None, True, "x"],
+        "plain": [1, 2.5, float("-inf"), None, True, "x"],
         3: (1, (2, "y")),
         "paths": Path("a/b"),
         "sets": {1, 2},
         "deque": deque([1, 2], maxlen=3),
         "arrays": {"w": np.arange(6, dtype=np.uint16).reshape(2, 3), "n": np.float32(0.1)},
         "tensors": [torch.arange(3), torch.tensor(2.5, dtype=torch.bfloat16)],
+        "alike": {1: torch.ones(1), "1": torch.zeros(1)},
+        "a": {"b": torch.full((1,), 7.0)},
+        "a.b": torch.full((1,), 9.0),
     }
     found = from_bytes(to_bytes(value))
     assert str(found) == str(value)

@@ -18,40 +18,42 @@ _LISTS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 def can_pack(value: Any) -> bool:
     """Whether `pack` takes the value."""
-    try:
-        pack(value, "", {})
-    except TypeError:
-        return False
-    return True
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset, deque):
+        return all(map(can_pack, value))
+    if kind is dict:
+        return all(type(key) in _PLAIN and can_pack(each) for key, each in value.items())
+    numeric = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf"
+    return numeric or kind in (*_PLAIN, Tensor) or isinstance(value, Path)
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """The value as JSON; what is a tensor in it goes into `tensors`, under names from `name` on.
+    """The value as JSON; what is a tensor in it goes into `tensors`, as `name` and a number.
 
     Takes numbers, texts, None, paths, tensors, numeric arrays, and lists, tuples, sets, deques and
-    dicts of these, of exactly these types. TypeError for any other.
+    dicts (with plain keys) of these, of exactly these types. TypeError for any other.
     """
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is list:
-        return [pack(each, f"{name}.{i}", tensors) for i, each in enumerate(value)]
+        return [pack(each, name, tensors) for each in value]
     if kind is dict:
-        rows = [[pack(key, "", {}), pack(v, f"{name}.{key}", tensors)] for key, v in value.items()]
-        return {"kind": "dict", "rows": rows}
+        return {"kind": "dict", "rows": [[k, pack(v, name, tensors)] for k, v in value.items()]}
     if kind is deque:
         return {"kind": "deque", "rows": pack([*value], name, tensors), "most": value.maxlen}
     if kind.__name__ in _LISTS and kind is _LISTS[kind.__name__]:
         return {"kind": kind.__name__, "rows": pack([*value], name, tensors)}
     if isinstance(value, Path):
         return {"kind": "path", "text": str(value)}
+    own = f"{name}.{len(tensors)}"
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
-        tensors[name] = torch.from_numpy(np.array(value))
-        return {"kind": "array" if isinstance(value, np.ndarray) else "number", "name": name}
+        tensors[own] = torch.from_numpy(np.array(value))
+        return {"kind": "array" if isinstance(value, np.ndarray) else "number", "name": own}
     if kind is Tensor:
-        tensors[name] = value.detach().cpu().clone()
-        return {"kind": "tensor", "name": name, "device": str(value.device)}
-    raise TypeError(f"{name}: {kind}")
+        tensors[own] = value.detach().cpu().clone()
+        return {"kind": "tensor", "name": own, "device": str(value.device)}
+    raise TypeError(f"a checkpoint cannot hold {kind}")
 
 
 def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -62,7 +64,7 @@ def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
         return packed
     match packed["kind"]:
         case "dict":
-            return {unpack(k, tensors): unpack(v, tensors) for k, v in packed["rows"]}
+            return {key: unpack(each, tensors) for key, each in packed["rows"]}
         case "deque":
             return deque(unpack(packed["rows"], tensors), packed["most"])
         case "path":
