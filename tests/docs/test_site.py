@@ -186,12 +186,14 @@ def test_the_search_finds_a_page(site, browser, word, page):
         faults = []
         opened.on("pageerror", lambda error: faults.append(str(error)))
         opened.goto(f"{address}index.html")
-        opened.keyboard.press("/")
-        opened.keyboard.type(word, delay=20)
+        opened.keyboard.press("/")  # the box is there once its script is
+        box = opened.locator("input[aria-label='Search']")
+        box.wait_for(timeout=30_000)
+        box.press_sequentially(word, delay=20)
         name = page.partition("#")[0]
         place = page[len(name) :] or "?"  # of a page without headings to choose from
         found = opened.locator(f"a[href*='{name}'][href*='?'][href*='{place}']").first
-        found.wait_for(timeout=10_000)
+        found.wait_for(timeout=30_000)
         if os.environ.get("ONECYCLE_SHOTS"):
             opened.screenshot(path=Path(os.environ["ONECYCLE_SHOTS"]) / f"search-{word}.png")
         found.click()

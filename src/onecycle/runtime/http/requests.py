@@ -101,19 +101,19 @@ async def _files_of(request: Request, body: bytes, limits: Limits) -> tuple[byte
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
+    parser = _InMemory(
+        request.headers, stream(), max_files=limits.items, max_fields=8, max_part_size=4096
+    )
     try:
-        parser = _InMemory(
-            request.headers, stream(), max_files=limits.items, max_fields=8, max_part_size=4096
-        )
         form = await parser.parse()
+        uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        return tuple([await upload.read() for upload in uploads])
     except (MultiPartException, KeyError, ValueError, UnicodeError) as error:
         message = getattr(error, "message", None) or "the form cannot be read"
         raise HTTPException(400, str(message)) from None
-    try:
-        uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        return tuple([await upload.read() for upload in uploads])
     finally:
-        await form.close()
+        for file in parser._files_to_close_on_error:  # a part that never ended is in no form
+            file.close()
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
