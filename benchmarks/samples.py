@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from onecycle import average_precision, cnn_learner
 from onecycle.cli.demo import data_at, labelled_items, planet
-from onecycle.data.databunch import LabelledItems, LabelList
+from onecycle.data.databunch import LabelledItems
+from onecycle.data.label_list import LabelList
 from onecycle.samples import planet_sample
 
 

@@ -32,10 +32,10 @@ from onecycle.data.arrays import from_arrays as from_arrays
 from onecycle.data.checks import Side as Side
 from onecycle.data.databunch import DataBunch as DataBunch
 from onecycle.data.databunch import DatasetType as DatasetType
-from onecycle.data.databunch import LabelList as LabelList
 from onecycle.data.databunch import LabelledItems as LabelledItems
-from onecycle.data.databunch import Labels as Labels
 from onecycle.data.items import Items as Items
+from onecycle.data.label_list import LabelList as LabelList
+from onecycle.data.label_list import Labels as Labels
 from onecycle.data.labels import SplitItems as SplitItems
 from onecycle.data.lists import ItemList as ItemList
 from onecycle.data.looks import Look as Look

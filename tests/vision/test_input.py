@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 
 from onecycle.core.errors import ImageError, SizeError, UsageError
 from onecycle.core.paths import Path
-from onecycle.data.databunch import LabelList
+from onecycle.data.label_list import LabelList
 from onecycle.data.loader import can_fork
 from onecycle.data.targets import Category, NoLabel
 from onecycle.data.task import Task

@@ -1,14 +1,16 @@
 """One rule for every look into a folder: which files are data, and a word about all others."""
 
 import os
+from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
 from unicodedata import normalize
 
 from onecycle.core.errors import EmptyDataError, listing, warn
+from onecycle.core.path_list import PathList, PathListBuilder
 from onecycle.core.paths import Path
 
 _OF_TOOLS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
@@ -35,19 +37,19 @@ class FileKind:
 
 @dataclass
 class Walk:
-    """The files below `root`: those taken, in order, and what was passed by."""
+    """The files below `root`: those taken, in the order of their paths, and what was passed by."""
 
     root: Path
-    taken: list[Path] = field(default_factory=list)
+    taken: PathList
     hidden: list[Path] = field(default_factory=list)  # would be taken if their names were others
-    others: dict[str, list[Path]] = field(default_factory=dict)  # by ending; not hidden
+    others: dict[str, list[str]] = field(default_factory=dict)  # by ending; not hidden
     closed: list[str] = field(default_factory=list)  # folders that could not be read, with reason
     doubled: list[Path] = field(default_factory=list)  # links to folders that are walked anyway
 
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is a tool's own: `.ipynb_checkpoints`, `._0.png`."""
-    return name.startswith(".") or name in _OF_TOOLS
+    return name[0] == "." or name in _OF_TOOLS
 
 
 def with_dots(suffixes: Iterable[str] | str) -> frozenset[str]:
@@ -64,7 +66,7 @@ def files_below(
     recurse: bool = True,
     include: Collection[str] | None = None,
     option: str = "",
-) -> list[Path]:
+) -> PathList:
     """The files of a kind below `root`, sorted; with `include`, of these first-level folders only.
 
     Hidden files are left out; links to folders elsewhere are followed, each once. What is left out
@@ -101,49 +103,97 @@ def walk(
     include: Collection[str] | None = None,
 ) -> Walk:
     """Every file below `root`; EmptyDataError where that is no folder."""
-    found = Walk(Path(root))
+    found, taken = Walk(Path(root), PathList.of(())), PathListBuilder()
     if not found.root.is_dir():
         raise EmptyDataError(f"{root} is not a folder")
-    for folder, below, names in _folders(found, include):
-        first = folder == found.root
+    links = _Links(found, include)
+    todo: list[tuple[str, list[str] | None]] = [(str(found.root), None)]
+    while todo:  # folders with the names that were taken of them, or to be looked into
+        folder, names = todo.pop()
+        if names is not None:
+            taken.add(folder, names)
+            continue
+        first = folder == str(found.root)
+        below, names = _entries(found, folder)
         asked = include or () if first else ()
         hidden = [name for name in below if is_hidden(name) and name not in asked]
-        below[:] = [
-            name
-            for name in below
-            if recurse and name not in hidden and (not first or include is None or name in include)
-        ]
         if recurse:
             for name in hidden:
-                found.hidden += islice(_inside(folder / name, suffixes), _MOST_HIDDEN)
-        for name in names:
-            _sort_in(found, folder / name, suffixes)
-    found.taken.sort()
+                found.hidden += islice(_inside(Path(folder) / name, suffixes), _MOST_HIDDEN)
+        entered = [
+            name
+            for name in sorted(below)
+            if recurse
+            and name not in hidden
+            and (not first or include is None or name in include)
+            and links.enter(folder, name, below[name])
+        ]
+        kept = sorted(_taken_of(found, folder, names, suffixes))
+        todo += reversed(_in_order(folder, entered, kept))
+    found.taken = taken.finish()
     return found
 
 
-def _folders(
-    found: Walk, include: Collection[str] | None
-) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """(folder, names of folders, names of files), through links too, but in no circle."""
-
-    def refuse(error: OSError) -> None:
+def _entries(found: Walk, folder: str) -> tuple[dict[str, bool], list[str]]:
+    """The folders in a folder, and whether they are links, and the names of its files."""
+    try:
+        with os.scandir(folder) as opened:
+            entries = list(opened)
+    except OSError as error:
         found.closed.append(f"{error.filename}: {error.strerror}")
+        return {}, []
+    try:
+        folders = [entry for entry in entries if entry.is_dir()]
+    except OSError:  # of one of them
+        folders = [entry for entry in entries if _is_folder(entry)]
+    below = {entry.name: entry.is_symlink() for entry in folders}
+    names = [entry.name for entry in entries]
+    return below, [name for name in names if name not in below] if below else names
 
-    top = PurePath(os.path.realpath(found.root))
-    seen = {str(top)}
-    for folder, below, names in os.walk(found.root, onerror=refuse, followlinks=True):
-        yield Path(folder), below, names
-        for name in list(below):
-            path = Path(folder) / name
-            if path.is_symlink():
-                real = PurePath(os.path.realpath(path))
-                if str(real) in seen or PurePath(os.path.realpath(folder)).is_relative_to(real):
-                    below.remove(name)
-                elif real.is_relative_to(top) and _is_walked(real.relative_to(top).parts, include):
-                    below.remove(name)
-                    found.doubled.append(path)
-                seen.add(str(real))
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _in_order(
+    folder: str, below: Sequence[str], names: list[str]
+) -> list[tuple[str, list[str] | None]]:
+    """Folders to be entered, and between them the files whose names lie between theirs."""
+    steps, start = list[tuple[str, list[str] | None]](), 0
+    for name in below:
+        end = bisect(names, name)
+        steps += [(folder, names[start:end]), (os.path.join(folder, name), None)]  # noqa: PTH118
+        start = end
+    return [*steps, (folder, names[start:])]
+
+
+class _Links:
+    """Which folders are entered: links too, but none twice, and in no circle."""
+
+    def __init__(self, found: Walk, include: Collection[str] | None) -> None:
+        self.found, self.include = found, include
+        self.top = PurePath(os.path.realpath(found.root))
+        self.seen = {str(self.top)}
+
+    def enter(self, folder: str, name: str, is_link: bool) -> bool:
+        """Whether the folder of this name is walked."""
+        if not is_link:
+            return True
+        path = Path(folder) / name
+        real = PurePath(os.path.realpath(path))
+        known = str(real) in self.seen
+        self.seen.add(str(real))
+        if known or PurePath(os.path.realpath(folder)).is_relative_to(real):
+            return False
+        if not real.is_relative_to(self.top):
+            return True
+        if _is_walked(real.relative_to(self.top).parts, self.include):
+            self.found.doubled.append(path)
+            return False
+        return True
 
 
 def _is_walked(parts: tuple[str, ...], include: Collection[str] | None) -> bool:
@@ -163,15 +213,24 @@ def _inside(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
             yield file
 
 
-def _sort_in(found: Walk, file: Path, suffixes: Collection[str]) -> None:
-    ending = file.suffix.lower()
-    if ending not in suffixes:
-        if not is_hidden(file.name):
-            found.others.setdefault(ending, []).append(file)
-    elif is_hidden(file.name):
-        found.hidden.append(file)
-    else:
-        found.taken.append(file)
+def _taken_of(found: Walk, folder: str, names: list[str], suffixes: Collection[str]) -> list[str]:
+    """The names of files that are taken; what is passed by is noted."""
+    # Most endings have three letters in one case, and are told without a look at each of them.
+    fast = {each for suffix in suffixes if len(suffix) == 4 for each in (suffix, suffix.upper())}
+    taken = [name for name in names if name[-4:] in fast and name[0] != "."]
+    for name in names if len(taken) < len(names) else ():
+        if name[-4:] in fast and name[0] != ".":
+            continue
+        dot = name.rfind(".")
+        ending = name[dot:].lower() if 0 < dot < len(name) - 1 else ""  # as Path.suffix
+        if ending in suffixes:
+            if is_hidden(name):
+                found.hidden.append(Path(folder) / name)
+            else:
+                taken.append(name)
+        elif not is_hidden(name):
+            found.others.setdefault(ending, []).append(os.path.join(folder, name))  # noqa: PTH118
+    return taken
 
 
 def _warn_of_hidden(found: Walk, what: str) -> None:
@@ -189,7 +248,7 @@ def _warn_of_family(found: Walk, kind: FileKind, option: str) -> None:
     """Count the files of other endings that hold such data by their ending or by their begin."""
     counts = Counter[str]()
     for number, (ending, files) in enumerate(sorted(found.others.items())):
-        meant = [file for file in files if file.stem.lower() not in _ABOUT]
+        meant = [file for file in files if PurePath(file).stem.lower() not in _ABOUT]
         if meant and (
             ending in kind.family
             or (number < _MOST_ENDINGS and kind.resembles(_begin_of(meant[0])))
@@ -212,8 +271,8 @@ def _warn_of_family(found: Walk, kind: FileKind, option: str) -> None:
     )
 
 
-def _begin_of(file: Path) -> bytes:
-    if not file.is_file():  # a pipe would be waited for
+def _begin_of(file: str) -> bytes:
+    if not Path(file).is_file():  # a pipe would be waited for
         return b""
     try:
         with open(file, "rb") as opened:  # noqa: PTH123 - as everywhere for many files

@@ -14,7 +14,8 @@ import numpy as np
 from onecycle.core.display import in_threads
 from onecycle.core.errors import DataError, EmptyDataError, SizeError, UsageError, listing, warn
 from onecycle.core.file_cache import look_at_files
-from onecycle.data.items import Items
+from onecycle.core.path_list import PathList, joined
+from onecycle.data.items import Items, by_folder, take_items
 from onecycle.data.looks import digest_of, is_file, looks_of
 from onecycle.data.targets import Target
 from onecycle.data.task import Input, Task
@@ -55,8 +56,7 @@ def warn_of_held_out(train: Items, classes: Iterable[Any] = ()) -> None:
     """
     if not isinstance(train.items[0], os.PathLike):  # texts may lie in a file of their own
         return
-    files = [item for item in train.items if isinstance(item, os.PathLike)]
-    folders = Counter(train.first_folder(file) for file in files)
+    folders = Counter(train.first_folders())
     held = {n: c for n, c in folders.items() if n.lower() in _HELD_OUT and n not in classes}
     if not held or len(held) == len(folders):  # all of them: it was asked for
         return
@@ -72,8 +72,8 @@ def warn_of_held_out(train: Items, classes: Iterable[Any] = ()) -> None:
 def warn_of_loose_files(items: Items) -> None:
     """Say how many files lie in no folder of their own, so that the list's one is their class."""
     root = Path(items.path)
-    files = [PurePath(item) for item in items.items if isinstance(item, str | os.PathLike)]
-    loose = [file.name for file in files if file.parent == root]
+    in_root = by_folder(items.items, lambda folder: folder == root)
+    loose = [PurePath(items.items[i]).name for i, here in enumerate(in_root) if here]
     if loose and len(loose) < len(items):
         message = (
             f"{len(loose)} of {len(items)} files lie in {root} itself, whose name "
@@ -158,10 +158,12 @@ def warn_of_copies(sides: Sequence[Side], content: bool = True, stacklevel: int 
 
     Without `content` files are the same only if their paths are.
     """
-    owners = [(side, i) for side in sides for i in range(len(side.items))]
+    items = joined(*(side.items for side in sides))
+    starts = np.cumsum([0, *(len(side.items) for side in sides)])
     across, torn = defaultdict[str, list[str]](list), list[str]()
-    for group in _groups([side.items[i] for side, i in owners], content):
-        places = [owners[position] for position in group]
+    for group in _groups(items, content):
+        numbers = (np.searchsorted(starts, group, "right") - 1).tolist()
+        places = [(sides[n], i - int(starts[n])) for n, i in zip(numbers, group, strict=True)]
         shown = " = ".join(list(dict.fromkeys(side.item_name(i) for side, i in places))[:2])
         on = list(dict.fromkeys(side.name for side, _ in places))
         if len(on) > 1:
@@ -196,14 +198,26 @@ def comparable(label: Any) -> Hashable:
 def _groups(items: Sequence[Any], content: bool) -> Iterator[list[int]]:
     """Positions of items that are the same."""
     found = defaultdict[Hashable, list[int]](list)
-    for position, item in enumerate(items):
-        if (key := _identity(item)) is not None:
-            found[key].append(position)
     if content:
+        for position, key in enumerate(_identities(items)):
+            if key is not None:
+                found[key].append(position)
         for first, *others in same_files([key for key in found if isinstance(key, str)]):
             for other in others:
                 found[first] += found.pop(other)
+    else:  # of millions only those are kept whose hash another has
+        hashes = np.fromiter(map(hash, _identities(items)), np.int64, len(items))
+        order = np.argsort(hashes, kind="stable")
+        same = np.flatnonzero(np.diff(hashes[order]) == 0)
+        suspects = set(order[np.union1d(same, same + 1)].tolist())
+        for position, key in enumerate(_identities(items) if suspects else ()):
+            if position in suspects and key is not None:
+                found[key].append(position)
     return (group for group in found.values() if len(group) > 1)
+
+
+def _identities(items: Sequence[Any]) -> Iterator[Hashable]:
+    return items.strings() if isinstance(items, PathList) else map(_identity, items)
 
 
 def _identity(item: Any) -> Hashable:
@@ -263,9 +277,9 @@ def _digest(path: str) -> str | None:
 # Folders beside those of the classes that hold nothing: classes that were meant, and are none.
 
 
-def warn_of_empty_folders(items: Iterable[Any], root: str | PurePath) -> None:
+def warn_of_empty_folders(sides: Iterable[Items], root: str | PurePath) -> None:
     """Say which folders below `root` lie beside those of these files, and hold no file at all."""
-    folders = {PurePath(item).parent for item in items if isinstance(item, os.PathLike)}
+    folders = {folder for items in sides for folder in by_folder(items.items, PurePath)}
     taken = {folder for own in folders for folder in (own, *own.parents)}
     empty = [
         path
@@ -314,11 +328,11 @@ def look_before_training(
     chosen, given = _sample(task, sides, check), task.input
     if skips:
         _warn_of_unreadable(given, chosen)
-        _require_readable(given, [item for s in sides if s.name != "training" for item in s.items])
+        _require_readable(given, joined(*(s.items for s in sides if s.name != "training")))
     else:
-        given.check(item for side in chosen for item in side.items)
+        given.check(joined(*(side.items for side in chosen)))
     labelled = [side for side in chosen if side.labels is not None]
-    sources = [item for side in labelled for item in side.items]
+    sources = joined(*(side.items for side in labelled))
     task.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
     warn_of_copies(sides, find_copies and chosen is sides, stacklevel=4)
 
@@ -326,7 +340,7 @@ def look_before_training(
 def _sample(task: Task, sides: Sequence[Side], check: str | None) -> Sequence[Side]:
     """The sides, or of too many files a random sample, and all that are in memory."""
     by_file = task.input.by_file
-    files = [[i for i, x in enumerate(s.items) if is_file(x, by_file)] for s in sides]
+    files = [_files_in(side.items, by_file) for side in sides]
     count = sum(map(len, files))
     if check == "all" or count <= (_SAMPLE if check else _ALL):
         return sides
@@ -344,14 +358,21 @@ def _sample(task: Task, sides: Sequence[Side], check: str | None) -> Sequence[Si
         left_out = {i for n, i in enumerate(own, start) if n not in drawn}
         rows = [i for i in range(len(side.items)) if i not in left_out]
         labels = None if side.labels is None else [side.labels[i] for i in rows]
-        chosen.append(Side(side.name, [side.items[i] for i in rows], labels))
+        chosen.append(Side(side.name, take_items(side.items, np.array(rows, np.int64)), labels))
         start += len(own)
     return chosen
 
 
+def _files_in(items: Sequence[Any], by_file: bool) -> Sequence[int]:
+    """The positions of items that are files."""
+    if isinstance(items, PathList):
+        return range(len(items))
+    return [i for i, item in enumerate(items) if is_file(item, by_file)]
+
+
 def _warn_of_unreadable(given: Input, sides: Sequence[Side]) -> None:
     try:
-        given.check(item for s in sides if s.name == "training" for item in s.items)
+        given.check(joined(*(s.items for s in sides if s.name == "training")))
     except DataError as error:
         if isinstance(error, SizeError):
             raise

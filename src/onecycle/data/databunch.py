@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from numbers import Integral, Real
@@ -16,15 +16,15 @@ from torch import Tensor
 from onecycle.core.display import refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError, require_whole
 from onecycle.core.machine import checked_device, defaults
+from onecycle.core.path_list import compact
 from onecycle.core.paths import Path
 from onecycle.data.checks import Side, look_before_training
 from onecycle.data.items import Items
+from onecycle.data.label_list import LabelList, OfTask
 from onecycle.data.report import DataReport, check_data
-from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Batches, Task, usual_batch_size
 from onecycle.data.unreadable import Substitutes
 from onecycle.runtime.inputs.text import Vocab
-from onecycle.runtime.kinds import Answer
 
 _SIDES = {"training": "train", "validation": "valid", "test": "test"}  # names and fields
 _INSTEAD = {
@@ -34,105 +34,8 @@ _INSTEAD = {
 }
 
 
-class _OfTask:
-    """What follows from the task alone."""
-
-    @property
-    def classes(self: Any) -> list[Any]:
-        """The names of the classes."""
-        return list(self.task.target.classes)
-
-    @property
-    def c(self: Any) -> int:
-        """The number of outputs a model needs."""
-        return self.task.target.n_outputs
-
-
 @dataclass(frozen=True, eq=False)
-class Labels(_OfTask, Sequence[Any]):
-    """The labels of one side, encoded on demand."""
-
-    raw: tuple[Any, ...]
-    task: Task
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def __getitem__(self, index: Any) -> Any:
-        """The label at `index` as an Answer."""
-        return self.task.target.answer(self.task.target.encode(self.raw[index]))
-
-    @property
-    def items(self) -> np.ndarray:
-        """All labels, encoded, as one array (n, ...)."""
-        return np.stack([self.task.target.encode(label) for label in self.raw])
-
-
-@dataclass(frozen=True, eq=False)
-class LabelList(_OfTask):
-    """One side as a dataset: `ds[i]` is (item, answer), transformed afresh on every access."""
-
-    x: Items
-    labels: tuple[Any, ...] | None
-    task: Task
-    augment: bool = False
-    substitutes: Substitutes | None = None  # for what cannot be read in training; else an error
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> tuple[Any, Answer]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"item {index} of {len(self)}")
-        rng = np.random.default_rng() if self.augment else None
-        sample = self.task.input.finish(self.sample(index, rng))
-        return self.task.input.as_item(sample), self.target.answer(sample.y)
-
-    def __iter__(self) -> Iterator[tuple[Any, Answer]]:
-        return (self[i] for i in range(len(self)))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__} ({len(self)} items, {type(self.task.target).__name__})"
-
-    def sample(self, index: int, rng: np.random.Generator | None) -> Any:
-        """One loaded sample; with `rng` None as in validation, which takes no `substitutes`."""
-        if rng is None or self.substitutes is None:
-            return self._read(index, rng)
-        return self.substitutes.sample(self._read, index, rng)
-
-    def _read(self, index: int, rng: np.random.Generator | None) -> Any:
-        y = self.target.encode(None if self.labels is None else self.labels[index])
-        return self.task.input.load(self.x.items[index], y, self.target, rng)
-
-    def end_pass(self, epoch: int) -> None:
-        """Say what could not be read in this pass of a loader."""
-        if self.substitutes is not None:
-            self.substitutes.report(self.x.items, epoch)
-
-    def take(self, positions: Sequence[int]) -> Self:
-        """The items at `positions`, in that order, with their labels."""
-        labels = None if self.labels is None else tuple(self.labels[i] for i in positions)
-        made = self.substitutes and Substitutes(len(positions))
-        return replace(self, x=self.x.take(positions), labels=labels, substitutes=made)
-
-    @property
-    def target(self) -> Target:
-        """The task's target; a test set has no labels, whatever the task is."""
-        return NoLabel() if self.labels is None else self.task.target
-
-    @property
-    def y(self) -> Labels:
-        """The labels."""
-        return Labels(self.labels or (), self.task)
-
-    @property
-    def items(self) -> Sequence[Any]:
-        """The sources of the items: paths, for images."""
-        return self.x.items
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledItems(_OfTask):
+class LabelledItems(OfTask):
     """Labelled sides; next come `add_test`, `transform` and `databunch`."""
 
     train: LabelList
@@ -160,7 +63,7 @@ class LabelledItems(_OfTask):
         if isinstance(items, str | PurePath) or not isinstance(items, Iterable):
             raise UsageError(f"a list of items is wanted, not {items!r}; or use add_test_folder()")
         if not isinstance(items, Items):
-            items = replace(self.train.x, items=tuple(items), inner_df=None)
+            items = replace(self.train.x, items=compact(items), inner_df=None)
         if not len(items):
             raise EmptyDataError("the test set has no items")
         return replace(self, test=LabelList(items, None, self.valid.task))
@@ -282,7 +185,7 @@ def device_of(device: Any = None) -> torch.device:
 
 
 @dataclass(eq=False)
-class DataBunch(_OfTask):
+class DataBunch(OfTask):
     """Loaders of one set of labelled items. `normalize` and `with_*` return new ones.
 
     It does not change once it is made.
@@ -402,7 +305,7 @@ class DataBunch(_OfTask):
 
     def single(self, sources: Sequence[Any], task: Task | None = None) -> Batches:
         """A loader of unlabelled `sources`, prepared as in validation."""
-        items = replace(self.src.valid.x, items=tuple(sources), inner_df=None)
+        items = replace(self.src.valid.x, items=compact(sources), inner_df=None)
         return self._loader(LabelList(items, None, task or self.task))
 
     def save(self, file: str | PurePath = "data_save.pkl") -> PurePath:

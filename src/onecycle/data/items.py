@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
+from onecycle.core.path_list import PathList
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind, files_below, with_dots
 from onecycle.data.tables import Column, as_array, as_frame, column, read_table
@@ -75,8 +76,8 @@ class Items:
         """The given files in the given order; relative names are looked for below `path`."""
         if isinstance(paths, str | PurePath):
             raise UsageError(f"a list of paths is wanted, not {str(paths)!r}")
-        items = [Path(path) / p for p in paths]
-        if not items:
+        items = PathList.of(Path(path) / p for p in paths)
+        if not len(items):
             raise EmptyDataError("no paths were given")
         return cls._make(items, path)
 
@@ -95,7 +96,8 @@ class Items:
         names = [_name(value) for value in column(frame, cols)]
         if blank := [row for row, name in zip(frame.index, names, strict=True) if not name]:
             raise TableError(f"column {cols!r} names no file in row(s) {listing(blank)}")
-        return cls._make([base / f"{name}{suffix}" for name in names], path, inner_df=frame)
+        files = PathList.of(base / f"{name}{suffix}" for name in names)
+        return cls._make(files, path, inner_df=frame)
 
     @classmethod
     def from_csv(
@@ -139,7 +141,7 @@ class Items:
         """The items at `positions`, in that order, with their rows."""
         index = check_positions(positions, len(self))
         rows = None if self.inner_df is None else self.inner_df.iloc[index]
-        return replace(self, items=tuple(self.items[i] for i in index), inner_df=rows)
+        return replace(self, items=take_items(self.items, index), inner_df=rows)
 
     def relative(self, item: Any) -> str:
         """An item's name below the list's path, with forward slashes."""
@@ -152,10 +154,30 @@ class Items:
         name, slash, _ = self.relative(item).partition("/")
         return name if slash else ""
 
+    def first_folders(self) -> list[str]:
+        """The first folder of each item."""
+        return by_folder(self.items, lambda folder: self.first_folder(folder / "file"))
+
+
+def take_items(items: Sequence[Any], index: np.ndarray) -> Sequence[Any]:
+    """Those at the positions int64 (n,)."""
+    if isinstance(items, PathList):
+        return items[index]
+    return tuple(items[i] for i in index)
+
+
+def by_folder(items: Sequence[Any], func: Callable[[PurePath], Any]) -> list[Any]:
+    """`func` of the folder that holds each file; UsageError for items that are no files."""
+    if isinstance(items, PathList):
+        return items.by_folder(func)
+    return [func(file_of(item).parent) for item in items]
+
 
 def check_positions(given: Iterable[Any], count: int, what: str = "positions") -> np.ndarray:
     """Positions in a list of `count` items, int64; UsageError for what are none."""
     places = as_array(given)
+    if isinstance(places, np.ndarray) and places.ndim == 1 and places.dtype.kind in "iu":
+        return _within(places.astype(np.int64), count, what)
     single = isinstance(places, str | bytes) or not getattr(places, "ndim", 1)
     if single or not isinstance(places, Iterable):
         raise UsageError(f"{what} are a list of whole numbers, not {given!r}")
@@ -165,7 +187,10 @@ def check_positions(given: Iterable[Any], count: int, what: str = "positions") -
         mask = all(isinstance(p, bool | np.bool_) for p in places) and len(places) == count
         advice = "; of a mask np.flatnonzero(mask) makes positions" if mask else ""
         raise UsageError(f"{what} are whole numbers, not {listing(odd, 3)}{advice}")
-    chosen = np.array(places, np.int64)
+    return _within(np.array(places, np.int64), count, what)
+
+
+def _within(chosen: np.ndarray, count: int, what: str) -> np.ndarray:
     if len(chosen) and (chosen.min() < 0 or chosen.max() >= count):
         raise UsageError(f"{what} lie in {chosen.min()}..{chosen.max()}, there are {count} items")
     return chosen

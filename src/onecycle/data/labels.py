@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import LabelError, OnecycleError, UsageError, listing, warn
+from onecycle.core.path_list import joined
 from onecycle.core.paths import Path
 from onecycle.data import checks
-from onecycle.data.databunch import LabelledItems, LabelList
-from onecycle.data.items import Items, file_of, note_item, refuse_empty, require_function
+from onecycle.data.databunch import LabelledItems
+from onecycle.data.items import Items, by_folder, file_of, note_item, refuse_empty, require_function
+from onecycle.data.label_list import LabelList
 from onecycle.data.tables import Column, column, column_list
 from onecycle.data.targets import Category, MultiCategory, NoLabel, Numbers, Target, guess_kind
 from onecycle.data.task import Task
@@ -71,6 +73,11 @@ def from_function(func: Callable[[Any], Any]) -> Labeller:
     """Labels from a function of the item."""
     label = note_item(func, "labelling")
     return lambda items: [label(item) for item in items.items]
+
+
+def from_folder_names(items: Items) -> Sequence[str]:
+    """The name of the folder that holds each file."""
+    return by_folder(items.items, lambda folder: folder.name)
 
 
 def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
@@ -190,10 +197,10 @@ class SplitItems:
     ) -> LabelledItems:
         """The name of the folder that holds the file; with `classes`, other folders are dropped."""
         if classes is None:
-            checks.warn_of_empty_folders([*self.train.items, *self.valid.items], self.train.path)
+            checks.warn_of_empty_folders((self.train, self.valid), self.train.path)
             checks.warn_of_loose_files(self.train)
-        labeller = from_function(lambda item: file_of(item).parent.name)
-        return self.label(labeller, label_cls or self.train.label_cls or Category, classes, unknown)
+        kind = label_cls or self.train.label_cls or Category
+        return self.label(from_folder_names, kind, classes, unknown)
 
     def label_from_func(
         self,
@@ -230,7 +237,7 @@ def _locate(
 ) -> list[tuple[Items, list[Any]]]:
     """Places as shares of their image; which unit they are in is decided for both sides."""
     (train, labels), (valid, others) = sides
-    found = list(target.locate([*train.items, *valid.items], [*labels, *others]))
+    found = list(target.locate(joined(train.items, valid.items), [*labels, *others]))
     return [(train, found[: len(labels)]), (valid, found[len(labels) :])]
 
 
@@ -261,7 +268,8 @@ def _labels_of(items: Items, labeller: Labeller) -> list[Any]:
     if labels is None or len(labels) != len(items):
         found = "no list of labels" if labels is None else f"{len(labels)} labels"
         raise UsageError(f"the labeller gives {found} for {len(items)} items: one each is wanted")
-    return labels
+    seen = dict[str, str]()  # equal texts are kept once
+    return [seen.setdefault(v, v) if type(v) is str else v for v in labels]
 
 
 def _target(label_cls: Any, labels: Sequence[Any], classes: Names) -> Target:
@@ -306,8 +314,14 @@ def _fault(target: Target, label: Any) -> str | None:
         return f"is no label of a {type(target).__name__} ({error})"
 
 
+def _of_each(func: Callable[[Any], Any], labels: Sequence[Any]) -> list[Any]:
+    """`func(label)` of each; of texts, which are often the same, it is asked once."""
+    known = {label: func(label) for label in {v for v in labels if type(v) is str}}
+    return [known[v] if type(v) is str else func(v) for v in labels]
+
+
 def _refuse_blank(items: Items, labels: Sequence[Any], target: Target) -> None:
-    rows = [i for i, label in enumerate(labels) if target.is_blank(label)]
+    rows = [i for i, blank in enumerate(_of_each(target.is_blank, labels)) if blank]
     if rows:
         tags = any(isinstance(label, list) for label in labels)
         none = ', or, where a blank means that an item has no tag, say blank="none"' if tags else ""
@@ -321,7 +335,8 @@ def _drop_unknown(
     items: Items, labels: list[Any], target: Target, unknown: str
 ) -> tuple[Items, list[Any]]:
     """Items whose label the target can encode; the others are an error or dropped."""
-    faults = {i: fault for i, label in enumerate(labels) if (fault := _fault(target, label))}
+    found = _of_each(lambda label: _fault(target, label), labels)
+    faults = {i: fault for i, fault in enumerate(found) if fault}
     if not faults:
         return items, labels
     values = Counter(str(labels[i]) for i in faults).most_common()

@@ -13,6 +13,7 @@ import numpy as np
 
 from onecycle.core.errors import EmptyDataError, UsageError, listing, warn
 from onecycle.core.files import read_lines
+from onecycle.core.path_list import joined
 from onecycle.core.paths import Path
 from onecycle.core.walk import hint_of_names
 from onecycle.data.items import (
@@ -42,7 +43,7 @@ class ItemList(Items):
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
     ) -> Self:
         """The items whose first folder below `path` is in `include` and not in `exclude`."""
-        folders = [self.first_folder(item) for item in self.items]
+        folders = self.first_folders()
         include, exclude = (
             [names] if isinstance(names, str) else names for names in (include, exclude)
         )
@@ -73,7 +74,7 @@ class ItemList(Items):
             import pandas as pd
 
             frame = pd.concat([self.inner_df, other.inner_df], ignore_index=True)
-        return replace(self, items=(*self.items, *other.items), inner_df=frame)
+        return replace(self, items=joined(self.items, other.items), inner_df=frame)
 
     def _keep(self, chosen: Iterable[Any]) -> Self:
         """The items for which `chosen`, in their order, is true."""
@@ -216,7 +217,7 @@ def by_folder(train: str = "train", valid: str = "valid") -> Splitter:
     """By the first folder below the list's path; items in neither folder are left out."""
 
     def split(items: Items) -> Sides:
-        first = np.array([items.first_folder(item) for item in items.items], dtype=object)
+        first = np.array(items.first_folders(), dtype=object)
         sides = np.flatnonzero(first == train), np.flatnonzero(first == valid)
         for name, side in zip((train, valid), sides, strict=True):
             if not len(side):
@@ -279,10 +280,12 @@ def _require_shares(**given: Any) -> None:
 
 def _refuse_row_names(given: Any, items: Items) -> None:
     """A frame from which rows were left out numbers them otherwise than they are counted here."""
+    frame = items.inner_df
+    if frame is None:
+        return
     import pandas as pd
 
-    frame = items.inner_df
-    if frame is None or not isinstance(given, pd.Index) or not frame.index.is_unique:
+    if not isinstance(given, pd.Index) or not frame.index.is_unique:
         return
     places = frame.index.get_indexer(given)
     if (places >= 0).all() and not np.array_equal(places, given.to_numpy()):

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.rng import generator
-from onecycle.data.databunch import LabelList
+from onecycle.data.label_list import LabelList
 
 AHEAD = 3  # batches being loaded while one is used
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import UsageError, require_number, warn
 from onecycle.core.plot import NAME, add_title, axes, drawable, drawables, fold_lines, grid
-from onecycle.data.databunch import DatasetType, LabelList
+from onecycle.data.databunch import DatasetType
+from onecycle.data.label_list import LabelList
 from onecycle.learn import loop, metrics
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import confusion, shares

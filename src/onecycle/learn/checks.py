@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from onecycle.core.errors import DivergedError, UsageError, listing, warn
+from onecycle.core.path_list import plain_items
 from onecycle.data.databunch import DataBunch
 from onecycle.learn import finite
 from onecycle.learn.callback import Callback, Run
@@ -118,8 +119,8 @@ def warn_of_seen(before: DataBunch, after: DataBunch) -> None:
     items = after.valid_ds.items
     if not len(items) or not isinstance(items[0], os.PathLike):
         return
-    seen = {os.fspath(item) for item in before.train_ds.items if isinstance(item, os.PathLike)}
-    known = [name for item in items if (name := os.fspath(item)) in seen]
+    seen = {str(item) for item in plain_items(before.train_ds.items)}
+    known = [name for item in plain_items(items) if (name := str(item)) in seen]
     if known:
         message = (
             f"{len(known)} of the {len(items)} validation items of the other data are in this "

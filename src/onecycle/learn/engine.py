@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from onecycle.core.errors import DataError, UsageError, warn
+from onecycle.core.path_list import plain_items
 from onecycle.data.databunch import DataBunch
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -274,9 +275,12 @@ def require_same_data(data: DataBunch) -> None:
     from accelerate.utils import gather_object
 
     sides = (data.train_ds, data.valid_ds)
-    text = repr([[str(item) for item in side.items] for side in sides])
-    text += repr(sorted(data.options.items(), key=str))
-    found = gather_object([sha256(text.encode("utf-8", "replace")).hexdigest()])
+    total = sha256(repr(sorted(data.options.items(), key=str)).encode("utf-8", "replace"))
+    for side in sides:
+        total.update(f"{len(side)}\0".encode())
+        for item in plain_items(side.items):
+            total.update(f"{item}\0".encode("utf-8", "replace"))
+    found = gather_object([total.hexdigest()])
     if len(set(found)) > 1:
         raise DataError(
             "the processes have different data: give the split a seed, for example "

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import UsageError
-from onecycle.data.databunch import DatasetType, LabelList
+from onecycle.data.databunch import DatasetType
+from onecycle.data.label_list import LabelList
 from onecycle.export.graph import Cost, Examples, Run
 from onecycle.export.graph import export as write
 from onecycle.learn.predictions import Trained, part_of

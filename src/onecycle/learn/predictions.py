@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from onecycle.core.display import Shown, Table, refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError
-from onecycle.data.databunch import DataBunch, DatasetType, LabelList
+from onecycle.data.databunch import DataBunch, DatasetType
+from onecycle.data.label_list import LabelList
 from onecycle.data.targets import LINE
 from onecycle.data.task import Batches, Task
 from onecycle.learn import loop

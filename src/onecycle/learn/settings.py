@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from inspect import signature
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from onecycle.core.path_list import plain_items
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.packing import can_pack
 
@@ -54,7 +56,7 @@ def _options(callback: Callback) -> str:
 def _contents(side: Any) -> str:
     """How many items, and a digest of their names (or numbers) and labels."""
     labels = side.labels if side.labels is not None else ()
-    return f"{len(side)} items ({_digest([*side.items, *labels])})"
+    return f"{len(side)} items ({_digest(chain(plain_items(side.items), labels))})"
 
 
 def _digest(values: Iterable[Any]) -> str:

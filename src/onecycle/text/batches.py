@@ -9,7 +9,7 @@ from torch import Tensor
 
 from onecycle.core.errors import UsageError, warn
 from onecycle.core.rng import generator
-from onecycle.data.databunch import LabelList
+from onecycle.data.label_list import LabelList
 from onecycle.data.loader import Loader, to_device
 from onecycle.data.task import Sample
 from onecycle.text.corpus import NumberedTexts

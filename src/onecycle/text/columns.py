@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from onecycle.core.errors import TableError, listing, warn
-from onecycle.data.databunch import DataBunch, LabelList
+from onecycle.data.databunch import DataBunch
+from onecycle.data.label_list import LabelList
 from onecycle.data.tables import Column, column, column_list
 from onecycle.runtime.inputs.subwords import encode_texts, marks_of, uncut
 from onecycle.runtime.inputs.words import SPECIAL

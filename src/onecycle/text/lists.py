@@ -13,8 +13,9 @@ from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
-from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.items import check_positions
+from onecycle.data.label_list import LabelList
 from onecycle.data.labels import Labeller, SplitItems
 from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table

@@ -8,7 +8,8 @@ import numpy as np
 
 from onecycle.core.errors import CheckpointError
 from onecycle.core.paths import Path as ListablePath
-from onecycle.data.databunch import DataBunch, LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, LabelledItems
+from onecycle.data.label_list import LabelList
 from onecycle.data.task import Task
 from onecycle.runtime.kinds import freeze
 from onecycle.runtime.task import kind_of_target

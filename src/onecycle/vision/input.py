@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import ImageError, SizeError, UsageError, listing
+from onecycle.core.path_list import plain_items
 from onecycle.data.loader import Loader, can_fork
 from onecycle.data.looks import Finding, Look
 from onecycle.data.targets import Target
@@ -65,7 +66,7 @@ class ImageInput(ImageSpec, Input):
         """
         files: list[Any] = []
         others: list[Any] = []
-        for source in sources:
+        for source in plain_items(sources):
             (files if isinstance(source, str | os.PathLike) else others).append(source)
         if opened := [source for source in others if hasattr(source, "read")]:
             raise ImageError(

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError
 from onecycle.core.paths import Path
-from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems, LabelList
+from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems
+from onecycle.data.label_list import LabelList
 from onecycle.data.task import Task
 from onecycle.learn.checkpoint import read
 from onecycle.learn.cnn import (

@@ -5,6 +5,7 @@ from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
 
 from onecycle.core.errors import EmptyDataError, UsageError, warn
+from onecycle.core.path_list import PathList, compact
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
@@ -26,7 +27,7 @@ class ImageList(ItemList):
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
-        return cls(tuple(items), Path(path), ImageInput(), label_cls=cls.default_target, **more)
+        return cls(compact(items), Path(path), ImageInput(), label_cls=cls.default_target, **more)
 
 
 class SegmentationItemList(ImageList):
@@ -144,7 +145,7 @@ class ImageDataBunch(DataBunch):
         if len(fnames) != len(labels):
             raise UsageError(f"there are {len(fnames)} files and {len(labels)} labels")
         frame = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
-        items = ImageList._make([Path(name) for name in fnames], path, inner_df=frame)
+        items = ImageList._make(PathList.of(map(Path, fnames)), path, inner_df=frame)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
         return _make_databunch(split.label(from_columns("label")), **options)
 
@@ -159,7 +160,7 @@ class ImageDataBunch(DataBunch):
         **options: Any,
     ) -> DataBunch:
         """Labels from a function of the file's path."""
-        items = ImageList._make([Path(name) for name in fnames], path)
+        items = ImageList._make(PathList.of(map(Path, fnames)), path)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
         return _make_databunch(split.label_from_func(label_func), **options)
 
@@ -174,7 +175,7 @@ class ImageDataBunch(DataBunch):
         **options: Any,
     ) -> DataBunch:
         """Labels from group 1 of a regular expression on the file's path."""
-        items = ImageList._make([Path(name) for name in fnames], path)
+        items = ImageList._make(PathList.of(map(Path, fnames)), path)
         split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
         return _make_databunch(split.label_from_re(pat), **options)
 
