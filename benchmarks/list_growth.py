@@ -5,7 +5,7 @@
 
 Each size runs in a process of its own: list, split, label, databunch (check=False), the order of
 an epoch. Bytes are what the process holds more than before, without what importing takes; "names"
-is the length of a path. Beside --files stands `os.walk` over the same folder (median of 5, in turn).
+is the length of a path. Beside --files stands `os.walk` over the same folder (medians of 5).
 """
 
 import argparse

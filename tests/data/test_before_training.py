@@ -4,6 +4,7 @@ import os
 import re
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,9 +126,7 @@ def test_only_changed_files_are_read_again(folder, monkeypatch):
     bunch(folder)
     read = []
     sniff = pixels.sniff
-    monkeypatch.setattr(
-        pixels, "sniff", lambda path: read.append(os.path.basename(path)) or sniff(path)
-    )
+    monkeypatch.setattr(pixels, "sniff", lambda path: read.append(Path(path).name) or sniff(path))
     bunch(folder)
     assert read == []
     (folder / "3.jpg").write_bytes((folder / "3.jpg").read_bytes()[:-30])
