@@ -199,6 +199,7 @@ from onecycle.vision.lists import ObjectItemList as ObjectItemList
 from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
+from onecycle.vision.pixel_cache import PixelCache as PixelCache
 from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
@@ -280,6 +281,7 @@ __all__ = [
     "OnecycleWarning",
     "Path",
     "Patience",
+    "PixelCache",
     "Plan",
     "Points",
     "PointsItemList",

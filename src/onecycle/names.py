@@ -115,6 +115,7 @@ _VISION = {
     "ImagePoints": "onecycle.vision.image",
     "ImageSegment": "onecycle.vision.image",
     "ObjectItemList": "onecycle.vision.lists",
+    "PixelCache": "onecycle.vision.pixel_cache",
     "PointsItemList": "onecycle.vision.lists",
     "SegmentationItemList": "onecycle.vision.lists",
     "TTA": "onecycle.vision.tta",

@@ -31,7 +31,7 @@ def look_at_files(
     not kept. A file changed in the last two seconds is looked at again next time. The cache is
     ~/.cache/onecycle/files.sqlite (or in ONECYCLE_CACHE); one that cannot be used only costs time.
     """
-    keys = in_threads(_key_of(name), files)
+    keys = in_threads(file_key(name), files)
     found = _read([key for key in keys if key is not None])
     answers = [found.get(key) for key in keys]
     absent = [i for i, answer in enumerate(answers) if answer is None]
@@ -50,7 +50,7 @@ def look_at_files(
     return answers
 
 
-def _key_of(name: str) -> Callable[[Any], bytes | None]:
+def file_key(name: str) -> Callable[[Any], bytes | None]:
     """The key of a file as it is now; None where it is not there, or too fresh to be trusted."""
     begin, here, recent = f"{name}\0".encode(), os.getcwd(), time.time_ns() - _RECENT  # noqa: PTH109
 

@@ -133,6 +133,7 @@ class LabelledItems(OfTask):
         find_copies: bool = True,
         check: str | bool | None = None,
         on_unreadable: str = "raise",
+        cache: Any = None,
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
@@ -146,6 +147,9 @@ class LabelledItems(OfTask):
         twice. Of an image begin and end are looked at; `check()` finds damage between.
         What cannot be read while training is an error, or with `on_unreadable="skip"` another item
         takes its place, with a count after each epoch. Validation files are then read whole before.
+
+        With `cache` (True, a folder or a `PixelCache`) images are decoded in the first epoch alone;
+        the batches are the same.
         """
         val_bs = (64 if bs is None else bs) if val_bs is None else val_bs
         bs = usual_batch_size(len(self.train), self.task) if bs is None else bs
@@ -157,7 +161,9 @@ class LabelledItems(OfTask):
         instead = Substitutes.wanted(self.task.input, on_unreadable, len(self.train))
         looked_at = not no_check and check
         look_before_training(self.task, self.sides, looked_at, find_copies, instead is not None)
-        src = replace(self, train=replace(self.train, substitutes=instead))
+        kept = Task(self.task.input.with_cache(cache), self.task.target)
+        src = self.with_task(kept)
+        src = replace(src, train=replace(src.train, substitutes=instead))
         return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
 
 
@@ -306,7 +312,8 @@ class DataBunch(OfTask):
     def single(self, sources: Sequence[Any], task: Task | None = None) -> Batches:
         """A loader of unlabelled `sources`, prepared as in validation."""
         items = replace(self.src.valid.x, items=compact(sources), inner_df=None)
-        return self._loader(LabelList(items, None, task or self.task))
+        task = task or self.task
+        return self._loader(LabelList(items, None, Task(task.input.with_cache(None), task.target)))
 
     def save(self, file: str | PurePath = "data_save.pkl") -> PurePath:
         """Write data of texts to `path/file`, for `load_data`; no pickle.

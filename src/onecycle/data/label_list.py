@@ -86,9 +86,10 @@ class LabelList(OfTask):
         return self.task.input.load(self.x.items[index], y, self.target, rng)
 
     def end_pass(self, epoch: int) -> None:
-        """Say what could not be read in this pass of a loader."""
+        """Say what could not be read, or kept, in this pass of a loader."""
         if self.substitutes is not None:
             self.substitutes.report(self.x.items, epoch)
+        self.task.input.end_pass()
 
     def take(self, positions: Sequence[int]) -> Self:
         """The items at `positions`, in that order, with their labels."""

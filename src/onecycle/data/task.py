@@ -130,6 +130,17 @@ class Input(InputSpec):
         """The same input with these statistics, or those of a batch of `data`."""
         raise undefined(self, "with_stats")
 
+    def with_cache(self, given: Any) -> Any:
+        """The same input, which keeps what it reads: that of `databunch(cache=...)`, or None."""
+        if given:
+            raise UsageError(
+                f"cache= keeps decoded images, and {type(self).__name__} decodes none: leave it out"
+            )
+        return self
+
+    def end_pass(self) -> None:
+        """Say what is left to say after a pass over the data."""
+
     def load(
         self, source: Any, y: np.ndarray, target: Target, rng: np.random.Generator | None
     ) -> Any:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,11 +22,13 @@ from onecycle.runtime.inputs.image import ImageSpec, View
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.checks import ADVICE, check_files, look_of_pixels, odd_sizes, warn_of_surprises
 from onecycle.vision.image import Image
+from onecycle.vision.pixel_cache import PixelCache
 from onecycle.vision.transform import Crop, Foreign, Geometric, Pixels, Transform, flatten
 from onecycle.vision.warp import UNLABELLED, Sample, make_sample, resizing, run_foreign
 
 _HIDDEN = {"json": False}
 _MARGIN = 1.1  # a training JPEG is decoded at least this much larger than its output
+_RULE = "pixels 1"  # grows when files are decoded to other pixels than before
 _SIZES = ((61, 83), (128, 96), (33, 240))  # of noise for exported files: odd, upright, long
 
 
@@ -39,6 +41,7 @@ class ImageInput(ImageSpec, Input):
     advice: ClassVar[Mapping[str, str]] = ADVICE
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
+    cache: PixelCache | None = field(default=None, repr=False, metadata=_HIDDEN)
 
     @cached_property
     def file_spec(self) -> ImageSpec:
@@ -107,9 +110,21 @@ class ImageInput(ImageSpec, Input):
         tfms, spec = (self.valid_tfms, self.file_spec) if rng is None else (self.train_tfms, self)
         tfms = tfms if rng is not None or spec.in_python else ()
         remarks, rng = Remarks(), rng or np.random.default_rng(0)
-        pixels = self._pixels(source, remarks, self._enough(y) if tfms else None)
+        enough = self._enough(y) if tfms else None
+        read = partial(self._pixels, source, remarks, enough)
+        pixels = self.cache.pixels(source, f"{_RULE} {enough}", read) if self.cache else read()
         sample = make_sample(pixels, tfms, spec, rng, (y, target))
         return replace(sample, source=source, remarks=remarks)
+
+    def with_cache(self, given: Any) -> Self:
+        """With a cache of decoded images, or with none."""
+        cache = PixelCache.wanted(given)
+        return self if cache is self.cache else replace(self, cache=cache)
+
+    def end_pass(self) -> None:
+        """Say if the cache holds no more."""
+        if self.cache:
+            self.cache.report()
 
     def finish(self, sample: Sample) -> Sample:
         """Run the transforms of other libraries, on the image and its label."""
