@@ -41,7 +41,7 @@ class PixelCache:
 
     Any number of programs may use it at once: each appends to files of its own, first an image's
     pixels, then the row that names them, so that a program that is killed leaves whole images
-    alone. Each image has a checksum, which is compared when it is first read. Pixels are read and
+    alone. Each image has a checksum, which is compared whenever it is read. Pixels are read and
     not mapped into memory, where a file cut short by somebody would end the program.
     """
 
@@ -52,7 +52,6 @@ class PixelCache:
             require_whole("most", most, 1)
         self._index = dict[bytes, _Place]()
         self._files, self._seen = dict[str, int](), dict[str, int]()  # descriptors; bytes read
-        self._checked = set[bytes]()
         self._said = False
         self._opened = list[int]()
         weakref.finalize(self, _close_all, self._opened)
@@ -126,10 +125,9 @@ class PixelCache:
         if place is None:
             return None
         pixels = self._read(place)
-        if pixels is None or (key not in self._checked and crc32(pixels.data) != place.checksum):
+        if pixels is None or crc32(pixels.data) != place.checksum:
             self._index.pop(key, None)
             return None
-        self._checked.add(key)
         return pixels
 
     def _read(self, place: _Place) -> np.ndarray | None:
@@ -192,7 +190,6 @@ class PixelCache:
                 self._stopped = error.strerror or str(error)
                 return
         self._index[key] = place
-        self._checked.add(key)
 
     def _begin(self) -> _Writer:
         name = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
