@@ -54,7 +54,7 @@ def grow(count):
     data = step(
         lambda: labelled.transform(None, size=64).databunch(check=False, bs=64, device="cpu")
     )
-    order = step(lambda: data.train_dl._begin())
+    order = step(lambda: data.train_dl.begin())
     every = held()
     del order
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -72,7 +72,7 @@ class Loader:
     def parts(self, rows: Callable[[int], Sequence[int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(size of the whole batch, x, y) of the `rows(size)` of each batch; others stay unread."""
         prepare = self.dataset.task.input.prepare
-        epoch, whole = self._begin()
+        epoch, whole = self.begin()
         mine = [batch[np.asarray(rows(len(batch)))] for batch in whole]
         for batch, (x, y) in zip(whole, self._batches(mine, epoch), strict=True):
             x, y = to_device(x, self.device), to_device(y, self.device)
@@ -89,10 +89,10 @@ class Loader:
 
     def samples(self) -> Iterator[list[Any]]:
         """The loaded samples of each batch, on the CPU."""
-        epoch, batches = self._begin()
+        epoch, batches = self.begin()
         return self._samples(batches, epoch)
 
-    def _begin(self) -> tuple[int, list[np.ndarray]]:
+    def begin(self) -> tuple[int, list[np.ndarray]]:
         """The number of this pass and its batches; a training loader's next has another order."""
         epoch, first = self.epoch, self.skipped
         self.epoch, self.skipped = epoch + self.train, 0

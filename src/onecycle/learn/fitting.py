@@ -49,8 +49,11 @@ def fit(
     callbacks: Sequence[Callback],
     validate: bool,
     bare: bool = False,
+    owner: Any = None,
 ) -> None:
     """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
+
+    Callbacks are bound to the `owner`, where what is trained is a part of it.
 
     Ctrl-C ends it after the current step, a second one at once, with the weights kept.
     """
@@ -60,7 +63,7 @@ def fit(
     columns: dict[str, bool | None] = {"train_loss": False}
     if validate:
         columns |= {"valid_loss": False} | directions_of(metrics)
-    everyone = _callbacks(learner, callbacks, bare, shown)
+    everyone = _callbacks(learner, callbacks, bare, shown, owner or learner)
     what = learner.model, data, learner.opt, engine, learner.loss_func
     steps = epochs * ceil(len(data.train_dl) / learner.accumulate)
     run = Run(*what, epochs, steps, learner.accumulate, directions=columns, callbacks=everyone)
@@ -82,7 +85,7 @@ def fit(
 
 
 def _callbacks(
-    learner: Trainable, given: Sequence[Callback], bare: bool, shown: bool
+    learner: Trainable, given: Sequence[Callback], bare: bool, shown: bool, owner: Any
 ) -> list[Callback]:
     """All that take part, checked, each with its learner."""
     everyone: list[Callback] = [] if learner.train_bn else [FrozenNorm()]
@@ -93,7 +96,7 @@ def _callbacks(
     everyone += given
     check_callbacks(everyone)
     for callback in everyone:
-        callback.bind(learner)
+        callback.bind(owner)
     return everyone
 
 

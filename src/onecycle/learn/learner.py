@@ -20,6 +20,7 @@ from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, pre
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import MixUp, OneCycle
 from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
+from onecycle.learn.features import train_on_features
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
@@ -256,26 +257,35 @@ class Learner:
         wd: float | None = None,
         callbacks: Sequence[Callback] = (),
         resume: str | Path | None = None,
+        cache_features: bool | int = False,
     ) -> Self:
         """Train for `epochs` at constant rates.
 
         With `resume`, a name, the fit is kept on disk, and the same call goes on where it was cut
         off; see `Checkpoint`. Ctrl-C ends it after the current step, a second one at once.
+        With `cache_features` a frozen body runs once and the head trains on what it gave, without
+        augmentation, or with a number on so many augmented looks; see `learn.features`.
         """
         if not isinstance(epochs, Integral) or epochs < 1:
             raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
+        if resume is not None and cache_features:
+            raise UsageError("resume= keeps fits that take long: leave it out, or cache_features=")
         lr = defaults.lr if lr is None else lr
-        rates = self.lr_range(lr)
-        how = self.opt_func, self.true_wd, self.bn_wd
+        given = [callbacks] if isinstance(callbacks, Callback) else [*callbacks]
+        given += [] if resume is None else [Checkpoint(resume)]
+        with train_on_features(self, cache_features) as trained:
+            self._prepare_opt(lr, wd)
+            validate = self.data.valid_dl is not None
+            fitting.fit(trained, epochs, given, validate, owner=self)
+        return self
+
+    def _prepare_opt(self, lr: Rate, wd: float | None) -> None:
+        rates, how = self.lr_range(lr), (self.opt_func, self.true_wd, self.bn_wd)
         if self.opt is None or not self.opt.serves(self.layer_groups, *how):
             self.create_opt(lr, wd)
         assert self.opt is not None
         self.opt.set_rates(rates)
         self.opt.set_wd(self.wd if wd is None else wd)
-        given = [callbacks] if isinstance(callbacks, Callback) else [*callbacks]
-        given += [] if resume is None else [Checkpoint(resume)]
-        self.run_fit(epochs, given, validate=self.data.valid_dl is not None)
-        return self
 
     def fit_one_cycle(
         self,
@@ -289,12 +299,13 @@ class Learner:
         callbacks: Sequence[Callback] = (),
         lr: Rate | None = None,
         resume: str | Path | None = None,
+        cache_features: bool | int = False,
     ) -> Self:
         """Train for `cyc_len` epochs with one cycle; `lr` is another name of `max_lr`.
 
         The rate climbs from max/div_factor to `max_lr` in the share `pct_start` of all steps and
         falls to max/final_div (div_factor * 1e4); the momentum falls from moms[0] to moms[1] and
-        comes back. `resume` as in `fit`.
+        comes back. `resume` and `cache_features` as in `fit`.
         """
         final = final_div or div_factor * 1e4
         if max_lr is not None and lr is not None:
@@ -302,7 +313,7 @@ class Learner:
         max_lr = next((rate for rate in (max_lr, lr) if rate is not None), defaults.lr)
         cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
         given = [callbacks] if isinstance(callbacks, Callback) else callbacks
-        return self.fit(cyc_len, max_lr, wd, [*given, cycle], resume)
+        return self.fit(cyc_len, max_lr, wd, [*given, cycle], resume, cache_features)
 
     def fine_tune(
         self,
