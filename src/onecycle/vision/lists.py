@@ -9,8 +9,9 @@ from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
 from onecycle.data.databunch import DataBunch, LabelledItems
-from onecycle.data.labels import from_columns
+from onecycle.data.labels import Labeller, SplitItems, from_columns, from_function, from_pattern
 from onecycle.data.lists import ItemList
+from onecycle.data.splits import KnownLabels
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.input import ImageInput
@@ -53,7 +54,10 @@ def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]
 
 
 class ImageDataBunch(DataBunch):
-    """Factories for the common layouts; all take `transform()`'s and `databunch()`'s options."""
+    """Factories for the common layouts; all take `transform()`'s and `databunch()`'s options.
+
+    Where a random share validates, each class has its own of it, as in `split_by_rand_pct`.
+    """
 
     @classmethod
     def from_folder(
@@ -110,7 +114,7 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """File names and labels from two columns of a frame."""
         items = ImageList.from_df(df, path, fn_col, folder, suffix)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        split = _split(items, path, options, from_columns(label_col, label_delim), valid_pct, seed)
         return _make_databunch(split.label_from_df(label_col, label_delim=label_delim), **options)
 
     @classmethod
@@ -145,8 +149,9 @@ class ImageDataBunch(DataBunch):
             raise UsageError(f"there are {len(fnames)} files and {len(labels)} labels")
         frame = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
         items = ImageList._make([Path(name) for name in fnames], path, inner_df=frame)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
-        return _make_databunch(split.label(from_columns("label")), **options)
+        labeller = from_columns("label")
+        split = _split(items, path, options, labeller, valid_pct, seed)
+        return _make_databunch(split.label(labeller), **options)
 
     @classmethod
     def from_name_func(
@@ -160,7 +165,7 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """Labels from a function of the file's path."""
         items = ImageList._make([Path(name) for name in fnames], path)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        split = _split(items, path, options, from_function(label_func), valid_pct, seed)
         return _make_databunch(split.label_from_func(label_func), **options)
 
     @classmethod
@@ -175,7 +180,7 @@ class ImageDataBunch(DataBunch):
     ) -> DataBunch:
         """Labels from group 1 of a regular expression on the file's path."""
         items = ImageList._make([Path(name) for name in fnames], path)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        split = _split(items, path, options, from_pattern(pat), valid_pct, seed)
         return _make_databunch(split.label_from_re(pat), **options)
 
 
@@ -210,6 +215,19 @@ def _apart(
             3,
         )
     return kept
+
+
+def _split(
+    items: ImageList,
+    path: str | PurePath,
+    options: dict[str, Any],
+    labeller: Labeller,
+    valid_pct: float,
+    seed: int | None,
+) -> SplitItems:
+    """A random share of what is not in the test set; of classes each has its own."""
+    kept = _apart(items, path, options.get("test"))
+    return kept.split_by_rand_pct(valid_pct, seed, stratify=KnownLabels(labeller(kept)))
 
 
 def _below(folder: PurePath) -> Callable[[Any], bool]:
