@@ -179,11 +179,14 @@ def flat(tmp_path):
     return tmp_path
 
 
-def test_factories_that_are_told_the_labels_give_each_class_its_share(flat):
+def test_factories_draw_as_the_course_does_or_give_each_class_its_share(flat):
     files = sorted(flat.glob("*.png"))
     frame = pd.DataFrame({"name": [f.name for f in files], "y": [f.name[0] for f in files]})
     tags = frame.assign(y=[f"{name} z" for name in frame["y"]])
-    how = {"valid_pct": 0.2, "size": 8, "bs": 4}
+    how = {"valid_pct": 0.2, "size": 8, "bs": 4, "stratify": True}
+    wanted = sorted(np.random.RandomState(3).permutation(20)[:4])
+    plain = ImageDataBunch.from_df(flat, frame, seed=3, **{**how, "stratify": False})
+    assert plain.valid_ds.items == tuple(files[i] for i in wanted)
     for seed in range(4):
         for data in (
             ImageDataBunch.from_df(flat, frame, seed=seed, **how),

@@ -53,7 +53,7 @@ def randomly(
             held = hold_out(rest, count, names, groups)
             rest = rest[~np.isin(rest, held)]
             sides.append(np.sort(held))
-            if names is not None and _is_asked_for(stratify):
+            if names is not None and stratify is not None:
                 _warn_of_one_side(rest, held, names, side)
             if abs(len(held) - count) > count / 2:
                 why = "each class has one there at least" if groups is None else "a group is whole"
@@ -118,7 +118,7 @@ def folds(
             raise UsageError(f"{n} folds need as many {what}: there are {len(set(units))}")
         fold_of = _fold_of_each(n, seed, names, groups, len(items))
         alone = _alone(names, units)
-        if _is_asked_for(stratify) and alone.any():
+        if stratify is not None and alone.any():
             what = "item" if groups is None else "group"
             message = f"{alone.sum()} of {len(items)} items train in every fold, since a class of "
             warn(f"{message}theirs is in no other {what}: it could not be learned without", 3)
@@ -202,31 +202,23 @@ def _groups(items: Items, by: By) -> list[Hashable] | None:
     return groups
 
 
-class KnownLabels(list[Any]):
-    """The labels of a list, one an item, for a `stratify=` that nobody asked for."""
-
-
-def _is_asked_for(by: By | bool) -> bool:
-    return by is not None and not isinstance(by, KnownLabels)
-
-
 def _classes(items: Items, by: By | bool, label_delim: str | None) -> Names | None:
     """The classes of each item, that a split divides in proportion; None where it does not."""
     if by is False:
         return None
     given = _own_labels(items) if by is None or by is True else by
     values = values_of(items, given, "stratify=", label_delim)
-    if not _is_asked_for(by) and not _name_classes(values):
+    if by is None and not _name_classes(values):
         return None
     names = _names(values)
     counts = Counter(name for own in names or () for name in own)
     if len(counts) > 1 and max(counts.values()) > 1:
-        if not _is_asked_for(by) and defaults.progress:
+        if by is None and defaults.progress:
             print(
                 f"{len(counts)} classes have their share of every side (stratify=False: any items)"
             )
         return names
-    if not _is_asked_for(by):
+    if by is None:
         return None
     raise UsageError(
         f"stratify= finds no two classes of which one has two items: {listing(values, 3)}. It is a "
