@@ -241,15 +241,20 @@ def test_a_tag_of_one_item_trains_and_a_free_one_of_two_is_on_both_sides(data, n
     assert {tag for i in valid for tag in rows[i]} <= {tag for i in train for tag in rows[i]}
 
 
-def test_a_tag_whose_items_were_placed_for_rarer_ones_is_put_on_both_sides():
-    # Both items of r go with p and q, of which there is one each, or two.
-    rows = [["r", "p"], ["r", "q"], ["q"], *[["c"]] * 17]
+def test_a_tag_whose_items_all_went_to_training_with_rarer_ones_is_held_out_too():
+    rows = [row for name in "pqst" for row in ([name, "r"], [name], [name])] + [["c"]] * 18
     for seed in range(20):
-        with pytest.warns(OnecycleWarning, match=r"1 of 4 classes have no validation .*'p \(1x\)'"):
-            split = table(y=[0] * 20).split_by_rand_pct(0.2, seed, stratify=rows)
-        train, valid = sides(split)
-        assert 0 in train
-        assert 1 in valid
+        train, valid = sides(table(y=[0] * 30).split_by_rand_pct(0.2, seed, stratify=rows))
+        for side in (train, valid):
+            assert {tag for i in side for tag in rows[i]} == set("pqstrc")
+
+
+@lenient
+def test_what_is_held_out_has_no_tag_that_is_unknown_to_training():
+    rows = [list(tags) for tags in ("fa", "eb", "", "dae", "c", "edf", "b")]
+    for seed in range(60):
+        train, valid = sides(table(y=[0] * 7).split_by_rand_pct(0.3, seed, stratify=rows))
+        assert {t for i in valid for t in rows[i]} <= {t for i in train for t in rows[i]}
 
 
 # --- groups

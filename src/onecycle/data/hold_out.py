@@ -144,9 +144,6 @@ class _Placing:
 
         Each goes to the side that wants most of that name, or else most items.
         """
-        for own in self.holders.values():
-            if len(own) == 1 and self.side[own[0]] < 0:
-                self.put(own[0], 0)
         while self.queue:  # an entry that is out of date finds its units placed
             name = heapq.heappop(self.queue)[2]
             own = self.holders[name] if self.left[name] else []
