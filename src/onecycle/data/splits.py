@@ -202,6 +202,12 @@ def _groups(items: Items, by: By) -> list[Hashable] | None:
     return groups
 
 
+def group_numbers(items: Items, by: By) -> np.ndarray:
+    """The number of each item's group, from 0; without `by` each item is one of its own."""
+    groups = _groups(items, by)
+    return np.arange(len(items)) if groups is None else numbers_of(groups)
+
+
 def _classes(items: Items, by: By | bool, label_delim: str | None) -> Names | None:
     """The classes of each item, that a split divides in proportion; None where it does not."""
     if by is False:
