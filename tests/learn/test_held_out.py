@@ -141,9 +141,7 @@ def test_a_second_look_is_counted_over_learners_and_programs(tmp_path):
         assert learner(*given, tmp_path).evaluate(resamples=100).looks == 1
         other = learner(*scores(40, seed=9)[:2], tmp_path)
         assert other.evaluate(resamples=100).looks == 1  # another test side
-    with pytest.warns(
-        OnecycleWarning, match=r"look 2 at .* 40 items \(the first: 20.*, loss"
-    ):
+    with pytest.warns(OnecycleWarning, match=r"look 2 at .* 40 items \(the first: 20.*, loss"):
         assert learner(*given, tmp_path).evaluate(resamples=100).looks == 2
     noted = json.loads((tmp_path / "models/test_looks.json").read_text())
     assert sorted(map(len, noted.values())) == [1, 2]

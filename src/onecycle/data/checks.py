@@ -146,6 +146,7 @@ class Side:
     name: str
     items: Sequence[Any]
     labels: Sequence[Any] | None
+    source: Items | None = None  # the list that the items are of
 
     def item_name(self, i: int) -> str:
         """An item by its path, its text, or its place."""

@@ -6,6 +6,9 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from onecycle.data.groups import numbers_of
+
+_DRAWS = 64  # of groups, of which the best is taken
 Names = Sequence[tuple[Hashable, ...]]  # the classes of each item: one of a label, any of tags
 
 
@@ -32,6 +35,8 @@ def hold_out(
         placing.place()
         placing.mend()
         chosen = placing.side == 1
+        if groups is not None:
+            chosen = _best(chosen, rows, sizes, count, np.random.default_rng(order[:8]))
     held = [i for unit, out in zip(units, chosen, strict=True) if out for i in unit]
     return np.array(held, np.int64)
 
@@ -44,12 +49,6 @@ def on_one_side(
     known = dict.fromkeys(name for count in counts for name in count)
     found = {name: (counts[0][name], counts[1][name]) for name in known}
     return {name: pair for name, pair in found.items() if not all(pair)}
-
-
-def numbers_of(values: Sequence[Hashable]) -> np.ndarray:
-    """The values numbered as they come."""
-    known: dict[Hashable, int] = {}
-    return np.array([known.setdefault(value, len(known)) for value in values])
 
 
 def _units(order: np.ndarray, groups: Sequence[Hashable] | None) -> list[list[int]]:
@@ -100,6 +99,37 @@ def _whole_groups(sizes: np.ndarray, count: int) -> np.ndarray:
     if not held:
         chosen[sizes.argmin()] = True
     return chosen
+
+
+def _best(
+    placed: np.ndarray,
+    rows: Sequence[Counter[Hashable]],
+    sizes: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Of the groups that were placed, and of random draws of groups, those that fit best.
+
+    A few large groups can hardly be placed one by one: each brings many classes at once. First no
+    class may be unknown to training, then none unmeasured; then shares are as near as can be.
+    """
+    number = {name: n for n, name in enumerate({name: 0 for row in rows for name in row})}
+    table = np.zeros((len(rows), len(number) + 1))
+    table[:, -1] = sizes
+    for unit, row in enumerate(rows):
+        for name, many in row.items():
+            table[unit, number[name]] = many
+    total, several = table.sum(0), (table > 0).sum(0) > 1
+
+    def misfit(chosen: np.ndarray) -> tuple[int, int, float]:
+        held = chosen @ table
+        gap = np.abs(held / total - count / sizes.sum())
+        missing = int((held == total).sum()), int(((held == 0) & several).sum())
+        return *missing, float(gap[:-1].mean() + gap[-1])
+
+    orders = [rng.permutation(len(rows)) for _ in range(_DRAWS)]
+    drawn = (_whole_groups(sizes[order], count)[np.argsort(order)] for order in orders)
+    return min([placed, *drawn], key=misfit)
 
 
 class _Placing:

@@ -14,9 +14,10 @@ from onecycle.core.errors import EmptyDataError, UsageError, warn
 from onecycle.core.files import read_lines
 from onecycle.core.paths import Path
 from onecycle.data import splits
+from onecycle.data.groups import By
 from onecycle.data.items import Items, note_item, refuse_empty, require_function, warn_of_absent
 from onecycle.data.labels import SplitItems
-from onecycle.data.splits import By, Sides
+from onecycle.data.splits import Sides
 from onecycle.data.tables import Column
 
 

@@ -16,10 +16,10 @@ from onecycle.core.errors import (
     require_whole,
     warn,
 )
-from onecycle.core.machine import defaults
 from onecycle.core.walk import hint_of_names
 from onecycle.data.checks import sides_of
-from onecycle.data.hold_out import Names, hold_out, numbers_of, on_one_side
+from onecycle.data.groups import By, groups_of, numbers_of, values_of
+from onecycle.data.hold_out import Names, hold_out, on_one_side
 from onecycle.data.items import Items, check_positions, file_of, note_item
 from onecycle.data.labels import from_columns
 from onecycle.data.tables import Column, as_array, column, looks_like_numbers, truths
@@ -27,7 +27,6 @@ from onecycle.runtime.targets.category import is_blank
 
 Sides = tuple[np.ndarray, ...]  # training and validation, with a labelled test side three
 Splitter = Callable[[Items], Sides]
-By = Column | Callable[[Any], Any] | Sequence[Any] | None  # column, function, or one value an item
 
 
 def randomly(
@@ -169,43 +168,12 @@ def _alone(names: Names | None, units: Sequence[Hashable]) -> np.ndarray:
 # What splits go by: the classes, groups and times of items.
 
 
-def values_of(items: Items, by: Any, what: str, label_delim: str | None = None) -> list[Any]:
-    """One value an item, from a column, a function of the item, or a list as long as the items."""
-    if callable(by):
-        call = note_item(by, f"asking for {what} of")
-        return [call(item) for item in items.items]
-    if isinstance(by, str | int):
-        return list(from_columns(by, label_delim)(items))
-    values = as_array(by)
-    values = values.tolist() if isinstance(values, np.ndarray) else values
-    if not isinstance(values, Sequence) or len(values) != len(items):
-        found = f"{len(values)} values" if isinstance(values, Sequence) else repr(by)
-        raise UsageError(
-            f"{what} is a column, a function of the item, or a value for each of the {len(items)} "
-            f"items, not {found}"
-        )
-    return list(values)
-
-
 def _groups(items: Items, by: By) -> list[Hashable] | None:
-    """The group of each item; UsageError where there is but one, or an item has none."""
-    if by is None:
-        return None
-    groups = values_of(items, by, "group_by=")
-    if blank := [i for i, group in enumerate(groups) if is_blank(group)]:
-        raise UsageError(f"{len(blank)} of {len(items)} items have no group, at {listing(blank)}")
-    if not all(isinstance(group, Hashable) for group in groups) or len(set(groups)) < 2:
-        raise UsageError(
-            f"group_by= gives {listing(groups, 3)}: two groups or more are wanted, each a name or "
-            "a number, so that one can be held out"
-        )
+    """The group of each item; UsageError where there is but one: none could be held out."""
+    groups = None if by is None else groups_of(items, by)
+    if groups is not None and len(set(groups)) < 2:
+        raise UsageError(f"group_by= gives {groups[0]!r} alone: two groups or more are wanted")
     return groups
-
-
-def group_numbers(items: Items, by: By) -> np.ndarray:
-    """The number of each item's group, from 0; without `by` each item is one of its own."""
-    groups = _groups(items, by)
-    return np.arange(len(items)) if groups is None else numbers_of(groups)
 
 
 def _classes(items: Items, by: By | bool, label_delim: str | None) -> Names | None:
@@ -213,16 +181,14 @@ def _classes(items: Items, by: By | bool, label_delim: str | None) -> Names | No
     if by is False:
         return None
     given = _own_labels(items) if by is None or by is True else by
-    values = values_of(items, given, "stratify=", label_delim)
+    if isinstance(given, str | int):
+        given = list(from_columns(given, label_delim)(items))
+    values = values_of(items, given, "stratify=")
     if by is None and not _name_classes(values):
         return None
     names = _names(values)
     counts = Counter(name for own in names or () for name in own)
     if len(counts) > 1 and max(counts.values()) > 1:
-        if by is None and defaults.progress:
-            print(
-                f"{len(counts)} classes have their share of every side (stratify=False: any items)"
-            )
         return names
     if by is None:
         return None

@@ -23,7 +23,7 @@ from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.json_text import parse_json
 from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DatasetType, LabelList
-from onecycle.data.splits import group_numbers
+from onecycle.data.groups import groups_of, numbers_of
 from onecycle.learn import loop, predictions
 from onecycle.learn.evaluate import Foreign, Mean, State, Sum, Whole, as_number, states_of
 from onecycle.learn.metric import names_of
@@ -97,7 +97,7 @@ def evaluate_test(
     predictions.require_labels(side, "loss and metrics")
     if not learner.task.target.one_row_an_item:
         raise UsageError("a stream of tokens has no items to draw from: learn.validate(dl)")
-    groups = group_numbers(side.x, group_by)
+    groups = numbers_of(range(len(side)) if group_by is None else groups_of(side.x, group_by))
     order = getattr(batches, "order", None)  # texts come by length
     placed = groups if order is None else groups[np.asarray(order)]
     with preserve_rng(torch):

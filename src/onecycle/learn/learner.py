@@ -15,7 +15,7 @@ from onecycle.core.errors import UsageError
 from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch, DatasetType, LabelList
-from onecycle.data.splits import By
+from onecycle.data.groups import By
 from onecycle.data.task import Task
 from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, held_out, predictions
 from onecycle.learn.callback import Callback
