@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import date
 
 import numpy as np
@@ -270,11 +271,11 @@ def test_what_is_held_out_has_no_tag_that_is_unknown_to_training():
 def test_no_group_is_on_two_sides(groups, share, seed, classes):
     if len(set(groups)) < 3:
         return
-    labels = [str(group % 3) for group in groups]
-    stratify = labels if classes and len(set(labels)) > 1 else False
-    split = table(g=groups).split_by_rand_pct(share, seed, stratify, group_by="g", test_pct=0.2)
-    parts = [{groups[i] for i in side} for side in sides(split)]
-    assert sum(map(len, parts)) == len(set(groups))
+    stratify = ["ab"[i % 2] for i in range(len(groups))] if classes else False
+    with suppress(UsageError):  # where every group has a class that no other has
+        split = table(g=groups).split_by_rand_pct(share, seed, stratify, group_by="g", test_pct=0.2)
+        parts = [{groups[i] for i in side} for side in sides(split)]
+        assert sum(map(len, parts)) == len(set(groups))
 
 
 def test_groups_make_the_share_that_was_asked_for():
@@ -299,12 +300,31 @@ def test_groups_are_divided_so_that_classes_have_their_share():
         assert all(abs(held[name] / total[name] - 0.2) < 0.14 for name in total)
 
 
+def test_few_groups_of_many_tags_are_drawn_to_fit():
+    # Six areas: of five each has its own mixture of tags, the sixth that of all.
+    groups = np.repeat(np.arange(6), 20)
+    rows = [["abcde"[g]] if g < 5 else ["abcde"[i % 5]] for i, g in enumerate(groups)]
+    found = [
+        {*groups[sides(table(g=groups).split_by_rand_pct(0.17, s, stratify=rows, group_by="g"))[1]]}
+        for s in range(20)
+    ]
+    assert sum(area == {5} for area in found) > 15
+
+
 def test_a_class_in_one_group_alone_trains_and_is_counted():
     labels, groups = list("aaaabbbb") + ["c"] * 2, [0, 1, 2, 3, 0, 1, 2, 3, 4, 4]
     for seed in range(5):
         with pytest.warns(OnecycleWarning, match=r"1 of 3 classes have no validation.*'c \(2x\)'"):
             split = table(y=labels, g=groups).split_by_rand_pct(0.2, seed, "y", "g")
         assert {8, 9} <= set(sides(split)[0])
+
+
+def test_groups_that_each_have_a_class_of_their_own_are_an_error():
+    items = table(y=list("aabbcc"), g=[0, 0, 1, 1, 2, 2])
+    with pytest.raises(UsageError, match="no group can be held out for the validation side: each"):
+        items.split_by_rand_pct(0.4, 0, stratify="y", group_by="g")
+    with pytest.raises(UsageError, match="no group can be held out for the validation side: there"):
+        table(g=[0, 0, 1, 1]).split_by_rand_pct(0.5, 0, group_by="g", test_pct=0.25)
 
 
 def test_few_large_groups_make_another_share_and_that_is_told():

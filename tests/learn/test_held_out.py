@@ -131,7 +131,7 @@ def test_all_right_has_no_spread_and_says_what_that_means(tmp_path):
     learn = learner(*scores(30, right=1)[:2], tmp_path)
     found = learn.evaluate(resamples=100)["accuracy"]
     assert (found.value, found.low, found.high) == (1, 1, 1)
-    assert found.note == "30 items show no spread, and nothing that is rarer than 3 in 30"
+    assert found.note == "all 30 agree: what is rarer than 3 in 30 does not show"
 
 
 def test_a_second_look_is_counted_over_learners_and_programs(tmp_path):

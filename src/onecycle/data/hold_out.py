@@ -8,18 +8,22 @@ import numpy as np
 
 from onecycle.data.groups import numbers_of
 
-_DRAWS = 64  # of groups, of which the best is taken
+_DRAWS = 8  # of groups, of which the best is taken
 Names = Sequence[tuple[Hashable, ...]]  # the classes of each item: one of a label, any of tags
 
 
 def hold_out(
-    order: np.ndarray, count: int, names: Names | None, groups: Sequence[Hashable] | None
+    order: np.ndarray,
+    count: int,
+    names: Names | None,
+    groups: Sequence[Hashable] | None,
+    keep: int = 1,
 ) -> np.ndarray:
     """Those positions of the random `order` that are held out, `count` of them or nearly so.
 
     Of `names` each is held out in proportion, and is on both sides where two items (of `groups`,
     two groups) or more have it; where one has it, that one is not held out. A group is held out
-    whole.
+    whole, and so that `keep` groups are left.
     """
     if not count or not len(order) or (names is None and groups is None):
         return order[:count]
@@ -28,7 +32,7 @@ def hold_out(
     units = _units(order, groups)
     sizes = np.array([len(unit) for unit in units])
     if names is None:
-        chosen = _whole_groups(sizes, count)
+        chosen = _whole_groups(sizes, count, len(sizes) - keep)
     else:
         rows = [Counter(name for i in unit for name in names[i]) for unit in units]
         placing = _Placing(rows, sizes, count)
@@ -36,7 +40,8 @@ def hold_out(
         placing.mend()
         chosen = placing.side == 1
         if groups is not None:
-            chosen = _best(chosen, rows, sizes, count, np.random.default_rng(order[:8]))
+            rng = np.random.default_rng(order[:8])
+            chosen = _best(chosen, rows, sizes, (count, len(sizes) - keep), rng)
     held = [i for unit, out in zip(units, chosen, strict=True) if out for i in unit]
     return np.array(held, np.int64)
 
@@ -90,13 +95,13 @@ def _due(sizes: np.ndarray, count: int) -> np.ndarray:
     return due
 
 
-def _whole_groups(sizes: np.ndarray, count: int) -> np.ndarray:
-    """Groups as they come, while they fit into `count`; if none does, the smallest."""
+def _whole_groups(sizes: np.ndarray, count: int, most: int) -> np.ndarray:
+    """Groups as they come, `most` of them, while they fit into `count`; else the smallest."""
     chosen, held = np.zeros(len(sizes), bool), 0
     for unit, size in enumerate(sizes):
-        if held + size <= count:
+        if held + size <= count and chosen.sum() < most:
             chosen[unit], held = True, held + size
-    if not held:
+    if not held and most > 0:
         chosen[sizes.argmin()] = True
     return chosen
 
@@ -105,14 +110,16 @@ def _best(
     placed: np.ndarray,
     rows: Sequence[Counter[Hashable]],
     sizes: np.ndarray,
-    count: int,
+    most: tuple[int, int],
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Of the groups that were placed, and of random draws of groups, those that fit best.
 
     A few large groups can hardly be placed one by one: each brings many classes at once. First no
     class may be unknown to training, then none unmeasured; then shares are as near as can be.
+    `most` are the items that are wanted, and the groups that may be taken.
     """
+    count, groups = most
     number = {name: n for n, name in enumerate({name: 0 for row in rows for name in row})}
     table = np.zeros((len(rows), len(number) + 1))
     table[:, -1] = sizes
@@ -121,14 +128,14 @@ def _best(
             table[unit, number[name]] = many
     total, several = table.sum(0), (table > 0).sum(0) > 1
 
-    def misfit(chosen: np.ndarray) -> tuple[int, int, float]:
+    def misfit(chosen: np.ndarray) -> tuple[bool, int, int, float]:
         held = chosen @ table
         gap = np.abs(held / total - count / sizes.sum())
         missing = int((held == total).sum()), int(((held == 0) & several).sum())
-        return *missing, float(gap[:-1].mean() + gap[-1])
+        return chosen.sum() > groups, *missing, float(gap[:-1].mean() + gap[-1])
 
     orders = [rng.permutation(len(rows)) for _ in range(_DRAWS)]
-    drawn = (_whole_groups(sizes[order], count)[np.argsort(order)] for order in orders)
+    drawn = (_whole_groups(sizes[order], count, groups)[np.argsort(order)] for order in orders)
     return min([placed, *drawn], key=misfit)
 
 

@@ -47,9 +47,12 @@ def randomly(
         rest = _shuffle(len(items), seed)
         names, groups = _classes(items, stratify, label_delim), _groups(items, group_by)
         sides = []
-        for side, share in shares.items():
+        for left, (side, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
             count = int(share * len(items))
-            held = hold_out(rest, count, names, groups)
+            held = hold_out(rest, count, names, groups, left)
+            if count and groups is not None and not len(held):
+                why = "there are too few" if names is None else "each has a class that no other has"
+                raise UsageError(f"no group can be held out for the {side} side: {why}")
             rest = rest[~np.isin(rest, held)]
             sides.append(np.sort(held))
             if names is not None and stratify is not None:

@@ -98,6 +98,8 @@ def evaluate_test(
     if not learner.task.target.one_row_an_item:
         raise UsageError("a stream of tokens has no items to draw from: learn.validate(dl)")
     groups = numbers_of(range(len(side)) if group_by is None else groups_of(side.x, group_by))
+    if groups.max(initial=0) < 1:
+        raise UsageError(f"intervals are drawn over two items (or groups) or more, not {groups}")
     order = getattr(batches, "order", None)  # texts come by length
     placed = groups if order is None else groups[np.asarray(order)]
     with preserve_rng(torch):
@@ -202,7 +204,8 @@ class _Part:
         for row, counts in zip(drawn, bar(_draws(groups, draws, seed), draws), strict=True):
             with suppress(Exception):  # such as of a draw without a positive: it stays NaN
                 row[:] = self.value_of(counts)
-        return [_figure(*pair, level, len(groups)) for pair in zip(whole, drawn.T, strict=True)]
+        units = int(groups.max()) + 1
+        return [_figure(*pair, level, units) for pair in zip(whole, drawn.T, strict=True)]
 
 
 def _figure(value: float, drawn: np.ndarray, level: float, count: int) -> Figure:
@@ -213,7 +216,7 @@ def _figure(value: float, drawn: np.ndarray, level: float, count: int) -> Figure
     lost = len(drawn) - len(known)
     note = f"without {lost} of {len(drawn)} draws, in which it has no value" if lost else ""
     if low == high:
-        note = f"{count} items show no spread, and nothing that is rarer than 3 in {count}"
+        note = f"all {count} agree: what is rarer than 3 in {count} does not show"
     return Figure(value, low, high, note)
 
 
