@@ -71,7 +71,11 @@ from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
 from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from onecycle.learn.callbacks import SaveModel as SaveModel
+from onecycle.learn.cross_validation import CrossValidation as CrossValidation
+from onecycle.learn.cross_validation import cross_validate as cross_validate
 from onecycle.learn.engine import Engine as Engine
+from onecycle.learn.held_out import Evaluation as Evaluation
+from onecycle.learn.held_out import Figure as Figure
 from onecycle.learn.learner import Learner as Learner
 from onecycle.learn.losses import CombinedLoss as CombinedLoss
 from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
@@ -225,6 +229,7 @@ __all__ = [
     "CombinedLoss",
     "Config",
     "CrossEntropyFlat",
+    "CrossValidation",
     "DamagedImageError",
     "DataBunch",
     "DataError",
@@ -238,7 +243,9 @@ __all__ = [
     "Encoder",
     "Engine",
     "Ensemble",
+    "Evaluation",
     "ExportError",
+    "Figure",
     "FileKind",
     "FlowField",
     "FocalLoss",
@@ -339,6 +346,7 @@ __all__ = [
     "create_cnn",
     "crop",
     "crop_pad",
+    "cross_validate",
     "cutout",
     "defaults",
     "dice",

@@ -399,3 +399,33 @@ def test_a_kind_of_ones_own_is_looked_at_by_its_array():
         ("no validation item", "", None),
     ]
     assert report.rows[0].detail == "item 1 of training: -2 is below 0"
+
+
+def test_groups_on_several_sides_are_named_and_can_be_left_out(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "name": [f"{i}.png" for i in range(9)],
+            "y": list("abababaab"),
+            "patient": list("ppqqrrsst"),
+        }
+    )
+    for i in range(9):
+        noise = np.random.default_rng(i).integers(0, 255, (24, 24, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{i}.png")
+    labelled = (
+        ImageList.from_df(frame, tmp_path)
+        .split(lambda _: ([0, 2, 4, 8, 1], [3, 6], [5, 7]))
+        .label_from_df("y")
+    )
+    report = labelled.check(group_by="patient")
+    found = [(row.file[-5:], row.side, row.detail) for row in report.of("group leak")]
+    assert found == [
+        ("2.png", "training", "group q is in validation, too"),
+        ("4.png", "training", "group r is in test, too"),
+        ("6.png", "validation", "group s is in test, too"),
+    ]
+    assert "group leak" not in labelled.check().problems
+    kept = labelled.databunch(bs=2, num_workers=0, check=False)
+    assert "group leak" in kept.check(lambda path: frame["patient"][int(path.stem)]).problems
+    split = ImageList.from_df(frame, tmp_path).split_by_rand_pct(0.3, 0, False, group_by="patient")
+    assert "group leak" not in split.label_from_df("y").check("patient").problems

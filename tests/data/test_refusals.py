@@ -272,7 +272,7 @@ def test_whole_numbers_among_tags_are_text():
 
 
 def test_a_splitter_can_be_used_again_though_it_was_given_an_iterator(root):
-    from onecycle.data.lists import by_index
+    from onecycle.data.splits import by_index
 
     splitter = by_index(iter([1, 2]))
     for _ in range(2):

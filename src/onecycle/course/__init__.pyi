@@ -51,6 +51,7 @@ from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
 from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from onecycle.learn.callbacks import SaveModel as SaveModel
+from onecycle.learn.cross_validation import cross_validate as cross_validate
 from onecycle.learn.learner import Learner as Learner
 from onecycle.learn.losses import CombinedLoss as CombinedLoss
 from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
@@ -323,6 +324,7 @@ __all__ = [
     "create_cnn",
     "crop",
     "crop_pad",
+    "cross_validate",
     "csv",
     "cutout",
     "defaultdict",

@@ -104,9 +104,9 @@ def warn_of_classes(target: Target, train: Sequence[Any], valid: Sequence[Any]) 
     if valid and unmeasured:
         messages.append(
             f"{len(unmeasured)} of {len(classes)} classes have no validation item, so that no "
-            f"figure tells how well they are learned (in training: {listing(unmeasured)}). Take "
-            "another seed, a larger valid_pct, or choose the items with split_by_idx or "
-            "split_by_files"
+            f"figure tells how well they are learned (in training: {listing(unmeasured)}). Give a "
+            "random split stratify= (each class has its share), another seed or a larger "
+            "valid_pct, or choose the items with split_by_idx or split_by_files"
         )
     if groups := spellings(classes):
         messages.append(
@@ -146,6 +146,7 @@ class Side:
     name: str
     items: Sequence[Any]
     labels: Sequence[Any] | None
+    source: Items | None = None  # the list that the items are of
 
     def item_name(self, i: int) -> str:
         """An item by its path, its text, or its place."""

@@ -105,11 +105,11 @@ class LabelledItems(OfTask):
     @property
     def sides(self) -> list[Side]:
         """The sides that have items, by their names."""
-        return [Side(n, s.items, s.labels) for n, f in _SIDES.items() if (s := getattr(self, f))]
+        return [Side(n, s.items, s.labels, s.x) for n, f in _SIDES.items() if (s := vars(self)[f])]
 
-    def check(self) -> DataReport:
-        """Look at every item whole, and at all beside one another; report what is odd."""
-        return check_data(self.task, self.sides, self.path)
+    def check(self, group_by: Any = None) -> DataReport:
+        """Look at every item, its group, and all beside one another; report what is odd."""
+        return check_data(self.task, self.sides, self.path, group_by)
 
     def without(self, report: DataReport, *problems: str) -> Self:
         """The same without the items that a report of this data names under these problems.
@@ -378,9 +378,9 @@ class DataBunch(OfTask):
         """
         return self.with_task(Task(self.task.input.with_stats(stats, self), self.task.target))
 
-    def check(self) -> DataReport:
+    def check(self, group_by: Any = None) -> DataReport:
         """As `LabelledItems.check`: every item looked at whole, and what is odd about it."""
-        return self.src.check()
+        return self.src.check(group_by)
 
     def without(self, report: DataReport, *problems: str) -> Self:
         """The same without the items that a report of this data names under these problems."""

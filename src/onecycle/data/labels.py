@@ -4,12 +4,20 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, OnecycleError, UsageError, listing, warn
+from onecycle.core.errors import (
+    EmptyDataError,
+    LabelError,
+    OnecycleError,
+    UsageError,
+    listing,
+    warn,
+)
 from onecycle.core.path_list import joined
 from onecycle.core.paths import Path
 from onecycle.data import checks
@@ -103,13 +111,22 @@ def from_pattern(pattern: str, full_path: bool = False) -> Labeller:
 
 @dataclass(frozen=True, eq=False)
 class SplitItems:
-    """Two sides without labels; the next step is one of `label_*`."""
+    """Sides without labels, `test` one that will have some; the next step is one of `label_*`."""
 
     train: Items
     valid: Items
+    test: Items | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}: {len(self.train)} train, {len(self.valid)} valid"
+        test = "" if self.test is None else f", {len(self.test)} test"
+        return f"{type(self).__name__}: {len(self.train)} train, {len(self.valid)} valid{test}"
+
+    def with_test(self, test: Items) -> Self:
+        """The same with a test side of this list, which is labelled as the others are."""
+        if not isinstance(test, type(self.train)) or not len(test):
+            raise UsageError(f"a test side is a {type(self.train).__name__} of items, not {test!r}")
+        self.train.input.require_alike(test.input)
+        return replace(self, test=test)
 
     @property
     def path(self) -> Path:
@@ -133,7 +150,8 @@ class SplitItems:
         unknown = unknown or ("error" if classes is None else "drop")
         if unknown not in {"error", "drop"}:
             raise UsageError(f'unknown is "error" or "drop", not {unknown!r}')
-        sides = [(items, _labels_of(items, labeller)) for items in (self.train, self.valid)]
+        given = [side for side in (self.train, self.valid, self.test) if side is not None]
+        sides = [(items, _labels_of(items, labeller)) for items in given]
         target = _target(label_cls or self.train.label_cls, sides[0][1], classes)
         for items, labels in sides:
             _refuse_blank(items, labels, target)
@@ -145,11 +163,13 @@ class SplitItems:
         sides = [_drop_unknown(items, labels, target, unknown) for items, labels in sides]
         if len(self.valid):
             refuse_empty(1, len(sides[1][1]), "leaving out unknown labels")
+        if self.test is not None and not sides[2][1]:
+            raise EmptyDataError("leaving out unknown labels leaves no test items")
         checks.warn_of_held_out(sides[0][0], () if classes is None else classes)
         checks.warn_of_classes(target, sides[0][1], sides[1][1])
         task = Task(self.train.input.fit(self.train.items), target)
-        lists = [LabelList(items, tuple(labels), task) for items, labels in sides]
-        return LabelledItems(replace(lists[0], augment=True), lists[1], None)
+        train, valid, *test = (LabelList(items, tuple(labels), task) for items, labels in sides)
+        return LabelledItems(replace(train, augment=True), valid, test[0] if test else None)
 
     def label_for_lm(self) -> LabelledItems:
         """Each token is the answer to those before it; UsageError for what is no `TextList`."""
@@ -235,10 +255,10 @@ class SplitItems:
 def _locate(
     sides: Sequence[tuple[Items, list[Any]]], target: Target
 ) -> list[tuple[Items, list[Any]]]:
-    """Places as shares of their image; which unit they are in is decided for both sides."""
-    (train, labels), (valid, others) = sides
-    found = list(target.locate(joined(train.items, valid.items), [*labels, *others]))
-    return [(train, found[: len(labels)]), (valid, found[len(labels) :])]
+    """Places as shares of their image; which unit they are in is decided for all sides."""
+    labels = [label for _, own in sides for label in own]
+    found = iter(target.locate(joined(*(items.items for items, _ in sides)), labels))
+    return [(own, list(islice(found, len(own)))) for own, _ in sides]
 
 
 def _several_columns(
@@ -346,8 +366,8 @@ def _drop_unknown(
     if unknown == "error":
         raise LabelError(
             f"{message}, at {_where(items, list(faults))}. Correct them, put such items into the "
-            "training set (a random split may put all items of a small class on one side: take "
-            'another seed, or split_by_idx), or pass unknown="drop"'
+            "training set (a random split may put all items of a small class on one side: give "
+            'it stratify=, another seed, or split_by_idx), or pass unknown="drop"'
         )
     warn(f"{message}: left out", 4)
     kept = [i for i in range(len(labels)) if i not in faults]

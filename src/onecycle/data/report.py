@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from onecycle.core.errors import EmptyDataError, UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.data.checks import Side, comparable, spellings
+from onecycle.data.groups import By
+from onecycle.data.groups import groups_of as groups_by
 from onecycle.data.looks import Finding, Look, groups_of, is_file, looks_of, near_pairs
 from onecycle.data.task import Task
 
@@ -22,6 +24,7 @@ _ADVICE = {
     "unreadable": "give the rights, or save it in a format that is read",
     "damaged": "copy or download it again, or leave it out",
     "leak": "what is measured on its copy has been learned by heart: leave it out",
+    "group leak": "its group is measured on, too: split with group_by=, or leave it out",
     "copy": "it counts several times: leave it out, unless that is meant",
     "conflict": "the same content has several labels: correct them, or leave all out",
     "near leak": "as a leak, if the two are of one thing: frames of a film, crops, copies",
@@ -208,8 +211,8 @@ class _Place:
         return ReportRow(self.file, self.side.name, self.label_text, problem, shown, self.index)
 
 
-def check_data(task: Task, sides: Sequence[Side], root: Path) -> DataReport:
-    """Look at every item of all sides, its label, and at all beside one another."""
+def check_data(task: Task, sides: Sequence[Side], root: Path, group_by: By = None) -> DataReport:
+    """Look at every item of all sides, its label and group, and at all beside one another."""
     given, target = task.input, task.target
     places = [_Place(side, i, given.by_file) for side in sides for i in range(len(side.items))]
     looks = looks_of(given, [place.item for place in places])
@@ -219,6 +222,7 @@ def check_data(task: Task, sides: Sequence[Side], root: Path) -> DataReport:
     found += given.doubts([place.item for place in places], looks)
     found += [(n if n is None else labelled[n], what, detail) for n, what, detail in of_labels]
     found += _same_contents(places, looks, not target.on_image)
+    found += [] if group_by is None else _groups_across(sides, group_by)
     rows = [
         ReportRow("", "", "", what, detail) if n is None else places[n].row(what, detail)
         for n, what, detail in found
@@ -248,6 +252,16 @@ def _same_contents(
             for n, problem, detail in (*_twice(own), *(_contradicting(own) if one_label else ())):
                 found.setdefault((n, problem, near), (n, f"{near}{problem}", detail))
     return list(found.values())
+
+
+def _groups_across(sides: Sequence[Side], by: By) -> Iterator[Finding]:
+    """Items of groups that a later side has, too; sides come as training, validation, test."""
+    known = [groups_by(side.source, by) for side in sides if side.source is not None]
+    last = {group: side.name for side, own in zip(sides, known, strict=True) for group in own}
+    every = [(side.name, group) for side, own in zip(sides, known, strict=True) for group in own]
+    for n, (name, group) in enumerate(every):
+        if last[group] != name:
+            yield n, "group leak", f"group {group} is in {last[group]}, too"
 
 
 def _twice(group: Mapping[int, _Place]) -> Iterator[tuple[int, str, str]]:

@@ -174,6 +174,24 @@ def stored_row(path: Path, model: nn.Module, task: Task) -> tuple[dict[str, Any]
     return (history[-1] if history else {}), None
 
 
+def load_into(
+    learner: Any, file: str | Path, with_opt: bool, strict: bool, differences: str
+) -> None:
+    """What `Learner.load` does."""
+    path = checkpoint_path(learner.path, learner.model_dir, file)
+    content = load(path, learner.model, learner.task, strict, differences)
+    learner.opt, about = None, content[0]
+    if not with_opt:
+        return
+    learner.history[:] = about.get("history") or []
+    if learner.data.train_dl is not None and about.get("data") is not None:
+        learner.data.train_dl.restore(about["data"])
+    if has_optimizer(content):
+        optimizer = learner.create_opt(1e-3)
+        if not restore_optimizer(optimizer, content, path):
+            learner.opt = None
+
+
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     """SHA-256 over the JSON part, and names, kinds and bytes of the tensors."""
     total = sha256(text.encode())
@@ -209,7 +227,7 @@ def restore_optimizer(optimizer: GroupedOptimizer, content: Content, path: Path)
         optimizer.inner.load_state_dict({"state": state, "param_groups": groups})
     else:
         message = f"{path}: the saved optimizer is of other frozen groups; it starts afresh"
-        warn(message, 3)
+        warn(message, 4)
     return fits
 
 
@@ -254,7 +272,7 @@ def _compare_inputs(task: Task, about: Mapping[str, Any], path: Path, difference
     )
     if differences == "error":
         raise CheckpointError(message)
-    warn(message, 4)
+    warn(message, 5)
 
 
 def _check_weights(

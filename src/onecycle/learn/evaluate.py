@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.rng import preserve_rng
 from onecycle.data.targets import Target
-from onecycle.learn import loop, metric
+from onecycle.learn import loop, metric, predictions
 from onecycle.learn.callback import Run
 from onecycle.learn.engine import Engine
 from onecycle.learn.losses import loss_of
@@ -31,13 +31,7 @@ def evaluate(
     what is predicted of the whole set. `target` says what that is, and what is void. UsageError
     for a metric that is none, or gives more than a number.
     """
-    weight: Callable[[Tensor], float] = len if target is None else target.weight
-    states: list[State] = []
-    if loss_func is not None:
-        loss = partial(loss_of, loss_func, target=target)
-        states.append(Mean(loss, "loss", loop.weight_of(loss_func, weight)))
-    with preserve_rng(torch):
-        states += [_state(each, target, weight) for each in metrics]
+    states = states_of(loss_func, metrics, target)
     count = 0
     for outputs, y in batches:
         count += len(y)
@@ -49,6 +43,19 @@ def evaluate(
     with preserve_rng(torch):
         values: list[float | None] = [value for state in states for value in state.compute()]
     return [None, *values] if loss_func is None else values
+
+
+def states_of(
+    loss_func: Callable[..., Tensor] | None, metrics: Sequence[Any], target: Target | None
+) -> list["State"]:
+    """What the loss and each metric keep while the batches go by."""
+    weight: Callable[[Tensor], float] = len if target is None else target.weight
+    states: list[State] = []
+    if loss_func is not None:
+        loss = partial(loss_of, loss_func, target=target)
+        states.append(Mean(loss, "loss", loop.weight_of(loss_func, weight)))
+    with preserve_rng(torch):
+        return states + [_state(each, target, weight) for each in metrics]
 
 
 def validate(
@@ -80,6 +87,15 @@ def measure(
     finally:
         if counts:
             batches.restore(state)
+
+
+def of_learner(learner: Any, batches: Any, metrics: Any) -> list[float | None]:
+    """What `Learner.validate` gives: [loss, *metrics] of a loader with labels."""
+    wanted = list(metrics) if isinstance(metrics, list | tuple) else [metrics]
+    metric.names_of(wanted)  # before any batch is computed
+    predictions.require_labels(getattr(batches, "dataset", None), "loss and metrics")
+    how = learner.engine, learner.loss_func, wanted, learner.task.target
+    return measure(learner.model, batches, *how)
 
 
 def as_number(value: Any, name: str) -> float:

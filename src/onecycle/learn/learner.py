@@ -15,8 +15,10 @@ from onecycle.core.errors import UsageError
 from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch, DatasetType
+from onecycle.data.groups import By
+from onecycle.data.label_list import LabelList
 from onecycle.data.task import Task
-from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, predictions
+from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, held_out, predictions
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import MixUp, OneCycle
 from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
@@ -369,13 +371,25 @@ class Learner:
 
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
         """[loss, *metrics] on the validation set, or on another loader."""
-        wanted = self.metrics if metrics is None else metrics
-        wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
-        names_of(wanted)  # before any batch is computed
         batches = self.data.dl(DatasetType.Valid) if dl is None else dl
-        predictions.require_labels(getattr(batches, "dataset", None), "loss and metrics")
-        target = self.task.target
-        return evaluate.measure(self.model, batches, self.engine, self.loss_func, wanted, target)
+        return evaluate.of_learner(self, batches, self.metrics if metrics is None else metrics)
+
+    def evaluate(
+        self,
+        test: DatasetType | LabelList = DatasetType.Test,
+        metrics: Any = None,
+        level: float = 0.95,
+        resamples: int = 1000,
+        seed: int = 0,
+        group_by: By = None,
+    ) -> held_out.Evaluation:
+        """Loss and metrics of a labelled test side, each with a confidence interval; look once.
+
+        The ends are percentiles of a bootstrap over the items (with `group_by`, a column, a
+        function or a list, over their groups), by `seed`. Each look is counted in
+        `path/model_dir/test_looks.json`, and from the second on a warning says so.
+        """
+        return held_out.evaluate_test(self, test, metrics, level, resamples, seed, group_by)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything that the model predicts of one side, in the side's order."""
@@ -459,18 +473,7 @@ class Learner:
         thresholds than those of the saved model are a warning that names them, or with
         `differences="error"` an error. With "ignore" only the weights have to fit.
         """
-        path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
-        content = checkpoint.load(path, self.model, self.task, strict, differences)
-        self.opt, about = None, content[0]
-        if not with_opt:
-            return self
-        self.history[:] = about.get("history") or []
-        if self.data.train_dl is not None and about.get("data") is not None:
-            self.data.train_dl.restore(about["data"])
-        if checkpoint.has_optimizer(content):
-            optimizer = self.create_opt(1e-3)
-            if not checkpoint.restore_optimizer(optimizer, content, path):
-                self.opt = None
+        checkpoint.load_into(self, file, with_opt, strict, differences)
         return self
 
     def export(

@@ -69,9 +69,10 @@ def require_labels(items: Any, what: str) -> None:
     """The same of the items of a loader; one of the user's own may have any."""
     if isinstance(items, LabelList) and items.labels is None:
         raise UsageError(
-            f"these {len(items)} items have no labels, so there are no {what} of them: a test set "
-            "is for get_preds(DatasetType.Test). To measure on other labelled items, make data "
-            "whose validation set they are, and learn.validate(data.valid_dl)"
+            f"these {len(items)} items have no labels, so there are no {what} of them: such a test "
+            "set is for get_preds(DatasetType.Test). To measure on a labelled one, split with "
+            "test_pct= or test=, or with_test() before label_*; or make data whose validation set "
+            "the items are, and learn.validate(data.valid_dl)"
         )
 
 

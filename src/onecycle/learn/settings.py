@@ -35,8 +35,8 @@ def settings_of(run: Run, without: tuple[type[Callback], ...]) -> dict[str, Any]
         "the list of layers that are trained": trained,
         "the optimizer": f"{type(run.optimizer.inner).__name__} {settings_of_groups(run)}",
         "the loss": _text(run.loss_func),
-        "the training set": _contents(data.train_ds),
-        "the validation set": _contents(data.valid_ds),
+        "the training set": contents_of(data.train_ds),
+        "the validation set": contents_of(data.valid_ds),
         "the way items are read and augmented": _digest([_text(data.task.input)]),
         "the list of callbacks": [
             f"{type(callback).__name__}({_options(callback)})"
@@ -53,7 +53,7 @@ def _options(callback: Callback) -> str:
     return ", ".join(f"{name}={have[name]!r}" for name in names if can_pack(have[name]))
 
 
-def _contents(side: Any) -> str:
+def contents_of(side: Any) -> str:
     """How many items, and a digest of their names (or numbers) and labels."""
     labels = side.labels if side.labels is not None else ()
     return f"{len(side)} items ({_digest(chain(plain_items(side.items), labels))})"

@@ -28,6 +28,7 @@ from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
 from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from onecycle.learn.callbacks import SaveModel as SaveModel
+from onecycle.learn.cross_validation import cross_validate as cross_validate
 from onecycle.learn.learner import Learner as Learner
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
 from onecycle.learn.lr_find import lr_find as lr_find
@@ -120,6 +121,7 @@ __all__ = [
     "average_precision",
     "best_threshold",
     "butterflies_sample",
+    "cross_validate",
     "defaults",
     "download",
     "download_images",

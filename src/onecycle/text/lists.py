@@ -133,8 +133,8 @@ class TextList(ItemList):
             options["vocab"] = _check_vocab(vocab, tokenizer)
         return replace(self, input=replace(given, **options))
 
-    def _sides(self, train: Self, valid: Self) -> TextSplitItems:
-        return TextSplitItems(train, valid)
+    def _sides(self, train: Self, valid: Self, test: Self | None = None) -> TextSplitItems:
+        return TextSplitItems(train, valid, test)
 
 
 def _check_vocab(vocab: Sequence[str], tokenizer: str) -> tuple[str, ...]:
@@ -187,9 +187,10 @@ class TextSplitItems(SplitItems):
         """No labels: each token is the answer to those before it."""
         given = replace(self.train.input.fit(self.train.items), stream=True)
         task = Task(given, NextToken(len(given.vocab)))
-        sides = [LabelList(side, (0,) * len(side), task) for side in (self.train, self.valid)]
-        columns.warn_of_texts(*sides)
-        return LabelledItems(replace(sides[0], augment=True), sides[1], None)
+        given = [side for side in (self.train, self.valid, self.test) if side is not None]
+        train, valid, *test = (LabelList(side, (0,) * len(side), task) for side in given)
+        columns.warn_of_texts(train, valid)
+        return LabelledItems(replace(train, augment=True), valid, test[0] if test else None)
 
 
 # The factories that go from files or tables of texts to a DataBunch in one call.

@@ -10,7 +10,7 @@ from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
 from onecycle.data.checks import require_folders
 from onecycle.data.databunch import DataBunch, LabelledItems
-from onecycle.data.labels import from_columns
+from onecycle.data.labels import from_columns, from_function, from_pattern
 from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
@@ -54,7 +54,11 @@ def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]
 
 
 class ImageDataBunch(DataBunch):
-    """Factories for the common layouts; all take `transform()`'s and `databunch()`'s options."""
+    """Factories for the common layouts; all take `transform()`'s and `databunch()`'s options.
+
+    A random share that validates is the course's, item by item; with `stratify` each class has its
+    own, as in `split_by_rand_pct`.
+    """
 
     @classmethod
     def from_folder(
@@ -66,6 +70,7 @@ class ImageDataBunch(DataBunch):
         valid_pct: float | None = None,
         seed: int | None = None,
         classes: Sequence[str] | None = None,
+        stratify: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Labels from folder names; validation from folder `valid`, or a share `valid_pct`.
@@ -73,8 +78,9 @@ class ImageDataBunch(DataBunch):
         With `valid_pct` everything below `train` but the folder `test` is divided ("." is `path`);
         `seed` goes with it, and a folder `valid` does not: UsageError otherwise.
         """
-        if valid_pct is None and seed is not None:
-            raise UsageError("seed is for a random share: give valid_pct, or leave seed out")
+        if valid_pct is None and (stratify or seed is not None):
+            name = "stratify" if seed is None else "seed"
+            raise UsageError(f"{name} is for a random share: give valid_pct, or leave {name} out")
         if valid_pct is not None and valid != "valid":
             raise UsageError(f"valid={valid!r} and valid_pct={valid_pct}: give one of the two")
         if valid_pct is None:
@@ -83,7 +89,8 @@ class ImageDataBunch(DataBunch):
             split = items.filter_by_folder([train, valid]).split_by_folder(train, valid)
         else:
             items = _apart(ImageList.from_folder(path), path, test, asked=True)
-            split = _only_below(items, path, train, valid).split_by_rand_pct(valid_pct, seed)
+            items = _only_below(items, path, train, valid)
+            split = items.split_by_rand_pct(valid_pct, seed, stratify)
         labelled = split.label_from_folder(classes=classes)
         return _make_databunch(labelled.add_test_folder(test) if test else labelled, **options)
 
@@ -107,11 +114,15 @@ class ImageDataBunch(DataBunch):
         fn_col: Column = 0,
         label_col: Column | Sequence[Column] = 1,
         suffix: str = "",
+        stratify: bool = False,
         **options: Any,
     ) -> DataBunch:
         """File names and labels from two columns of a frame."""
         items = ImageList.from_df(df, path, fn_col, folder, suffix)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        kept = _apart(items, path, options.get("test"))
+        split = kept.split_by_rand_pct(
+            valid_pct, seed, stratify and from_columns(label_col, label_delim)(kept)
+        )
         return _make_databunch(split.label_from_df(label_col, label_delim=label_delim), **options)
 
     @classmethod
@@ -137,6 +148,7 @@ class ImageDataBunch(DataBunch):
         labels: Sequence[Any],
         valid_pct: float = 0.2,
         seed: int | None = None,
+        stratify: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Files and their labels, in the same order."""
@@ -146,8 +158,10 @@ class ImageDataBunch(DataBunch):
             raise UsageError(f"there are {len(fnames)} files and {len(labels)} labels")
         frame = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
         items = ImageList._make(PathList.of(map(Path, fnames)), path, inner_df=frame)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
-        return _make_databunch(split.label(from_columns("label")), **options)
+        labeller = from_columns("label")
+        kept = _apart(items, path, options.get("test"))
+        split = kept.split_by_rand_pct(valid_pct, seed, stratify and labeller(kept))
+        return _make_databunch(split.label(labeller), **options)
 
     @classmethod
     def from_name_func(
@@ -157,11 +171,15 @@ class ImageDataBunch(DataBunch):
         label_func: Callable[[Any], Any],
         valid_pct: float = 0.2,
         seed: int | None = None,
+        stratify: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Labels from a function of the file's path."""
         items = ImageList._make(PathList.of(map(Path, fnames)), path)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        kept = _apart(items, path, options.get("test"))
+        split = kept.split_by_rand_pct(
+            valid_pct, seed, stratify and from_function(label_func)(kept)
+        )
         return _make_databunch(split.label_from_func(label_func), **options)
 
     @classmethod
@@ -172,11 +190,13 @@ class ImageDataBunch(DataBunch):
         pat: str,
         valid_pct: float = 0.2,
         seed: int | None = None,
+        stratify: bool = False,
         **options: Any,
     ) -> DataBunch:
         """Labels from group 1 of a regular expression on the file's path."""
         items = ImageList._make(PathList.of(map(Path, fnames)), path)
-        split = _apart(items, path, options.get("test")).split_by_rand_pct(valid_pct, seed)
+        kept = _apart(items, path, options.get("test"))
+        split = kept.split_by_rand_pct(valid_pct, seed, stratify and from_pattern(pat)(kept))
         return _make_databunch(split.label_from_re(pat), **options)
 
 
