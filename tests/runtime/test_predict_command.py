@@ -111,7 +111,7 @@ def test_a_table_of_texts_is_read_with_its_longest_and_its_empty_row(tmp_path):
 
 
 def test_what_cannot_be_asked_is_one_clear_message(folder, tmp_path):
-    model = made("category", tmp_path)
+    model = made("numbers", tmp_path)
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "none").mkdir()
     for arguments, reported in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path as PurePath
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -484,13 +484,9 @@ class DataBunch(_OfTask):
             raise UsageError(f"{type(self.task.input).__name__} has no vocabulary: texts have one")
         return Vocab(self.task.input.vocab)
 
-    def with_threshold(self, thresh: float) -> Self:
-        """The same with another decision threshold (`> thresh`) for several labels."""
-        if self.task.target.thresh is None:
-            raise UsageError(f"{type(self.task.target).__name__} decides by no threshold")
-        if not isinstance(thresh, Real) or not 0 <= float(thresh) <= 1:
-            raise UsageError(f"thresh is a probability, from 0 to 1, not {thresh!r}")
-        return self.with_task(Task(self.task.input, replace(self.task.target, thresh=thresh)))
+    def with_threshold(self, thresh: Any) -> Self:
+        """The same with answers decided by `> thresh`; see `Learner.with_threshold`."""
+        return self.with_task(Task(self.task.input, self.task.target.with_threshold(thresh)))
 
     def with_task(self, task: Task) -> Self:
         """The same items and sizes under another task."""

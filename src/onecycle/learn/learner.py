@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
 import torch
@@ -16,10 +15,10 @@ from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.task import Task
-from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, predictions
+from onecycle.learn import calibration, checkpoint, checks, exporting, fitting, predictions
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import MixUp, OneCycle
-from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
+from onecycle.learn.engine import Engine, distribute
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
@@ -102,6 +101,7 @@ class Learner:
     @model.setter
     def model(self, other: nn.Module) -> None:
         self._model = other.to(self.data.device)
+        calibration.forget_temperature(self, "the learner has another model", 2)
         self._layers, self.opt, self.recipe = checks.Layers(self._model, None), None, None
 
     @property
@@ -122,7 +122,8 @@ class Learner:
     def data(self, other: DataBunch) -> None:
         checkpoint.check_swap(self.task, other.task)
         checks.warn_of_seen(self._data, other)
-        self._data = other
+        temperature, self._data = self.task.target.temperature, other
+        calibration.set_temperature(self, temperature)  # it belongs to the weights
 
     @property
     def task(self) -> Task:
@@ -163,10 +164,31 @@ class Learner:
             self.recorder.metric_names = names
         self._metrics = found
 
-    def with_threshold(self, thresh: float) -> Self:
-        """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
-        self._data = self._data.with_threshold(thresh)
+    def with_threshold(self, thresh: Any) -> Self:
+        """This learner, deciding by `> thresh` from now on (it is saved and exported).
+
+        Of several labels those above it are predicted; it is one for all, or a dict of those of
+        some labels. Of one class per item the likeliest is predicted where it is above it, else
+        the answer is "not sure" (its name None); without a threshold it is always the likeliest.
+        """
+        calibration.tune(self, self.task.target.with_threshold(thresh))
         return self
+
+    def calibrate(self) -> calibration.Calibration:
+        """Fit one temperature on the validation side, so that 80 % are right four times of five.
+
+        From now on `predict`, `get_preds`, an exported file, its server and its page give softmax
+        or sigmoid of outputs / temperature (Guo et al. 2017, arXiv 1706.04599); what is likeliest
+        stays so. Call it after training: a later fit drops it, with a warning. Returns what was
+        fitted, with the calibration error and the log loss before and after.
+        """
+        return calibration.calibrate(self)
+
+    def fit_thresholds(self, beta: float = 2.0) -> dict[Any, float]:
+        """Of several labels, decide each by its own threshold, best in F-beta on the validation
+        side; returns them. Call it after `calibrate`, which moves probabilities.
+        """
+        return calibration.fit_thresholds(self, beta)
 
     def split(self, split_on: Any) -> Self:
         """Other layer groups: the modules at which one begins, or a function of the model."""
@@ -218,12 +240,7 @@ class Learner:
         would; its running statistics are averaged before every validation. Needs Accelerate
         (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
         """
-        engine = Processes(self.data.device, self.engine.precision, timeout)
-        require_same_data(self.data)
-        if sync_bn and engine.processes > 1:
-            share_norms(self.model, self.data.device)
-        self.engine = engine
-        self.model.to(self.data.device)
+        self.engine = distribute(self, timeout, sync_bn)
         return self
 
     def mixup(self, alpha: float = 0.4) -> Self:
@@ -358,13 +375,7 @@ class Learner:
 
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
         """[loss, *metrics] on the validation set, or on another loader."""
-        wanted = self.metrics if metrics is None else metrics
-        wanted = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
-        names_of(wanted)  # before any batch is computed
-        batches = self.data.dl(DatasetType.Valid) if dl is None else dl
-        predictions.require_labels(getattr(batches, "dataset", None), "loss and metrics")
-        target = self.task.target
-        return evaluate.measure(self.model, batches, self.engine, self.loss_func, wanted, target)
+        return predictions.validate(self, dl, self.metrics if metrics is None else metrics)
 
     def predictions(self, ds_type: DatasetType = DatasetType.Valid) -> predictions.Predictions:
         """Everything that the model predicts of one side, in the side's order."""
@@ -414,9 +425,7 @@ class Learner:
 
     def summary(self) -> str:
         """A table of the layers: shapes of their outputs, parameters, what is trained."""
-        x = self.data.one_batch(DatasetType.Train)[0][:1].to(self.data.device)
-        how = self.engine, self.loss_func, len(self.layer_groups)
-        return predictions.summary(self.model, x, *how)
+        return predictions.summary(self, len(self.layer_groups))
 
     # --- keeping -----------------------------------------------------------------------------
 
@@ -442,24 +451,15 @@ class Learner:
     ) -> Self:
         """Read what `save` wrote; returns the learner.
 
-        `with_opt` also what training goes on from: optimizer, history and order of the data.
+        `with_opt` also what training goes on from: optimizer, history and order of the data. A
+        temperature that was fitted to the weights comes with them.
 
         Other classes, or another vocabulary, are a CheckpointError; other statistics, sizes or
         thresholds than those of the saved model are a warning that names them, or with
         `differences="error"` an error. With "ignore" only the weights have to fit.
         """
         path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
-        content = checkpoint.load(path, self.model, self.task, strict, differences)
-        self.opt, about = None, content[0]
-        if not with_opt:
-            return self
-        self.history[:] = about.get("history") or []
-        if self.data.train_dl is not None and about.get("data") is not None:
-            self.data.train_dl.restore(about["data"])
-        if checkpoint.has_optimizer(content):
-            optimizer = self.create_opt(1e-3)
-            if not checkpoint.restore_optimizer(optimizer, content, path):
-                self.opt = None
+        checkpoint.restore(self, path, with_opt, strict, differences)
         return self
 
     def export(
@@ -480,9 +480,6 @@ class Learner:
         warn_of_thresholds(self.metrics, self.task.target.thresh, 2)
         path = ListablePath((self.path / file).absolute())
         exporting.export(self, path, precision, calibrate)
-        if defaults.progress and not self.silent:
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. As a page for phones:")
-            print(f"  onecycle site {quote(str(path))} site/")
         if destroy:
             self.destroy()
         return path

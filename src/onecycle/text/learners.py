@@ -304,7 +304,8 @@ class Ensemble:
             raise UsageError(f"Ensemble(a, b) takes learners, not {type(wrong[0]).__name__}")
         if any(learner.task.input.stream for learner in learners):
             raise UsageError("an ensemble is of classifiers, not of language models")
-        answers = [learner.task.target.to_json() for learner in learners]
+        targets = [learner.task.target.to_json() for learner in learners]
+        answers = [{**target, "temperature": None} for target in targets]  # each has its own
         if not learners or any(answer != answers[0] for answer in answers):
             raise UsageError(
                 "an ensemble is of learners with the same answers (classes, threshold)"
