@@ -37,7 +37,7 @@ TASKS = {
         "core.machine",
     ),
     "callbacks": ("Callbacks and trackers", "learn.callback learn.callbacks learn.resume"),
-    "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.losses"),
+    "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.calibration learn.losses"),
     "looking": (
         "Looking at the mistakes",
         "interpret.classification interpret.words core.plot core.display",

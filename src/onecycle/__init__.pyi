@@ -63,6 +63,8 @@ from onecycle.interpret.classification import SegmentationInterpretation as Segm
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.words import WordScores as WordScores
 from onecycle.interpret.words import word_scores as word_scores
+from onecycle.learn.calibration import Calibration as Calibration
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import Run as Run
 from onecycle.learn.callback import StopFit as StopFit
@@ -216,6 +218,7 @@ __all__ = [
     "Batches",
     "Boxes",
     "CSVLogger",
+    "Calibration",
     "Callback",
     "Category",
     "Checkpoint",
@@ -332,6 +335,7 @@ __all__ = [
     "best_threshold",
     "brightness",
     "butterflies_sample",
+    "calibration_error",
     "cnn_learner",
     "contrast",
     "create_cnn",

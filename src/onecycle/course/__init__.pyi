@@ -44,6 +44,7 @@ from onecycle.interpret.classification import MultiLabelInterpretation as MultiL
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.words import word_scores as word_scores
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
@@ -312,6 +313,7 @@ __all__ = [
     "best_threshold",
     "brightness",
     "butterflies_sample",
+    "calibration_error",
     "cnn_learner",
     "collab_learner",
     "collections",

@@ -136,12 +136,12 @@ def best_temperature(target: Target, outputs: Tensor, y: Tensor) -> float:
         scale = torch.tensor(exp(-middle), dtype=torch.float64, requires_grad=True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(target.loss(outputs * scale, y), scale)
-        low, high = (low, middle) if slope < 0 else (middle, high)
+        low, high = (low, middle) if slope <= 0 else (middle, high)
     found = exp((low + high) / 2)
     if not 1.01 / _HOTTEST < found < _HOTTEST / 1.01:
-        why = "every answer on them is right" if found < 1 else "they say nothing about the labels"
+        why = "every answer is right, or all are the same" if found < 1 else "none says anything"
         warn(
-            f"the temperature {found:.3g} is the end of its range: of the outputs of {len(y)} "
+            f"the temperature {found:.3g} is the end of its range: of the outputs for {len(y)} "
             f"validation items {why}, so that no probability can be learnt from them. Calibrate "
             "on items that training has not seen, and on more of them",
             4,

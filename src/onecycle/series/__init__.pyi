@@ -22,6 +22,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
@@ -114,6 +115,7 @@ __all__ = [
     "average_precision",
     "best_threshold",
     "butterflies_sample",
+    "calibration_error",
     "defaults",
     "download",
     "download_images",

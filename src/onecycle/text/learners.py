@@ -20,6 +20,7 @@ from onecycle.core.errors import (
 )
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.learn import loop
+from onecycle.learn.calibration import forget_temperature
 from onecycle.learn.checkpoint import checkpoint_path
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
@@ -120,6 +121,7 @@ class TextLearner(Learner):
                 f"{differ[0]}: it is {found} there and {wanted} here. It was made with "
                 f"config={given.sizes}"
             )
+        forget_temperature(self, f"the encoder of {origin} takes the place of this one", 4)
         model.encoder.load_state_dict(fitted.tensors)
         bias = _bias(model)
         if fitted.bias is not None and bias is not None:
