@@ -27,7 +27,7 @@ from onecycle.vision.input import half_stats
 
 
 def satellite(root):
-    items = ImageList.from_csv(root / "satellite", "tiles.csv")
+    items = ImageList.from_csv(root / "satellite", "tiles.csv", folder="tiles")
     return items.split_from_df("is_valid").label_from_df("tags", label_delim=" ")
 
 

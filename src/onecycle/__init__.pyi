@@ -80,6 +80,7 @@ from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
 from onecycle.learn.losses import DiceLoss as DiceLoss
 from onecycle.learn.losses import FocalLoss as FocalLoss
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import RateCurve as RateCurve
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import Metric as Metric
@@ -332,6 +333,7 @@ __all__ = [
     "accuracy_thresh",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "best_threshold",
     "brightness",
     "butterflies_sample",

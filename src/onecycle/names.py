@@ -36,6 +36,7 @@ _LEARN = {
     "StopFit": "onecycle.learn.callback",
     "higher_is_better": "onecycle.learn.metric",
     "lower_is_better": "onecycle.learn.metric",
+    "balanced_loss": "onecycle.learn.losses",
     "calibration_error": "onecycle.learn.calibration",
     "lr_find": "onecycle.learn.lr_find",
     "set_seed": "onecycle.learn.seed",

@@ -20,7 +20,7 @@ from onecycle import (
 )
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.data.targets import MultiCategory, Numbers
-from onecycle.learn.calibration import best_thresholds, reliability
+from onecycle.learn.calibration import best_temperature, best_thresholds, reliability
 
 RNG = np.random.default_rng(7)
 SHARP = 3.0  # how many times too large the outputs of the models here are
@@ -121,8 +121,29 @@ def test_the_temperature_is_scipys_and_near_the_truth(several):
     assert found.log_loss == pytest.approx((nll(1), nll(found.temperature)), rel=1e-5)
     assert found.items == 600
     assert found.error[1] < found.error[0] / 2
-    assert f"temperature {found.temperature:.3f}" in str(found)
+    assert f"temperature {found.temperature:.3f} ± {found.spread:.3f}: " in str(found)
     assert learn.task.target.temperature == found.temperature
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_its_spread_is_that_of_temperatures_of_items_drawn_again(several):
+    learn, logits, y = overconfident(several)
+    outputs, y, target = torch.from_numpy(logits) * SHARP, torch.as_tensor(y), learn.task.target
+    found = []
+    for _ in range(120):  # the bootstrap
+        rows = torch.from_numpy(RNG.integers(0, len(y), len(y)))
+        found.append(best_temperature(target, outputs[rows], y[rows]))
+    assert learn.calibrate().spread == pytest.approx(np.std(found), rel=0.25)
+
+
+def test_a_temperature_that_might_as_well_be_1_says_so():
+    logits, y = drawn(40, 3)
+    labels = [f"t{i}" for i in y]
+    data = from_arrays(logits / SHARP, labels, logits / SHARP, labels, bs=5, num_workers=0)
+    learn = Learner(data, Sharp(), silent=True)
+    with pytest.warns(OnecycleWarning, match=r"± .* of 40 validation items might as well be 1"):
+        found = learn.calibrate()
+    assert abs(found.temperature - 1) < 2 * found.spread
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -179,11 +200,15 @@ def test_what_cannot_be_calibrated_says_so(single_src, make_bunch):
 # --- what becomes of it when the weights change ------------------------------------------------
 
 
+few = pytest.mark.filterwarnings("ignore:the temperature .* might as well be 1")
+
+
 @pytest.fixture
 def calibrated(single):
     learn = tiny_learner(single)
     learn.fit(1, 1e-2)
-    learn.calibrate()
+    with pytest.warns(OnecycleWarning, match="of 12 validation items might as well be 1"):
+        learn.calibrate()
     assert learn.task.target.temperature != 1
     return learn
 
@@ -228,6 +253,7 @@ def test_it_stays_with_the_model_when_the_data_is_another(calibrated, single_src
     assert calibrated.task.target.temperature == temperature
 
 
+@few
 def test_it_changes_nothing_of_the_training_that_follows(single_src, make_bunch):
     def trained(between):
         learn = tiny_learner(make_bunch(single_src))

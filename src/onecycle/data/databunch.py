@@ -20,6 +20,7 @@ from onecycle.core.paths import Path
 from onecycle.data.checks import Side, look_before_training
 from onecycle.data.items import Items
 from onecycle.data.report import DataReport, check_data
+from onecycle.data.sampling import require_sampler
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Batches, Task, usual_batch_size
 from onecycle.data.unreadable import Substitutes
@@ -77,6 +78,7 @@ class LabelList(_OfTask):
     task: Task
     augment: bool = False
     substitutes: Substitutes | None = None  # for what cannot be read in training; else an error
+    sampler: str | None = None  # what training draws; None: each item once
 
     def __len__(self) -> int:
         return len(self.x)
@@ -230,19 +232,20 @@ class LabelledItems(_OfTask):
         find_copies: bool = True,
         check: str | bool | None = None,
         on_unreadable: str = "raise",
+        sampler: str | None = None,
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
-        Without `bs` they are 64, for a small set fewer, and a line says so. The order of training
-        batches and every random transform depend on `seed` and the number of the epoch alone,
-        whatever `num_workers` (of images: threads, beside CUDA processes; None: one per core) is.
+        Without `bs` they are 64, for a small set fewer, and a line says so. Training batches and
+        transforms depend on `seed` and the epoch alone, whatever `num_workers` (of images: threads,
+        beside CUDA processes; None: one per core) is. `sampler="balanced"`: every class as often.
 
-        Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False,
-        `no_check`); by default all, of more than 200,000 a sample, with a warning. What cannot be
-        read is an error; with `find_copies` a warning counts what is on several sides, or labelled
-        twice. Of an image begin and end are looked at; `check()` finds damage between.
-        What cannot be read while training is an error, or with `on_unreadable="skip"` another item
-        takes its place, with a count after each epoch. Validation files are then read whole before.
+        Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False); by
+        default all, of more than 200,000 a sample, with a warning. What cannot be read is an error;
+        with `find_copies` a warning counts what is on several sides, or labelled twice. Of an image
+        begin and end are looked at; `check()` finds damage between. What cannot be read in training
+        is an error, or with `on_unreadable="skip"` another item takes its place, with a count after
+        each epoch; validation files are then read whole before.
         """
         val_bs = (64 if bs is None else bs) if val_bs is None else val_bs
         bs = usual_batch_size(len(self.train), self.task) if bs is None else bs
@@ -254,7 +257,8 @@ class LabelledItems(_OfTask):
         instead = Substitutes.wanted(self.task.input, on_unreadable, len(self.train))
         looked_at = not no_check and check
         look_before_training(self.task, self.sides, looked_at, find_copies, instead is not None)
-        src = replace(self, train=replace(self.train, substitutes=instead))
+        require_sampler(sampler, self.task.target)
+        src = replace(self, train=replace(self.train, substitutes=instead, sampler=sampler))
         return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
 
 

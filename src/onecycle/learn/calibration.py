@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, inf, log
 from typing import Any, NamedTuple
 
 import torch
@@ -85,13 +85,14 @@ calibration_error = whole_set(_calibration_error, takes=("temperature",))
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `learn.calibrate()` fitted, on how many `items`.
+    """What `learn.calibrate()` fitted, on how many `items`, and its standard error `spread`.
 
     `error` is the expected calibration error, `log_loss` the mean negative log-likelihood of the
     labels; both before and after, on the items that the temperature was fitted to.
     """
 
     temperature: float
+    spread: float
     items: int
     error: tuple[float, float]
     log_loss: tuple[float, float]
@@ -100,7 +101,7 @@ class Calibration:
         pairs = (("calibration error", self.error), ("log loss", self.log_loss))
         figures = [f"{name} {before:.4f} -> {after:.4f}" for name, (before, after) in pairs]
         on = f"on {self.items} validation items"
-        return f"temperature {self.temperature:.3f}: {', '.join(figures)} {on}"
+        return f"temperature {self.temperature:.3f} ± {self.spread:.3f}: {', '.join(figures)} {on}"
 
 
 def calibrate(learner: Any) -> Calibration:
@@ -112,13 +113,22 @@ def calibrate(learner: Any) -> Calibration:
     with closing(loop.predict(learner.model, batches, learner.engine)) as pairs:
         rows = [(outputs.float().cpu(), y.cpu()) for outputs, y in pairs]
     outputs, y = map(torch.cat, zip(*rows, strict=True))
-    fitted = target.with_temperature(best_temperature(plain, outputs, y))
+    temperature = best_temperature(plain, outputs, y)
+    spread = spread_of(plain, outputs, y, temperature)
+    if abs(log(temperature)) < 2 * spread / temperature < inf:
+        warn(
+            f"the temperature {temperature:.3g} ± {spread:.2g} of {len(y)} validation items might "
+            "as well be 1: on other items it may do more harm than good. Calibrate on more of them",
+            3,
+        )
+    fitted = target.with_temperature(temperature)
     tune(learner, fitted)
     errors, losses = [], []
     for each in (plain, fitted):
         errors.append(reliability(each.activate(outputs), y).error)
         losses.append(float(plain.loss(outputs / each.temperature, y)))
-    return Calibration(fitted.temperature, len(y), (*errors,), (*losses,))  # type: ignore[arg-type]
+    found: Any = (*errors,), (*losses,)
+    return Calibration(temperature, spread, len(y), *found)
 
 
 def best_temperature(target: Target, outputs: Tensor, y: Tensor) -> float:
@@ -147,6 +157,26 @@ def best_temperature(target: Target, outputs: Tensor, y: Tensor) -> float:
             4,
         )
     return found
+
+
+def spread_of(target: Target, outputs: Tensor, y: Tensor, temperature: float) -> float:
+    """The standard error of a fitted temperature: what other items of the same kind would change.
+
+    That of an estimate at which the mean of the items' slopes is zero (a sandwich: White 1982), in
+    the logarithm of the temperature, and times it.
+    """
+    labels = y.double() if y.is_floating_point() else y
+
+    def slopes(shift: float) -> Tensor:
+        z = (outputs.double() / temperature * exp(shift)).requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(target.loss(z, labels, "none").sum(), z)
+        return (gradient * z).detach().flatten(1).sum(1)
+
+    step = 1e-3
+    bend = float((slopes(step) - slopes(-step)).mean()) / (2 * step)
+    error = float(slopes(0.0).square().mean() / len(y)) ** 0.5
+    return temperature * error / abs(bend) if bend else inf
 
 
 # Thresholds of several labels.

@@ -32,6 +32,7 @@ from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from onecycle.learn.callbacks import SaveModel as SaveModel
 from onecycle.learn.learner import Learner as Learner
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import higher_is_better as higher_is_better
 from onecycle.learn.metric import lower_is_better as lower_is_better
@@ -113,6 +114,7 @@ __all__ = [
     "accuracy_thresh",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "best_threshold",
     "butterflies_sample",
     "calibration_error",

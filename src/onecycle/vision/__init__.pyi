@@ -34,6 +34,7 @@ from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
 from onecycle.learn.losses import DiceLoss as DiceLoss
 from onecycle.learn.losses import FocalLoss as FocalLoss
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import higher_is_better as higher_is_better
 from onecycle.learn.metric import lower_is_better as lower_is_better
@@ -170,6 +171,7 @@ __all__ = [
     "accuracy_thresh",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "best_threshold",
     "brightness",
     "butterflies_sample",
