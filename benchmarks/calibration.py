@@ -1,6 +1,6 @@
 """Calibration error before and after `learn.calibrate()`, on items that it was not fitted to.
 
-    python benchmarks/calibration.py DATA --log runs.jsonl [--sets satellite,...] [--seeds 2]
+    python benchmarks/calibration.py DATA --log runs.jsonl [--sets satellite,...] [--seeds 0,1,2]
     python benchmarks/calibration.py DATA --log runs.jsonl --out benchmarks/results/calibration.md
 
 DATA holds `satellite/`, `cat_breeds/`, `sign_digits/` and `weights/` (MobileNetV2). Each model is
@@ -96,7 +96,7 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--sets", default="satellite,cat_breeds,sign_digits")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.out:
@@ -107,7 +107,7 @@ def main():
         return
     warnings.simplefilter("ignore")
     weights = str(args.data / "weights" / "mobilenet_v2_100.fp16.safetensors")
-    for seed in range(args.seeds):
+    for seed in map(int, args.seeds.split(",")):
         for name in args.sets.split(","):
             source, start = SETS[name](args.data), perf_counter()
             flips = {"do_flip": name != "sign_digits", "flip_vert": name == "satellite"}

@@ -36,7 +36,10 @@ TASKS = {
         "learn.recorder learn.seed learn.predictions vision.tta learn.engine learn.optimizer "
         "core.machine",
     ),
-    "callbacks": ("Callbacks and trackers", "learn.callback learn.callbacks learn.resume"),
+    "callbacks": (
+        "Callbacks and trackers",
+        "learn.callback learn.callbacks learn.averaging learn.resume",
+    ),
     "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.calibration learn.losses"),
     "looking": (
         "Looking at the mistakes",

@@ -63,11 +63,13 @@ from onecycle.interpret.classification import SegmentationInterpretation as Segm
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.words import WordScores as WordScores
 from onecycle.interpret.words import word_scores as word_scores
+from onecycle.learn.averaging import ModelEMA as ModelEMA
 from onecycle.learn.calibration import Calibration as Calibration
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import Run as Run
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -228,6 +230,7 @@ __all__ = [
     "CombinedLoss",
     "Config",
     "CrossEntropyFlat",
+    "CutMix",
     "DamagedImageError",
     "DataBunch",
     "DataError",
@@ -275,6 +278,7 @@ __all__ = [
     "Mask",
     "Metric",
     "MixUp",
+    "ModelEMA",
     "ModelError",
     "MultiCategory",
     "MultiLabelInterpretation",

@@ -71,10 +71,12 @@ _PIXELS = dict.fromkeys(
 )
 _CALLBACKS = {
     "CSVLogger": "onecycle.learn.recorder",
+    "CutMix": "onecycle.learn.callbacks",
     "Checkpoint": "onecycle.learn.resume",
     "EarlyStopping": "onecycle.learn.callbacks",
     "GradientClipping": "onecycle.learn.callbacks",
     "MixUp": "onecycle.learn.callbacks",
+    "ModelEMA": "onecycle.learn.averaging",
     "ReduceLROnPlateau": "onecycle.learn.callbacks",
     "SaveModel": "onecycle.learn.callbacks",
     "TensorBoardLogger": "onecycle.learn.recorder",

@@ -17,7 +17,7 @@ from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.task import Task
 from onecycle.learn import calibration, checkpoint, checks, exporting, fitting, predictions
 from onecycle.learn.callback import Callback
-from onecycle.learn.callbacks import MixUp, OneCycle
+from onecycle.learn.callbacks import CutMix, MixUp, OneCycle, blend_by
 from onecycle.learn.engine import Engine, distribute
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
@@ -248,8 +248,12 @@ class Learner:
 
         Called again, the new `alpha` takes the place of the old one.
         """
-        others = [c for c in self.callbacks if not isinstance(c, MixUp)]
-        self.callbacks = [*others, MixUp(alpha)] if alpha else others
+        self.callbacks = blend_by(MixUp, alpha, self.callbacks)
+        return self
+
+    def cutmix(self, alpha: float = 1.0) -> Self:
+        """As `mixup`, and in its place, with patches of other images; see `CutMix`."""
+        self.callbacks = blend_by(CutMix, alpha, self.callbacks)
         return self
 
     # --- training ----------------------------------------------------------------------------

@@ -22,9 +22,11 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.learn.averaging import ModelEMA as ModelEMA
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -89,6 +91,7 @@ __all__ = [
     "Checkpoint",
     "ClassificationInterpretation",
     "Config",
+    "CutMix",
     "DataBunch",
     "DatasetType",
     "EarlyStopping",
@@ -97,6 +100,7 @@ __all__ = [
     "LabelSmoothingCrossEntropy",
     "Learner",
     "MixUp",
+    "ModelEMA",
     "MultiCategory",
     "MultiLabelInterpretation",
     "Numbers",

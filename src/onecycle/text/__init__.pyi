@@ -21,9 +21,11 @@ from onecycle.interpret.classification import MultiLabelInterpretation as MultiL
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.words import word_scores as word_scores
+from onecycle.learn.averaging import ModelEMA as ModelEMA
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -90,6 +92,7 @@ __all__ = [
     "Checkpoint",
     "ClassificationInterpretation",
     "Config",
+    "CutMix",
     "DataBunch",
     "DatasetType",
     "EarlyStopping",
@@ -99,6 +102,7 @@ __all__ = [
     "LabelSmoothingCrossEntropy",
     "Learner",
     "MixUp",
+    "ModelEMA",
     "MultiCategory",
     "MultiLabelInterpretation",
     "Numbers",

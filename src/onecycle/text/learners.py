@@ -45,6 +45,10 @@ class TextLearner(Learner):
         """Texts are numbers of tokens, of which there is no mixture."""
         raise UsageError("texts cannot be mixed: leave mixup() out")
 
+    def cutmix(self, alpha: float = 1.0) -> Self:
+        """Nor are there patches of a text."""
+        raise UsageError("texts cannot be mixed: leave cutmix() out")
+
     @property
     def vocab(self) -> tuple[str, ...]:
         """The vocabulary of the data."""

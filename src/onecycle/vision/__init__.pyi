@@ -20,9 +20,11 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.learn.averaging import ModelEMA as ModelEMA
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -134,6 +136,7 @@ __all__ = [
     "CombinedLoss",
     "Config",
     "CrossEntropyFlat",
+    "CutMix",
     "DataBunch",
     "DatasetType",
     "DiceLoss",
@@ -151,6 +154,7 @@ __all__ = [
     "Learner",
     "Mask",
     "MixUp",
+    "ModelEMA",
     "MultiCategory",
     "MultiLabelInterpretation",
     "Numbers",
