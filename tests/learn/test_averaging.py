@@ -123,6 +123,19 @@ def test_a_fit_that_is_cut_off_goes_on_with_the_same_average(single, tmp_path, m
     assert differences(again, whole) == []
 
 
+def test_a_fit_that_is_interrupted_while_it_validates_has_the_weights_of_training(single):
+    class Interrupt(Callback):
+        order = 2000
+
+        def before_validate(self, run):
+            raise CutOffError
+
+    learn, watch = tiny_learner(single), Watch()
+    with pytest.raises(CutOffError):
+        learn.fit(2, 1e-2, callbacks=[watch, ModelEMA(0.5), Interrupt()])
+    assert differences(weights(learn), watch.steps[-1]) == []
+
+
 def test_a_decay_is_a_share_and_one_average_is_enough(single):
     for wrong in (1.0, -0.1, 99):
         with pytest.raises(UsageError, match="decay"):
