@@ -37,8 +37,11 @@ TASKS = {
         "learn.recorder learn.seed learn.predictions vision.tta learn.engine learn.optimizer "
         "core.machine",
     ),
-    "callbacks": ("Callbacks and trackers", "learn.callback learn.callbacks learn.resume"),
-    "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.losses"),
+    "callbacks": (
+        "Callbacks and trackers",
+        "learn.callback learn.callbacks learn.averaging learn.resume",
+    ),
+    "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.calibration learn.losses"),
     "looking": (
         "Looking at the mistakes",
         "interpret.classification interpret.words core.plot core.display",

@@ -63,9 +63,13 @@ from onecycle.interpret.classification import SegmentationInterpretation as Segm
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.words import WordScores as WordScores
 from onecycle.interpret.words import word_scores as word_scores
+from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.calibration import Calibration as Calibration
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import Run as Run
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -82,6 +86,7 @@ from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
 from onecycle.learn.losses import DiceLoss as DiceLoss
 from onecycle.learn.losses import FocalLoss as FocalLoss
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import RateCurve as RateCurve
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import Metric as Metric
@@ -221,6 +226,7 @@ __all__ = [
     "Batches",
     "Boxes",
     "CSVLogger",
+    "Calibration",
     "Callback",
     "Category",
     "Checkpoint",
@@ -230,6 +236,7 @@ __all__ = [
     "Config",
     "CrossEntropyFlat",
     "CrossValidation",
+    "CutMix",
     "DamagedImageError",
     "DataBunch",
     "DataError",
@@ -279,6 +286,7 @@ __all__ = [
     "Mask",
     "Metric",
     "MixUp",
+    "ModelEMA",
     "ModelError",
     "MultiCategory",
     "MultiLabelInterpretation",
@@ -338,9 +346,11 @@ __all__ = [
     "accuracy_thresh",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "best_threshold",
     "brightness",
     "butterflies_sample",
+    "calibration_error",
     "cnn_learner",
     "contrast",
     "create_cnn",

@@ -127,15 +127,18 @@ def test_one_batch_leaves_the_order_of_training_alone(data):
     assert [y.tolist() for _, y in again.train_dl] == wanted
 
 
-def test_a_threshold_is_for_several_labels_and_makes_a_new_databunch(images, data):
+def test_a_threshold_is_for_classes_and_makes_a_new_databunch(images, data):
     split = ImageList.from_folder(images).split_by_folder()
     labelled = split.label_from_func(lambda path: [path.parent.name, path.suffix])
     several = labelled.transform(None, size=8).databunch(bs=4)
     assert several.classes == [".jpg", ".png", "blue", "red"]
     assert several.with_threshold(0.2).task.target.thresh == 0.2
     assert several.task.target.thresh == 0.5
+    assert data.with_threshold(0.7).task.target.thresh == 0.7
+    assert data.task.target.thresh is None
+    sized = split.label_from_func(lambda path: float(path.stat().st_size))
     with pytest.raises(UsageError, match="decides by no threshold"):
-        data.with_threshold(0.2)
+        sized.transform(None, size=8).databunch(bs=4).with_threshold(0.2)
 
 
 def test_without_validation_there_is_no_loader_for_it(images):

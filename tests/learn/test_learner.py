@@ -220,8 +220,11 @@ def test_predict_of_one_class(single):
     assert (answer.obj, answer.data, str(answer), int(code)) == ("warm", 2, "warm", 2)
     assert code.ndim == 0
     assert float(probabilities[2]) == pytest.approx(2.718282 / 4.718282, abs=1e-6)
-    with pytest.raises(UsageError, match="no threshold"):
-        learn.predict(single.valid_ds.items[0], thresh=0.4)
+    item, share = single.valid_ds.items[0], float(probabilities[2])
+    assert learn.predict(item, thresh=share - 1e-4)[0] == "warm"
+    answer, code, probabilities = learn.predict(item, thresh=share)
+    assert (answer.obj, str(answer), int(code)) == (None, "not sure", -1)
+    assert float(probabilities[2]) == share
 
 
 def test_predict_takes_paths_bytes_images_arrays_and_rows(single):

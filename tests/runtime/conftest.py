@@ -92,7 +92,7 @@ def traced_once():
     def traced(model, x, output="probabilities"):
         if output != "probabilities":
             return plain(model, x, output)
-        key = id(model.model), model.target.kind
+        key = id(model.model), model.target.kind, model.target.temperature
         if key not in held:
             held[key] = plain(model, x, output), model.model  # kept, so that no id is used twice
         return copy.deepcopy(held[key][0])

@@ -105,7 +105,7 @@ def test_the_threshold_travels_and_can_be_replaced(exported, learners):
     assert predictor.predict(image, thresh=1.0).answer.obj == []
     assert len(predictor.predict(image, thresh=0.0).answer.obj) == len(predictor.classes)
     with pytest.raises(UsageError, match="no threshold"):
-        Predictor(exported["category"]).predict(image, thresh=0.5)
+        Predictor(exported["numbers"]).predict(image, thresh=0.5)
 
 
 def test_likeliest_classes_come_first(exported):

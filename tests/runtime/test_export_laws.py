@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from torch import nn
 
+from onecycle.learn.calibration import tune
 from onecycle.learn.learner import Learner
 from onecycle.runtime.http.server import application
 from onecycle.runtime.inputs.subwords import train_subwords
@@ -132,6 +133,8 @@ options = st.fixed_dictionaries(
         "padding_mode": st.sampled_from(["reflection", "border", "zeros"]),
         "stats": statistics,
         "thresh": st.floats(0.01, 0.99),
+        "of_one": st.booleans(),
+        "temperature": st.sampled_from([1.0, 0.4, 2.5]),
         "window": st.none() | st.tuples(st.integers(6, 30), st.integers(6, 30)),
     }
 )
@@ -148,10 +151,18 @@ def learner_of(kind, files, chosen):
     data = src.databunch(bs=1, num_workers=0, no_check=True, device="cpu")
     if chosen["stats"]:
         data = data.normalize(chosen["stats"])
-    if kind == "multi":
-        data = data.with_threshold(chosen["thresh"])
     outputs = CLASSES.get(kind) or len(data.classes)
-    return Learner(data, network(outputs, kind == "mask"), silent=True)
+    learn = Learner(data, network(outputs, kind == "mask"), silent=True)
+    if data.task.target.whole_classes:
+        of_one = kind == "multi" and chosen["of_one"]
+        learn.with_threshold({data.classes[1]: chosen["thresh"]} if of_one else chosen["thresh"])
+        tune(learn, learn.task.target.with_temperature(chosen["temperature"]))
+    return learn
+
+
+def on_the_line(shares, thresh):
+    """Whether rounding may decide: a share lies within 1e-4 of its threshold."""
+    return np.abs(shares - np.asarray(thresh)).min() < 1e-4
 
 
 def check_images(kind, files, folder, chosen, seed):
@@ -174,8 +185,7 @@ def check_images(kind, files, folder, chosen, seed):
         elif kind == "numbers":
             assert found.answer.obj == pytest.approx(answer.obj, abs=1e-4)
         else:
-            ties = np.abs(wanted - chosen["thresh"]).min() < 1e-4 and kind == "multi"
-            assert ties or found.answer == answer
+            assert on_the_line(wanted, learn.task.target.thresh) or found.answer == answer
 
 
 def in_the_image(learn, img, answer):
@@ -204,7 +214,7 @@ def lies_where_the_learner_looked(plan, answer, mask):
 
 
 padded = {"tfms": [], "size": (40, 24), "resize_method": "pad", "padding_mode": "zeros"}
-padded |= {"stats": None, "thresh": 0.4, "window": None}
+padded |= {"stats": None, "thresh": 0.4, "window": None, "of_one": True, "temperature": 0.4}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,6 +270,7 @@ written = st.fixed_dictionaries(
         "backwards": st.booleans(),
         "label": st.sampled_from(sorted(LABELS)),
         "thresh": st.floats(0.3, 0.7),
+        "temperature": st.sampled_from([1.0, 0.4]),
         "max_len": st.integers(1, 50),
         "lin_ftrs": st.sampled_from([[], [5], [4, 3]]),
         "seed": st.integers(0, 2**31),
@@ -277,12 +288,14 @@ def check_texts(folder, chosen):
     split = items.split_by_idx([2, 5, 7])
     delimiter = {"label_delim": " "} if chosen["label"] == "multi" else {}
     data = split.label_from_df(column, **delimiter).databunch(bs=4, num_workers=0, device="cpu")
-    data = data.with_threshold(chosen["thresh"]) if chosen["label"] == "multi" else data
     sizes = {"emb_sz": 6, "n_hid": 7, "n_layers": 2}
     more = {"max_len": chosen["max_len"], "bptt": 9, "lin_ftrs": chosen["lin_ftrs"]}
     torch.manual_seed(chosen["seed"])
     learn = text_classifier_learner(data, config=sizes, pretrained=False, silent=True, **more)
     shaken(learn.model)
+    if chosen["label"] != "numbers":
+        learn.with_threshold(chosen["thresh"])
+        tune(learn, learn.task.target.with_temperature(chosen["temperature"]))
     predictor = Predictor(learn.export(folder / "t.onnx"))
     texts = [*texts_of(chosen["seed"], 5), *frame.text[:2], "", "unseen\n<br />words"]
     together = predictor.predict_batch(texts)
@@ -291,7 +304,7 @@ def check_texts(folder, chosen):
     for text, found, reply in zip(texts, together, replies, strict=True):
         answer, _, wanted = learn.predict(text)
         np.testing.assert_allclose(found.probabilities, wanted.numpy(), atol=1e-4)
-        close = np.abs(wanted.numpy() - chosen["thresh"]).min() < 1e-4
+        close = on_the_line(wanted.numpy(), chosen["thresh"])
         assert chosen["label"] == "numbers" or close or found.answer == answer
         if chosen["label"] == "numbers":
             assert reply["answer"] == pytest.approx(answer.obj, abs=1e-4)
@@ -392,7 +405,9 @@ def test_the_server_replies_what_the_predictor_says(kind, files, tmp_path):
         "resize_method": "crop",
         "padding_mode": "border",
         "stats": ([0.3, 0.5, 0.6], [0.2, 0.3, 0.4]),
-        "thresh": 0.45,
+        "thresh": 0.55,
+        "of_one": True,
+        "temperature": 0.4,
         "window": None,
     }
     learn = learner_of(kind, files, chosen)

@@ -64,21 +64,32 @@ floats = st.floats(0, 1, width=32)
 
 
 @MANY
-@given(st.lists(floats, min_size=2, max_size=7))
-def test_the_likeliest_class_is_pythons(page, shares):
-    classes = (0, "", "b", 3.5, "<i>", "f", "g")[: len(shares)]
-    wanted = CategorySpec(classes).decode(np.array(shares, np.float32))
-    found = decoded(page, ImageSpec(), CategorySpec(classes), {"probabilities": shares})
-    assert found["headline"] == str(wanted)
+@given(st.lists(floats, min_size=2, max_size=7), st.none() | st.floats(0, 1), st.booleans())
+def test_the_likeliest_class_is_pythons_or_neither_is_sure(page, shares, thresh, on):
+    thresh = max(shares) if on else thresh  # exactly on it: not above
+    target = CategorySpec((0, "", "b", 3.5, "<i>", "f", "g")[: len(shares)], thresh)
+    classes, wanted = target.classes, target.decode(np.array(shares, np.float32))
+    found = decoded(page, ImageSpec(), target, {"probabilities": shares})
+    unsure = wanted.obj is None
+    assert found["headline"] == ("Not sure" if unsure else str(wanted))
+    assert unsure == bool(found["note"])
+    assert unsure or not on
     order = np.argsort(-np.array(shares, np.float32), kind="stable")[:5]
     assert [name for name, _ in found["bars"]] == [classes[i] for i in order]
     assert [share for _, share in found["bars"]] == [shares[i] for i in order]
 
 
 @MANY
-@given(st.lists(floats, min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 5))
-def test_the_tags_above_the_threshold_are_pythons(page, shares, thresh, at):
-    shares[at % len(shares)] = float(np.float32(thresh))  # exactly on it: not above
+@given(
+    st.lists(floats, min_size=1, max_size=6),
+    st.lists(st.floats(0, 1), min_size=6, max_size=6),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_the_tags_above_the_threshold_are_pythons(page, shares, limits, at, several):
+    at %= len(shares)
+    shares[at] = float(np.float32(limits[at]))  # exactly on it: not above
+    thresh = tuple(limits[: len(shares)]) if several else limits[at]
     target = MultiCategorySpec(tuple("uvwxyz"[: len(shares)]), thresh)
     wanted = target.decode(np.array(shares, np.float32))
     found = decoded(page, ImageSpec(), target, {"probabilities": shares})

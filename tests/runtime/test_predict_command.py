@@ -62,6 +62,18 @@ def test_a_folder_becomes_a_csv_with_faults_named(folder, tmp_path):
         assert [float(row[c]) for c in COLOURS] == pytest.approx(wanted, abs=1e-5)
 
 
+def test_where_no_class_is_likely_enough_the_table_says_not_sure(folder, tmp_path):
+    model, out = made("category", tmp_path), tmp_path / "out.csv"
+    run(model, folder, "--out", out)
+    best = {row["file"]: max(float(row[c]) for c in COLOURS) for row in rows_of(out) if row["red"]}
+    limit = sorted(best.values())[len(best) // 2]
+    run(model, folder, "--thresh", str(limit), "--out", tmp_path / "sure.csv")
+    rows = [row for row in rows_of(tmp_path / "sure.csv") if row["red"]]
+    unsure = {row["file"] for row in rows if row["answer"] == "not sure"}
+    assert unsure == {name for name, share in best.items() if share <= limit}
+    assert 0 < len(unsure) < len(best)
+
+
 def test_what_is_not_there_and_what_cannot_be_written_has_its_exit_code(folder, tmp_path):
     model = made("category", tmp_path)
     (folder / "5_broken.jpg").unlink()
@@ -111,7 +123,7 @@ def test_a_table_of_texts_is_read_with_its_longest_and_its_empty_row(tmp_path):
 
 
 def test_what_cannot_be_asked_is_one_clear_message(folder, tmp_path):
-    model = made("category", tmp_path)
+    model = made("numbers", tmp_path)
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "none").mkdir()
     for arguments, reported in (

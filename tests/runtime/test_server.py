@@ -126,6 +126,8 @@ def test_masks_points_and_thresholds_come_as_json(models):
         (found,) = client.post("/api/predict", content=png(1)).json()["predictions"]
         wanted = Predictor(models["points"]).predict(png(1)).answer.data
         assert np.array(found["answer"]) == pytest.approx(wanted)
+        refused = client.post("/api/predict?thresh=0.5", content=png())
+        assert (refused.status_code, "no threshold" in refused.text) == (400, True)
     with TestClient(application(models["multicategory"])) as client:
         reply = client.post("/api/predict?thresh=0", content=png(1)).json()
         assert reply["predictions"][0]["answer"] == ["red", "green", "blue"]
@@ -146,7 +148,6 @@ def test_what_is_wrong_is_said_as_a_problem(client):
         assert reply.headers["content-type"] == "application/problem+json"
         assert word in reply.json()["detail"]
         assert reply.json()["status"] == status
-    assert client.post("/api/predict?thresh=0.5", content=png()).status_code == 400
     assert client.get("/api/predict").status_code == 405
     assert client.get("/nothing/here").status_code == 404
 

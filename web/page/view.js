@@ -47,6 +47,10 @@ export function barsOf(rows) {
 
 export const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(share > 0.0995 ? 0 : 1)} %`);
 
+/** What is known of the percentages of a model whose file says this temperature, or none. */
+export const calibration = (temperature = 1) =>
+  temperature === 1 ? "as the network gives them, not calibrated" : `calibrated (temperature ${Number(temperature.toPrecision(3))})`;
+
 /** [name, share] of every class, the likeliest first. */
 export function rank(classes, shares) {
   return classes

@@ -44,8 +44,11 @@ from onecycle.interpret.classification import MultiLabelInterpretation as MultiL
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.words import word_scores as word_scores
+from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -58,6 +61,7 @@ from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
 from onecycle.learn.losses import DiceLoss as DiceLoss
 from onecycle.learn.losses import FocalLoss as FocalLoss
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import higher_is_better as higher_is_better
 from onecycle.learn.metric import lower_is_better as lower_is_better
@@ -241,6 +245,7 @@ __all__ = [
     "Config",
     "Counter",
     "CrossEntropyFlat",
+    "CutMix",
     "DataBunch",
     "DatasetFormatter",
     "DatasetType",
@@ -270,6 +275,7 @@ __all__ = [
     "Mask",
     "MixUp",
     "MixUpCallback",
+    "ModelEMA",
     "MultiCategory",
     "MultiCategoryList",
     "MultiLabelClassificationInterpretation",
@@ -311,10 +317,12 @@ __all__ = [
     "array",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "batch_stats",
     "best_threshold",
     "brightness",
     "butterflies_sample",
+    "calibration_error",
     "cnn_learner",
     "collab_learner",
     "collections",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path as PurePath
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -22,6 +22,7 @@ from onecycle.data.checks import Side, look_before_training
 from onecycle.data.items import Items
 from onecycle.data.label_list import LabelList, OfTask
 from onecycle.data.report import DataReport, check_data
+from onecycle.data.sampling import require_sampler
 from onecycle.data.task import Batches, Task, usual_batch_size
 from onecycle.data.unreadable import Substitutes
 from onecycle.runtime.inputs.text import Vocab
@@ -133,20 +134,21 @@ class LabelledItems(OfTask):
         find_copies: bool = True,
         check: str | bool | None = None,
         on_unreadable: str = "raise",
+        sampler: str | None = None,
         cache: Any = None,
     ) -> DataBunch:
         """Loaders of `bs` items for both sides (and `val_bs` for validation), on `device`.
 
-        Without `bs` they are 64, for a small set fewer, and a line says so. The order of training
-        batches and every random transform depend on `seed` and the number of the epoch alone,
-        whatever `num_workers` (of images: threads, beside CUDA processes; None: one per core) is.
+        Without `bs` they are 64, for a small set fewer, and a line says so. Training batches and
+        transforms depend on `seed` and the epoch alone, whatever `num_workers` (of images: threads,
+        beside CUDA processes; None: one per core) is. `sampler="balanced"`: every class as often.
 
-        Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False,
-        `no_check`); by default all, of more than 200,000 a sample, with a warning. What cannot be
-        read is an error; with `find_copies` a warning counts what is on several sides, or labelled
-        twice. Of an image begin and end are looked at; `check()` finds damage between.
-        What cannot be read while training is an error, or with `on_unreadable="skip"` another item
-        takes its place, with a count after each epoch. Validation files are then read whole before.
+        Before, `check="all"` files are looked at, a `"sample"` of 10,000, or none (False); by
+        default all, of more than 200,000 a sample, with a warning. What cannot be read is an error;
+        with `find_copies` a warning counts what is on several sides, or labelled twice. Of an image
+        begin and end are looked at; `check()` finds damage between. What cannot be read in training
+        is an error, or with `on_unreadable="skip"` another item takes its place, with a count after
+        each epoch; validation files are then read whole before.
 
         With `cache` (True, a folder or a `PixelCache`) images are decoded in the first epoch alone;
         the batches are the same.
@@ -161,9 +163,9 @@ class LabelledItems(OfTask):
         instead = Substitutes.wanted(self.task.input, on_unreadable, len(self.train))
         looked_at = not no_check and check
         look_before_training(self.task, self.sides, looked_at, find_copies, instead is not None)
-        kept = Task(self.task.input.with_cache(cache), self.task.target)
-        src = self.with_task(kept)
-        src = replace(src, train=replace(src.train, substitutes=instead))
+        require_sampler(sampler, self.task.target)
+        src = self.with_task(Task(self.task.input.with_cache(cache), self.task.target))
+        src = replace(src, train=replace(src.train, substitutes=instead, sampler=sampler))
         return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
 
 
@@ -394,13 +396,9 @@ class DataBunch(OfTask):
             raise UsageError(f"{type(self.task.input).__name__} has no vocabulary: texts have one")
         return Vocab(self.task.input.vocab)
 
-    def with_threshold(self, thresh: float) -> Self:
-        """The same with another decision threshold (`> thresh`) for several labels."""
-        if self.task.target.thresh is None:
-            raise UsageError(f"{type(self.task.target).__name__} decides by no threshold")
-        if not isinstance(thresh, Real) or not 0 <= float(thresh) <= 1:
-            raise UsageError(f"thresh is a probability, from 0 to 1, not {thresh!r}")
-        return self.with_task(Task(self.task.input, replace(self.task.target, thresh=thresh)))
+    def with_threshold(self, thresh: Any) -> Self:
+        """The same with answers decided by `> thresh`; see `Learner.with_threshold`."""
+        return self.with_task(Task(self.task.input, self.task.target.with_threshold(thresh)))
 
     def with_task(self, task: Task) -> Self:
         """The same items and sizes under another task."""

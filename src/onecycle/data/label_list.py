@@ -58,6 +58,7 @@ class LabelList(OfTask):
     task: Task
     augment: bool = False
     substitutes: Substitutes | None = None  # for what cannot be read in training; else an error
+    sampler: str | None = None  # what training draws; None: each item once
 
     def __len__(self) -> int:
         return len(self.x)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.rng import generator
 from onecycle.data.label_list import LabelList
+from onecycle.data.sampling import draw_balanced, groups_of
 
 AHEAD = 3  # batches being loaded while one is used
 
@@ -119,13 +121,24 @@ class Loader:
     def _positions(self, epoch: int) -> list[np.ndarray]:
         order = np.arange(len(self.dataset))
         if self.train:
-            order = generator(self.seed, epoch, -1).permutation(order)
+            order = self._draw(generator(self.seed, epoch, -1))
         starts = range(0, len(self) * self.batch_size, self.batch_size)
         return [order[start : start + self.batch_size] for start in starts]
 
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        """The positions of a pass; an item that comes again has `len(dataset)` added each time."""
+        count = len(self.dataset)
+        return draw_balanced(self._groups, count, rng) if self._groups else rng.permutation(count)
+
+    @cached_property
+    def _groups(self) -> list[np.ndarray]:
+        """Where every class comes as often: the positions of the items of each."""
+        side = self.dataset
+        return [] if side.sampler is None else groups_of(side.target, side.labels or ())
+
     def _load(self, index: int, epoch: int) -> Any:
         rng = generator(self.seed, epoch, index) if self.dataset.augment else None
-        return self.dataset.sample(index, rng)
+        return self.dataset.sample(index % len(self.dataset), rng)
 
     def _load_part(self, part: np.ndarray, epoch: int) -> list[Any]:
         return [self._load(int(index), epoch) for index in part]

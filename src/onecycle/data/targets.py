@@ -157,6 +157,11 @@ def per_item(losses: Tensor, reduction: str) -> Tensor:
     return losses.mean() if reduction == "mean" else losses.flatten(1).mean(1)
 
 
+def cooled(outputs: Tensor, temperature: float) -> Tensor:
+    """Outputs over the temperature, float32."""
+    return outputs.float() if temperature == 1 else outputs.float() / temperature
+
+
 class Category(CategorySpec, Target):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
@@ -186,7 +191,12 @@ class Category(CategorySpec, Target):
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Softmax over the classes."""
-        return outputs.float().softmax(1)
+        return cooled(outputs, self.temperature).softmax(1)
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """The temperature, for metrics of probabilities."""
+        return {"temperature": self.temperature}
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers of the classes, (n,) and (n,)."""
@@ -235,11 +245,17 @@ class MultiCategory(MultiCategorySpec, Target):
 
     def activate(self, outputs: Tensor) -> Tensor:
         """Sigmoid of each class."""
-        return outputs.float().sigmoid()
+        return cooled(outputs, self.temperature).sigmoid()
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """The temperature, for metrics of probabilities."""
+        return {"temperature": self.temperature}
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Zeros and ones (n, classes), by the threshold."""
-        return (self.activate(outputs) > self.thresh).long(), y.long()
+        limits = torch.as_tensor(self.thresh, device=outputs.device)
+        return (self.activate(outputs) > limits).long(), y.long()
 
     def scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities, and zeros and ones, both (n, classes)."""

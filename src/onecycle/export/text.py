@@ -81,7 +81,9 @@ def classifier_graph(answering: Answering, x: Tensor) -> Any:
          int64 pad = {{{model.encoder.padding}}}, int64[1] limit = {{{model.max_len}}},
          float lowest = {{-3.4e38}}, float nothing = {{0.0}}> {{
         {text}
-        probabilities = {_ACTIVATIONS[target.activation]} ({name})
+        temperature = Constant <value_float = {target.temperature or 1.0}> ()
+        cooled = Div ({name}, temperature)
+        probabilities = {_ACTIVATIONS[target.activation]} (cooled)
     }}""")
     tensors = {**weights, **head_weights}
     made.graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in tensors.items())

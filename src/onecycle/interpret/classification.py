@@ -15,6 +15,7 @@ from onecycle.core.plot import NAME, add_title, axes, drawable, drawables, fold_
 from onecycle.data.databunch import DatasetType
 from onecycle.data.label_list import LabelList
 from onecycle.learn import loop, metrics
+from onecycle.learn.calibration import BINS, STEPS, reliability
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import confusion, shares
 from onecycle.learn.predictions import Predictions, draw, item_losses, of_part
@@ -104,6 +105,23 @@ class Interpretation:
             add_title(ax, fold_lines(text), fontsize=8)
         return places[0].figure
 
+    def plot_calibration(self, bins: int = BINS, ax: Any = None) -> Any:
+        """How often answers of each probability are right, and how many there are of each.
+
+        On the diagonal lies what is honest; below it what is too sure of itself. See `reliability`
+        for what counts as an answer. Returns the figure.
+        """
+        found = reliability(self.predictions.probabilities, self.predictions.targets, bins)
+        ax, edges = axes(ax, (5, 5)), np.arange(bins) / bins
+        shares = found.number / found.number.sum()
+        ax.bar(edges, shares, 1 / bins, align="edge", color="#d7dedc", label="share of answers")
+        ax.plot([0, 1], [0, 1], ls=":", color="grey", label="honest")
+        ax.plot(found.said, found.seen, "o-", color="#0f766e", label="answers")
+        title = f"calibration error {found.error:.3f}"
+        ax.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="probability", ylabel="share right", title=title)
+        ax.legend(loc="upper left")
+        return ax.figure
+
     def line(self, index: int) -> str:
         """One item's answer and truth as text."""
         found = self.predictions
@@ -183,8 +201,6 @@ class ClassificationInterpretation(Interpretation):
 
 # Where a model with several labels errs: per label, over thresholds, and on single items.
 
-_STEPS = torch.arange(1, 100) / 100
-
 
 class MultiLabelInterpretation(Interpretation):
     """For several classes per item; decisions are `> thresh`, the task's own by default."""
@@ -198,8 +214,8 @@ class MultiLabelInterpretation(Interpretation):
             )
 
     @property
-    def thresh(self) -> float:
-        """The decision threshold of the task."""
+    def thresh(self) -> float | tuple[float, ...]:
+        """The decision threshold of the task, or that of each label."""
         thresh = self.predictions.task.target.thresh
         assert thresh is not None  # what decides several labels has one
         return thresh
@@ -210,14 +226,15 @@ class MultiLabelInterpretation(Interpretation):
 
         p, y = self.predictions.probabilities, self.predictions.targets
         limit = self.thresh if thresh is None else require_number("thresh", thresh, 0, 1)
-        how = {"average": "none", "thresh": limit, "sigmoid": False}
+        above = (p > torch.as_tensor(limit)).float()
+        how = {"average": "none", "sigmoid": False}
         areas = [float(metrics.average_precision(p[:, [i]], y[:, [i]])) for i in range(p.shape[1])]
         columns: dict[str, Any] = {
             "actual": y.sum(0).int(),
-            "predicted": (p > limit).sum(0),
-            "precision": metrics.precision(p, y, **how),
-            "recall": metrics.recall(p, y, **how),
-            "f1": metrics.f1(p, y, **how),
+            "predicted": above.sum(0).int(),
+            "precision": metrics.precision(above, y, **how),
+            "recall": metrics.recall(above, y, **how),
+            "f1": metrics.f1(above, y, **how),
             "average_precision": areas,
         }
         plain = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in columns.items()}
@@ -242,13 +259,14 @@ class MultiLabelInterpretation(Interpretation):
         """F-beta, precision and recall over the thresholds, the best one and the task's marked."""
         p, y = self.predictions.probabilities, self.predictions.targets
         ax = axes(ax)
-        ax.plot(_STEPS, fbeta_curve(p, y, beta), label=f"F{beta:g} per item")
+        ax.plot(STEPS, fbeta_curve(p, y, beta), label=f"F{beta:g} per item")
         for metric in (metrics.precision, metrics.recall):
             how = {"average": "micro", "sigmoid": False}
-            values = [float(metric(p, y, thresh=float(t), **how)) for t in _STEPS]
-            ax.plot(_STEPS, values, label=f"{metric.__name__} (micro)")
+            values = [float(metric(p, y, thresh=float(t), **how)) for t in STEPS]
+            ax.plot(STEPS, values, label=f"{metric.__name__} (micro)")
         ax.axvline(self.best_threshold(beta), ls=":", color="red", label="best")
-        ax.axvline(self.thresh, ls=":", color="grey", label="in force")
+        for number, limit in enumerate(np.unique(self.thresh)):
+            ax.axvline(limit, ls=":", color="grey", label=None if number else "in force")
         ax.set(xlabel="threshold", ylim=(0, 1))
         ax.legend()
         return ax.figure
@@ -258,7 +276,7 @@ def fbeta_curve(probabilities: Tensor, targets: Tensor, beta: float) -> list[flo
     """Per-item F-beta at the thresholds .01, .02, ... .99."""
     return [
         float(metrics.fbeta(probabilities, targets, thresh=t, beta=beta, sigmoid=False))
-        for t in _STEPS.tolist()
+        for t in STEPS.tolist()
     ]
 
 

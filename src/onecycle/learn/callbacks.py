@@ -340,14 +340,18 @@ class MixUp(Callback):
         once = "learn.mixup() does it once, however often it is called"
         return (f"mix the items of a batch ({once})",)
 
+    def blend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Blended inputs; the share (n,) of each that is its own, and the number of its partner."""
+        n = len(x)
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample((n,)).to(x.device)
+        share = torch.maximum(share, 1 - share)  # so that an item and its partner are not doubles
+        other = torch.randperm(n, device=x.device)
+        wide = share.view(n, *[1] * (x.ndim - 1))
+        return x * wide + x[other] * (1 - wide), share, other
+
     def before_batch(self, run: Run) -> None:
         """Blend the inputs, and let the loss look at both labels."""
-        n = len(run.x)
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample((n,)).to(run.x.device)
-        share = torch.maximum(share, 1 - share)  # so that an item and its partner are not doubles
-        other = torch.randperm(n, device=run.x.device)
-        wide = share.view(n, *[1] * (run.x.ndim - 1))
-        run.x = run.x * wide + run.x[other] * (1 - wide)
+        run.x, share, other = self.blend(run.x)
         plain, partner, target = run.loss_func, run.y[other], run.data.task.target
 
         def blend_loss(outputs: Tensor, y: Tensor) -> Tensor:
@@ -355,6 +359,39 @@ class MixUp(Callback):
             return (each[0] * share + each[1] * (1 - share)).mean()
 
         run.loss_func = blend_loss
+
+
+class CutMix(MixUp):
+    """Puts a patch of another image into each, by torchvision's v2.CutMix (Yun et al. 2019).
+
+    Both labels count by their share of the pixels. For images whose labels do not lie on them.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__(alpha)
+
+    def before_fit(self, run: Run) -> None:
+        """Refuse what lies on images, before training."""
+        if run.data.task.target.on_image:
+            raise UsageError(
+                "cutmix() would leave masks and points behind: use mixup(), or neither"
+            )
+
+    def blend(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As of `MixUp`; every image of a batch has its patch in the same place."""
+        from torchvision.transforms.v2 import CutMix as Patch
+
+        if x.ndim != 4:
+            raise UsageError(f"cutmix() is for images (n, c, h, w), not for items {[*x.shape[1:]]}")
+        numbers = torch.arange(len(x), device=x.device)
+        mixed, shares = Patch(alpha=self.alpha, num_classes=len(x))(x, numbers)
+        return mixed, shares.diagonal(), numbers.roll(1)
+
+
+def blend_by(kind: type[MixUp], alpha: float, callbacks: Sequence[Callback]) -> list[Callback]:
+    """The callbacks with one that mixes items, in place of any other; with alpha 0 without."""
+    others = [callback for callback in callbacks if not isinstance(callback, MixUp)]
+    return [*others, kind(alpha)] if alpha else others
 
 
 # What happens to gradients between backward and step.

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from onecycle.core.errors import CheckpointError, UsageError, listing, warn
 from onecycle.core.files import write_atomically
 from onecycle.data.task import Task
+from onecycle.learn.calibration import forget_temperature, set_temperature
 from onecycle.learn.optimizer import GroupedOptimizer
-from onecycle.runtime.kinds import Plain
+from onecycle.runtime.kinds import TUNED, Plain
 from onecycle.runtime.task import task_to_json
 from onecycle.version import __version__
 
@@ -77,6 +78,25 @@ def save(
             f"{path} cannot be written ({reason}); an older file there is as it was. Set "
             "learn.path or learn.model_dir to a folder with room that you may write to"
         ) from error
+
+
+def restore(learner: Any, path: Path, with_opt: bool, strict: bool, differences: str) -> None:
+    """Make a learner what `save` wrote, calibration included; see `Learner.load`."""
+    content = load(path, learner.model, learner.task, strict, differences)
+    learner.opt, about = None, content[0]
+    temperature = about["task"]["target"].get("temperature", 1.0)
+    if temperature == 1.0:
+        forget_temperature(learner, f"the weights of {path} were saved uncalibrated", 3)
+    set_temperature(learner, temperature)
+    if not with_opt:
+        return
+    learner.history[:] = about.get("history") or []
+    if learner.data.train_dl is not None and about.get("data") is not None:
+        learner.data.train_dl.restore(about["data"])
+    if has_optimizer(content):
+        optimizer = learner.create_opt(1e-3)
+        if not restore_optimizer(optimizer, content, path):
+            learner.opt = None
 
 
 Content = tuple[dict[str, Any], dict[str, Tensor]]  # the JSON part, and the tensors
@@ -174,24 +194,6 @@ def stored_row(path: Path, model: nn.Module, task: Task) -> tuple[dict[str, Any]
     return (history[-1] if history else {}), None
 
 
-def load_into(
-    learner: Any, file: str | Path, with_opt: bool, strict: bool, differences: str
-) -> None:
-    """What `Learner.load` does."""
-    path = checkpoint_path(learner.path, learner.model_dir, file)
-    content = load(path, learner.model, learner.task, strict, differences)
-    learner.opt, about = None, content[0]
-    if not with_opt:
-        return
-    learner.history[:] = about.get("history") or []
-    if learner.data.train_dl is not None and about.get("data") is not None:
-        learner.data.train_dl.restore(about["data"])
-    if has_optimizer(content):
-        optimizer = learner.create_opt(1e-3)
-        if not restore_optimizer(optimizer, content, path):
-            learner.opt = None
-
-
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     """SHA-256 over the JSON part, and names, kinds and bytes of the tensors."""
     total = sha256(text.encode())
@@ -235,7 +237,7 @@ def _check_task(task: Task, about: Mapping[str, Any], path: Path) -> None:
     """The saved answers must be the learner's: same kind, same classes; and texts' vocabulary."""
     saved = about.get("task", {}).get("target", {})
     plain = json.loads(json.dumps(task.target.to_json(), default=str))
-    differ = [k for k in plain | saved if k != "thresh" and saved.get(k) != plain.get(k)]
+    differ = [k for k in plain | saved if k not in TUNED and saved.get(k) != plain.get(k)]
     if differ:
         raise CheckpointError(
             f"{path}: saved for other answers: {differ[0]} was {saved.get(differ[0])}, here it is "
@@ -297,7 +299,7 @@ _LONG = 60  # characters of a value in a message
 def check_swap(ours: Task, theirs: Task) -> None:
     """Raise where the answers differ (other classes, another width), warn of other statistics."""
     old, new = ours.target.to_json(), theirs.target.to_json()
-    differ = [k for k in old | new if k != "thresh" and old.get(k) != new.get(k)]
+    differ = [k for k in old | new if k not in TUNED and old.get(k) != new.get(k)]
     if differ:
         raise UsageError(
             f"the other data has other answers: {differ[0]} is {new.get(differ[0])}, this "

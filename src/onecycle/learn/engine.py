@@ -294,6 +294,16 @@ def require_same_data(data: DataBunch) -> None:
 # that a program can be tried, and tested, without a GPU.
 
 
+def distribute(learner: Any, timeout: float, sync_bn: bool) -> Engine:
+    """The engine of a learner that trains in several processes; see its method."""
+    engine = Processes(learner.data.device, learner.engine.precision, timeout)
+    require_same_data(learner.data)
+    if sync_bn and engine.processes > 1:
+        share_norms(learner.model, learner.data.device)
+    learner.model.to(learner.data.device)
+    return engine
+
+
 def share_norms(model: nn.Module, device: torch.device) -> None:
     """Synchronize every batch norm in place: all modules and parameters stay the same objects.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.rng import preserve_rng
 from onecycle.data.targets import Target
-from onecycle.learn import loop, metric, predictions
+from onecycle.learn import loop, metric
 from onecycle.learn.callback import Run
 from onecycle.learn.engine import Engine
 from onecycle.learn.losses import loss_of
@@ -87,15 +87,6 @@ def measure(
     finally:
         if counts:
             batches.restore(state)
-
-
-def of_learner(learner: Any, batches: Any, metrics: Any) -> list[float | None]:
-    """What `Learner.validate` gives: [loss, *metrics] of a loader with labels."""
-    wanted = list(metrics) if isinstance(metrics, list | tuple) else [metrics]
-    metric.names_of(wanted)  # before any batch is computed
-    predictions.require_labels(getattr(batches, "dataset", None), "loss and metrics")
-    how = learner.engine, learner.loss_func, wanted, learner.task.target
-    return measure(learner.model, batches, *how)
 
 
 def as_number(value: Any, name: str) -> float:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.errors import UsageError
+from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
 from onecycle.data.label_list import LabelList
 from onecycle.export.graph import Cost, Examples, Run
@@ -29,6 +31,7 @@ class Recorded(Trained, Protocol):
     """A learner that knows its last fit."""
 
     recorder: Recorder
+    silent: bool
 
 
 def training_of(learner: Recorded) -> dict[str, Any]:
@@ -63,6 +66,9 @@ def export(learner: Recorded, path: Path, precision: str, calibrate: int | None 
             write(model, task, path, examples, precision, training_of(learner))
     finally:
         model.to(device)
+    if defaults.progress and not learner.silent:
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. As a page for phones:")
+        print(f"  onecycle site {quote(str(path))} site/")
 
 
 def examples_of(

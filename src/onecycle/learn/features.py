@@ -165,7 +165,7 @@ class FeatureLoader:
         epoch, batches = self.source.begin()
         x, y = self.looks[epoch % len(self.looks)]
         for batch in batches:
-            rows = torch.from_numpy(batch)
+            rows = torch.from_numpy(batch % len(y))  # a sampler may draw an item again
             self.given = to_device(x[rows], self.source.device)
             yield self.given, to_device(y[rows], self.source.device)
 

@@ -12,6 +12,7 @@ from onecycle.core.machine import defaults
 from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DataBunch
 from onecycle.learn import checks, evaluate, loop
+from onecycle.learn.calibration import forget_temperature, set_temperature
 from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks import FrozenNorm
 from onecycle.learn.engine import Engine
@@ -58,6 +59,8 @@ def fit(
     Ctrl-C ends it after the current step, a second one at once, with the weights kept.
     """
     assert learner.opt is not None
+    if not bare:
+        forget_temperature(learner, "this fit changes the weights", 5)
     metrics, engine, data = learner.metrics, learner.engine, learner.data
     shown = defaults.progress and not learner.silent and engine.main
     columns: dict[str, bool | None] = {"train_loss": False}
@@ -107,6 +110,7 @@ def preserve_state(learner: Trainable) -> Iterator[None]:
     order, opt, history = learner.data.train_dl.state(), learner.opt, list(learner.history)
     scaler = learner.engine.scaler.state_dict()
     trained = [(p, p.requires_grad) for p in learner.model.parameters()]
+    temperature = learner.data.task.target.temperature
     learner.opt = None
     try:
         with preserve_rng(torch), modes_kept(learner.model):
@@ -116,6 +120,7 @@ def preserve_state(learner: Trainable) -> Iterator[None]:
         for parameter, learns in trained:
             parameter.grad = None
             parameter.requires_grad_(learns)
+        set_temperature(learner, temperature)
         learner.data.train_dl.restore(order)
         learner.opt, learner.history[:] = opt, history
         learner.engine.scaler.load_state_dict(scaler)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
 import torch
@@ -18,10 +17,18 @@ from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.groups import By
 from onecycle.data.label_list import LabelList
 from onecycle.data.task import Task
-from onecycle.learn import checkpoint, checks, evaluate, exporting, fitting, held_out, predictions
+from onecycle.learn import (
+    calibration,
+    checkpoint,
+    checks,
+    exporting,
+    fitting,
+    held_out,
+    predictions,
+)
 from onecycle.learn.callback import Callback
-from onecycle.learn.callbacks import MixUp, OneCycle
-from onecycle.learn.engine import Engine, Processes, require_same_data, share_norms
+from onecycle.learn.callbacks import CutMix, MixUp, OneCycle, blend_by
+from onecycle.learn.engine import Engine, distribute
 from onecycle.learn.features import train_on_features
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
@@ -105,6 +112,7 @@ class Learner:
     @model.setter
     def model(self, other: nn.Module) -> None:
         self._model = other.to(self.data.device)
+        calibration.forget_temperature(self, "the learner has another model", 2)
         self._layers, self.opt, self.recipe = checks.Layers(self._model, None), None, None
 
     @property
@@ -125,7 +133,8 @@ class Learner:
     def data(self, other: DataBunch) -> None:
         checkpoint.check_swap(self.task, other.task)
         checks.warn_of_seen(self._data, other)
-        self._data = other
+        temperature, self._data = self.task.target.temperature, other
+        calibration.set_temperature(self, temperature)  # it belongs to the weights
 
     @property
     def task(self) -> Task:
@@ -166,10 +175,31 @@ class Learner:
             self.recorder.metric_names = names
         self._metrics = found
 
-    def with_threshold(self, thresh: float) -> Self:
-        """This learner, deciding by `> thresh` from now on (it is saved and exported)."""
-        self._data = self._data.with_threshold(thresh)
+    def with_threshold(self, thresh: Any) -> Self:
+        """This learner, deciding by `> thresh` from now on (it is saved and exported).
+
+        Of several labels those above it are predicted; it is one for all, or a dict of those of
+        some labels. Of one class per item the likeliest is predicted where it is above it, else
+        the answer is "not sure" (its name None); without a threshold it is always the likeliest.
+        """
+        calibration.tune(self, self.task.target.with_threshold(thresh))
         return self
+
+    def calibrate(self) -> calibration.Calibration:
+        """Fit one temperature on the validation side, so that 80 % are right four times of five.
+
+        From now on `predict`, `get_preds`, an exported file, its server and its page give softmax
+        or sigmoid of outputs / temperature (Guo et al. 2017, arXiv 1706.04599); what is likeliest
+        stays so. Call it after training: a later fit drops it, with a warning. Returns what was
+        fitted, with the calibration error and the log loss before and after.
+        """
+        return calibration.calibrate(self)
+
+    def fit_thresholds(self, beta: float = 2.0) -> dict[Any, float]:
+        """Of several labels, decide each by its own threshold, best in F-beta on the validation
+        side; returns them. Call it after `calibrate`, which moves probabilities.
+        """
+        return calibration.fit_thresholds(self, beta)
 
     def split(self, split_on: Any) -> Self:
         """Other layer groups: the modules at which one begins, or a function of the model."""
@@ -221,12 +251,7 @@ class Learner:
         would; its running statistics are averaged before every validation. Needs Accelerate
         (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
         """
-        engine = Processes(self.data.device, self.engine.precision, timeout)
-        require_same_data(self.data)
-        if sync_bn and engine.processes > 1:
-            share_norms(self.model, self.data.device)
-        self.engine = engine
-        self.model.to(self.data.device)
+        self.engine = distribute(self, timeout, sync_bn)
         return self
 
     def mixup(self, alpha: float = 0.4) -> Self:
@@ -234,8 +259,12 @@ class Learner:
 
         Called again, the new `alpha` takes the place of the old one.
         """
-        others = [c for c in self.callbacks if not isinstance(c, MixUp)]
-        self.callbacks = [*others, MixUp(alpha)] if alpha else others
+        self.callbacks = blend_by(MixUp, alpha, self.callbacks)
+        return self
+
+    def cutmix(self, alpha: float = 1.0) -> Self:
+        """As `mixup`, and in its place, with patches of other images; see `CutMix`."""
+        self.callbacks = blend_by(CutMix, alpha, self.callbacks)
         return self
 
     # --- training ----------------------------------------------------------------------------
@@ -371,8 +400,7 @@ class Learner:
 
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
         """[loss, *metrics] on the validation set, or on another loader."""
-        batches = self.data.dl(DatasetType.Valid) if dl is None else dl
-        return evaluate.of_learner(self, batches, self.metrics if metrics is None else metrics)
+        return predictions.validate(self, dl, self.metrics if metrics is None else metrics)
 
     def evaluate(
         self,
@@ -439,9 +467,7 @@ class Learner:
 
     def summary(self) -> str:
         """A table of the layers: shapes of their outputs, parameters, what is trained."""
-        x = self.data.one_batch(DatasetType.Train)[0][:1].to(self.data.device)
-        how = self.engine, self.loss_func, len(self.layer_groups)
-        return predictions.summary(self.model, x, *how)
+        return predictions.summary(self, len(self.layer_groups))
 
     # --- keeping -----------------------------------------------------------------------------
 
@@ -467,13 +493,15 @@ class Learner:
     ) -> Self:
         """Read what `save` wrote; returns the learner.
 
-        `with_opt` also what training goes on from: optimizer, history and order of the data.
+        `with_opt` also what training goes on from: optimizer, history and order of the data. A
+        temperature that was fitted to the weights comes with them.
 
         Other classes, or another vocabulary, are a CheckpointError; other statistics, sizes or
         thresholds than those of the saved model are a warning that names them, or with
         `differences="error"` an error. With "ignore" only the weights have to fit.
         """
-        checkpoint.load_into(self, file, with_opt, strict, differences)
+        path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
+        checkpoint.restore(self, path, with_opt, strict, differences)
         return self
 
     def export(
@@ -494,9 +522,6 @@ class Learner:
         warn_of_thresholds(self.metrics, self.task.target.thresh, 2)
         path = ListablePath((self.path / file).absolute())
         exporting.export(self, path, precision, calibrate)
-        if defaults.progress and not self.silent:
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. As a page for phones:")
-            print(f"  onecycle site {quote(str(path))} site/")
         if destroy:
             self.destroy()
         return path

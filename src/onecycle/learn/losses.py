@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from onecycle.core.errors import OnecycleError, UsageError
+from onecycle.core.errors import OnecycleError, UsageError, listing
+from onecycle.data.databunch import DataBunch
 from onecycle.data.targets import Target
 
 _SHIPPED = ("torch.", "onecycle.learn")  # whose losses have no code of the user's inside
@@ -135,6 +136,30 @@ class LabelSmoothingCrossEntropy(nn.Module):
     def forward(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """The loss of logits (n, classes) and int64 classes (n,)."""
         return F.cross_entropy(outputs, y, reduction=reduction, label_smoothing=self.eps)
+
+
+def balanced_loss(data: DataBunch) -> nn.Module:
+    """The usual loss of `data`'s answers, with rare classes as heavy as frequent ones.
+
+    Of one class per item nn.CrossEntropyLoss(weight=n / (classes * count of each)), scikit-learn's
+    "balanced"; of several labels nn.BCEWithLogitsLoss(pos_weight=items without / items with each).
+    Counted on the training side. As a learner's `loss_func` it makes the validation loss, too:
+    compare it with others of this loss alone. UsageError for other answers, and for a class of no
+    training item.
+    """
+    target, labels = data.task.target, data.train_ds.labels or ()
+    counts = dict.fromkeys(target.named_classes(), 0)
+    for label in labels:
+        for name in target.classes_of(label):
+            counts[name] += 1
+    if not counts or not target.whole_classes:
+        raise UsageError(f"balanced_loss() is for labels that name classes, not a {target.kind}")
+    if without := [name for name, count in counts.items() if not count]:
+        raise UsageError(f"no training item has the class {listing(without)}: it has no weight")
+    found = torch.tensor([*counts.values()], dtype=torch.float32)
+    if target.one_class:
+        return nn.CrossEntropyLoss(weight=len(labels) / (len(counts) * found))
+    return nn.BCEWithLogitsLoss(pos_weight=(len(labels) - found) / found)
 
 
 # Losses of masks: outputs (n, classes, h, w) against y int64 (n, 1, h, w) or (n, h, w).

@@ -168,7 +168,7 @@ def names_of(metrics: Sequence[Any]) -> list[str]:
 _DEFAULT = 0.5  # the threshold of answers where with_threshold() has given no other
 
 
-def warn_of_thresholds(metrics: Sequence[Any], thresh: float | None, stacklevel: int) -> None:
+def warn_of_thresholds(metrics: Sequence[Any], thresh: Any, stacklevel: int) -> None:
     """Say where metrics decide by thresholds, and none by the answers' one, which nobody chose."""
     found = dict[str, float]()
     for metric in metrics if thresh == _DEFAULT else ():

@@ -14,9 +14,10 @@ from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.label_list import LabelList
 from onecycle.data.targets import LINE
 from onecycle.data.task import Batches, Task
-from onecycle.learn import loop
+from onecycle.learn import evaluate, loop
 from onecycle.learn.engine import Engine
 from onecycle.learn.losses import loss_of, per_item_loss
+from onecycle.learn.metric import names_of
 from onecycle.runtime.kinds import Answer
 
 
@@ -103,6 +104,16 @@ def item_losses(learner: Trained, outputs: Tensor, y: Tensor) -> Tensor:
     except UsageError:
         pairs = zip(outputs.split(1), y.split(1), strict=True)
         return torch.stack([loss_of(func, *pair, target).reshape(()) for pair in pairs])
+
+
+def validate(learner: Trained, dl: Any, metrics: Any) -> list[float | None]:
+    """[loss, *metrics] of a loader, or else of the validation set."""
+    wanted = list(metrics) if isinstance(metrics, list | tuple) else [metrics]
+    names_of(wanted)  # before any batch is computed
+    batches = learner.data.dl(DatasetType.Valid) if dl is None else dl
+    require_labels(getattr(batches, "dataset", None), "loss and metrics")
+    how = learner.model, batches, learner.engine, learner.loss_func
+    return evaluate.measure(*how, wanted, learner.data.task.target)
 
 
 def of_item(learner: Trained, item: Any, thresh: float | None, return_x: bool) -> Any:
@@ -194,13 +205,13 @@ def draw(
 # The table of a model's layers.
 
 
-def summary(
-    model: nn.Module, x: Tensor, engine: Engine, loss_func: Callable[..., Tensor], groups: int
-) -> str:
-    """Kind, output shape, parameters and trainability of every layer, for a batch `x` of one.
+def summary(learner: Trained, groups: int) -> str:
+    """Kind, output shape, parameters and trainability of every layer, for a batch of one.
 
     Runs it in evaluation mode, and leaves the model as it was; `groups` are its layer groups.
     """
+    model, engine, loss_func = learner.model, learner.engine, learner.loss_func
+    x = learner.data.one_batch(DatasetType.Train)[0][:1].to(learner.data.device)
     rows = [("layer", "output", "parameters", "trained")]
 
     def note(module: nn.Module, _: Any, output: Any) -> None:

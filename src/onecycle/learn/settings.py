@@ -36,6 +36,7 @@ def settings_of(run: Run, without: tuple[type[Callback], ...]) -> dict[str, Any]
         "the optimizer": f"{type(run.optimizer.inner).__name__} {settings_of_groups(run)}",
         "the loss": _text(run.loss_func),
         "the training set": contents_of(data.train_ds),
+        "the sampler": getattr(data.train_ds, "sampler", None),
         "the validation set": contents_of(data.valid_ds),
         "the way items are read and augmented": _digest([_text(data.task.input)]),
         "the list of callbacks": [

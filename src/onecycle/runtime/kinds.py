@@ -26,6 +26,7 @@ from onecycle.runtime.sources import Remarks
 
 Label = str | float | bool  # the name of a class; a whole number is a float to types, too
 OPTIONAL: Final = {"optional": True}  # metadata of fields that JSON leaves out at their default
+TUNED: Final = ("thresh", "temperature")  # of a target: chosen for a model, not what answers are
 
 
 def freeze(value: Any) -> Any:
@@ -277,8 +278,18 @@ class TargetSpec(Plain):
         return ()
 
     @property
-    def thresh(self) -> float | None:
-        """The probability above which a class is predicted, where one decides."""
+    def thresh(self) -> float | tuple[float, ...] | None:
+        """The probability above which a class is predicted, or that of each class; None: none."""
+        return None
+
+    @property
+    def takes_threshold(self) -> bool:
+        """Whether a probability may decide what is predicted."""
+        return self.thresh is not None
+
+    @property
+    def temperature(self) -> float | None:
+        """What outputs are divided by before they become probabilities; None: such are none."""
         return None
 
     @property
@@ -324,11 +335,19 @@ class TargetSpec(Plain):
         """
         return self.decode(values["probabilities"][row])
 
-    def with_threshold(self, thresh: float) -> Self:
+    def with_threshold(self, thresh: Any) -> Self:
         """The same, deciding by `> thresh`; UsageError for kinds that decide by none."""
-        if self.thresh is None:
+        if not self.takes_threshold:
             raise UsageError(f"a {self.kind} decides by no threshold")
         return replace(self, thresh=thresh)  # type: ignore[call-arg]
+
+    def with_temperature(self, temperature: float) -> Self:
+        """The same with calibrated probabilities; UsageError for kinds that have none to be so."""
+        if self.temperature is None:
+            raise UsageError(
+                f"a {self.kind} cannot be calibrated: answers of one class or of several labels can"
+            )
+        return replace(self, temperature=temperature)  # type: ignore[call-arg]
 
     @property
     def columns(self) -> list[str]:

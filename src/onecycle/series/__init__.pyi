@@ -22,8 +22,11 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -32,6 +35,7 @@ from onecycle.learn.callbacks import SaveModel as SaveModel
 from onecycle.learn.cross_validation import cross_validate as cross_validate
 from onecycle.learn.learner import Learner as Learner
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import higher_is_better as higher_is_better
 from onecycle.learn.metric import lower_is_better as lower_is_better
@@ -88,6 +92,7 @@ __all__ = [
     "Checkpoint",
     "ClassificationInterpretation",
     "Config",
+    "CutMix",
     "DataBunch",
     "DatasetType",
     "EarlyStopping",
@@ -96,6 +101,7 @@ __all__ = [
     "LabelSmoothingCrossEntropy",
     "Learner",
     "MixUp",
+    "ModelEMA",
     "MultiCategory",
     "MultiLabelInterpretation",
     "Numbers",
@@ -113,8 +119,10 @@ __all__ = [
     "accuracy_thresh",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "best_threshold",
     "butterflies_sample",
+    "calibration_error",
     "cross_validate",
     "defaults",
     "download",

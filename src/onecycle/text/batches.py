@@ -53,7 +53,7 @@ class LengthLoader(Loader):
         if order is not None:
             return [order[i : i + size] for i in range(0, len(order), size)]
         rng = generator(self.seed, epoch, -1)
-        mixed = rng.permutation(len(self.dataset))[: len(self) * size]
+        mixed = self._draw(rng)[: len(self) * size] % len(self.dataset)
         batches: list[np.ndarray] = []
         for start in range(0, len(mixed), _CHUNK * size):
             chunk = mixed[start : start + _CHUNK * size]

@@ -20,6 +20,7 @@ from onecycle.core.errors import (
 )
 from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.learn import loop
+from onecycle.learn.calibration import forget_temperature
 from onecycle.learn.checkpoint import checkpoint_path
 from onecycle.learn.learner import Learner
 from onecycle.learn.predictions import Predictions
@@ -43,6 +44,10 @@ class TextLearner(Learner):
     def mixup(self, alpha: float = 0.4) -> Self:
         """Texts are numbers of tokens, of which there is no mixture."""
         raise UsageError("texts cannot be mixed: leave mixup() out")
+
+    def cutmix(self, alpha: float = 1.0) -> Self:
+        """Nor are there patches of a text."""
+        raise UsageError("texts cannot be mixed: leave cutmix() out")
 
     @property
     def vocab(self) -> tuple[str, ...]:
@@ -120,6 +125,7 @@ class TextLearner(Learner):
                 f"{differ[0]}: it is {found} there and {wanted} here. It was made with "
                 f"config={given.sizes}"
             )
+        forget_temperature(self, f"the encoder of {origin} takes the place of this one", 4)
         model.encoder.load_state_dict(fitted.tensors)
         bias = _bias(model)
         if fitted.bias is not None and bias is not None:
@@ -304,7 +310,8 @@ class Ensemble:
             raise UsageError(f"Ensemble(a, b) takes learners, not {type(wrong[0]).__name__}")
         if any(learner.task.input.stream for learner in learners):
             raise UsageError("an ensemble is of classifiers, not of language models")
-        answers = [learner.task.target.to_json() for learner in learners]
+        targets = [learner.task.target.to_json() for learner in learners]
+        answers = [{**target, "temperature": None} for target in targets]  # each has its own
         if not learners or any(answer != answers[0] for answer in answers):
             raise UsageError(
                 "an ensemble is of learners with the same answers (classes, threshold)"

@@ -20,8 +20,11 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
+from onecycle.learn.callbacks import CutMix as CutMix
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
 from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
@@ -34,6 +37,7 @@ from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
 from onecycle.learn.losses import DiceLoss as DiceLoss
 from onecycle.learn.losses import FocalLoss as FocalLoss
 from onecycle.learn.losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from onecycle.learn.losses import balanced_loss as balanced_loss
 from onecycle.learn.lr_find import lr_find as lr_find
 from onecycle.learn.metric import higher_is_better as higher_is_better
 from onecycle.learn.metric import lower_is_better as lower_is_better
@@ -134,6 +138,7 @@ __all__ = [
     "CombinedLoss",
     "Config",
     "CrossEntropyFlat",
+    "CutMix",
     "DataBunch",
     "DatasetType",
     "DiceLoss",
@@ -151,6 +156,7 @@ __all__ = [
     "Learner",
     "Mask",
     "MixUp",
+    "ModelEMA",
     "MultiCategory",
     "MultiLabelInterpretation",
     "Numbers",
@@ -172,9 +178,11 @@ __all__ = [
     "accuracy_thresh",
     "auroc",
     "average_precision",
+    "balanced_loss",
     "best_threshold",
     "brightness",
     "butterflies_sample",
+    "calibration_error",
     "cnn_learner",
     "contrast",
     "create_cnn",

@@ -1,14 +1,18 @@
-// Any number of tags: those above the threshold as chips, and the likeliest as bars.
+// Any number of tags: those above the threshold, or each above its own, as chips; the likeliest as bars.
 
-import { barsOf, element, headlineOf, rank } from "../view.js";
+import { barsOf, calibration, element, headlineOf, rank } from "../view.js";
 
-export const rows = ({ classes, thresh }) => ({ Classes: classes.join(", "), "Decides above": thresh });
+export const rows = ({ classes, thresh, temperature }) => ({
+  Classes: classes.join(", "),
+  "Decides above": Array.isArray(thresh) ? classes.map((name, i) => `${name} ${thresh[i]}`).join(", ") : thresh,
+  Percentages: calibration(temperature),
+});
 
 /** {headline, chips: [names], bars: [[name, share]]} */
 export function decode({ classes, thresh }, { probabilities }) {
   const bars = rank(classes, probabilities);
-  const above = Math.fround(thresh); // in 32 bits, as numpy and torch compare
-  const chips = classes.filter((_, i) => probabilities[i] > above).map(String);
+  const above = (i) => Math.fround(Array.isArray(thresh) ? thresh[i] : thresh); // in 32 bits, as numpy and torch compare
+  const chips = classes.filter((_, i) => probabilities[i] > above(i)).map(String);
   return { headline: chips.length ? "" : "None of its tags", chips, bars: bars.slice(0, 8) };
 }
 

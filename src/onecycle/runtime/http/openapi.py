@@ -36,7 +36,7 @@ def describe(predictor: Predictor, max_bytes: int, settings: Settings) -> dict[s
         "requestBody": {"required": True, "content": given.bodies(max_bytes)},
         "responses": {"200": _json("The answers", answers), **faults},
     }
-    if target.thresh is not None:
+    if target.takes_threshold:
         predict["parameters"] = [_THRESH]
     result = {"type": "object", "properties": {"result": {"type": "string"}}}
     analyze = {

@@ -208,7 +208,7 @@ class Service:
     ) -> list[Prediction]:
         start = perf_counter()
         thresh = number(request.query_params.get("thresh"), "thresh")
-        if thresh is not None and predictor.thresh is None:
+        if thresh is not None and not predictor.target.takes_threshold:
             raise HTTPException(400, "this model decides by no threshold")
         with self.room.share() as take:
             body = await body_of(request, self.limits, take)

@@ -3,22 +3,32 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any, ClassVar, Self
 from unicodedata import normalize
 
 import numpy as np
 
-from onecycle.core.errors import LabelError, listing, warn
-from onecycle.runtime.kinds import Answer, Label, TargetSpec
+from onecycle.core.errors import LabelError, UsageError, listing, warn
+from onecycle.runtime.kinds import OPTIONAL, Answer, Label, TargetSpec
+
+NOT_SURE = "not sure"
 
 
 @dataclass(frozen=True)
 class CategorySpec(TargetSpec):
-    """One class per item. `classes` are sorted; a label is encoded as its int64 index."""
+    """One class per item. `classes` are sorted; a label is encoded as its int64 index.
+
+    The answer is the likeliest class, or with `thresh`, where that is not `> thresh`, "not sure":
+    its name is None, and its index -1. Outputs are divided by `temperature` before the softmax.
+    """
 
     classes: tuple[Label, ...] = ()
+    # Not in the repr: by it a fit that goes on compares losses, also with files of before 0.4.
+    thresh: float | None = field(default=None, repr=False, metadata=OPTIONAL)
+    temperature: float = field(default=1.0, repr=False, metadata=OPTIONAL)
     kind: ClassVar[str] = "category"
     activation: ClassVar[str] = "softmax"
     whole_classes: ClassVar[bool] = True
@@ -27,10 +37,23 @@ class CategorySpec(TargetSpec):
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(plain_label, self.classes)))
         forbid_repeats(self.classes)
+        require_temperature(self.temperature)
+        if self.thresh is None:
+            return
+        require_probability(self.thresh)
+        if NOT_SURE in (str(name).lower() for name in self.classes):
+            raise UsageError(
+                f"a class is called {NOT_SURE!r}, so that a threshold could not say it: give the "
+                "class another name, or leave the threshold out"
+            )
 
     @property
     def n_outputs(self) -> int:
         return len(self.classes)
+
+    @property
+    def takes_threshold(self) -> bool:
+        return True
 
     def fit(self, labels: Sequence[Any]) -> Self:
         return self if self.classes else replace(self, classes=sorted_classes(labels))
@@ -49,14 +72,44 @@ class CategorySpec(TargetSpec):
         return np.array(self._numbers[plain_label(label)], np.int64)
 
     def decode(self, probabilities: np.ndarray) -> Answer:
-        return self.answer(np.asarray(np.argmax(probabilities)))
+        return self.answer(self.decide(np.asarray(probabilities)[None])[0])
 
-    def decide(self, probabilities: np.ndarray) -> np.ndarray | None:
-        return np.argmax(probabilities, axis=1)
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        likeliest = np.argmax(probabilities, axis=1)
+        if self.thresh is None:
+            return likeliest
+        return np.where(above(np.max(probabilities, axis=1), self.thresh), likeliest, -1)
 
     def answer(self, y: np.ndarray) -> Answer:
         index = int(y)
+        if index < 0:
+            return Answer(None, index, NOT_SURE)
         return Answer(self.classes[index], index, str(self.classes[index]))
+
+
+# What is chosen for a model once it is trained: thresholds and the temperature.
+
+
+def above(probabilities: Any, thresh: float | Sequence[float]) -> np.ndarray:
+    """Where `probabilities` (..., classes) are `> thresh`, one for all or one for each class.
+
+    Compared in the precision of the probabilities, as torch and the page do.
+    """
+    given = np.asarray(probabilities)
+    return given > np.asarray(thresh, np.result_type(given, np.float16))
+
+
+def require_probability(thresh: Any) -> float:
+    """`thresh` as a float; UsageError for what is no probability."""
+    if not isinstance(thresh, Real) or not 0 <= float(thresh) <= 1:
+        raise UsageError(f"thresh is a probability from 0 to 1, not {thresh!r}")
+    return float(thresh)
+
+
+def require_temperature(temperature: Any) -> None:
+    """UsageError for what outputs cannot be divided by."""
+    if not isinstance(temperature, Real) or not 0 < float(temperature) < math.inf:
+        raise UsageError(f"a temperature is a finite number above 0, not {temperature!r}")
 
 
 # Labels that name classes: which are blank, which are the same, and in which order they come.

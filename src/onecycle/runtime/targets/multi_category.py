@@ -1,14 +1,22 @@
 """Any number of classes per item."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from onecycle.core.errors import LabelError, UsageError, listing
-from onecycle.runtime.kinds import Answer, Label, TargetSpec
-from onecycle.runtime.targets.category import forbid_repeats, is_blank, plain_label, sorted_classes
+from onecycle.runtime.kinds import OPTIONAL, Answer, Label, TargetSpec
+from onecycle.runtime.targets.category import (
+    above,
+    forbid_repeats,
+    is_blank,
+    plain_label,
+    require_probability,
+    require_temperature,
+    sorted_classes,
+)
 
 _QUOTE = '"'
 _MARKS = frozenset(';"\r\n')
@@ -16,10 +24,15 @@ _MARKS = frozenset(';"\r\n')
 
 @dataclass(frozen=True)
 class MultiCategorySpec(TargetSpec):
-    """Any number of classes per item: float32 zeros and ones; decided by `> thresh`."""
+    """Any number of classes per item: float32 zeros and ones; decided by `> thresh`.
+
+    `thresh` is one for all or one for each class, in their order. Outputs are divided by
+    `temperature` before the sigmoid.
+    """
 
     classes: tuple[Label, ...] = ()
-    thresh: float = 0.5
+    thresh: float | tuple[float, ...] = 0.5
+    temperature: float = field(default=1.0, repr=False, metadata=OPTIONAL)
     kind: ClassVar[str] = "multicategory"
     activation: ClassVar[str] = "sigmoid"
     whole_classes: ClassVar[bool] = True
@@ -27,8 +40,14 @@ class MultiCategorySpec(TargetSpec):
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(plain_label, self.classes)))
         forbid_repeats(self.classes)
-        if not 0 <= self.thresh <= 1:
-            raise UsageError(f"thresh is a probability from 0 to 1, not {self.thresh!r}")
+        require_temperature(self.temperature)
+        if np.ndim(self.thresh) == 0:
+            require_probability(self.thresh)
+            return
+        each = tuple(map(require_probability, np.asarray(self.thresh).tolist()))
+        if self.classes and len(each) != len(self.classes):
+            raise UsageError(f"{len(each)} thresholds are given for {len(self.classes)} classes")
+        object.__setattr__(self, "thresh", each)
 
     @property
     def n_outputs(self) -> int:
@@ -55,10 +74,26 @@ class MultiCategorySpec(TargetSpec):
         return np.array([name in present for name in self.classes], np.float32)
 
     def decode(self, probabilities: np.ndarray) -> Answer:
-        return self.answer(np.asarray(probabilities) > self.thresh)
+        return self.answer(self.decide(probabilities))
 
-    def decide(self, probabilities: np.ndarray) -> np.ndarray | None:
-        return np.asarray(probabilities) > self.thresh
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        return above(probabilities, self.thresh)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The threshold of each class, in their order."""
+        return tuple(np.broadcast_to(self.thresh, len(self.classes)).tolist())
+
+    def with_threshold(self, thresh: Any) -> Self:
+        """`thresh` is one for all, one for each class, or a dict of those of some classes."""
+        if isinstance(thresh, Mapping):
+            if unknown := [name for name in thresh if name not in self.classes]:
+                raise UsageError(
+                    f"thresholds are given for {listing(unknown)}: no classes of these"
+                )
+            now = dict(zip(self.classes, self.thresholds, strict=True))
+            thresh = tuple((now | dict(thresh)).values())
+        return super().with_threshold(thresh)
 
     def right(self, decided: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (decided == (y > 0.5)).ravel()
