@@ -80,6 +80,18 @@ def save(
         ) from error
 
 
+def write(learner: Any, file: str | Path, with_opt: bool) -> Path:
+    """See `Learner.save`; of several processes the first writes."""
+    path = checkpoint_path(learner.path, learner.model_dir, file)
+    learner.engine.synchronize(learner.model)
+    if learner.engine.main:
+        more = {"history": learner.history, "recipe": learner.recipe}
+        more["data"] = learner.data.train_dl.state()
+        save(path, learner.model, learner.task, learner.opt, with_opt, more)
+    learner.engine.wait()
+    return path
+
+
 def restore(learner: Any, path: Path, with_opt: bool, strict: bool, differences: str) -> None:
     """Make a learner what `save` wrote, calibration included; see `Learner.load`."""
     content = load(path, learner.model, learner.task, strict, differences)

@@ -43,21 +43,10 @@ def train_on_features(learner: Trainable, views: bool | int) -> Iterator[Trainab
         require_whole("cache_features", views, 1)
     body, head = _parts(learner)
     _require_items(learner)
-    norms = [p for p in body.parameters() if p.requires_grad]
-    frozen, pool, rest = learner.data, *_divide(head)
-    try:
-        for parameter in norms:
-            parameter.requires_grad_(False)
-        learner.opt = None
-        shown = defaults.progress and not learner.silent
-        made = _Features(nn.Sequential(body, pool), learner.engine, frozen, shown)
-        yield _Head(
-            learner, rest, _on(frozen, made.of_training(views), made.of_validation(), shown)
-        )
-    finally:
-        for parameter in norms:
-            parameter.requires_grad_(True)
-        learner.opt = None
+    data, (pool, rest) = learner.data, _divide(head)
+    shown = defaults.progress and not learner.silent
+    made = _Features(nn.Sequential(body, pool), learner.engine, data, shown)
+    yield _Head(learner, rest, _on(data, made.of_training(views), made.of_validation(), shown))
 
 
 def _parts(learner: Trainable) -> tuple[nn.Module, nn.Module]:

@@ -29,16 +29,13 @@ from onecycle.learn import (
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import CutMix, MixUp, OneCycle, blend_by
 from onecycle.learn.engine import Engine, distribute
-from onecycle.learn.features import train_on_features
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
-from onecycle.learn.optimizer import AdamW, GroupedOptimizer, rates_by_group
+from onecycle.learn.optimizer import AdamW, GroupedOptimizer, Rate, rates_by_group
 from onecycle.learn.recorder import Recorder
-from onecycle.learn.resume import Checkpoint
-from onecycle.models.groups import Groups, layer_groups, norm_parameters
+from onecycle.learn.training import train
+from onecycle.models.groups import Groups, layer_groups, norm_parameters, train_from
 from onecycle.runtime.kinds import Answer
-
-Rate = float | slice | Sequence[float]
 
 
 class Learner:
@@ -196,8 +193,9 @@ class Learner:
         return calibration.calibrate(self)
 
     def fit_thresholds(self, beta: float = 2.0) -> dict[Any, float]:
-        """Of several labels, decide each by its own threshold, best in F-beta on the validation
-        side; returns them. Call it after `calibrate`, which moves probabilities.
+        """Decide each of several labels by the threshold of best F-beta in validation.
+
+        Returns them. Call it after `calibrate`, which moves probabilities.
         """
         return calibration.fit_thresholds(self, beta)
 
@@ -208,13 +206,8 @@ class Learner:
 
     def freeze_to(self, n: int) -> Self:
         """Train the groups from `n` on (-1: the last), with `train_bn` every batch norm too."""
-        count = len(self.layer_groups)
-        if not -count <= n < count:
-            raise UsageError(f"there are {count} layer groups, so n lies in {-count}..{count - 1}")
         norms = norm_parameters(self.model, batch_only=True) if self.train_bn else set()
-        for index, group in enumerate(self.layer_groups):
-            for parameter in group:
-                parameter.requires_grad_(index >= n % count or id(parameter) in norms)
+        train_from(self.layer_groups, n, norms)
         self.opt = None
         return self
 
@@ -297,26 +290,8 @@ class Learner:
         With `cache_features` a frozen body runs once and the head trains on what it gave, without
         augmentation, or with a number on so many augmented looks; see `learn.features`.
         """
-        if not isinstance(epochs, Integral) or epochs < 1:
-            raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
-        if resume is not None and cache_features:
-            raise UsageError("resume= keeps fits that take long: leave it out, or cache_features=")
-        lr = defaults.lr if lr is None else lr
-        given = [callbacks] if isinstance(callbacks, Callback) else [*callbacks]
-        given += [] if resume is None else [Checkpoint(resume)]
-        with train_on_features(self, cache_features) as trained:
-            self._prepare_opt(lr, wd)
-            validate = self.data.valid_dl is not None
-            fitting.fit(trained, epochs, given, validate, owner=self)
+        train(self, epochs, lr, wd, callbacks, resume, cache_features)
         return self
-
-    def _prepare_opt(self, lr: Rate, wd: float | None) -> None:
-        rates, how = self.lr_range(lr), (self.opt_func, self.true_wd, self.bn_wd)
-        if self.opt is None or not self.opt.serves(self.layer_groups, *how):
-            self.create_opt(lr, wd)
-        assert self.opt is not None
-        self.opt.set_rates(rates)
-        self.opt.set_wd(self.wd if wd is None else wd)
 
     def fit_one_cycle(
         self,
@@ -429,10 +404,7 @@ class Learner:
         with_loss: bool = False,
         ordered: bool = True,
     ) -> list[Tensor]:
-        """[probabilities, y], and with `with_loss` the loss of each item, in the set's order.
-
-        The course asked for the order of texts by `ordered`; here there is no other.
-        """
+        """[probabilities, y], and `with_loss` each item's loss, in order (there is no other)."""
         found = self.predictions(ds_type)
         if with_loss:
             found.require_labels("losses")
@@ -475,13 +447,7 @@ class Learner:
         self, file: str | Path, with_opt: bool = True, return_path: bool = False
     ) -> Path | None:
         """Write weights, optimizer and task to `path/model_dir/file.safetensors`."""
-        path = checkpoint.checkpoint_path(self.path, self.model_dir, file)
-        self.engine.synchronize(self.model)
-        if self.engine.main:
-            more = {"history": self.history, "recipe": self.recipe}
-            more["data"] = self.data.train_dl.state()
-            checkpoint.save(path, self.model, self.task, self.opt, with_opt, more)
-        self.engine.wait()
+        path = checkpoint.write(self, file, with_opt)
         return path if return_path else None
 
     def load(

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from onecycle.core.errors import TrainingError, UsageError
 from onecycle.models.groups import Groups, norm_parameters
 
+Rate = float | slice | Sequence[float]  # one for all layer groups, a range over them, one each
 AdamW = partial(torch.optim.Adam, betas=(0.9, 0.99))
 SGD = partial(torch.optim.SGD, momentum=0.9)
 

@@ -69,3 +69,13 @@ def modes_kept(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def train_from(groups: Groups, n: int, always: set[int]) -> None:
+    """Freeze the groups before the `n`-th (-1: the last), but for parameters of ids in `always`."""
+    count = len(groups)
+    if not -count <= n < count:
+        raise UsageError(f"there are {count} layer groups, so n lies in {-count}..{count - 1}")
+    for index, group in enumerate(groups):
+        for parameter in group:
+            parameter.requires_grad_(index >= n % count or id(parameter) in always)
