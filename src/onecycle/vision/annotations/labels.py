@@ -13,10 +13,10 @@ from onecycle.core.paths import Path
 from onecycle.data.targets import Category, MultiCategory
 from onecycle.vision.annotations import coco, voc
 from onecycle.vision.annotations.records import Found, Record, Thing
+from onecycle.vision.annotations.shapes import BACKGROUND
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment
 from onecycle.vision.targets import Boxes, Mask, Points
 
-_BACKGROUND = ("background", "_background_", "__background__")
 _ROUNDING = 0.05  # pixels by which an edge may pass that of its image before it is counted
 _LEVEL = 6  # frames from here to the line that called from_annotations
 
@@ -64,8 +64,8 @@ class DrawnMask(ImageSegment):
 
 def masks(found: Found, sizes: list[tuple[int, int]], wanted: Wanted) -> tuple[list[Any], Any]:
     """Masks that are drawn of outlines, or the files of masks where there are any."""
-    names = tuple(name for name in found.classes if name.lower() not in _BACKGROUND)
-    own = [name for name in found.classes if name.lower() in _BACKGROUND]
+    names = tuple(name for name in found.classes if name.lower() not in BACKGROUND)
+    own = [name for name in found.classes if name.lower() in BACKGROUND]
     classes = (own[0] if own else "background", *names)
     void = 255 if len(classes) < 256 else 65535
     if any(record.mask for record in found.records):

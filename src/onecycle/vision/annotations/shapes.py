@@ -6,12 +6,14 @@ belongs to a polygon where that centre lies inside.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from onecycle.core.errors import LabelError
 from onecycle.runtime.inputs.pixels import MAX_PIXELS
 
+BACKGROUND = ("background", "_background_", "__background__")  # names of what is no object
 _MOST_CROSSINGS = 1 << 26  # of the edges of one polygon with rows of pixels
 
 
@@ -217,3 +219,28 @@ def decode_brush(packed: Sequence[int], size: tuple[int, int]) -> np.ndarray:
             values[filled : filled + count] = np.packbits(bits[place - 8 * count : place])
         filled += count
     return values.reshape(*size, 4)[:, :, 3] > 0
+
+
+# Rows of a COCO file.
+
+
+def coco_region(mask: np.ndarray) -> dict[str, Any]:
+    """The pixels of a bool mask (h, w), one or more."""
+    (top, left, bottom, right), runs = Region(0, 0, mask).box or (0.0,) * 4, runs_of(mask, True)
+    return {
+        "segmentation": {"size": list(mask.shape), "counts": encode_counts(runs.counts)},
+        "bbox": [left, top, right - left, bottom - top],
+        "area": int(mask.sum()),
+    }
+
+
+def coco_box(edges: Sequence[float], category: Any) -> dict[str, Any]:
+    """A box, by its edges (top, left, bottom, right) in pixels."""
+    top, left, bottom, right = edges
+    h, w = bottom - top, right - left
+    return {"category": category, "bbox": [left, top, w, h], "area": h * w}
+
+
+def coco_points(places: np.ndarray) -> list[float]:
+    """Points (k, 2) of (y, x) as x, y, 2 of each."""
+    return np.c_[places[:, ::-1], np.full(len(places), 2.0)].ravel().tolist()
