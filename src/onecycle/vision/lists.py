@@ -15,7 +15,7 @@ from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.annotations import labels as made_of
-from onecycle.vision.annotations.read import IGNORED_NAMES, Maker, read_labels, wanted_of
+from onecycle.vision.annotations.read import IGNORED_NAMES, read_labels, wanted_of
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Boxes, Mask, Points
 
@@ -26,7 +26,7 @@ class ImageList(ItemList):
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     files: ClassVar[FileKind] = FILES
     default_target: ClassVar[Any] = None
-    annotated: ClassVar[Maker] = staticmethod(made_of.tags)
+    _make_labels: ClassVar[Any] = staticmethod(made_of.tags)
 
     @classmethod
     def from_annotations(
@@ -56,7 +56,7 @@ class ImageList(ItemList):
         import pandas as pd
 
         wanted = wanted_of(path, format, images, classes, unlabelled, ignore, several)
-        found = read_labels(wanted, cls.annotated)
+        found = read_labels(wanted, cls._make_labels)
         frame = pd.DataFrame({"annotation": pd.Series(found.labels, dtype=object)})
         made = cls._make(found.files, found.root, inner_df=frame)
         return replace(made, label_cls=found.target, label_col="annotation")
@@ -70,21 +70,21 @@ class SegmentationItemList(ImageList):
     """Images whose labels are masks."""
 
     default_target: ClassVar[Any] = Mask
-    annotated: ClassVar[Maker] = staticmethod(made_of.masks)
+    _make_labels: ClassVar[Any] = staticmethod(made_of.masks)
 
 
 class PointsItemList(ImageList):
     """Images whose labels are points."""
 
     default_target: ClassVar[Any] = Points
-    annotated: ClassVar[Maker] = staticmethod(made_of.points)
+    _make_labels: ClassVar[Any] = staticmethod(made_of.points)
 
 
 class ObjectItemList(ImageList):
     """Images whose labels are boxes with a class each."""
 
     default_target: ClassVar[Any] = Boxes
-    annotated: ClassVar[Maker] = staticmethod(made_of.boxes)
+    _make_labels: ClassVar[Any] = staticmethod(made_of.boxes)
 
 
 def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]:

@@ -288,6 +288,13 @@ WRONG = (  # (in which list, which entry, what is changed, what is said)
         {"segmentation": {"size": [5, 7], "counts": [3]}},
         "do not add up to the 35",
     ),
+    ("annotations", 1, {"segmentation": {"size": [5, 7], "counts": [[35]]}}, "no list of whole"),
+    (
+        "annotations",
+        1,
+        {"segmentation": {"size": [5, 7], "counts": [9.5, 25.5]}},
+        "no list of whole",
+    ),
     ("annotations", 1, {"segmentation": {"size": [5, 7], "counts": "\1z"}}, "no compressed run"),
     ("annotations", 1, {"segmentation": {"size": [5, 7], "counts": "0P"}}, "cut off"),
     ("annotations", 1, {"segmentation": {"size": [9**9, 9**9], "counts": [1]}}, "no number from"),

@@ -98,23 +98,16 @@ def boxes(found: Found, sizes: list[tuple[int, int]], wanted: Wanted) -> tuple[l
     every = [thing for record in found.records for thing in record.things]
     _tell(sum(t.ignored for t in every), "objects are marked as not to count, and left out")
     _tell(_beyond(found.records, sizes), "boxes reach beyond their image, and are cut at its edge")
-    made, empty, points = [], 0, 0
+    made: list[list[Any]] = []
+    empty = points = 0
     for record, size in zip(found.records, sizes, strict=True):
-        label: tuple[list[Any], list[str]] = ([], [])
-        for thing in record.things:
-            if thing.ignored:
-                continue
-            edges = thing.around()
-            points += edges is None and thing.points is not None
-            if edges is None:
-                continue
-            top, left, bottom, right = np.clip(edges, 0, np.tile(size, 2)).tolist()
-            if top < bottom and left < right:
-                label[0].append((top, left, bottom, right))
-                label[1].append(thing.name)
-            else:
-                empty += 1
-        made.append(list(label))
+        counted = [thing for thing in record.things if not thing.ignored]
+        pairs = [(edges, thing.name) for thing in counted if (edges := thing.around())]
+        cut = [(np.clip(edges, 0, np.tile(size, 2)).tolist(), name) for edges, name in pairs]
+        kept = [(tuple(box), name) for box, name in cut if box[0] < box[2] and box[1] < box[3]]
+        made.append([[box for box, _ in kept], [name for _, name in kept]])
+        empty += len(cut) - len(kept)
+        points += len(counted) - len(pairs)
     _tell(empty, "boxes are empty or lie outside their image, and are left out")
     _tell(points, "objects are points or lines alone, have no box, and are left out")
     most = max((len(names) for _, names in made), default=0)

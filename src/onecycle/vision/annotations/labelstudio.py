@@ -9,42 +9,33 @@ import numpy as np
 from onecycle.core.errors import UsageError
 from onecycle.core.paths import Path
 from onecycle.runtime.inputs.pixels import SUFFIXES
-from onecycle.vision.annotations.records import (
-    EntryError,
-    Found,
-    Record,
-    Thing,
-    at,
-    number,
-    pairs,
-    ring,
-    text,
-    whole,
-)
+from onecycle.vision.annotations import records
 from onecycle.vision.annotations.shapes import decode_brush, ellipse, rectangle, runs_of, turned
 from onecycle.vision.annotations.sources import Source, read_json
 
 _HASH = 9  # hexadecimal digits and a dash, which an upload puts before the name of a file
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> records.Found:
     """Records of the tasks, in the file's order."""
     (file,) = source.files
-    tasks, found, names = read_json(file), Found(), dict[str, None]()
+    tasks, found, names = read_json(file), records.Found(), dict[str, None]()
     for i, task in enumerate(tasks):
-        with at(f"{file}, task {i}"):
+        with records.at(f"{file}, task {i}"):
             if not isinstance(task, Mapping):
-                raise EntryError("is no object")
+                raise records.EntryError("is no object")
             results = _results(task, source.several)
             place = _image(task, source, file.parent)
-        things, tags, size = list[Thing](), list[str](), None
+        things, tags, size = list[records.Thing](), list[str](), None
         for j, row in enumerate(results or ()):
-            with at(f"{file}, task {i}, result {j}"):
+            with records.at(f"{file}, task {i}, result {j}"):
                 size = _read_result(row, things, tags, found) or size
         names |= dict.fromkeys([thing.name for thing in things] + tags)
         if place is not None:
             looked = results is not None
-            found.records.append(Record(place, size, tuple(things), tuple(tags), None, looked))
+            found.records.append(
+                records.Record(place, size, tuple(things), tuple(tags), None, looked)
+            )
     found.classes = tuple(sorted(names))
     return found
 
@@ -62,7 +53,7 @@ def _results(task: Mapping[str, Any], several: str | None) -> Sequence[Any] | No
         )
     found = done[-1 if several == "last" else 0]["result"]
     if not isinstance(found, list):
-        raise EntryError("the result of its annotation is no list")
+        raise records.EntryError("the result of its annotation is no list")
     return found
 
 
@@ -76,7 +67,7 @@ def _image(task: Mapping[str, Any], source: Source, near: Path) -> Path | None:
         if Path(name := _name(value)).suffix.lower() in SUFFIXES
     }
     if len(named) != 1 and "image" not in named:
-        raise EntryError(f"its data names {len(named)} images, and one is wanted")
+        raise records.EntryError(f"its data names {len(named)} images, and one is wanted")
     name = named.get("image") or next(iter(named.values()))
     last = name.rpartition("/")[2]
     known = source.images
@@ -99,12 +90,12 @@ def _name(address: str) -> str:
 
 
 def _read_result(
-    row: Mapping[str, Any], things: list[Thing], tags: list[str], found: Found
+    row: Mapping[str, Any], things: list[records.Thing], tags: list[str], found: records.Found
 ) -> tuple[int, int] | None:
     """Add a region or a choice; the size of the image, where it is said."""
     kind, value = row["type"], row["value"]
     if kind == "choices":
-        tags += [text(choice, "a choice") for choice in value["choices"]]
+        tags += [records.text(choice, "a choice") for choice in value["choices"]]
         return None
     if kind not in (
         "rectanglelabels",
@@ -117,36 +108,41 @@ def _read_result(
         return None
     names = value[kind]
     if not isinstance(names, list) or len(names) != 1:
-        raise EntryError(f"it has {names!r:.60} as its labels, and one is wanted")
+        raise records.EntryError(f"it has {names!r:.60} as its labels, and one is wanted")
     if row.get("image_rotation"):
-        raise EntryError(
+        raise records.EntryError(
             "its image was turned in Label Studio, which is not read: turn it back there"
         )
     size = (
-        whole(row["original_height"], "original_height", 1),
-        whole(row["original_width"], "original_width", 1),
+        records.whole(row["original_height"], "original_height", 1),
+        records.whole(row["original_width"], "original_width", 1),
     )
-    things.append(_thing(kind, value, text(names[0], "its label"), size))
+    things.append(_thing(kind, value, records.text(names[0], "its label"), size))
     return size
 
 
-def _thing(kind: str, value: Mapping[str, Any], name: str, size: tuple[int, int]) -> Thing:
+def _thing(kind: str, value: Mapping[str, Any], name: str, size: tuple[int, int]) -> records.Thing:
     scale = np.array(size) / 100
     if kind == "brushlabels":
         if value.get("format", "rle") != "rle":
-            raise EntryError("its brush has another format than rle")
-        return Thing(name, runs=runs_of(decode_brush(value["rle"], size)))
+            raise records.EntryError("its brush has another format than rle")
+        return records.Thing(name, runs=runs_of(decode_brush(value["rle"], size)))
     if kind == "polygonlabels":
-        return Thing(name, rings=(ring(value["points"]) * scale,))
-    place = pairs([number(value["x"], "x"), number(value["y"], "y")], "its place")[0] * scale
+        return records.Thing(name, rings=(records.ring(value["points"]) * scale,))
+    place = (
+        records.pairs(
+            [records.number(value["x"], "x"), records.number(value["y"], "y")], "its place"
+        )[0]
+        * scale
+    )
     if kind == "keypointlabels":
-        return Thing(name, points=place[None])
-    angle = number(value.get("rotation", 0), "rotation")
+        return records.Thing(name, points=place[None])
+    angle = records.number(value.get("rotation", 0), "rotation")
     sides = ("radiusY", "radiusX") if kind == "ellipselabels" else ("height", "width")
-    h, w = np.array([number(value[side], side, 0) for side in sides]) * scale
+    h, w = np.array([records.number(value[side], side, 0) for side in sides]) * scale
     if kind == "ellipselabels":
         corners = ellipse(place, h, w)
     else:
         top, left = place.tolist()
         corners = rectangle(top, left, top + h, left + w)
-    return Thing(name, rings=(turned(corners, angle, place),))
+    return records.Thing(name, rings=(turned(corners, angle, place),))

@@ -67,6 +67,8 @@ class Runs:
         area = self.size[0] * self.size[1]
         if area > MAX_PIXELS:
             raise ValueError(f"a mask of {self.size} is larger than {MAX_PIXELS:,} pixels")
+        if self.counts.ndim != 1 or self.counts.dtype.kind != "i":
+            raise ValueError("its runs are no list of whole numbers")
         if (self.counts < 0).any() or int(self.counts.sum()) != area:
             raise ValueError(f"its runs do not add up to the {area} pixels of {self.size} (h, w)")
 
@@ -180,7 +182,7 @@ def encode_counts(counts: Sequence[int] | np.ndarray) -> str:
     return coded.decode("ascii")
 
 
-def decode_brush(packed: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+def decode_brush(packed: Sequence[int], size: tuple[int, int]) -> np.ndarray:  # long: one stream
     """Label Studio's brush as a bool mask (h, w): where the fourth of its channels is not 0.
 
     Its run lengths are bits: how many values there are (32), bits of a value less one (5), four

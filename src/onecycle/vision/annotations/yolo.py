@@ -4,50 +4,40 @@ from typing import Any
 
 import numpy as np
 
+from onecycle.core.display import in_threads
 from onecycle.core.errors import LabelError, UsageError
 from onecycle.core.paths import Path
 from onecycle.runtime.inputs.pixels import open_size
-from onecycle.vision.annotations.records import (
-    EntryError,
-    Found,
-    Record,
-    Thing,
-    at,
-    number,
-    text,
-    whole,
-)
+from onecycle.vision.annotations import records
 from onecycle.vision.annotations.sources import Source, read_text, read_yaml
 
 _FARTHEST = 10.0  # shares of a side; what is beyond are pixels, or nothing at all
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> records.Found:
     """A record for each image; one without a file of its own nobody has looked at."""
     (file,) = source.files
     about = _about(file)
     names = _names(file, about, source.classes)
-    found = Found(classes=tuple(names))
-    with at(file):
+    found = records.Found(classes=tuple(names))
+    with records.at(file):
         shape = _key_points(about)
         found.flip_pairs = _flip_pairs(about.get("flip_idx"), shape[0])
-    labels = set[Path]()
+    labels = {image: rows for image in source.images.files if (rows := _labels_of(image))}
+    sizes = dict(zip(labels, in_threads(open_size, list(labels)), strict=True))
     for image in source.images.files:
-        rows = _labels_of(image)
-        if rows is None:
-            found.records.append(Record(image, is_looked_at=False))
-            continue
-        labels.add(rows)
-        size = open_size(image)
         things = []
-        for i, line in enumerate(read_text(rows).splitlines(), 1):
+        lines = read_text(labels[image]).splitlines() if image in labels else []
+        for i, line in enumerate(lines, 1):
             if line.strip():
-                with at(f"{rows}, line {i}"):
-                    things.append(_thing(line.split(), names, shape, size))
-        found.records.append(Record(image, None, tuple(things)))
-    for folder in {label.parent for label in labels}:
+                with records.at(f"{labels[image]}, line {i}"):
+                    things.append(_thing(line.split(), names, shape, sizes[image]))
+        made = records.Record(image, None, tuple(things), is_looked_at=image in labels)
+        found.records.append(made)
+    known = {*labels.values()}
+    for folder in {label.parent for label in known}:
         for other in sorted(folder.glob("*.txt")):
-            if other not in labels and other.name not in ("classes.txt", "labels.txt"):
+            if other not in known and other.name not in ("classes.txt", "labels.txt"):
                 source.images.missing.append(f"{other} (its image)")
     return found
 
@@ -72,15 +62,15 @@ def _names(file: Path, about: dict[str, Any], asked: tuple[str, ...] | None) -> 
         return list(asked)
     if not about:
         return [line.strip() for line in read_text(file).splitlines() if line.strip()]
-    with at(file):
+    with records.at(file):
         names = about["names"]
         if isinstance(names, dict):
             if sorted(names) != list(range(len(names))):
-                raise EntryError("its names do not stand at the numbers 0, 1, ...")
+                raise records.EntryError("its names do not stand at the numbers 0, 1, ...")
             names = [names[i] for i in range(len(names))]
         if not isinstance(names, list) or not names:
-            raise EntryError("its names are no list")
-        return [text(name, "a name") for name in names]
+            raise records.EntryError("its names are no list")
+        return [records.text(name, "a name") for name in names]
 
 
 def _key_points(about: dict[str, Any]) -> tuple[int, int]:
@@ -89,15 +79,15 @@ def _key_points(about: dict[str, Any]) -> tuple[int, int]:
     if shape is None:
         return 0, 0
     if not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3):
-        raise EntryError("kpt_shape is no pair of how many points, and 2 or 3 numbers each")
-    return whole(shape[0], "kpt_shape", 1, 100_000), int(shape[1])
+        raise records.EntryError("kpt_shape is no pair of how many points, and 2 or 3 numbers each")
+    return records.whole(shape[0], "kpt_shape", 1, 100_000), int(shape[1])
 
 
 def _flip_pairs(order: Any, count: int) -> tuple[tuple[int, int], ...]:
     if order is None:
         return ()
     if not isinstance(order, list) or sorted(map(str, order)) != sorted(map(str, range(count))):
-        raise EntryError(f"flip_idx is no order of the {count} points")
+        raise records.EntryError(f"flip_idx is no order of the {count} points")
     return tuple((i, other) for i, other in enumerate(order) if i < other and order[other] == i)
 
 
@@ -113,22 +103,24 @@ def _labels_of(image: Path) -> Path | None:
 
 def _thing(
     row: list[str], names: list[str], shape: tuple[int, int], size: tuple[int, int]
-) -> Thing:
+) -> records.Thing:
     """A box (5 numbers), a box with points (as many as data.yaml says), or a polygon."""
-    which = whole(row[0], "its class")
+    which = records.whole(row[0], "its class")
     if which >= len(names):
-        raise EntryError(f"its class is {which}, and there are names for 0-{len(names) - 1}")
-    values = [number(value, "a share", -_FARTHEST, _FARTHEST) for value in row[1:]]
+        raise records.EntryError(
+            f"its class is {which}, and there are names for 0-{len(names) - 1}"
+        )
+    values = [records.number(value, "a share", -_FARTHEST, _FARTHEST) for value in row[1:]]
     h, w = size
     count, each = shape
     if len(values) != 4 + count * each or len(values) < 4:
         if count or len(values) < 6 or len(values) % 2:
-            raise EntryError(_strange(len(row), shape))
+            raise records.EntryError(_strange(len(row), shape))
         corners = np.array(values).reshape(-1, 2)[:, ::-1] * size
-        return Thing(names[which], rings=(corners,))
+        return records.Thing(names[which], rings=(corners,))
     x, y, width, height = values[:4]
     if width < 0 or height < 0:
-        raise EntryError("the width or height of its box is below 0")
+        raise records.EntryError("the width or height of its box is below 0")
     sides = (y - height / 2) * h, (x - width / 2) * w, (y + height / 2) * h, (x + width / 2) * w
     points = None
     if count:
@@ -136,7 +128,7 @@ def _thing(
         points = rows[:, 1::-1] * size
         hidden = rows[:, 2] == 0 if each == 3 else (rows == 0).all(1)
         points[hidden] = np.nan
-    return Thing(names[which], sides, points=points)
+    return records.Thing(names[which], sides, points=points)
 
 
 def _strange(length: int, shape: tuple[int, int]) -> str:
