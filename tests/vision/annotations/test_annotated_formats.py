@@ -82,6 +82,17 @@ def test_two_formats_in_one_folder_are_an_error_that_names_the_option(tmp_path):
     assert len(SegmentationItemList.from_annotations(tmp_path, format="labelme")) == 2
 
 
+def test_of_many_files_all_of_the_tool_are_read_and_others_passed_by(tmp_path):
+    for i in range(25):
+        save_image(tmp_path / f"{i:02d}.png")
+        content = {"version": "5", "imagePath": f"{i:02d}.png", "shapes": []}
+        shape = {"label": "x", "shape_type": "rectangle", "points": [[0, 0], [1, i / 10 + 1]]}
+        (tmp_path / f"{i:02d}.json").write_text(json.dumps(content | {"shapes": [shape]}))
+    assert len(ObjectItemList.from_annotations(tmp_path)) == 25
+    (tmp_path / "00_settings.json").write_text('{"theme": "dark"}')
+    assert len(ObjectItemList.from_annotations(tmp_path)) == 25
+
+
 def test_names_of_objects_are_the_tags_of_images_without_any(tmp_path):
     found = ImageList.from_annotations(labelme(tmp_path))
     assert labels(found) == {"lamp.png": ["lamp", "cat"], "none.png": []}

@@ -47,7 +47,7 @@ def read_labels(wanted: Wanted, make: Maker) -> Labelled:
     kind, files = find_files(wanted.path, wanted.format)
     images = Images.below(wanted.images or _folder(wanted.path))
     name, read = _READERS[kind]
-    found = read(Source(images.root, files, images, wanted.classes, wanted.several))
+    found = read(Source(files, images, wanted.classes, wanted.several))
     images.refuse_missing(wanted.path)
     if images.moved:
         warn(

@@ -122,10 +122,8 @@ class Images:
     moved: list[str] = field(default_factory=list)  # found, but in another folder than is said
 
     def __post_init__(self) -> None:
-        self._by_name, self._by_stem = (
-            defaultdict[str, list[Path]](list),
-            defaultdict[str, list[Path]](list),
-        )
+        self._by_name = defaultdict[str, list[Path]](list)
+        self._by_stem = defaultdict[str, list[Path]](list)
         for file in self.files:
             self._by_name[normalize("NFC", file.name)].append(file)
             self._by_stem[normalize("NFC", file.stem)].append(file)
@@ -206,9 +204,8 @@ def _parts(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one format, the folder that they and their images lie in, and what was asked for."""
+    """Files of one format, their images, and what was asked for."""
 
-    root: Path
     files: Sequence[Path]
     images: Images
     classes: tuple[str, ...] | None = None
@@ -228,10 +225,14 @@ def find_files(path: Path, format: str | None) -> tuple[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for ending in (".json", ".xml"):
         files = [file for file in below if file.suffix.lower() == ending]
-        for file in files[:_LOOKED_AT]:
-            found.setdefault(_kind_of(file), []).append(file)
-        if len(kinds := {k for k in found if found[k][0].suffix.lower() == ending}) == 1:
+        kinds = {_kind_of(file) for file in files[:_LOOKED_AT]}
+        if (
+            len(kinds) == 1
+        ):  # of one tool, as the others will be: a reader says so of one that is not
             found[kinds.pop()] = files
+        else:
+            for file in files:
+                found.setdefault(_kind_of(file), []).append(file)
     if yolo := [f for f in below if f.name in _YAML] or [f for f in below if f.name in _NAMES]:
         found["yolo"] = yolo
     elif rows := [f for f in below if f.suffix == ".txt" and f.parent.name == "labels"]:
