@@ -24,7 +24,7 @@ TASKS = {
         "Data: files, splits, labels, batches",
         "core.paths data.lists vision.lists data.items data.labels data.databunch data.report "
         "data.checks data.looks data.unreadable data.task "
-        "data.targets vision.targets vision.checks",
+        "data.targets vision.targets vision.checks vision.annotations.write",
     ),
     "images": (
         "Images and augmentation",

@@ -163,6 +163,7 @@ from onecycle.text.lists import TextList as TextList
 from onecycle.text.pretrained import Encoder as Encoder
 from onecycle.text.saved import load_data as load_data
 from onecycle.version import __version__ as __version__
+from onecycle.vision.annotations.write import to_coco as to_coco
 from onecycle.vision.augment import brightness as brightness
 from onecycle.vision.augment import contrast as contrast
 from onecycle.vision.augment import crop as crop
@@ -424,6 +425,7 @@ __all__ = [
     "symmetric_warp",
     "text_classifier_learner",
     "tilt",
+    "to_coco",
     "top_k_accuracy",
     "train_subwords",
     "unet_learner",

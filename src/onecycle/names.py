@@ -135,6 +135,7 @@ _VISION = {
     "models": "onecycle.models",
     "open_image": "onecycle.vision.image",
     "open_mask": "onecycle.vision.image",
+    "to_coco": "onecycle.vision.annotations.write",
     "unet_learner": "onecycle.vision.learner",
     "verify_images": "onecycle.vision.checks",
 }

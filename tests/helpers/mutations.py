@@ -10,6 +10,7 @@ import argparse
 import faulthandler
 import io
 import json
+import re
 import signal
 import sys
 import tarfile
@@ -18,9 +19,12 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from typing import ClassVar
+from xml.etree import ElementTree
 
+import annotated
 import numpy as np
 from memory import forget_peak, peak_bytes
 from PIL import Image as Pillow
@@ -103,6 +107,30 @@ def mutate_json(rng, value):
         else:
             home[last] = _ODD_VALUES[rng.integers(0, len(_ODD_VALUES))]
     return value
+
+
+def mutate_xml(rng, data):
+    """One or two elements taken out, doubled, moved into another, or with odd texts in them."""
+    root = ElementTree.fromstring(data)
+    odd = ("", "x", "-1", "nan", "inf", "1e999", "9" * 400, "0.5", "1,2;3", "../../x.png", "true")
+    for _ in range(rng.integers(1, 3)):
+        every = list(root.iter())
+        home, other = (every[rng.integers(0, len(every))] for _ in range(2))
+        value = odd[rng.integers(0, len(odd))]
+        way = rng.integers(0, 6)
+        if way == 0 and len(home):
+            home.remove(home[rng.integers(0, len(home))])
+        elif way == 1 and len(home):
+            home.append(home[rng.integers(0, len(home))])
+        elif way == 2 and other is not root and home not in list(other.iter()):
+            home.append(other)
+        elif way == 3:
+            home.tag = other.tag
+        elif home.attrib and way < 5:
+            home.set(list(home.attrib)[rng.integers(0, len(home.attrib))], value)
+        else:
+            home.text = value
+    return ElementTree.tostring(root)
 
 
 def dumped(value):
@@ -634,6 +662,70 @@ class Tokenizer(Json):
         subwords.tokenizer_of(text)
 
 
+class Annotated(Kind):
+    """What one labelling tool writes of two images, read as masks, boxes, points and classes."""
+
+    PIECES = (
+        *(b'"', b"<", b">", b"/", b"&a;", b"<!DOCTYPE a>", b"<a>" * 200, b"nan", b"inf", b"1e999"),
+        *(b"-1", b"9" * 400, b"99999999", b" ", b",", b";", b"\0", b"\xff", b"../../x.png", b"\n"),
+        *(b"\xe2\x80\xae", b"true", b"null", b"[]", b"*a", b"&a [*a, *a]", b"!!python/object:x"),
+    )
+    FILES: ClassVar = {
+        "coco": "labels.json",
+        "labelme": "lamp.json",
+        "labelstudio": "export.json",
+        "cvat": "annotations.xml",
+        "voc": "Annotations/lamp.xml",
+        "yolo": "labels/lamp.txt",
+        "yolo names": "data.yaml",
+    }
+
+    def __init__(self, folder, form):
+        self.form, self.at = form.split()[0], self.FILES[form]
+        self.name = Path(self.at).name
+        super().__init__(folder)
+
+    def make(self):
+        self.home = self.folder / "set"
+        annotated.WRITERS[self.form](self.home)
+        if self.form == "labelstudio":
+            self._add_brush()
+        return [(self.home / self.at).read_bytes()]
+
+    def _add_brush(self):
+        tasks = json.loads((self.home / self.at).read_text())
+        value = {"format": "rle", "rle": annotated.brush(annotated.MASK == 1)}
+        row = annotated.region("brushlabels", **value, brushlabels=["x"])
+        tasks[0]["annotations"][0]["result"].append(row)
+        (self.home / self.at).write_text(json.dumps(tasks))
+
+    def change(self, rng):
+        way, data = rng.integers(0, 4), self.seeds[0]
+        if way and self.at.endswith(".json"):
+            return dumped(mutate_json(rng, json.loads(data))).encode("utf-8", "replace")
+        if way and self.at.endswith(".xml"):
+            return mutate_xml(rng, data)
+        if way:  # one or two of the words and numbers
+            words = re.split(rb"(\s+)", data)
+            for _ in range(rng.integers(1, 3)):
+                words[rng.integers(0, len(words))] = self.PIECES[rng.integers(0, len(self.PIECES))]
+            return b"".join(words)
+        return super().change(rng)
+
+    def read(self, path):
+        from onecycle.vision import lists
+
+        (self.home / self.at).write_bytes(path.read_bytes())
+        with redirect_stdout(io.StringIO()):
+            for kind in (lists.ImageList, lists.PointsItemList, lists.ObjectItemList):
+                with_faults(lambda kind=kind: kind.from_annotations(self.home))
+            boxes = self.form == "voc"
+            found = lists.ObjectItemList if boxes else lists.SegmentationItemList
+            made = found.from_annotations(self.home)
+        for label in made.frame["annotation"]:
+            assert len(label) == 2 if boxes else made.label_cls.encode(label).ndim == 3
+
+
 KINDS = {
     "onnx": Model,
     "checkpoint": Checkpoint,
@@ -651,6 +743,7 @@ KINDS = {
         e: lambda folder, e=e: Archive(folder, e)
         for e in ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "7z")
     },
+    **{form: lambda folder, form=form: Annotated(folder, form) for form in Annotated.FILES},
     **{
         form.lower(): lambda folder, form=form: Image(folder, form)
         for form in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")

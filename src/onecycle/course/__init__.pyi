@@ -119,6 +119,7 @@ from onecycle.text.lists import TextDataBunch as TextDataBunch
 from onecycle.text.lists import TextLMDataBunch as TextLMDataBunch
 from onecycle.text.lists import TextList as TextList
 from onecycle.text.saved import load_data as load_data
+from onecycle.vision.annotations.write import to_coco as to_coco
 from onecycle.vision.augment import brightness as brightness
 from onecycle.vision.augment import contrast as contrast
 from onecycle.vision.augment import crop as crop
@@ -438,6 +439,7 @@ __all__ = [
     "text_classifier_learner",
     "tilt",
     "time",
+    "to_coco",
     "top_k_accuracy",
     "torch",
     "train_subwords",

@@ -212,6 +212,12 @@ class SplitItems:
             warn(message, 2)
         return made
 
+    def label_from_annotations(self, unknown: str | None = None) -> LabelledItems:
+        """What `from_annotations` has read: masks, boxes, points, classes or tags."""
+        if self.train.label_col != "annotation":
+            raise UsageError("label_from_annotations goes with a list that from_annotations made")
+        return self.label(from_columns("annotation"), self.train.label_cls, None, unknown)
+
     def label_from_folder(
         self, label_cls: Any = None, classes: Names = None, unknown: str | None = None
     ) -> LabelledItems:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from onecycle.core.errors import ModelError, listing, undefined, warn
+from onecycle.core.errors import ModelError, UsageError, listing, undefined, warn
 from onecycle.data.looks import Finding, Look
 from onecycle.data.tables import looks_like_numbers
 from onecycle.runtime.kinds import Answer, NoLabelSpec, TargetSpec
@@ -91,6 +91,13 @@ class Target(TargetSpec):
         """
         return y
 
+    def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
+        """An answer, `in_pixels` of its whole image, as rows of COCO with the name of a category.
+
+        Without `probabilities` it is a label, and has no score.
+        """
+        raise UsageError(f"answers of the kind {type(self).__name__} have no place in a COCO file")
+
     def require_mergeable(self) -> None:
         """Raise where the answers of several looks at one image cannot be merged."""
 
@@ -162,6 +169,14 @@ def cooled(outputs: Tensor, temperature: float) -> Tensor:
     return outputs.float() if temperature == 1 else outputs.float() / temperature
 
 
+def _named_rows(names: Sequence[Any], classes: Sequence[Any], scores: Any) -> list[dict[str, Any]]:
+    """Names without a place."""
+    rows: list[dict[str, Any]] = [{"category": name} for name in names]
+    for row in rows if scores is not None else ():
+        row["score"] = float(scores[classes.index(row["category"])])
+    return rows
+
+
 class Category(CategorySpec, Target):
     """One class per item: cross-entropy, softmax. y is int64 (n,), outputs (n, classes)."""
 
@@ -178,6 +193,10 @@ class Category(CategorySpec, Target):
     def named_classes(self) -> Sequence[Any]:
         """All."""
         return self.classes
+
+    def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
+        """One row, with the class alone."""
+        return _named_rows([answer.obj], self.classes, probabilities)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy of the logits."""
@@ -232,6 +251,10 @@ class MultiCategory(MultiCategorySpec, Target):
     def named_classes(self) -> Sequence[Any]:
         """All."""
         return self.classes
+
+    def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
+        """A row for each tag."""
+        return _named_rows(answer.obj, self.classes, probabilities)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Binary cross-entropy of the logits, mean over the classes."""

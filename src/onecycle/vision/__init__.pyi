@@ -78,6 +78,7 @@ from onecycle.samples.hands import hands_sample as hands_sample
 from onecycle.samples.planet import planet_sample as planet_sample
 from onecycle.samples.reviews import reviews_sample as reviews_sample
 from onecycle.samples.streets import streets_sample as streets_sample
+from onecycle.vision.annotations.write import to_coco as to_coco
 from onecycle.vision.augment import brightness as brightness
 from onecycle.vision.augment import contrast as contrast
 from onecycle.vision.augment import crop as crop
@@ -248,6 +249,7 @@ __all__ = [
     "streets_sample",
     "symmetric_warp",
     "tilt",
+    "to_coco",
     "top_k_accuracy",
     "unet_learner",
     "untar_data",

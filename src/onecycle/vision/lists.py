@@ -1,6 +1,7 @@
 """Lists of images, and the factories that go from files to a DataBunch in one call."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -14,6 +15,8 @@ from onecycle.data.labels import from_columns, from_function, from_pattern
 from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
+from onecycle.vision.annotations import labels as made_of
+from onecycle.vision.annotations.read import IGNORED_NAMES, read_labels, wanted_of
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Boxes, Mask, Points
 
@@ -24,6 +27,40 @@ class ImageList(ItemList):
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     files: ClassVar[FileKind] = FILES
     default_target: ClassVar[Any] = None
+    _make_labels: ClassVar[Any] = staticmethod(made_of.tags)
+
+    @classmethod
+    def from_annotations(
+        cls,
+        path: str | PurePath,
+        format: str | None = None,
+        images: str | PurePath | None = None,
+        classes: Sequence[str] | None = None,
+        unlabelled: str | None = None,
+        ignore: Sequence[str] = IGNORED_NAMES,
+        several: str | None = None,
+    ) -> Self:
+        """Images with what a labelling tool says about them; `label_from_annotations` labels them.
+
+        `path` is a file or folder of COCO, Pascal VOC, YOLO, LabelMe, Label Studio or CVAT; which
+        is guessed and printed unless `format` says it ("coco", "voc", "yolo", "labelme",
+        "labelstudio", "cvat"). `images` is the folder of the images where they lie elsewhere.
+        `classes` chooses and orders classes. Images that nobody has labelled are left out with a
+        warning; `unlabelled` is "drop" or "keep" (as images with nothing in them). Names in
+        `ignore`, crowds and difficult objects are void in masks and left out of boxes. `several`,
+        "first" or "last", says what counts where an image is labelled twice.
+
+        The kind of list decides what is taken: masks, boxes, points, or classes and tags.
+        LabelError with the file and the entry for what cannot be used, and for images that are not
+        there.
+        """
+        import pandas as pd
+
+        wanted = wanted_of(path, format, images, classes, unlabelled, ignore, several)
+        found = read_labels(wanted, cls._make_labels)
+        frame = pd.DataFrame({"annotation": pd.Series(found.labels, dtype=object)})
+        made = cls._make(found.files, found.root, inner_df=frame)
+        return replace(made, label_cls=found.target, label_col="annotation")
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
@@ -34,18 +71,21 @@ class SegmentationItemList(ImageList):
     """Images whose labels are masks."""
 
     default_target: ClassVar[Any] = Mask
+    _make_labels: ClassVar[Any] = staticmethod(made_of.masks)
 
 
 class PointsItemList(ImageList):
     """Images whose labels are points."""
 
     default_target: ClassVar[Any] = Points
+    _make_labels: ClassVar[Any] = staticmethod(made_of.points)
 
 
 class ObjectItemList(ImageList):
     """Images whose labels are boxes with a class each."""
 
     default_target: ClassVar[Any] = Boxes
+    _make_labels: ClassVar[Any] = staticmethod(made_of.boxes)
 
 
 def get_image_files(folder: str | PurePath, recurse: bool = False) -> list[Path]:

@@ -21,6 +21,7 @@ from onecycle.runtime.targets.category import sorted_classes
 from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.targets.points import PointsSpec
 from onecycle.vision import geometry as geo
+from onecycle.vision.annotations.shapes import BACKGROUND, coco_box, coco_points, coco_region
 from onecycle.vision.checks import IGNORED, check_masks, mask_doubts
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
 from onecycle.vision.point_labels import (
@@ -156,6 +157,29 @@ class Mask(MaskSpec, Target):
             raise SizeError(f"a mask of {y.shape[1:]} lies over an image of {plan.source} (h, w)")
         return warp_mask(y[0].astype(np.int16), plan, self.ignore_index)[None].astype(np.int64)
 
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """The mask (1, h, w) over the whole image: nearest; -100 where the network did not look."""
+        plan = exact_plan(open_size(source), given.file_spec)
+        back = Plan(plan.out, plan.source, np.linalg.inv(plan.matrix))
+        return warp_mask(y[0].astype(np.int16), back, IGNORED)[None].astype(np.int64)
+
+    def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
+        """A row for each class in the mask, but the background and void: its pixels, as runs."""
+        mask, rows = np.asarray(answer.data)[0], []
+        for number, name in enumerate(self.classes):
+            left_out = number == self.ignore_index or str(name).lower() in BACKGROUND
+            if left_out or not (mask == number).any():
+                continue
+            row = coco_region(mask == number) | {"category": name}
+            if probabilities is not None:
+                likely = probabilities[number][probabilities.argmax(0) == number]
+                row["score"] = float(likely.mean())
+            rows.append(row)
+        void = mask == self.ignore_index
+        if probabilities is None and void.any():
+            rows.append(coco_region(void) | {"category": "ignore", "iscrowd": 1})
+        return rows
+
     def map_back(self, look: Tensor, plain: Tensor, back: Plan) -> tuple[Tensor, Tensor]:
         """The probabilities (classes, h, w) of each pixel, where the look covers it."""
         return warp_maps(look, back)
@@ -274,6 +298,10 @@ class Points(PointsSpec, Target):
         here = ((y + 1) / 2 * plan.out - 0.5)[:, ::-1]
         return geo.move_points(here, np.linalg.inv(plan.matrix))[:, ::-1]
 
+    def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
+        """One row: x, y of each point (whole numbers are centres of pixels), and 2, "visible"."""
+        return [{"category": "points", "keypoints": coco_points(np.asarray(answer.data))}]
+
     def swap(self, rows: np.ndarray, plan: Plan) -> np.ndarray:
         """A row for each point; in a mirror those of the `flip_pairs` change places."""
         if not (plan.mirrored and self.flip_pairs):
@@ -385,6 +413,17 @@ class Boxes(Target):
         edges = np.concatenate([corners.min(1), corners.max(1)], 1).clip(-1, 1)
         seen = (edges[:, :2] < edges[:, 2:]).all(1)
         return self._fill_up(np.c_[edges, real[:, 4:]][seen])
+
+    def in_pixels(self, y: np.ndarray, source: Any, given: Any) -> np.ndarray:
+        """The boxes that are there, (n, 5), with their edges in pixels of the image."""
+        real = np.asarray(y)[np.asarray(y)[:, 4] >= 0]
+        edges = Points().in_pixels(real[:, :4].reshape(-1, 2), source, given) + 0.5
+        return np.c_[edges.reshape(-1, 4), real[:, 4:]]
+
+    def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
+        """A row for each box."""
+        edges = np.asarray(answer.data)[:, :4].tolist()
+        return [coco_box(row, name) for row, name in zip(edges, answer.obj, strict=True)]
 
     def as_tv_tensor(self, y: np.ndarray, size: tuple[int, int]) -> Any:
         """Transforms of torchvision are not applied to boxes."""
