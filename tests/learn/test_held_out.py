@@ -5,6 +5,7 @@ import warnings
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -184,3 +185,26 @@ def test_what_has_no_labels_or_no_items_is_an_error(tmp_path):
             learn.evaluate(DatasetType.Valid, **options)
     with pytest.raises(UsageError, match="there is no figure 'acc': there are loss, accuracy"):
         learn.evaluate(DatasetType.Valid, resamples=100)["acc"]
+
+
+def test_groups_of_texts_go_with_their_texts_though_these_come_by_length(tmp_path):
+    from onecycle.text import TextList, text_classifier_learner
+
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdef"), n)) for n in rng.integers(3, 30, 60)]
+    frame = pd.DataFrame({"text": texts, "y": rng.choice(["no", "yes"], 60)})
+    split = TextList.from_df(frame, tmp_path, cols="text", min_freq=1).split_by_idx(range(30, 60))
+    data = split.with_test(split.valid).label_from_df("y").databunch(bs=8, find_copies=False)
+    torch.manual_seed(1)
+    learn = text_classifier_learner(
+        data, config={"emb_sz": 8, "n_hid": 8, "n_layers": 1}, silent=True, metrics=accuracy
+    )
+    groups = np.arange(30) // 3
+    found = learn.evaluate(resamples=300, group_by=groups)["accuracy"]
+    shown, y = learn.get_preds(DatasetType.Test)
+    right = (shown.argmax(1) == y).numpy()
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(300):
+        drawn.append(np.mean([right[groups == g] for g in rng.integers(10, size=10)]))
+    assert 0.2 < found.value < 0.8
+    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=1e-6)
