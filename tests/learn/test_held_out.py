@@ -164,7 +164,8 @@ def test_a_side_that_was_labelled_elsewhere_is_measured_by_the_learners_own_clas
     x, names, _ = scores(60)
     learn = learner(x, names, tmp_path)
     items = TensorList.from_arrays(x[:50], names[:50])
-    other = items.split_none().with_test(items).label_from_df("label").test
+    split = items.split_none().with_test(items)
+    other = split.label_from_df("label", classes=["yes", "no"]).test  # the other way round
     assert learn.evaluate(other, resamples=100)["accuracy"].value == pytest.approx(48 / 50)
 
 

@@ -153,7 +153,7 @@ class _Part:
         if isinstance(self.state, Mean | Sum):
             pairs = zip(outputs.split(1), y.split(1), strict=True)
             self.items += [self._of_item(o.clone(), label.clone()) for o, label in pairs]
-        else:
+        elif isinstance(self.state, Foreign):  # a Whole keeps all by itself
             self.items.append((outputs.cpu(), y.cpu()))
 
     def _of_item(self, outputs: Tensor, y: Tensor) -> Any:
@@ -173,7 +173,8 @@ class _Part:
         elif isinstance(self.state, Sum):
             self.items = [torch.stack(self.items)]
         else:
-            self.items = [torch.cat(column) for column in zip(*self.items, strict=True)]
+            pairs = self.state.batches if isinstance(self.state, Whole) else self.items
+            self.items = [torch.cat(column) for column in zip(*pairs, strict=True)]
 
     def value_of(self, counts: np.ndarray) -> list[float]:
         """The values of a draw that has each item as often as `counts` says."""
