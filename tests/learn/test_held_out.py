@@ -109,6 +109,26 @@ def test_the_seed_says_which_items_are_drawn_and_nothing_else_moves(tmp_path):
     assert (np.random.get_state()[1].tolist(), learn.model.training) == before[1:]
 
 
+class Right:
+    """The share of right answers, in the form of torchmetrics."""
+
+    def reset(self):
+        self.right = self.count = 0
+
+    def update(self, outputs, y):
+        self.right, self.count = self.right + (outputs.argmax(1) == y).sum(), self.count + len(y)
+
+    def compute(self):
+        return self.right / self.count
+
+
+def test_objects_that_keep_a_state_see_the_same_draws(tmp_path):
+    learn = learner(*scores()[:2], tmp_path, [accuracy, Right()])
+    _, ours, theirs = learn.evaluate(resamples=200).figures.values()
+    found = [(figure.value, figure.low, figure.high) for figure in (ours, theirs)]
+    assert found[0] == pytest.approx(found[1])
+
+
 def spread(outputs, y):
     return outputs[:, 0].std()
 

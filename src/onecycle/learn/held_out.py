@@ -171,7 +171,7 @@ class _Part:
         if isinstance(self.state, Mean):
             self.items = list(np.array(self.items, np.float64).T)
         elif isinstance(self.state, Sum):
-            self.items = [torch.stack(self.items)]
+            self.items = [torch.stack(self.items).cpu().double()]
         else:
             pairs = self.state.batches if isinstance(self.state, Whole) else self.items
             self.items = [torch.cat(column) for column in zip(*pairs, strict=True)]
@@ -182,8 +182,7 @@ class _Part:
         if isinstance(state, Mean):
             return [float(counts * items[1] @ items[0] / (counts @ items[1]))]
         if isinstance(state, Sum):
-            drawn = torch.as_tensor(counts, device=items[0].device)
-            total = torch.tensordot(drawn.double(), items[0].double(), dims=1)
+            total = torch.tensordot(torch.as_tensor(counts).double(), items[0], dims=1)
             return [as_number(state.value(total), state.name)]
         outputs, y = (x[np.repeat(np.arange(len(counts)), counts)] for x in items)
         if isinstance(state, Whole):
