@@ -162,10 +162,21 @@ def test_a_second_look_is_counted_over_learners_and_programs(tmp_path):
         assert learner(*given, tmp_path).evaluate(resamples=100).looks == 1
         other = learner(*scores(40, seed=9)[:2], tmp_path)
         assert other.evaluate(resamples=100).looks == 1  # another test side
-    with pytest.warns(OnecycleWarning, match=r"look 2 at .* 40 items \(the first: 20.*, loss"):
+    with pytest.warns(OnecycleWarning, match=r"look 2 at .* 40 items \(the first: time 20.*, loss"):
         assert learner(*given, tmp_path).evaluate(resamples=100).looks == 2
     noted = json.loads((tmp_path / "models/test_looks.json").read_text())
     assert sorted(map(len, noted.values())) == [1, 2]
+
+
+def undefined(outputs, y):
+    return float("nan")
+
+
+def test_a_figure_without_a_value_is_noted_too(tmp_path):
+    learn = learner(*scores(40)[:2], tmp_path, whole_set(undefined))
+    assert learn.evaluate(resamples=100)["undefined"].low is None
+    with pytest.warns(OnecycleWarning, match="look 2 .*undefined None"):
+        learn.evaluate(resamples=100)
 
 
 def test_looks_that_cannot_be_read_or_written_are_told(tmp_path):

@@ -229,11 +229,11 @@ def _note_look(learner: Any, side: LabelList, figures: Mapping[str, Figure]) -> 
     except (OSError, ValueError, AttributeError, TypeError):
         warn(f"{path} cannot be read: looks at test sets are counted anew", 4)
         known, looks = {}, []
-    values = {name: figure.value for name, figure in figures.items()}
-    looks.append({"time": datetime.now().isoformat(" ", "minutes"), **values})
+    finite = {n: f.value if np.isfinite(f.value) else None for n, f in figures.items()}  # as JSON
+    looks.append({"time": datetime.now().isoformat(" ", "minutes"), **finite})
     if len(looks) > 1:
         first = ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else str(value)
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in looks[0].items()
         )
         warn(
