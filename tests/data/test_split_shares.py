@@ -301,14 +301,19 @@ def test_groups_are_divided_so_that_classes_have_their_share():
 
 
 def test_few_groups_of_many_tags_are_drawn_to_fit():
-    # Six areas: of five each has its own mixture of tags, the sixth that of all.
-    groups = np.repeat(np.arange(6), 20)
-    rows = [["abcde"[g]] if g < 5 else ["abcde"[i % 5]] for i, g in enumerate(groups)]
-    found = [
-        {*groups[sides(table(g=groups).split_by_rand_pct(0.17, s, stratify=rows, group_by="g"))[1]]}
-        for s in range(20)
-    ]
-    assert sum(area == {5} for area in found) > 15
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(10), rng.integers(10, 80, 10))
+    shares = rng.uniform(0, 1, (10, 6))  # of each tag in each group
+    rows = [[tag for k, tag in enumerate("abcdef") if rng.random() < shares[g, k]] for g in groups]
+    has = np.array([[tag in row for tag in "abcdef"] for row in rows])
+
+    def gap(seed, **how):
+        valid = sides(table(g=groups).split_by_rand_pct(0.2, seed, group_by="g", **how))[1]
+        return np.abs(has[valid].sum(0) / has.sum(0) - 0.2).mean()
+
+    ours = np.mean([gap(seed, stratify=rows) for seed in range(10)])
+    assert ours < 0.05
+    assert ours < np.mean([gap(seed) for seed in range(10)]) / 1.5
 
 
 def test_a_class_in_one_group_alone_trains_and_is_counted():
@@ -325,6 +330,13 @@ def test_groups_that_each_have_a_class_of_their_own_are_an_error():
         items.split_by_rand_pct(0.4, 0, stratify="y", group_by="g")
     with pytest.raises(UsageError, match="no group can be held out for the validation side: there"):
         table(g=[0, 0, 1, 1]).split_by_rand_pct(0.5, 0, group_by="g", test_pct=0.25)
+
+
+def test_each_side_has_a_group_where_there_are_as_many_as_sides():
+    items = table(g=[0] * 4 + [1] * 4 + [2] * 4)
+    for seed in range(5):
+        split = items.split_by_rand_pct(0.7, seed, group_by="g", test_pct=0.25)
+        assert list(map(len, sides(split))) == [4, 4, 4]
 
 
 def test_few_large_groups_make_another_share_and_that_is_told():

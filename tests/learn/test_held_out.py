@@ -5,6 +5,7 @@ import warnings
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -108,6 +109,26 @@ def test_the_seed_says_which_items_are_drawn_and_nothing_else_moves(tmp_path):
     assert (np.random.get_state()[1].tolist(), learn.model.training) == before[1:]
 
 
+class Right:
+    """The share of right answers, in the form of torchmetrics."""
+
+    def reset(self):
+        self.right = self.count = 0
+
+    def update(self, outputs, y):
+        self.right, self.count = self.right + (outputs.argmax(1) == y).sum(), self.count + len(y)
+
+    def compute(self):
+        return self.right / self.count
+
+
+def test_objects_that_keep_a_state_see_the_same_draws(tmp_path):
+    learn = learner(*scores()[:2], tmp_path, [accuracy, Right()])
+    _, ours, theirs = learn.evaluate(resamples=200).figures.values()
+    found = [(figure.value, figure.low, figure.high) for figure in (ours, theirs)]
+    assert found[0] == pytest.approx(found[1])
+
+
 def spread(outputs, y):
     return outputs[:, 0].std()
 
@@ -141,10 +162,21 @@ def test_a_second_look_is_counted_over_learners_and_programs(tmp_path):
         assert learner(*given, tmp_path).evaluate(resamples=100).looks == 1
         other = learner(*scores(40, seed=9)[:2], tmp_path)
         assert other.evaluate(resamples=100).looks == 1  # another test side
-    with pytest.warns(OnecycleWarning, match=r"look 2 at .* 40 items \(the first: 20.*, loss"):
+    with pytest.warns(OnecycleWarning, match=r"look 2 at .* 40 items \(the first: time 20.*, loss"):
         assert learner(*given, tmp_path).evaluate(resamples=100).looks == 2
     noted = json.loads((tmp_path / "models/test_looks.json").read_text())
     assert sorted(map(len, noted.values())) == [1, 2]
+
+
+def undefined(outputs, y):
+    return float("nan")
+
+
+def test_a_figure_without_a_value_is_noted_too(tmp_path):
+    learn = learner(*scores(40)[:2], tmp_path, whole_set(undefined))
+    assert learn.evaluate(resamples=100)["undefined"].low is None
+    with pytest.warns(OnecycleWarning, match="look 2 .*undefined None"):
+        learn.evaluate(resamples=100)
 
 
 def test_looks_that_cannot_be_read_or_written_are_told(tmp_path):
@@ -163,7 +195,8 @@ def test_a_side_that_was_labelled_elsewhere_is_measured_by_the_learners_own_clas
     x, names, _ = scores(60)
     learn = learner(x, names, tmp_path)
     items = TensorList.from_arrays(x[:50], names[:50])
-    other = items.split_none().with_test(items).label_from_df("label").test
+    split = items.split_none().with_test(items)
+    other = split.label_from_df("label", classes=["yes", "no"]).test  # the other way round
     assert learn.evaluate(other, resamples=100)["accuracy"].value == pytest.approx(48 / 50)
 
 
@@ -184,3 +217,26 @@ def test_what_has_no_labels_or_no_items_is_an_error(tmp_path):
             learn.evaluate(DatasetType.Valid, **options)
     with pytest.raises(UsageError, match="there is no figure 'acc': there are loss, accuracy"):
         learn.evaluate(DatasetType.Valid, resamples=100)["acc"]
+
+
+def test_groups_of_texts_go_with_their_texts_though_these_come_by_length(tmp_path):
+    from onecycle.text import TextList, text_classifier_learner
+
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdef"), n)) for n in rng.integers(3, 30, 60)]
+    frame = pd.DataFrame({"text": texts, "y": rng.choice(["no", "yes"], 60)})
+    split = TextList.from_df(frame, tmp_path, cols="text", min_freq=1).split_by_idx(range(30, 60))
+    data = split.with_test(split.valid).label_from_df("y").databunch(bs=8, find_copies=False)
+    torch.manual_seed(1)
+    learn = text_classifier_learner(
+        data, config={"emb_sz": 8, "n_hid": 8, "n_layers": 1}, silent=True, metrics=accuracy
+    )
+    groups = np.arange(30) // 3
+    found = learn.evaluate(resamples=300, group_by=groups)["accuracy"]
+    shown, y = learn.get_preds(DatasetType.Test)
+    right = (shown.argmax(1) == y).numpy()
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(300):
+        drawn.append(np.mean([right[groups == g] for g in rng.integers(10, size=10)]))
+    assert 0.2 < found.value < 0.8
+    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=1e-6)

@@ -154,7 +154,7 @@ class _Part:
         if isinstance(self.state, Mean | Sum):
             pairs = zip(outputs.split(1), y.split(1), strict=True)
             self.items += [self._of_item(o.clone(), label.clone()) for o, label in pairs]
-        else:
+        elif isinstance(self.state, Foreign):  # a Whole keeps all by itself
             self.items.append((outputs.cpu(), y.cpu()))
 
     def _of_item(self, outputs: Tensor, y: Tensor) -> Any:
@@ -172,9 +172,10 @@ class _Part:
         if isinstance(self.state, Mean):
             self.items = list(np.array(self.items, np.float64).T)
         elif isinstance(self.state, Sum):
-            self.items = [torch.stack(self.items)]
+            self.items = [torch.stack(self.items).cpu().double()]
         else:
-            self.items = [torch.cat(column) for column in zip(*self.items, strict=True)]
+            pairs = self.state.batches if isinstance(self.state, Whole) else self.items
+            self.items = [torch.cat(column) for column in zip(*pairs, strict=True)]
 
     def value_of(self, counts: np.ndarray) -> list[float]:
         """The values of a draw that has each item as often as `counts` says."""
@@ -182,8 +183,7 @@ class _Part:
         if isinstance(state, Mean):
             return [float(counts * items[1] @ items[0] / (counts @ items[1]))]
         if isinstance(state, Sum):
-            drawn = torch.as_tensor(counts, device=items[0].device)
-            total = torch.tensordot(drawn.double(), items[0].double(), dims=1)
+            total = torch.tensordot(torch.as_tensor(counts).double(), items[0], dims=1)
             return [as_number(state.value(total), state.name)]
         outputs, y = (x[np.repeat(np.arange(len(counts)), counts)] for x in items)
         if isinstance(state, Whole):
@@ -230,11 +230,11 @@ def _note_look(learner: Any, side: LabelList, figures: Mapping[str, Figure]) -> 
     except (OSError, ValueError, AttributeError, TypeError):
         warn(f"{path} cannot be read: looks at test sets are counted anew", 4)
         known, looks = {}, []
-    values = {name: figure.value for name, figure in figures.items()}
-    looks.append({"time": datetime.now().isoformat(" ", "minutes"), **values})
+    finite = {n: f.value if np.isfinite(f.value) else None for n, f in figures.items()}  # as JSON
+    looks.append({"time": datetime.now().isoformat(" ", "minutes"), **finite})
     if len(looks) > 1:
         first = ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else str(value)
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in looks[0].items()
         )
         warn(
