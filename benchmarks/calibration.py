@@ -101,9 +101,8 @@ def main():
     args = parser.parse_args()
     if args.out:
         rows = [json.loads(line) for line in args.log.read_text().splitlines()]
-        seeds = max(row["seed"] for row in rows) + 1
         text = "\n".join(table(rows))
-        args.out.write_text(f"# Calibration error before and after\n\n{text}\n\nSeeds: {seeds}.\n")
+        args.out.write_text(f"# Calibration error before and after\n\n{text}\n")
         return
     warnings.simplefilter("ignore")
     weights = str(args.data / "weights" / "mobilenet_v2_100.fp16.safetensors")

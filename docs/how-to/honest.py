@@ -73,7 +73,6 @@ for item in valid[0][8:12]:
     answer, number, probabilities = learn.predict(item)
     print(answer, answer.obj, int(number), probabilities.numpy().round(2))
 
-
 probabilities, y = learn.get_preds()
 sure, right = probabilities.max(1).values > 0.8, probabilities.argmax(1) == y
 print(
@@ -91,14 +90,14 @@ print(
 #
 # Of several labels each is a yes or no of its own, and a rare one may want a lower line.
 # `fit_thresholds` takes for each the one with the best F-beta on the validation side (`beta=2`: a label
-# too many costs less than one too few). A dict sets some by hand.
+# too many costs less than one too few); where it is calibrated, call it after that. A dict sets some by
+# hand.
 
 # %%
 x, names = points(1500)
 tags = [[name, "far"] if row @ row > 24 else [name] for row, name in zip(x, names, strict=True)]
 many = Learner(from_arrays(x, tags, bs=32), mlp([20, 50, 4]), silent=True)
 many.fit_one_cycle(10, 1e-2)
-print(many.calibrate())
 print(many.fit_thresholds(beta=1))
 many.with_threshold({"rare": 0.1})
 MultiLabelInterpretation.from_learner(many).per_label().round(2)
