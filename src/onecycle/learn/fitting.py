@@ -12,7 +12,7 @@ from onecycle.core.machine import defaults
 from onecycle.core.rng import preserve_rng
 from onecycle.data.databunch import DataBunch
 from onecycle.learn import checks, evaluate, loop
-from onecycle.learn.calibration import forget_temperature, set_temperature
+from onecycle.learn.calibration import set_temperature
 from onecycle.learn.callback import Callback, Run, check_callbacks
 from onecycle.learn.callbacks import FrozenNorm
 from onecycle.learn.engine import Engine
@@ -54,13 +54,9 @@ def fit(
 ) -> None:
     """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
 
-    Callbacks are bound to the `owner`, where what is trained is a part of it.
-
-    Ctrl-C ends it after the current step, a second one at once, with the weights kept.
+    Callbacks are bound to the `owner`, where what is trained is a part of it. Ctrl-C ends it after the current step, a second one at once, with the weights kept.
     """
     assert learner.opt is not None
-    if not bare:
-        forget_temperature(learner, "this fit changes the weights", 5)
     metrics, engine, data = learner.metrics, learner.engine, learner.data
     shown = defaults.progress and not learner.silent and engine.main
     columns: dict[str, bool | None] = {"train_loss": False}

@@ -117,7 +117,7 @@ class Images:
     """The image files below a folder, to be found by the names that tools give them."""
 
     root: Path
-    files: list[Path]
+    files: Sequence[Path]
     missing: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)  # found, but in another folder than is said
 

@@ -10,7 +10,7 @@ import numpy as np
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.paths import Path
-from onecycle.data.databunch import LabelList
+from onecycle.data.label_list import LabelList
 from onecycle.learn.predictions import Predictions
 from onecycle.runtime.inputs.pixels import open_size
 from onecycle.runtime.kinds import Answer
