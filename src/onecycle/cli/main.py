@@ -1,57 +1,24 @@
 """The command `onecycle`: train on images, use what was trained, and see a demonstration."""
 
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from onecycle.cli.options import examples, plain_errors
+from onecycle.cli.training import lr_find, train
 from onecycle.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 demo = typer.Typer(help="Make a sample data set and train on it.", no_args_is_help=True)
-train = typer.Typer(help="Train a model on your own data.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
 app.add_typer(train, name="train")
 
-Source = Annotated[
-    Path, typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels.")
-]
 Folder = Annotated[str, typer.Option(help="CSV: the folder of the images, seen from the CSV file.")]
 Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, such as ".jpg".')]
-LabelColumn = Annotated[str, typer.Option(help="CSV: the column with the labels (name or number).")]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(help='CSV: what stands between several labels of an image, such as " ".'),
-]
-ValidColumn = Annotated[
-    str | None, typer.Option(help="CSV: a column that is true for validation images.")
-]
-Pattern = Annotated[
-    str | None, typer.Option(help="Folder: label = group 1 of this regular expression on the path.")
-]
-ValidPct = Annotated[
-    float, typer.Option(help="The share that validates, where nothing else says which.")
-]
-AllFolders = Annotated[
-    bool,
-    typer.Option(help="Folder: train on all, also on folders named like test or validation sets."),
-]
-Arch = Annotated[str, typer.Option(help="Any timm model, or `small`, which comes with onecycle.")]
-Weights = Annotated[
-    str, typer.Option(help="yes (published weights), no (from scratch), or a file with weights.")
-]
-Size = Annotated[int, typer.Option(help="Side of the images that the model sees, in pixels.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images per step (64, of a small set fewer).")]
-FlipVert = Annotated[
-    bool, typer.Option(help="Images have no upside (satellite, microscope): flip them freely.")
-]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
 Title = Annotated[str | None, typer.Option(help="The page's heading.")]
@@ -81,26 +48,8 @@ def _require_sha256(model: Path | None, sha256: str | None) -> None:
         read_exactly(model, sha256)
 
 
-def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Show the library's own errors as one clear message, without a stack trace."""
-
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        from onecycle.core.display import print_any_text
-        from onecycle.core.errors import OnecycleError
-
-        print_any_text(sys.stdout)
-        try:
-            command(*args, **options)
-        except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
-            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
-            sys.exit(2)
-
-    return run
-
-
 @demo.command("planet")
-@_plain_errors
+@plain_errors
 def demo_planet(
     out: Out = Path("demo-output"),
     tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 500,
@@ -113,7 +62,7 @@ def demo_planet(
 
 
 @demo.command("camvid")
-@_plain_errors
+@plain_errors
 def demo_camvid(
     out: Out = Path("demo-output"),
     scenes: Annotated[int, typer.Option(help="How many street scenes are drawn.")] = 240,
@@ -126,7 +75,7 @@ def demo_camvid(
 
 
 @demo.command("imdb")
-@_plain_errors
+@plain_errors
 def demo_imdb(
     out: Out = Path("demo-output"),
     reviews: Annotated[int, typer.Option(help="How many film reviews are written.")] = 2000,
@@ -138,70 +87,11 @@ def demo_imdb(
     imdb(out, reviews, seed)
 
 
-@train.command("images")
-@_plain_errors
-def train_images(
-    source: Source,
-    folder: Folder = ".",
-    suffix: Suffix = "",
-    label_col: LabelColumn = "1",
-    label_delim: Delimiter = None,
-    valid_col: ValidColumn = None,
-    pattern: Pattern = None,
-    valid_pct: ValidPct = 0.2,
-    all_folders: AllFolders = False,
-    arch: Arch = "small",
-    pretrained: Weights = "yes",
-    size: Size = 128,
-    bs: BatchSize = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs with the body frozen (4; from scratch none is).")
-    ] = None,
-    unfrozen_epochs: Annotated[int, typer.Option(help="Epochs with everything trained.")] = 4,
-    lr: Annotated[float | None, typer.Option(help="Learning rate; found if not given.")] = None,
-    flip_vert: FlipVert = False,
-    seed: Seed = 0,
-    out: Out = Path("onecycle-output"),
-) -> None:
-    """Train on a folder or a CSV of images, and write the model, its figures and plots."""
-    from onecycle.cli import train as work
-
-    named = (folder, suffix, label_col, label_delim, valid_col, pattern)
-    where = work.Where(source, *named, valid_pct, seed, all_folders)
-    how = work.How(arch, pretrained, size, bs, flip_vert, seed)
-    work.train(where, how, epochs, unfrozen_epochs, lr, out)
-
-
-@app.command("lr-find")
-@_plain_errors
-def lr_find(
-    source: Source,
-    folder: Folder = ".",
-    suffix: Suffix = "",
-    label_col: LabelColumn = "1",
-    label_delim: Delimiter = None,
-    valid_col: ValidColumn = None,
-    pattern: Pattern = None,
-    valid_pct: ValidPct = 0.2,
-    all_folders: AllFolders = False,
-    arch: Arch = "small",
-    pretrained: Weights = "yes",
-    size: Size = 128,
-    bs: BatchSize = None,
-    flip_vert: FlipVert = False,
-    seed: Seed = 0,
-    out: Out = Path("onecycle-output"),
-) -> None:
-    """Measure the loss over growing learning rates, suggest one, and draw the curve."""
-    from onecycle.cli import train as work
-
-    named = (folder, suffix, label_col, label_delim, valid_col, pattern)
-    where = work.Where(source, *named, valid_pct, seed, all_folders)
-    work.find(where, work.How(arch, pretrained, size, bs, flip_vert, seed), out)
+app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34"))(lr_find)
 
 
 @app.command("predict")
-@_plain_errors
+@plain_errors
 def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
     sources: Annotated[
@@ -240,7 +130,7 @@ def predict(
 
 
 @app.command("site")
-@_plain_errors
+@plain_errors
 def site(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
@@ -258,7 +148,7 @@ def site(
 
 
 @app.command("serve")
-@_plain_errors
+@plain_errors
 def serve(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
@@ -336,7 +226,7 @@ def serve(
 
 
 @app.command("clean")
-@_plain_errors
+@plain_errors
 def clean(
     folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class.")],
     model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
@@ -352,7 +242,7 @@ def clean(
 
 
 @app.command("kaggle")
-@_plain_errors
+@plain_errors
 def kaggle(
     competition: Annotated[str, typer.Argument(help="The name at the end of its address.")],
     to: Annotated[Path, typer.Option(help="The folder for its folder.")] = Path("data"),
@@ -374,7 +264,7 @@ def kaggle(
 
 
 @app.command("deploy")
-@_plain_errors
+@plain_errors
 def deploy(
     model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
