@@ -1,7 +1,7 @@
 """The command `onecycle`: train on images, use what was trained, and see a demonstration."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ Folder = Annotated[str, typer.Option(help="CSV: the folder of the images, seen f
 Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, such as ".jpg".')]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+Model = Annotated[Path, typer.Argument(help="model.onnx; model.safetensors is exported first.")]
 Title = Annotated[str | None, typer.Option(help="The page's heading.")]
 Theme = Annotated[
     Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
@@ -90,7 +91,13 @@ def demo_imdb(
 app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34"))(lr_find)
 
 
-@app.command("predict")
+@app.command(
+    "predict",
+    epilog=examples(
+        "onecycle predict model.onnx photos/ --out answers.csv",
+        "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
+    ),
+)
 @plain_errors
 def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
@@ -129,10 +136,59 @@ def predict(
         raise typer.Exit(1)
 
 
-@app.command("site")
+@app.command(
+    "export", epilog=examples("onecycle export flowers/model.safetensors --precision fp16")
+)
+@plain_errors
+def export(
+    model: Annotated[Path, typer.Argument(help="model.safetensors of images or masks.")],
+    out: Annotated[Path | None, typer.Option(help="The file (beside the weights).")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, or fp16 for half the size.")] = "fp32",
+) -> dict[str, Any]:
+    """Make the one file that answers without torch of weights that learn.save() wrote."""
+    from onecycle.cli.ship import export as work
+
+    return {"model": str(work(model, out, precision))}
+
+
+@app.command(
+    "eval",
+    epilog=examples(
+        "onecycle eval flowers/model.onnx more-photos/",
+        "onecycle eval reviews.onnx new.csv --column review --label-col sentiment --json",
+    ),
+)
+@plain_errors
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="model.onnx, or model.safetensors.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder with one sub-folder per class, or a labelled table.")
+    ],
+    column: Annotated[str | None, typer.Option(help="Table: the names or texts.")] = None,
+    label_col: Annotated[str | None, typer.Option(help="Table: the labels.")] = None,
+    label_delim: Annotated[str | None, typer.Option(help="Between several labels.")] = None,
+    folder: Folder = ".",
+    suffix: Suffix = "",
+) -> dict[str, Any]:
+    """Say how good a model is on labelled items, in all and for each class, with counts.
+
+    The exit code is 0 where every item was answered, 1 where some could not be read, and 2 where
+    nothing was done.
+    """
+    from onecycle.cli.evaluate import evaluate as work
+    from onecycle.cli.predict import Where
+
+    return work(model, source, Where(column, folder, suffix), label_col, label_delim)
+
+
+@app.command(
+    "site", epilog=examples("onecycle site model.onnx site/ --title Flowers --examples photos/best")
+)
 @plain_errors
 def site(
-    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    model: Annotated[
+        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
+    ],
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
     title: Title = None,
     theme: Theme = None,
@@ -141,16 +197,19 @@ def site(
     sha256: Sha256 = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
+    from onecycle.cli.ship import exported
     from onecycle.cli.ship import site as work
 
     _require_sha256(model, sha256)
-    work(model, out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
+    work(exported(model), out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
 
 
-@app.command("serve")
+@app.command("serve", epilog=examples("onecycle serve model.onnx --port 8080"))
 @plain_errors
 def serve(
-    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    model: Annotated[
+        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
+    ],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
     tokens: Annotated[
@@ -215,17 +274,18 @@ def serve(
 
     A model file that is replaced is served from then on; of a bad one the log says why it is not.
     """
+    from onecycle.cli.ship import exported, set_look
     from onecycle.cli.ship import serve as work
-    from onecycle.cli.ship import set_look
 
     _require_sha256(model, sha256)
+    model = exported(model)
     set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     origins = tuple(origin) if origin else None
     given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
     work(model, (host, port), tokens, given, (cert, key), max_memory)
 
 
-@app.command("clean")
+@app.command("clean", epilog=examples("onecycle clean photos/ --model model.onnx"))
 @plain_errors
 def clean(
     folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class.")],
@@ -241,7 +301,9 @@ def clean(
     work(folder, model, to, port)
 
 
-@app.command("kaggle")
+@app.command(
+    "kaggle", epilog=examples("onecycle kaggle planet-understanding-the-amazon-from-space")
+)
 @plain_errors
 def kaggle(
     competition: Annotated[str, typer.Argument(help="The name at the end of its address.")],
@@ -263,10 +325,12 @@ def kaggle(
         print(f"the files are in {work.fetch_competition(competition, to)}")
 
 
-@app.command("deploy")
+@app.command("deploy", epilog=examples("onecycle deploy model.onnx app/ --to docker"))
 @plain_errors
 def deploy(
-    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    model: Annotated[
+        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
+    ],
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
     title: Title = None,
@@ -276,10 +340,11 @@ def deploy(
     sha256: Sha256 = None,
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
+    from onecycle.cli.ship import exported
     from onecycle.export.hosts import write_recipe
 
     _require_sha256(model, sha256)
-    print(write_recipe(model, to, out, title, theme, icon, examples))
+    print(write_recipe(exported(model), to, out, title, theme, icon, examples))
 
 
 @app.command("version")
@@ -300,7 +365,10 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    """From labelled images to a trained model: find the rate, train with 1cycle, look at mistakes.
+    """From labelled files to a trained model, and to a page on a phone.
 
-    Begin with: onecycle demo planet
+    Begin with: onecycle demo planet, or your own: onecycle train images FOLDER.
+
+    The exit code is 0 where all went well, 1 where some items could not be read, 2 where nothing
+    was done, with one message that says why.
     """

@@ -52,7 +52,7 @@ def predict(
     """
     if out is not None:
         require_known_ending(out)
-    answers, given, target = _open_model(model, thresh)
+    answers, given, target = open_model(model, thresh)
     columns = _Columns(target, top)
     heading, total, asked = _find_items(sources, given, where)
     if not total:
@@ -80,7 +80,7 @@ def _digest(file: Path) -> str:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def _open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
+def open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
     """What answers a stream of sources, and the kinds of input and of answer."""
     if model.suffix == ".onnx":
         from onecycle.runtime.predictor import Predictor

@@ -357,24 +357,34 @@ def train(kind: str, where: Any, how: Any, fit: Fit) -> dict[str, Any]:
     learn.save((out / "model").absolute(), with_opt=False)
     learn.silent = True
     file = learn.export((out / "model.onnx").absolute())
-    about = {
-        "source": str(where.source),
-        "architecture": how.arch,
-        "pretrained": how.pretrained,
-        "epochs": ", ".join(f"{count} {name}" for name, count in job.epochs.items()),
-        "seed": how.seed,
-        "precision": learn.engine.precision,
-        "device": str(learn.data.device),
-        "time": clock(perf_counter() - start),
-    }
-    title = f"{where.source.absolute().name}: training report"
-    measured = write_report(learn, out / "report.html", title, about, job.notes, job.rows, tested)
+    measured = write_report(
+        learn,
+        out / "report.html",
+        f"{where.source.absolute().name}: training report",
+        _about(job, learn, where, how) | {"time": clock(perf_counter() - start)},
+        job.notes,
+        job.rows,
+        tested,
+    )
     shutil.rmtree(job.kept, ignore_errors=True)
     _print_next(out, measured)
     files = {"model": str(file), "weights": f"{out}/model.safetensors"}
     return {**files, "report": f"{out}/report.html", "metrics": measured, "test": tested} | {
         "notes": job.notes,
         "seconds": round(perf_counter() - start, 1),
+    }
+
+
+def _about(job: Job, learn: Learner, where: Any, how: Any) -> dict[str, str]:
+    """Facts for the model card."""
+    return {
+        "source": str(where.source),
+        "architecture": how.arch,
+        "pretrained": how.pretrained,
+        "epochs": ", ".join(f"{count} {name}" for name, count in job.epochs.items()),
+        "seed": str(how.seed),
+        "precision": learn.engine.precision,
+        "device": str(learn.data.device),
     }
 
 
