@@ -213,6 +213,25 @@ def test_predict_takes_every_kind_of_series_file_in_a_folder(tmp_path):
         assert len(predicted(file, root, tmp_path)) == 3
 
 
+def test_shards_answer_every_file_once(model, tmp_path):
+    root = tree(tmp_path / "set", {"a": 5, "b": 2})
+    whole = predicted(model, root, tmp_path)
+    parts = []
+    for i in (1, 2, 3):
+        (tmp_path / f"{i}").mkdir()
+        parts.append(predicted(model, root, tmp_path / f"{i}", "--shard", f"{i}/3"))
+    assert [len(part) for part in parts] == [3, 2, 2]
+    assert parts == [whole[i::3] for i in range(3)]
+
+
+@pytest.mark.parametrize("wrong", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
+def test_shards_that_are_none_are_refused(model, tmp_path, wrong):
+    root = tree(tmp_path / "set", {"a": 2})
+    done = CliRunner().invoke(app, ["predict", str(model), str(root), "--shard", wrong])
+    assert done.exit_code == 2
+    assert "--shard is i/n" in done.output
+
+
 @pytest.mark.parametrize("option", ["--column", "--folder", "--suffix"])
 def test_predict_refuses_options_of_tables_for_files(model, tmp_path, option):
     root = tree(tmp_path / "set", {"a": 1})

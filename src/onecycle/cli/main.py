@@ -96,6 +96,7 @@ app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34
     epilog=examples(
         "onecycle predict model.onnx photos/ --out answers.csv",
         "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
+        "onecycle predict model.onnx photos/ --shard 2/8 --out part-2.parquet",
     ),
 )
 @plain_errors
@@ -121,6 +122,10 @@ def predict(
     top: Annotated[
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: every n-th row, from the i-th on; n machines answer all."),
+    ] = None,
     sha256: Sha256 = None,
 ) -> None:
     """Say what a trained model sees in images, or makes of texts or series.
@@ -132,7 +137,7 @@ def predict(
     from onecycle.cli.predict import predict as work
 
     _require_sha256(model, sha256)
-    if work(model, sources, thresh, out, Where(column, folder, suffix), top):
+    if work(model, sources, thresh, out, Where(column, folder, suffix), top, shard):
         raise typer.Exit(1)
 
 

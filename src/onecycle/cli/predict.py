@@ -42,6 +42,7 @@ def predict(
     out: Path | None,
     where: Where,
     top: int | None = None,
+    shard: str | None = None,
 ) -> int:
     """One row per file or row of a table: its name, the answer, and each class's probability.
 
@@ -49,6 +50,7 @@ def predict(
     order instead. What cannot be read gets an empty answer and its fault on standard error; their
     number is returned. Rows are read and answered in batches. With `out` each answer is kept in
     `out`.part as it comes, and the same call, after a crash, goes on behind them; see `Answers`.
+    With `shard` "i/n" every n-th row alone, from the i-th on: n calls answer all, each row once.
     """
     if out is not None:
         require_known_ending(out)
@@ -57,6 +59,7 @@ def predict(
     heading, total, asked = _find_items(sources, given, where)
     if not total:
         raise UsageError("there is nothing to look at: no file or row was found")
+    total, asked = _part(shard, total, asked)
     taken = (heading, "answer")
     names = (f"{name} (class)" if name in taken else name for name in columns.names)
     header = [*taken, *names]
@@ -67,12 +70,26 @@ def predict(
             write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
         return len(failed)
     about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total}
+    about |= {"shard": shard} if shard else {}
     with Answers(out, header, about) as kept:
         asked, failed = kept.skip(asked)
         kept.add(_rows(bar(asked, total, "predicting", done=kept.count), answers, columns, failed))
         kept.finish(columns.are_numbers)
     print(f"{total - len(failed)} of {total} answers written to {out}")
     return len(failed)
+
+
+def _part(
+    shard: str | None, total: int, asked: Iterator[tuple[str, Any]]
+) -> tuple[int, Iterator[tuple[str, Any]]]:
+    """How many rows a shard has, and which; all without one."""
+    if shard is None:
+        return total, asked
+    first, slash, count = shard.partition("/")
+    if not (slash and first.isdecimal() and count.isdecimal() and 0 < int(first) <= int(count)):
+        raise UsageError(f"--shard is i/n, as 1/4 to 4/4, not {shard!r}")
+    start, step = int(first) - 1, int(count)
+    return len(range(start, total, step)), islice(asked, start, None, step)
 
 
 def _digest(file: Path) -> str:

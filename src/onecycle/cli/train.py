@@ -270,6 +270,7 @@ def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Classes or numbers of series, which become images."""
+    layouts.refuse(how, "series", "flip_vert")
     changed = labelled.transform(series_transforms(), size=how.size or 64)
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves

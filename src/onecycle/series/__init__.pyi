@@ -22,6 +22,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
@@ -159,5 +160,6 @@ __all__ = [
     "untar_data",
     "whole_set",
     "window_warp",
+    "write_report",
     "write_site",
 ]

@@ -20,6 +20,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -159,5 +160,6 @@ __all__ = [
     "untar_data",
     "whole_set",
     "word_scores",
+    "write_report",
     "write_site",
 ]

@@ -20,6 +20,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
 from onecycle.learn.callbacks import EarlyStopping as EarlyStopping
@@ -241,6 +242,7 @@ __all__ = [
     "untar_data",
     "verify_images",
     "whole_set",
+    "write_report",
     "write_site",
     "zoom",
     "zoom_crop",
