@@ -33,7 +33,7 @@ def _chart(lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     points = [point for line in lines.values() for point in line]
     low, high = min(p[1] for p in points), max(p[1] for p in points)
     steep = low > 0 and high > _STEEP * low  # one first epoch would flatten all others
-    x, level = _scale([p[0] for p in points], 46, 470), np.log if steep else float
+    x, level = _scale([p[0] for p in points], 58, 470), np.log if steep else float
     scale, ticks = (
         _scale([level(low), level(high)], 210, 14),
         np.geomspace if steep else np.linspace,
@@ -43,8 +43,8 @@ def _chart(lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         return scale(level(value))
 
     marks = "".join(
-        f'<line x1="46" x2="470" y1="{y(v):.1f}" y2="{y(v):.1f}"/>'
-        f'<text x="40" y="{y(v) + 4:.1f}" text-anchor="end">{v:.3g}</text>'
+        f'<line x1="58" x2="470" y1="{y(v):.1f}" y2="{y(v):.1f}"/>'
+        f'<text x="52" y="{y(v) + 4:.1f}" text-anchor="end">{v:.3g}</text>'
         for v in ticks(low, high, 4)
     )
     last = max(p[0] for p in points)
@@ -59,7 +59,7 @@ def _chart(lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         f'points="0,4 32,4"/></svg> {escaped(name)}: {line[-1][1]:.3g}</span>'
         for i, (name, line) in enumerate(lines.items())
     )
-    label = escaped(", ".join(lines) + " over the epochs" + ", in logarithms" * steep)
+    label = escaped(", ".join(lines) + " over the epochs" + " (logarithmic)" * steep)
     chart = f'<svg viewBox="0 0 480 240" role="img" aria-label="{label}">{marks}{drawn}</svg>'
     return f'<div><p class="soft">{label}</p>{chart}<div class="key">{key}</div></div>'
 
