@@ -44,7 +44,7 @@ TASKS = {
     "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.calibration learn.losses"),
     "looking": (
         "Looking at the mistakes",
-        "interpret.classification interpret.words core.plot core.display",
+        "interpret.classification interpret.report interpret.words core.plot core.display",
     ),
     "shipping": ("Export and answer", "runtime.predictor runtime.site runtime.kinds version"),
     "text": (

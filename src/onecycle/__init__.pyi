@@ -61,6 +61,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import WordScores as WordScores
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
@@ -433,6 +434,7 @@ __all__ = [
     "verify_images",
     "whole_set",
     "word_scores",
+    "write_report",
     "write_site",
     "zoom",
     "zoom_crop",

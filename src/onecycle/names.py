@@ -152,6 +152,7 @@ _INTERPRET = {
     "MultiLabelInterpretation": "onecycle.interpret.classification",
     "SegmentationInterpretation": "onecycle.interpret.classification",
     "best_threshold": "onecycle.interpret.classification",
+    "write_report": "onecycle.interpret.report",
 }
 
 _DEPLOY = {

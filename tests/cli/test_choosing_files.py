@@ -9,9 +9,10 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
+from onecycle.cli import layouts
 from onecycle.cli import train as work
 from onecycle.cli.main import app
-from onecycle.cli.train import Where
+from onecycle.cli.options import Where
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.learner import Learner
 from onecycle.series.lists import SeriesList
@@ -33,7 +34,7 @@ def sides(where):
     """(messages, classes, first folders of the training side, of the validation side)."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        labelled = where.labelled_items()
+        labelled = layouts.images(where).labelled()
     messages = [str(w.message) for w in seen if issubclass(w.category, OnecycleWarning)]
     folders = [
         {item.relative_to(where.source).parts[0] for item in side.items}
@@ -108,7 +109,7 @@ def test_with_a_pattern_a_flat_training_folder_is_one(tmp_path):
 def test_two_folders_that_could_validate_are_an_error(tmp_path):
     counts = {**NESTED, "valid/cat": 2, "val/cat": 2}
     with pytest.raises(UsageError, match=r"'train', 'val', 'valid': only one can train and one"):
-        Where(tree(tmp_path, counts)).labelled_items()
+        layouts.images(Where(tree(tmp_path, counts)))
 
 
 @pytest.mark.parametrize("command", [("train", "images"), ("lr-find",)])
@@ -116,7 +117,9 @@ def test_two_folders_that_could_validate_are_an_error(tmp_path):
 def test_both_commands_choose_so(tmp_path, monkeypatch, command, everything):
     asked = []
     for name in ("train", "find"):
-        monkeypatch.setattr(work, name, lambda where, *_: asked.append(where))
+        monkeypatch.setattr(
+            work, name, lambda *given: asked.append(next(g for g in given if isinstance(g, Where)))
+        )
     root = tree(tmp_path / "set", {**FLAT, "test": 4})
     options = ["--seed", "3", "--valid-pct", "0.3", *["--all-folders"] * everything]
     done = CliRunner().invoke(app, [*command, str(root), *options], catch_exceptions=False)
@@ -135,13 +138,13 @@ def test_options_without_an_effect_are_refused(tmp_path, table, option):
     source = tmp_path / "labels.csv" if table else tmp_path
     changed = {option: True if option == "all_folders" else "x"}
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} has no effect on a"):
-        Where(source, **changed).labelled_items()
+        layouts.images(Where(source, **changed))
 
 
 def test_a_share_that_nobody_takes_is_refused(tmp_path):
     tree(tmp_path, {**NESTED, "valid/cat": 2, "valid/dog": 2})
     with pytest.raises(UsageError, match="--valid-pct has no effect on a folder with train and"):
-        Where(tmp_path, valid_pct=0.3).labelled_items()
+        layouts.images(Where(tmp_path, valid_pct=0.3))
 
 
 # --- predict
@@ -208,6 +211,25 @@ def test_predict_takes_every_kind_of_series_file_in_a_folder(tmp_path):
     (root / "notes.txt").write_text("hello")
     with pytest.warns(OnecycleWarning, match=r"2 series files .* 1 that .*: 1 \.txt"):
         assert len(predicted(file, root, tmp_path)) == 3
+
+
+def test_shards_answer_every_file_once(model, tmp_path):
+    root = tree(tmp_path / "set", {"a": 5, "b": 2})
+    whole = predicted(model, root, tmp_path)
+    parts = []
+    for i in (1, 2, 3):
+        (tmp_path / f"{i}").mkdir()
+        parts.append(predicted(model, root, tmp_path / f"{i}", "--shard", f"{i}/3"))
+    assert [len(part) for part in parts] == [3, 2, 2]
+    assert parts == [whole[i::3] for i in range(3)]
+
+
+@pytest.mark.parametrize("wrong", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
+def test_shards_that_are_none_are_refused(model, tmp_path, wrong):
+    root = tree(tmp_path / "set", {"a": 2})
+    done = CliRunner().invoke(app, ["predict", str(model), str(root), "--shard", wrong])
+    assert done.exit_code == 2
+    assert "--shard is i/n" in done.output
 
 
 @pytest.mark.parametrize("option", ["--column", "--folder", "--suffix"])

@@ -1,6 +1,6 @@
 """The table of stages, by hand."""
 
-from onecycle.cli.train import stage_table
+from onecycle.cli.plots import stage_table
 
 
 def test_stages_are_lines_and_figures_columns():

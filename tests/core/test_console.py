@@ -6,7 +6,7 @@ import io
 import pytest
 
 from onecycle.cli.answers import write_csv
-from onecycle.cli.main import _plain_errors
+from onecycle.cli.options import plain_errors
 from onecycle.core.display import exact_text, print_any_text
 from onecycle.core.errors import UsageError
 
@@ -44,7 +44,7 @@ def test_what_machines_read_is_exact_or_an_error():
 def test_a_command_prints_names_of_any_letters(monkeypatch):
     file = output()
     monkeypatch.setattr("sys.stdout", file)
-    _plain_errors(lambda: print("classes:", CAT))()
+    plain_errors(lambda: print("classes:", CAT))()
     assert written(file) == b"classes: \\u732b\n"
 
 

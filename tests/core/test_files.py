@@ -12,7 +12,8 @@ import pytest
 from matplotlib import pyplot
 from torch import nn
 
-from onecycle.cli.train import How, Where, train
+from onecycle.cli.options import Fit, How, Where
+from onecycle.cli.train import train
 from onecycle.core.display import Table
 from onecycle.core.errors import DownloadError, OnecycleError, WriteError
 from onecycle.core.files import require_writable, write_atomically, write_errors, write_folder
@@ -191,8 +192,9 @@ def test_everything_that_writes_says_what_could_not_be_written(tmp_path, way):
 
 
 def test_a_training_whose_model_cannot_be_written_does_not_begin(images, tmp_path):
+    fit = Fit(1, 0, lr=1e-3, out=nowhere(tmp_path))
     with pytest.raises(WriteError, match=r"model\.safetensors cannot be written"):
-        train(Where(images / "train"), How(size=16), 1, 0, 1e-3, nowhere(tmp_path))
+        train("images", Where(images / "train"), How(size=16), fit)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signal 0 asks for a process on POSIX alone")

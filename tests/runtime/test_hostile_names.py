@@ -126,7 +126,7 @@ def test_the_cleaners_table_comes_back_exactly_and_its_formulas_are_told(tmp_pat
 def test_figures_per_label_hold_nothing_that_is_computed(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from onecycle.cli import train
+    from onecycle.cli import plots
     from onecycle.data.targets import MultiCategory
     from onecycle.interpret.classification import MultiLabelInterpretation
     from onecycle.learn.predictions import Predictions
@@ -134,6 +134,6 @@ def test_figures_per_label_hold_nothing_that_is_computed(tmp_path, monkeypatch):
     task = SimpleNamespace(target=MultiCategory((NAMES[1], NAMES[7])))
     p, y = torch.tensor([[0.9, 0.2], [0.1, 0.8]]), torch.eye(2)
     found = Predictions(p, y, torch.zeros(2), None, task)
-    train.write_per_label(MultiLabelInterpretation(None, found), tmp_path / "per_label.csv")
+    plots.write_per_label(MultiLabelInterpretation(None, found), tmp_path / "per_label.csv")
     rows = list(csv.reader(io.StringIO((tmp_path / "per_label.csv").read_text(), newline="")))
     assert [row[0] for row in rows[1:]] == ["'" + NAMES[1], "'" + NAMES[7]]

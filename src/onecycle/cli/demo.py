@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 
-from onecycle.cli.train import stage_table, write_plots
+from onecycle.cli.plots import stage_table, write_plots
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.classification import MultiLabelInterpretation
 from onecycle.learn.metrics import accuracy_thresh, average_precision, fbeta

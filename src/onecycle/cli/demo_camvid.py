@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from onecycle.cli.train import stage_table
+from onecycle.cli.plots import stage_table
 from onecycle.core.plot import save_figure
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.classification import SegmentationInterpretation

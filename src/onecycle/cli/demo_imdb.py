@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from onecycle.cli.train import stage_table
+from onecycle.cli.plots import stage_table
 from onecycle.core.plot import save_figure
 from onecycle.interpret.classification import ClassificationInterpretation
 from onecycle.interpret.words import word_scores

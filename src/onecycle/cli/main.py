@@ -1,59 +1,27 @@
 """The command `onecycle`: train on images, use what was trained, and see a demonstration."""
 
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from onecycle.cli.options import examples, plain_errors
+from onecycle.cli.training import lr_find, train
 from onecycle.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 demo = typer.Typer(help="Make a sample data set and train on it.", no_args_is_help=True)
-train = typer.Typer(help="Train a model on your own data.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
 app.add_typer(train, name="train")
 
-Source = Annotated[
-    Path, typer.Argument(help="A folder with one sub-folder per class, or a CSV file with labels.")
-]
 Folder = Annotated[str, typer.Option(help="CSV: the folder of the images, seen from the CSV file.")]
 Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, such as ".jpg".')]
-LabelColumn = Annotated[str, typer.Option(help="CSV: the column with the labels (name or number).")]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(help='CSV: what stands between several labels of an image, such as " ".'),
-]
-ValidColumn = Annotated[
-    str | None, typer.Option(help="CSV: a column that is true for validation images.")
-]
-Pattern = Annotated[
-    str | None, typer.Option(help="Folder: label = group 1 of this regular expression on the path.")
-]
-ValidPct = Annotated[
-    float, typer.Option(help="The share that validates, where nothing else says which.")
-]
-AllFolders = Annotated[
-    bool,
-    typer.Option(help="Folder: train on all, also on folders named like test or validation sets."),
-]
-Arch = Annotated[str, typer.Option(help="Any timm model, or `small`, which comes with onecycle.")]
-Weights = Annotated[
-    str, typer.Option(help="yes (published weights), no (from scratch), or a file with weights.")
-]
-Size = Annotated[int, typer.Option(help="Side of the images that the model sees, in pixels.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images per step (64, of a small set fewer).")]
-FlipVert = Annotated[
-    bool, typer.Option(help="Images have no upside (satellite, microscope): flip them freely.")
-]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
+Model = Annotated[Path, typer.Argument(help="model.onnx; model.safetensors is exported first.")]
 Title = Annotated[str | None, typer.Option(help="The page's heading.")]
 Theme = Annotated[
     Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
@@ -81,26 +49,8 @@ def _require_sha256(model: Path | None, sha256: str | None) -> None:
         read_exactly(model, sha256)
 
 
-def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Show the library's own errors as one clear message, without a stack trace."""
-
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        from onecycle.core.display import print_any_text
-        from onecycle.core.errors import OnecycleError
-
-        print_any_text(sys.stdout)
-        try:
-            command(*args, **options)
-        except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
-            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
-            sys.exit(2)
-
-    return run
-
-
 @demo.command("planet")
-@_plain_errors
+@plain_errors
 def demo_planet(
     out: Out = Path("demo-output"),
     tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 500,
@@ -113,7 +63,7 @@ def demo_planet(
 
 
 @demo.command("camvid")
-@_plain_errors
+@plain_errors
 def demo_camvid(
     out: Out = Path("demo-output"),
     scenes: Annotated[int, typer.Option(help="How many street scenes are drawn.")] = 240,
@@ -126,7 +76,7 @@ def demo_camvid(
 
 
 @demo.command("imdb")
-@_plain_errors
+@plain_errors
 def demo_imdb(
     out: Out = Path("demo-output"),
     reviews: Annotated[int, typer.Option(help="How many film reviews are written.")] = 2000,
@@ -138,70 +88,18 @@ def demo_imdb(
     imdb(out, reviews, seed)
 
 
-@train.command("images")
-@_plain_errors
-def train_images(
-    source: Source,
-    folder: Folder = ".",
-    suffix: Suffix = "",
-    label_col: LabelColumn = "1",
-    label_delim: Delimiter = None,
-    valid_col: ValidColumn = None,
-    pattern: Pattern = None,
-    valid_pct: ValidPct = 0.2,
-    all_folders: AllFolders = False,
-    arch: Arch = "small",
-    pretrained: Weights = "yes",
-    size: Size = 128,
-    bs: BatchSize = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs with the body frozen (4; from scratch none is).")
-    ] = None,
-    unfrozen_epochs: Annotated[int, typer.Option(help="Epochs with everything trained.")] = 4,
-    lr: Annotated[float | None, typer.Option(help="Learning rate; found if not given.")] = None,
-    flip_vert: FlipVert = False,
-    seed: Seed = 0,
-    out: Out = Path("onecycle-output"),
-) -> None:
-    """Train on a folder or a CSV of images, and write the model, its figures and plots."""
-    from onecycle.cli import train as work
-
-    named = (folder, suffix, label_col, label_delim, valid_col, pattern)
-    where = work.Where(source, *named, valid_pct, seed, all_folders)
-    how = work.How(arch, pretrained, size, bs, flip_vert, seed)
-    work.train(where, how, epochs, unfrozen_epochs, lr, out)
+app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34"))(lr_find)
 
 
-@app.command("lr-find")
-@_plain_errors
-def lr_find(
-    source: Source,
-    folder: Folder = ".",
-    suffix: Suffix = "",
-    label_col: LabelColumn = "1",
-    label_delim: Delimiter = None,
-    valid_col: ValidColumn = None,
-    pattern: Pattern = None,
-    valid_pct: ValidPct = 0.2,
-    all_folders: AllFolders = False,
-    arch: Arch = "small",
-    pretrained: Weights = "yes",
-    size: Size = 128,
-    bs: BatchSize = None,
-    flip_vert: FlipVert = False,
-    seed: Seed = 0,
-    out: Out = Path("onecycle-output"),
-) -> None:
-    """Measure the loss over growing learning rates, suggest one, and draw the curve."""
-    from onecycle.cli import train as work
-
-    named = (folder, suffix, label_col, label_delim, valid_col, pattern)
-    where = work.Where(source, *named, valid_pct, seed, all_folders)
-    work.find(where, work.How(arch, pretrained, size, bs, flip_vert, seed), out)
-
-
-@app.command("predict")
-@_plain_errors
+@app.command(
+    "predict",
+    epilog=examples(
+        "onecycle predict model.onnx photos/ --out answers.csv",
+        "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
+        "onecycle predict model.onnx photos/ --shard 2/8 --out part-2.parquet",
+    ),
+)
+@plain_errors
 def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
     sources: Annotated[
@@ -224,6 +122,10 @@ def predict(
     top: Annotated[
         int | None, typer.Option(help="Only the K likeliest classes, likeliest first.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: every n-th row, from the i-th on; n machines answer all."),
+    ] = None,
     sha256: Sha256 = None,
 ) -> None:
     """Say what a trained model sees in images, or makes of texts or series.
@@ -235,14 +137,63 @@ def predict(
     from onecycle.cli.predict import predict as work
 
     _require_sha256(model, sha256)
-    if work(model, sources, thresh, out, Where(column, folder, suffix), top):
+    if work(model, sources, thresh, out, Where(column, folder, suffix), top, shard):
         raise typer.Exit(1)
 
 
-@app.command("site")
-@_plain_errors
+@app.command(
+    "export", epilog=examples("onecycle export flowers/model.safetensors --precision fp16")
+)
+@plain_errors
+def export(
+    model: Annotated[Path, typer.Argument(help="model.safetensors of images or masks.")],
+    out: Annotated[Path | None, typer.Option(help="The file (beside the weights).")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, or fp16 for half the size.")] = "fp32",
+) -> dict[str, Any]:
+    """Make the one file that answers without torch of weights that learn.save() wrote."""
+    from onecycle.cli.ship import export as work
+
+    return {"model": str(work(model, out, precision))}
+
+
+@app.command(
+    "eval",
+    epilog=examples(
+        "onecycle eval flowers/model.onnx more-photos/",
+        "onecycle eval reviews.onnx new.csv --column review --label-col sentiment --json",
+    ),
+)
+@plain_errors
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="model.onnx, or model.safetensors.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder with one sub-folder per class, or a labelled table.")
+    ],
+    column: Annotated[str | None, typer.Option(help="Table: the names or texts.")] = None,
+    label_col: Annotated[str | None, typer.Option(help="Table: the labels.")] = None,
+    label_delim: Annotated[str | None, typer.Option(help="Between several labels.")] = None,
+    folder: Folder = ".",
+    suffix: Suffix = "",
+) -> dict[str, Any]:
+    """Say how good a model is on labelled items, in all and for each class, with counts.
+
+    The exit code is 0 where every item was answered, 1 where some could not be read, and 2 where
+    nothing was done.
+    """
+    from onecycle.cli.evaluate import evaluate as work
+    from onecycle.cli.predict import Where
+
+    return work(model, source, Where(column, folder, suffix), label_col, label_delim)
+
+
+@app.command(
+    "site", epilog=examples("onecycle site model.onnx site/ --title Flowers --examples photos/best")
+)
+@plain_errors
 def site(
-    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    model: Annotated[
+        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
+    ],
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
     title: Title = None,
     theme: Theme = None,
@@ -251,16 +202,19 @@ def site(
     sha256: Sha256 = None,
 ) -> None:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
+    from onecycle.cli.ship import exported
     from onecycle.cli.ship import site as work
 
     _require_sha256(model, sha256)
-    work(model, out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
+    work(exported(model), out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
 
 
-@app.command("serve")
-@_plain_errors
+@app.command("serve", epilog=examples("onecycle serve model.onnx --port 8080"))
+@plain_errors
 def serve(
-    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    model: Annotated[
+        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
+    ],
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
     tokens: Annotated[
@@ -325,18 +279,19 @@ def serve(
 
     A model file that is replaced is served from then on; of a bad one the log says why it is not.
     """
+    from onecycle.cli.ship import exported, set_look
     from onecycle.cli.ship import serve as work
-    from onecycle.cli.ship import set_look
 
     _require_sha256(model, sha256)
+    model = exported(model)
     set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     origins = tuple(origin) if origin else None
     given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
     work(model, (host, port), tokens, given, (cert, key), max_memory)
 
 
-@app.command("clean")
-@_plain_errors
+@app.command("clean", epilog=examples("onecycle clean photos/ --model model.onnx"))
+@plain_errors
 def clean(
     folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder per class.")],
     model: Annotated[Path | None, typer.Option(help="export.onnx: shows its worst.")] = None,
@@ -351,8 +306,10 @@ def clean(
     work(folder, model, to, port)
 
 
-@app.command("kaggle")
-@_plain_errors
+@app.command(
+    "kaggle", epilog=examples("onecycle kaggle planet-understanding-the-amazon-from-space")
+)
+@plain_errors
 def kaggle(
     competition: Annotated[str, typer.Argument(help="The name at the end of its address.")],
     to: Annotated[Path, typer.Option(help="The folder for its folder.")] = Path("data"),
@@ -373,10 +330,12 @@ def kaggle(
         print(f"the files are in {work.fetch_competition(competition, to)}")
 
 
-@app.command("deploy")
-@_plain_errors
+@app.command("deploy", epilog=examples("onecycle deploy model.onnx app/ --to docker"))
+@plain_errors
 def deploy(
-    model: Annotated[Path, typer.Argument(help="model.onnx as learn.export() wrote it.")],
+    model: Annotated[
+        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
+    ],
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
     title: Title = None,
@@ -386,10 +345,11 @@ def deploy(
     sha256: Sha256 = None,
 ) -> None:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
+    from onecycle.cli.ship import exported
     from onecycle.export.hosts import write_recipe
 
     _require_sha256(model, sha256)
-    print(write_recipe(model, to, out, title, theme, icon, examples))
+    print(write_recipe(exported(model), to, out, title, theme, icon, examples))
 
 
 @app.command("version")
@@ -410,7 +370,10 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    """From labelled images to a trained model: find the rate, train with 1cycle, look at mistakes.
+    """From labelled files to a trained model, and to a page on a phone.
 
-    Begin with: onecycle demo planet
+    Begin with: onecycle demo planet, or your own: onecycle train images FOLDER.
+
+    The exit code is 0 where all went well, 1 where some items could not be read, 2 where nothing
+    was done, with one message that says why.
     """

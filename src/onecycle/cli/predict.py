@@ -42,6 +42,7 @@ def predict(
     out: Path | None,
     where: Where,
     top: int | None = None,
+    shard: str | None = None,
 ) -> int:
     """One row per file or row of a table: its name, the answer, and each class's probability.
 
@@ -49,14 +50,16 @@ def predict(
     order instead. What cannot be read gets an empty answer and its fault on standard error; their
     number is returned. Rows are read and answered in batches. With `out` each answer is kept in
     `out`.part as it comes, and the same call, after a crash, goes on behind them; see `Answers`.
+    With `shard` "i/n" every n-th row alone, from the i-th on: n calls answer all, each row once.
     """
     if out is not None:
         require_known_ending(out)
-    answers, given, target = _open_model(model, thresh)
+    answers, given, target = open_model(model, thresh)
     columns = _Columns(target, top)
     heading, total, asked = _find_items(sources, given, where)
     if not total:
         raise UsageError("there is nothing to look at: no file or row was found")
+    total, asked = _part(shard, total, asked)
     taken = (heading, "answer")
     names = (f"{name} (class)" if name in taken else name for name in columns.names)
     header = [*taken, *names]
@@ -67,6 +70,7 @@ def predict(
             write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
         return len(failed)
     about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total}
+    about |= {"shard": shard} if shard else {}
     with Answers(out, header, about) as kept:
         asked, failed = kept.skip(asked)
         kept.add(_rows(bar(asked, total, "predicting", done=kept.count), answers, columns, failed))
@@ -75,12 +79,25 @@ def predict(
     return len(failed)
 
 
+def _part(
+    shard: str | None, total: int, asked: Iterator[tuple[str, Any]]
+) -> tuple[int, Iterator[tuple[str, Any]]]:
+    """How many rows a shard has, and which; all without one."""
+    if shard is None:
+        return total, asked
+    first, slash, count = shard.partition("/")
+    if not (slash and first.isdecimal() and count.isdecimal() and 0 < int(first) <= int(count)):
+        raise UsageError(f"--shard is i/n, as 1/4 to 4/4, not {shard!r}")
+    start, step = int(first) - 1, int(count)
+    return len(range(start, total, step)), islice(asked, start, None, step)
+
+
 def _digest(file: Path) -> str:
     with file.open("rb") as opened:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def _open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
+def open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
     """What answers a stream of sources, and the kinds of input and of answer."""
     if model.suffix == ".onnx":
         from onecycle.runtime.predictor import Predictor

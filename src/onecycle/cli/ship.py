@@ -1,12 +1,41 @@
-"""`onecycle site` and `serve`: what ships an exported model."""
+"""`onecycle export`, `site` and `serve`: what ships a model."""
 
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import CheckpointError, UsageError
 from onecycle.runtime.site import variable_of, write_site
+
+
+def export(model: Path, out: Path | None, precision: str) -> Path:
+    """Write the exported file of saved weights, beside them or to `out`."""
+    from onecycle.vision.learner import load_cnn
+
+    if precision == "int8":
+        raise UsageError("int8 is measured on the data: train, and learn.export(precision='int8')")
+    try:
+        learn = load_cnn(model)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}. Weights that onecycle train left have their exported file beside them"
+        ) from error
+    learn.silent = True
+    path = learn.export((out or model.with_suffix(".onnx")).absolute(), precision)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return path
+
+
+def exported(model: Path) -> Path:
+    """The file to ship: of saved weights the exported one beside them, made where it is older."""
+    if model.suffix != ".safetensors":
+        return model
+    beside = model.with_suffix(".onnx")
+    if beside.is_file() and beside.stat().st_mtime >= model.stat().st_mtime:
+        print(f"{model} was exported before: {beside} is taken")
+        return beside
+    return export(model, None, "fp32")
 
 
 def set_look(model: Path, look: dict[str, Any]) -> None:

@@ -1,265 +1,439 @@
-"""`onecycle train images` and `onecycle lr-find`: from a folder or a CSV to a model with plots."""
+"""`onecycle train` and `onecycle lr-find`: from files to a model, its report and its file."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from pathlib import Path
+from shlex import quote
+from time import perf_counter
 from typing import Any
-from warnings import catch_warnings, simplefilter
+from warnings import catch_warnings, simplefilter, warn_explicit
 
 import torch
 
-from onecycle.core.display import as_text
-from onecycle.core.errors import OnecycleWarning, UsageError, listing, warn
+from onecycle.cli import layouts
+from onecycle.cli.layouts import Found
+from onecycle.cli.options import Fit, How, HowTexts, Where
+from onecycle.cli.plots import stage_table
+from onecycle.core.display import clock
+from onecycle.core.errors import OnecycleWarning, UsageError, listing
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.plot import save_figure
-from onecycle.data.checks import sides_of
 from onecycle.data.databunch import DataBunch, LabelledItems
-from onecycle.data.labels import SplitItems
-from onecycle.interpret.classification import (
-    ClassificationInterpretation,
-    Interpretation,
-    MultiLabelInterpretation,
-)
+from onecycle.interpret.report import write_report
 from onecycle.learn import metrics
 from onecycle.learn.learner import Learner
-from onecycle.learn.lr_find import RateCurve
+from onecycle.learn.lr_find import find_lr
 from onecycle.models.body import Body
+from onecycle.series.encode import series_transforms
+from onecycle.series.learner import series_learner
+from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.input import imagenet_stats
-from onecycle.vision.learner import cnn_learner
-from onecycle.vision.lists import ImageList
+from onecycle.vision.learner import cnn_learner, unet_learner
 
-_MOST = 3e-2  # a rate beyond it is one of a curve that was read too late
+_LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were read amiss
+_SIDE = 128
+_STEPS = 300  # of everything: small sets are seen more often, at most four times as often
+_FEW, _MANY = 2, 8  # steps of the two measurements of a budget
 
 
-@dataclass(frozen=True)
-class Where:
-    """Where images and labels are, and who validates."""
+@dataclass
+class Job:
+    """One training: what it was told, and what it says of itself on the way."""
 
-    source: Path
-    folder: str = "."
-    suffix: str = ""
-    label_col: str = "1"
-    label_delim: str | None = None
-    valid_col: str | None = None
-    pattern: str | None = None
-    valid_pct: float = 0.2
-    seed: int = 0
-    all_folders: bool = False
+    fit: Fit
+    notes: list[str] = field(default_factory=list)
+    stages: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)  # by stage
+    rows: list[Mapping[str, Any]] = field(default_factory=list)  # of all epochs
 
-    def labelled_items(self) -> LabelledItems:
-        """The data block's steps for a CSV file, a pattern, or folders named like the classes."""
-        if self.source.is_file():
-            return self._from_csv()
-        if not self.source.is_dir():
-            raise UsageError(f"{self.source} is neither a folder nor a CSV file")
-        self._refuse("a folder", "folder", "suffix", "label_col", "label_delim", "valid_col")
-        split = self._split(ImageList.from_folder(self.source))
-        return split.label_from_re(self.pattern) if self.pattern else split.label_from_folder()
+    @property
+    def kept(self) -> Path:
+        """Where --resume keeps what a training that was cut off goes on from."""
+        return self.fit.out / "resume"
 
-    def _refuse(self, what: str, *names: str) -> None:
-        """UsageError for options that were given and would have no effect."""
-        for field in fields(self):
-            if field.name in names and getattr(self, field.name) != field.default:
-                option = "--" + field.name.replace("_", "-")
-                raise UsageError(f"{option} has no effect on {what}: leave it out")
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Warnings of the library inside become notes, which the report has as well."""
+        with catch_warnings(record=True) as seen:
+            simplefilter("always", OnecycleWarning)
+            yield
+        for one in seen:
+            if issubclass(one.category, OnecycleWarning):
+                self.notes.append(str(one.message))
+                print(f"note: {one.message}", file=sys.stderr)
+            else:
+                warn_explicit(one.message, one.category, one.filename, one.lineno)
 
-    def _split(self, items: ImageList) -> SplitItems:
-        """By folders that are named like the sides of a split, or a random share.
+    def prepare(self, learn: Learner) -> Learner:
+        """The learner at the precision, and with the folder, that were asked for."""
+        learn.path, learn.model_dir = learn.path.__class__(self.fit.out.absolute()), "resume"
+        return learn.to_fp16() if self.fit.fp16 else learn.to_bf16() if self.fit.bf16 else learn
 
-        What is kept for later (`test`) is left out, and so is all beside a folder `train`.
-        """
-        folders = dict.fromkeys(items.first_folder(item) for item in items)
-        sides = sides_of([] if self.all_folders else folders)
-        if sides["train"] and not self.pattern:  # a class of trains holds its images itself
-            deep = {items.first_folder(i) for i in items if items.relative(i).count("/") > 1}
-            sides["train"] = [name for name in sides["train"] if name in deep]
-        train, valid = sides["train"], sides["valid"]
-        if len(train) > 1 or (train and len(valid) > 1):
-            raise UsageError(
-                f"{self.source} has the folders {listing([*train, *valid])}: only one can train "
-                "and one validate; rename the others, or take --all-folders"
-            )
-        if train and valid:
-            self._refuse(f"a folder with {train[0]} and {valid[0]}", "valid_pct")
-            return items.split_by_folder(train[0], valid[0])
-        others = [name for name in folders if name not in train]
-        unused = others if train else [*valid, *sides["test"]]
-        if unused:
-            count = sum(items.first_folder(item) in unused for item in items)
-            warn(
-                f"{count} of {len(items)} images are left out: those in "
-                f"{listing(name or 'no folder' for name in unused)}. --all-folders takes all, and "
-                "folders named train and valid are the sides of a split",
-                2,
-            )
-            items = items.filter_by_func(lambda item: items.first_folder(item) not in unused)
-        return items.split_by_rand_pct(self.valid_pct, self.seed)
+    def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
+        """Train for some epochs; with --resume from where that was cut off."""
+        if not epochs:
+            return
+        print(f"\n{name}: {epochs} epochs", flush=True)
+        resume = name.replace(" ", "-") if self.fit.resume else None
+        learn.fit_one_cycle(epochs, rates, resume=resume, **more)
+        self.stages[name], self.epochs[name] = learn.history[-1], epochs
+        self.rows += learn.history[-epochs:]
 
-    def _from_csv(self) -> LabelledItems:
-        self._refuse("a CSV file", "pattern", "all_folders")
-        if self.valid_col:
-            self._refuse("a table with --valid-col", "valid_pct")
-        items = ImageList.from_csv(
-            self.source.parent, self.source.name, folder=self.folder, suffix=self.suffix
+    def decide(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What is chosen once: with --resume it is kept for the command that goes on."""
+        file = self.kept / f"{name}.json"
+        if self.fit.resume and file.is_file():
+            return json.loads(file.read_text(encoding="utf-8"))
+        chosen = choose()
+        if self.fit.resume:
+            self.kept.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, lambda to: _write(to, json.dumps(chosen)))
+        return chosen
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _require_sense(fit: Fit) -> None:
+    """UsageError for options that contradict one another, before anything is looked at."""
+    if fit.fp16 and fit.bf16:
+        raise UsageError("--fp16 and --bf16 are two precisions: give one of them")
+    if fit.minutes is None:
+        return
+    if fit.epochs is not None or fit.unfrozen_epochs is not None:
+        raise UsageError("--minutes chooses the epochs: leave --epochs and --unfrozen-epochs out")
+    if fit.minutes <= 0:
+        raise UsageError(f"--minutes is a number above 0, not {fit.minutes:g}")
+
+
+def _epochs(job: Job, learn: Learner, frozen: bool, usual: tuple[int, int]) -> tuple[int, int]:
+    """(epochs with a frozen body, epochs of everything): as asked, usual, or within a budget."""
+    fit = job.fit
+    if fit.minutes is not None:
+        return _within(fit.minutes, learn, usual if frozen else (0, sum(usual)))
+    if fit.epochs and not frozen:
+        print(
+            f"--epochs {fit.epochs} are not used: they are those with a frozen body, and from "
+            "scratch nothing is frozen; --unfrozen-epochs are"
         )
-        split = (
-            items.split_from_df(_column(self.valid_col))
-            if self.valid_col
-            else items.split_by_rand_pct(self.valid_pct, self.seed)
-        )
-        return split.label_from_df(_column(self.label_col), label_delim=self.label_delim)
+    enough = min(4 * usual[1], ceil(_STEPS / len(learn.data.train_dl)))
+    given = zip((fit.epochs, fit.unfrozen_epochs), (usual[0], max(usual[1], enough)), strict=True)
+    first, second = (default if asked is None else asked for asked, default in given)
+    first = first if frozen else 0
+    if first < 0 or second < 0 or not first + second:
+        raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
+    return first, second
 
 
-@dataclass(frozen=True)
-class How:
-    """Which model sees the images, and how."""
-
-    arch: str = "small"
-    pretrained: str = "yes"
-    size: int = 128
-    bs: int | None = None
-    flip_vert: bool = False
-    seed: int = 0
-
-    def learner(self, labelled: LabelledItems) -> Learner:
-        """A learner with the metrics that suit the labels."""
-        torch.manual_seed(self.seed)
-        wanted: bool | str = {"yes": True, "no": False}.get(self.pretrained, self.pretrained)
-        if self.bs is not None and self.bs > len(labelled.train):
-            print(f"--bs {self.bs} is more than there is: {len(labelled.train)} train in one batch")
-        data = self._data(labelled, imagenet_stats)
-        with catch_warnings():
-            if wanted is True:  # normalised below as these weights expect
-                simplefilter("ignore", OnecycleWarning)
-            learn = cnn_learner(data, self.arch, pretrained=wanted, metrics=_metrics(data))
-            body = learn.model[0]  # type: ignore[index]
-            if isinstance(body, Body) and body.stats and wanted is True:
-                learn.data = self._data(labelled, body.stats)
-        return learn
-
-    def _data(self, labelled: LabelledItems, stats: Any) -> DataBunch:
-        tfms = get_transforms(flip_vert=self.flip_vert)
-        bs = None if self.bs is None else min(self.bs, len(labelled.train))
-        data = labelled.transform(tfms, size=self.size).databunch(bs=bs, seed=self.seed)
-        return data.normalize(stats)
-
-
-def train(
-    where: Where, how: How, epochs: int | None, unfrozen: int, lr: float | None, out: Path
-) -> Learner:
-    """Find the rate, train the head, then everything; write model and plots into `out`.
-
-    The head trains for `epochs` (4); from scratch nothing is frozen, and there are none of these.
-    """
-    frozen = _frozen_epochs(how, epochs, unfrozen)
-    require_writable(out / "model.safetensors")
-    learn = how.learner(where.labelled_items())
-    print(learn.data.src, f"\nclasses: {', '.join(map(str, learn.data.classes))}")
-    curve = learn.lr_find() if lr is None else None
-    if curve is not None:
-        lr = min(curve.suggestion, _MOST)
-        higher = f" (not the {curve.suggestion:.1e} of the curve)" * (curve.suggestion > _MOST)
-        print(f"learning rate: {lr:.1e}{higher}")
-    stages = {}
-    if frozen:
-        learn.fit_one_cycle(frozen, slice(lr))
-        stages["frozen"] = learn.history[-1]
-    if unfrozen:
-        learn.unfreeze()
-        learn.fit_one_cycle(unfrozen, slice(lr / 100, lr / 5) if stages and lr else lr)
-        stages["unfrozen"] = learn.history[-1]
-    print(stage_table(stages))
-    if (out / "model.safetensors").exists():
-        print(f"the model that was in {out} is replaced")
-    learn.save((out / "model").absolute(), with_opt=False)
-    write_plots(learn, curve, out)
+def _within(minutes: float, learn: Learner, usual: tuple[int, int]) -> tuple[int, int]:
+    """As many epochs as there is time for, one at least, divided as is usual."""
+    seconds = _seconds_of_epoch(learn)
+    total = int(60 * minutes / seconds)
+    frozen = min(round(total * usual[0] / sum(usual)), max(0, total - 1))
+    epochs = frozen, max(1, total - frozen)
+    late = "" if total else "; there is not even time for one, which is trained all the same"
     print(
-        f"written to {out}: model.safetensors and plots; onecycle predict {out}/model.safetensors"
+        f"an epoch takes about {seconds:.1f} s, measured on a few steps: {epochs[0]} with a frozen "
+        f"body and {epochs[1]} of everything in {minutes:g} minutes{late}"
     )
+    return epochs
+
+
+def _seconds_of_epoch(learn: Learner) -> float:
+    """Measured on a few steps with everything trained; the learner stays as it was."""
+    ends = []
+    with learn.preserve_state():
+        learn.unfreeze()
+        for steps in (_FEW, _MANY):
+            start = perf_counter()
+            find_lr(learn, 1e-8, 1e-7, steps, stop_div=False)
+            ends.append(perf_counter() - start)
+    step = max(ends[1] - ends[0], 0.1 * ends[1]) / (_MANY - _FEW)
+    batches = ceil(len(learn.data.valid_ds) / learn.data.options["val_bs"])
+    return step * (len(learn.data.train_dl) + batches / 2)
+
+
+# The learner of each kind, and the stages that it is trained in.
+
+
+def _pretrained(how: Any) -> bool | str:
+    known: dict[str, bool | str] = {"yes": True, "no": False}
+    return known.get(how.pretrained, how.pretrained)
+
+
+def _loaders(how: Any, labelled: LabelledItems, bs: int | None = None) -> DataBunch:
+    bs, count = bs or how.bs, len(labelled.train)
+    if bs is not None and bs > count:
+        print(f"--bs {bs} is more than there is: {count} train in one batch")
+        bs = count
+    return labelled.databunch(bs=bs, seed=how.seed, device=how.device)
+
+
+def _normalized(
+    how: How, labelled: LabelledItems, size: Any, make: Callable[..., Learner], **more: Any
+) -> Learner:
+    """A learner on data that is normalised as its pretrained body expects."""
+    wanted = _pretrained(how)
+    changed = labelled.transform(get_transforms(flip_vert=how.flip_vert), size=size)
+    data = _loaders(how, changed).normalize(imagenet_stats)
+    with catch_warnings():
+        if wanted is True:  # normalised below as these weights expect
+            simplefilter("ignore", OnecycleWarning)
+        learn = make(data, how.arch, pretrained=wanted, **more)
+        body = next(m for m in learn.model.modules() if isinstance(m, Body))
+        if body.stats and wanted is True:
+            learn.data = _loaders(how, changed, data.batch_size).normalize(body.stats)
     return learn
 
 
-def _frozen_epochs(how: How, epochs: int | None, unfrozen: int) -> int:
-    """Epochs with a frozen body; UsageError where there are no epochs at all."""
-    scratch = how.pretrained == "no"
-    if scratch and epochs:
-        print(
-            f"--epochs {epochs} are not used: they are those with a frozen body, and from scratch "
-            "nothing is frozen; --unfrozen-epochs are"
-        )
-    frozen = 0 if scratch else 4 if epochs is None else epochs
-    if frozen < 0 or unfrozen < 0 or not frozen + unfrozen:
-        raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
-    return frozen
+def _shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
+    """(height, width) with that shorter side, in the shape of the first image."""
+    item: Any = labelled.valid[0][0]
+    height, width = item.size
+    scale = side / min(height, width)
+    return round(height * scale), round(width * scale)
 
 
-def find(where: Where, how: How, out: Path) -> None:
+def suited_metrics(data: DataBunch) -> list[Any]:
+    """The metrics that suit the labels."""
+    return [
+        partial(getattr(metrics, name), **how) if how else getattr(metrics, name)
+        for name, how in data.task.target.suited_metrics
+    ]
+
+
+def image_learner(how: How, labelled: LabelledItems) -> Learner:
+    """A network for images, with the metrics that suit the labels."""
+    learn = _normalized(how, labelled, how.size or _SIDE, cnn_learner)
+    learn.metrics = suited_metrics(learn.data)
+    return learn
+
+
+def _two_stages(
+    job: Job, how: Any, learn: Learner, usual: tuple[int, int], lr: float, deep: float, top: float
+) -> None:
+    """The head at `lr`, then everything: the first layers at lr/`deep`, the last at lr/`top`."""
+    lr = lr if job.fit.lr is None else job.fit.lr
+    frozen = how.pretrained != "no"
+    plan = job.decide("plan", lambda: {"epochs": _epochs(job, learn, frozen, usual)})
+    first, second = plan["epochs"]
+    job.stage("frozen", learn, first, slice(lr))
+    if second:
+        learn.unfreeze()
+        job.stage("unfrozen", learn, second, slice(lr / deep, lr / top) if frozen else lr)
+
+
+def train_images(job: Job, how: How, labelled: LabelledItems) -> Learner:
+    """Classes, tags or numbers of images, at a rate that is found."""
+    learn = job.prepare(image_learner(how, labelled))
+    lr = job.decide("rate", lambda: {"lr": _find_rate(job, learn)})["lr"]
+    _two_stages(job, how, learn, (4, 4), lr, 100, 5)
+    return learn
+
+
+def _find_rate(job: Job, learn: Learner) -> float:
+    """The rate asked for, or that of the range test, within what new heads bear."""
+    if job.fit.lr is not None:
+        return job.fit.lr
+    found = find_lr(learn).suggestion
+    rate = min(max(found, _LEAST), _MOST)
+    print(f"learning rate: {rate:.1e}" + f" (not the {found:.1e} of the curve)" * (rate != found))
+    return rate
+
+
+def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
+    """A U-Net on images with a class for every pixel."""
+    size = _shorter_side(labelled, how.size or _SIDE)
+    learn = job.prepare(_normalized(how, labelled, size, unet_learner, bottle=True))
+    learn.metrics = [metrics.pixel_accuracy, metrics.mean_iou]
+    _two_stages(job, how, learn, (2, 8), 1e-2, 10, 1)
+    return learn
+
+
+def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
+    """Places in images."""
+    size = _shorter_side(labelled, how.size or _SIDE)
+    learn = job.prepare(_normalized(how, labelled, size, cnn_learner, ps=0.0))
+    learn.metrics = [metrics.mae]
+    _two_stages(job, how, learn, (2, 15), 1e-2, 10, 1)
+    return learn
+
+
+def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
+    """Classes or numbers of series, which become images."""
+    layouts.refuse(how, "series", "flip_vert")
+    changed = labelled.transform(series_transforms(), size=how.size or 64)
+    data = _loaders(how, changed)
+    with catch_warnings():  # the statistics of a body for photographs are not those of curves
+        simplefilter("ignore", OnecycleWarning)
+        learn = series_learner(data, how.arch, pretrained=_pretrained(how))
+    learn.metrics = suited_metrics(data)
+    _two_stages(job, how, job.prepare(learn), (1, 8), 4e-3, 1, 1)
+    return learn
+
+
+def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
+    """A classifier on the encoder of a language model that has read these texts."""
+    if how.arch != "awd_lstm":
+        return _train_transformer(job, how, labelled)
+    known: dict[str, bool | str] = {"yes": "small", "published": True, "no": False}
+    encoder, moms = known.get(how.pretrained, how.pretrained), (0.8, 0.7)
+    if how.lm_epochs:
+        stream = _loaders(how, _as_stream(labelled))
+        language = language_model_learner(stream, pretrained=encoder, drop_mult=0.3)
+        job.prepare(language).unfreeze()
+        job.stage("language model", language, how.lm_epochs, 5e-3, moms=moms)
+        encoder = str(language.save_encoder("encoder"))
+        job.rows.clear()  # its losses are others than the classifier's
+    data = _loaders(how, labelled)
+    learn: Learner = text_classifier_learner(data, pretrained=encoder, drop_mult=0.3)
+    learn.metrics = suited_metrics(data)
+    job.prepare(learn)
+    plan = job.decide("plan", lambda: {"epochs": _epochs(job, learn, bool(encoder), (1, 4))})
+    head, whole = plan["epochs"]
+    lr = job.fit.lr or 1e-2
+    if head:
+        job.stage("head", learn.freeze(), head, slice(2 * lr), moms=moms)
+        job.stage("last layer", learn.freeze_to(-2), 1, slice(lr / 2.6**2, lr), moms=moms)
+    job.stage("all layers", learn.unfreeze(), whole, slice(lr / 2.6**2 / 2, lr), moms=moms)
+    return learn
+
+
+def _train_transformer(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
+    """A classifier on a Hugging Face encoder."""
+    if (how.lm_epochs, how.pretrained) != (HowTexts.lm_epochs, HowTexts.pretrained):
+        raise UsageError("--lm-epochs and --pretrained are for awd_lstm: leave them out")
+    learn: Learner = text_classifier_learner(_loaders(how, labelled), how.arch)
+    learn.metrics = suited_metrics(learn.data)
+    _two_stages(job, how, job.prepare(learn), (1, 3), 1e-4, 10, 2)
+    return learn
+
+
+def _as_stream(labelled: LabelledItems) -> LabelledItems:
+    """The same texts without their labels, for a language model."""
+    train: Any = labelled.train.x
+    return train.split_by_list(train, labelled.valid.x).label_for_lm()
+
+
+# The way from what was found to the files that are left.
+
+KINDS: dict[str, tuple[Callable[..., Found], Callable[..., Learner]]] = {
+    "images": (layouts.images, train_images),
+    "masks": (layouts.masks, train_masks),
+    "points": (layouts.points, train_points),
+    "text": (layouts.texts, train_texts),
+    "series": (layouts.series, train_series),
+}
+
+
+def train(kind: str, where: Any, how: Any, fit: Fit) -> dict[str, Any]:
+    """Find the items, say what was found, train, and leave model.onnx, model.safetensors, report.
+
+    Returns what --json prints.
+    """
+    start, out, job = perf_counter(), fit.out, Job(fit)
+    _require_sense(fit)
+    require_writable(out / "model.safetensors")
+    find, teach = KINDS[kind]
+    torch.manual_seed(how.seed)
+    with job.noted():
+        found = find(where)
+        labelled = found.labelled()
+    print(labelled)
+    print(counts_of(labelled))
+    learn = teach(job, how, labelled)
+    print(stage_table(job.stages))
+    tested = _test(learn, found)
+    if (out / "model.safetensors").exists():
+        print(f"the model that was in {out} is replaced")
+    learn.save((out / "model").absolute(), with_opt=False)
+    learn.silent = True
+    file = learn.export((out / "model.onnx").absolute())
+    measured = write_report(
+        learn,
+        out / "report.html",
+        f"{where.source.absolute().name}: training report",
+        _about(job, learn, where, how) | {"time": clock(perf_counter() - start)},
+        job.notes,
+        job.rows,
+        tested,
+    )
+    shutil.rmtree(job.kept, ignore_errors=True)
+    _print_next(out, measured)
+    files = {"model": str(file), "weights": f"{out}/model.safetensors"}
+    return {**files, "report": f"{out}/report.html", "metrics": measured, "test": tested} | {
+        "notes": job.notes,
+        "seconds": round(perf_counter() - start, 1),
+    }
+
+
+def _about(job: Job, learn: Learner, where: Any, how: Any) -> dict[str, str]:
+    """Facts for the model card."""
+    return {
+        "source": str(where.source),
+        "architecture": how.arch,
+        "pretrained": how.pretrained,
+        "epochs": ", ".join(f"{count} {name}" for name, count in job.epochs.items()),
+        "seed": str(how.seed),
+        "precision": learn.engine.precision,
+        "device": str(learn.data.device),
+    }
+
+
+def _test(learn: Learner, found: Found) -> dict[str, float]:
+    """Loss and metrics of the test set, where there is one."""
+    labelled = found.measured()
+    if labelled is None:
+        return {}
+    data = labelled.with_task(learn.task).databunch(
+        bs=1, val_bs=learn.data.options["val_bs"], device=learn.data.device
+    )
+    values = learn.validate(data.valid_dl)
+    names = ["loss", *learn.recorder.metric_names]
+    return {n: float(v) for n, v in zip(names, values, strict=True) if v is not None}
+
+
+def counts_of(labelled: LabelledItems, most: int = 20) -> str:
+    """How many items of each class are on each side, the commonest classes first."""
+    target, sides = labelled.task.target, {"train": labelled.train, "valid": labelled.valid}
+    counts = {
+        name: Counter(c for label in side.labels or () for c in target.classes_of(label))
+        for name, side in sides.items()
+    }
+    order = sorted(target.named_classes(), key=lambda c: -counts["train"][c])
+    wide = max((len(str(c)) for c in order[:most]), default=0)
+    rows = [
+        f"  {c!s:<{wide}}  {counts['train'][c]:>7} train  {counts['valid'][c]:>6} valid"
+        for c in order[:most]
+    ]
+    rows += [f"  and {len(order) - most} more classes"] * (len(order) > most)
+    return "\n".join(rows or [f"classes: {listing(target.classes, most)}"] * bool(target.classes))
+
+
+def _print_next(out: Path, measured: Mapping[str, Any]) -> None:
+    for name, (value, low, high) in measured.items():
+        print(f"{name}: {value:.4f} (95 %: {low:.4f} to {high:.4f})")
+    print(f"\nwritten to {out}: model.onnx, model.safetensors, report.html. Next:")
+    print(f"  onecycle site {quote(f'{out}/model.onnx')} site/")
+    print(f"  onecycle predict {quote(f'{out}/model.onnx')} FILES --out answers.csv")
+
+
+def find(where: Where, how: How, out: Path) -> dict[str, Any]:
     """Print the readings of the range test, and draw its curve."""
     require_writable(out / "lr.png", in_place=True)
-    learn = how.learner(where.labelled_items())
-    curve = learn.lr_find()
+    torch.manual_seed(how.seed)
+    curve = image_learner(how, layouts.images(where).labelled()).lr_find()
     for name, rate in curve.suggestions().items():
         print(f"{name:>12}: " + (f"{rate:.2e}" if rate else "-"))
     save_figure(curve.plot(), out / "lr.png")
     print(f"drawn in {out / 'lr.png'}")
-
-
-def _column(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
-
-
-def _metrics(data: DataBunch) -> list[Any]:
-    suited = data.task.target.suited_metrics
-    return [
-        partial(getattr(metrics, name), **how) if how else getattr(metrics, name)
-        for name, how in suited
-    ]
-
-
-# The table of stages and the folder of plots that a run leaves behind.
-
-
-def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line per stage with the figures of its last epoch; #na# where there is none."""
-    names = [n for n in next(iter(stages.values())) if n not in {"epoch", "seconds"}]
-    width = max(map(len, stages))
-    head = " " * width + "".join(f"  {name:>17}" for name in names)
-    rows = [
-        f"{stage:<{width}}" + "".join(f"  {_figure(row.get(name)):>17}" for name in names)
-        for stage, row in stages.items()
-    ]
-    return "\n".join(["", head, *rows, ""])
-
-
-def _figure(value: float | None) -> str:
-    return "#na#" if value is None else f"{value:.4f}"
-
-
-def write_plots(learn: Learner, curve: RateCurve | None, out: Path) -> None:
-    """Batch, rate curve, losses, schedule, results, the worst items, and figures per class."""
-    out.mkdir(parents=True, exist_ok=True)
-    save_figure(learn.data.show_batch(4), out / "batch.png")
-    if curve is not None:
-        save_figure(curve.plot(suggestion=True), out / "lr.png")
-    save_figure(learn.recorder.plot_losses(), out / "losses.png")
-    save_figure(learn.recorder.plot_lr(show_moms=True), out / "schedule.png")
-    save_figure(learn.show_results(rows=4), out / "results.png")
-    target, found = learn.task.target, learn.predictions()
-    worst: Interpretation = Interpretation(learn, found)
-    if target.one_class:
-        worst = interp = ClassificationInterpretation(learn, found)
-        save_figure(interp.plot_confusion_matrix(), out / "confusion.png")
-    elif target.whole_classes:
-        worst = labels = MultiLabelInterpretation(learn, found)
-        save_figure(labels.plot_per_label(), out / "per_label.png")
-        save_figure(labels.plot_thresholds(), out / "thresholds.png")
-        write_atomically(out / "per_label.csv", partial(write_per_label, labels))
-    save_figure(worst.plot_top_losses(heatmap=target.whole_classes), out / "worst.png")
-
-
-def write_per_label(labels: MultiLabelInterpretation, path: Path) -> None:
-    """The figures of each label as CSV, whose names no spreadsheet computes."""
-    table = labels.per_label().round(3)
-    table.rename(index=lambda name: as_text(str(name))).to_csv(path)
+    return {**curve.suggestions(), "plot": str(out / "lr.png")}

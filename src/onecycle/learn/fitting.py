@@ -54,7 +54,8 @@ def fit(
 ) -> None:
     """One run of the loop with the optimizer as it stands; `bare` without the usual callbacks.
 
-    Callbacks are bound to the `owner`, where what is trained is a part of it. Ctrl-C ends it after the current step, a second one at once, with the weights kept.
+    Callbacks are bound to the `owner`, where what is trained is a part of it. Ctrl-C ends it after
+    the current step, a second one at once, with the weights kept.
     """
     assert learner.opt is not None
     metrics, engine, data = learner.metrics, learner.engine, learner.data

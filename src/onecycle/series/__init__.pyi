@@ -22,6 +22,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.averaging import ModelEMA as ModelEMA
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
@@ -169,5 +170,6 @@ __all__ = [
     "untar_data",
     "whole_set",
     "window_warp",
+    "write_report",
     "write_site",
 ]

@@ -20,6 +20,7 @@ from onecycle.interpret.classification import ClassificationInterpretation as Cl
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
+from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.averaging import ModelEMA as ModelEMA
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
@@ -255,6 +256,7 @@ __all__ = [
     "untar_data",
     "verify_images",
     "whole_set",
+    "write_report",
     "write_site",
     "zoom",
     "zoom_crop",

@@ -1,0 +1,432 @@
+"""Where items and labels are: the data block's steps for the layouts that people have."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onecycle.cli.options import Where, WhereMasks, WherePoints, WhereSeries, WhereTexts
+from onecycle.core.display import threaded
+from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
+from onecycle.core.files import read_lines
+from onecycle.data.checks import sides_of
+from onecycle.data.databunch import LabelledItems
+from onecycle.data.labels import SplitItems
+from onecycle.data.lists import ItemList
+from onecycle.data.tables import read_table
+from onecycle.runtime.inputs.pixels import open_indexes
+from onecycle.series.lists import SeriesList
+from onecycle.text.lists import TextList
+from onecycle.vision.lists import ImageList, PointsItemList, SegmentationItemList
+from onecycle.vision.targets import Mask, Points
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+_LABELS = ("label", "labels", "class", "category", "tags", "target")
+_MASK_FOLDERS = ("masks", "labels", "annotations", "mask", "SegmentationClass")
+_MASK_ENDS = ("", "_P", "_mask", "_L", "_label", "_gt", "-mask")
+_MASK_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+_CODES = ("codes.txt", "classes.txt", "labels.txt")
+_VOID = {"void", "ignore", "unlabeled", "unlabelled"}
+_LOOKED_AT = 200  # masks, for the numbers that occur in them
+Label = Callable[[SplitItems], LabelledItems]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Two sides, and what labels them; `held` are the items of a test set."""
+
+    split: SplitItems
+    label: Label
+    held: Any = None
+
+    def labelled(self) -> LabelledItems:
+        """Both sides with their labels."""
+        return self.label(self.split)
+
+    def measured(self) -> LabelledItems | None:
+        """The test set in the place of the validation set, or None where there is none."""
+        if self.held is None:
+            return None
+        train: Any = self.split.train
+        return self.label(train.split_by_list(train, self.held))
+
+
+def refuse(where: Any, what: str, *names: str) -> None:
+    """UsageError for options that were given and would have no effect."""
+    for field in fields(where):
+        if field.name in names and getattr(where, field.name) != field.default:
+            option = "--" + field.name.replace("_", "-")
+            raise UsageError(f"{option} has no effect on {what}: leave it out")
+
+
+def images(where: Where) -> Found:
+    """Folders named like the classes, a pattern, or a table of names and labels."""
+    if where.source.is_file():
+        return _images_of_table(where)
+    if not where.source.is_dir():
+        raise UsageError(f"{where.source} is neither a folder nor a table")
+    refuse(where, "a folder", "folder", "suffix", "label_col", "label_delim", "valid_col")
+    split = _split_folders(where, ImageList.from_folder(where.source), not where.pattern)
+
+    def label(split: SplitItems) -> LabelledItems:
+        return split.label_from_re(where.pattern) if where.pattern else split.label_from_folder()
+
+    return Found(split, label, where.test and ImageList.from_folder(where.test))
+
+
+def _split_folders(where: Any, items: Any, of_classes: bool = True) -> SplitItems:
+    """By folders that are named like the sides of a split, or a random share.
+
+    What is kept for later (`test`) is left out, and so is all beside a folder `train`. Where
+    folders are classes, a class of trains is no side: it holds its items itself.
+    """
+    folders = dict.fromkeys(items.first_folder(item) for item in items)
+    everything = getattr(where, "all_folders", None)
+    sides = sides_of([] if everything else folders)
+    if sides["train"] and of_classes:
+        deep = {items.first_folder(i) for i in items if items.relative(i).count("/") > 1}
+        sides["train"] = [name for name in sides["train"] if name in deep]
+    train, valid = sides["train"], sides["valid"]
+    if len(train) > 1 or (train and len(valid) > 1):
+        raise UsageError(
+            f"{where.source} has the folders {listing([*train, *valid])}: only one can train "
+            "and one validate; rename the others, or take --all-folders"
+        )
+    if train and valid:
+        refuse(where, f"a folder with {train[0]} and {valid[0]}", "valid_pct")
+        return items.split_by_folder(train[0], valid[0])
+    others = [name for name in folders if name not in train]
+    unused = others if train else [*valid, *sides["test"]]
+    if unused:
+        count = sum(items.first_folder(item) in unused for item in items)
+        warn(
+            f"{count} of {len(items)} {items.files.what}s are left out: those in "
+            f"{listing(name or 'no folder' for name in unused)}. "
+            + ("" if everything is None else "--all-folders takes all, and ")
+            + "folders named train and valid are the sides of a split",
+            3,
+        )
+        items = items.filter_by_func(lambda item: items.first_folder(item) not in unused)
+    return items.split_by_rand_pct(where.valid_pct, where.seed)
+
+
+def _images_of_table(where: Where) -> Found:
+    refuse(where, "a table", "pattern", "all_folders")
+
+    def items(table: Path) -> ImageList:
+        frame = read_frame(table)
+        return ImageList.from_df(frame, table.parent, 0, where.folder, where.suffix)
+
+    found = items(where.source)
+    column = _label_column(where, found.frame)
+    return Found(
+        _split_table(where, found),
+        lambda split: split.label_from_df(column, label_delim=where.label_delim),
+        where.test and items(where.test),
+    )
+
+
+# Tables of all kinds.
+
+
+def read_frame(table: Path) -> Any:
+    """A table as a frame: of .csv and .tsv all cells are texts, .jsonl and .parquet have types."""
+    import pandas as pd
+
+    ending = table.suffix.lower()
+    if not table.is_file():
+        raise UsageError(f"{table} is no file")
+    try:
+        if ending == ".jsonl":
+            frame = pd.read_json(table, lines=True, dtype=False)
+        elif ending == ".parquet":
+            frame = pd.read_parquet(table)
+        else:
+            return read_table(table, "\t" if ending == ".tsv" else None)
+    except ImportError as error:
+        raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
+    except (ValueError, OSError) as error:
+        raise TableError(f"{table}: cannot be read as {ending} ({error})") from error
+    if frame.empty:
+        raise EmptyDataError(f"{table}: 0 rows")
+    return frame
+
+
+def _split_table(where: Any, items: Any) -> SplitItems:
+    """By a column, or a random share."""
+    if where.valid_col:
+        refuse(where, "a table with --valid-col", "valid_pct")
+        return items.split_from_df(_column(where.valid_col))
+    return items.split_by_rand_pct(where.valid_pct, where.seed)
+
+
+def _column(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _label_column(where: Any, frame: Any) -> int | str:
+    """The one asked for, one that is named like labels, or the second."""
+    if where.label_col is not None:
+        return _column(where.label_col)
+    named = [name for name in frame.columns if str(name).strip().lower() in _LABELS]
+    if len(named) > 1:
+        raise TableError(
+            f"{where.source} has the columns {listing(named)}: say which with --label-col"
+        )
+    return named[0] if named else 1
+
+
+# Masks beside images.
+
+
+def masks(where: WhereMasks) -> Found:
+    """Images whose masks are found by their names."""
+    if not where.source.is_dir():
+        raise UsageError(f"{where.source} is no folder")
+    root = where.source / (where.images or ("images" * (where.source / "images").is_dir()))
+    items = SegmentationItemList.from_folder(root)
+    mask_of = _mask_finder(where, items)
+    kept = [item for item in items if not _is_mask(Path(item), mask_of, items)]
+    missing = [str(item) for item in kept if not mask_of(item).is_file()]
+    if missing:
+        warn(
+            f"{len(missing)} of {len(kept)} images have no mask and are left out: "
+            f"{listing(missing)}",
+            2,
+        )
+    whole = {*kept} - {*map(type(items.items[0]), missing)}
+    items = items.filter_by_func(lambda item: item in whole)
+    target, classes = _classes_of_masks(where, [mask_of(item) for item in items])
+
+    def label(split: SplitItems) -> LabelledItems:
+        return split.label_from_func(mask_of, label_cls=target, classes=classes)
+
+    return Found(_split_masks(where, items), label)
+
+
+def _mask_finder(where: WhereMasks, items: ItemList) -> Callable[[Any], Path]:
+    """From an image to the file of its mask: as it is said, or else as the most images have one."""
+
+    def finder(pattern: str) -> Callable[[Any], Path]:
+        def mask_of(item: Any) -> Path:
+            folder, stem = Path(items.relative(item)).parent.as_posix(), Path(item).stem
+            return where.source / pattern.format(folder=folder, stem=stem)
+
+        return mask_of
+
+    if where.mask is not None:
+        try:
+            finder(where.mask)(items.items[0])
+        except (KeyError, IndexError, ValueError) as error:
+            raise UsageError(
+                f"--mask {where.mask!r} has other parts than {{folder}} and {{stem}} ({error})"
+            ) from error
+        return finder(where.mask)
+    folders = [name for name in _MASK_FOLDERS if (where.source / name).is_dir()]
+    beside = Path(items.path).relative_to(where.source).as_posix()
+    places = [f"{folder}/{{folder}}" for folder in folders] + [f"{beside}/{{folder}}"]
+    tried = [
+        f"{place}/{{stem}}{end}{suffix}"
+        for place in places
+        for end in _MASK_ENDS
+        for suffix in _MASK_FILES
+        if end or not place.startswith(beside)  # an image is not its own mask
+    ]
+    some = items.items[:: max(1, len(items) // 50)]
+    counts = {p: sum(finder(p)(item).is_file() for item in some) for p in tried}
+    best = max(counts, key=lambda pattern: counts[pattern])
+    if not counts[best]:
+        raise UsageError(
+            f"no masks were found for {listing([*map(str, some)], 2)}: say where they are, as in "
+            '--mask "masks/{folder}/{stem}.png"'
+        )
+    print(f"masks: {best.replace('/./', '/').replace('{folder}/', '[folder]/')}")
+    return finder(best)
+
+
+def _is_mask(file: Path, mask_of: Callable[[Any], Path], items: ItemList) -> bool:
+    """Whether a file among the images is the mask of another one."""
+    if mask_of(items.items[0]).parent != Path(items.items[0]).parent:
+        return False
+    end = mask_of(file).stem.removeprefix(file.stem)
+    return bool(end) and file.stem.endswith(end) and mask_of(file).suffix == file.suffix
+
+
+def _split_masks(where: WhereMasks, items: ItemList) -> SplitItems:
+    names = where.valid_names or where.source / "valid.txt"
+    if where.valid_names or names.is_file():
+        refuse(where, f"images that {names} divides", "valid_pct")
+        return items.split_by_files(read_lines(names))
+    return _split_folders(where, items, of_classes=False)
+
+
+def _classes_of_masks(where: WhereMasks, files: Sequence[Path]) -> tuple[Mask, list[str]]:
+    """The kind of masks and the names of their classes: from a file, or as the numbers are."""
+    some = files[:: max(1, len(files) // _LOOKED_AT)]
+    numbers = sorted({int(n) for one in threaded(_numbers_of, some) for n in one})
+    file = where.classes or next(
+        (f for name in _CODES if (f := where.source / name).is_file()), None
+    )
+    div = numbers == [0, 255]
+    if file is not None:
+        classes = [line.strip() for line in read_lines(file) if line.strip()]
+    elif div:
+        classes = ["background", "object"]
+    else:
+        counted = [n for n in numbers if n != 255]
+        classes = ["background", *(f"class {n}" for n in range(1, max(counted, default=0) + 1))]
+        warn(
+            f"the classes have no names: they are {listing(classes)}, by the numbers {numbers} in "
+            f"{len(some)} masks. --classes FILE names them, one a line",
+            3,
+        )
+    void: Any = where.void
+    if void is None:
+        void = next((name for name in classes if name.lower() in _VOID), None)
+        void = 255 if void is None and 255 in numbers and not div else void
+    elif void.lstrip("-").isdigit():
+        void = int(void)
+    if void is not None:
+        print(f"void, which counts nowhere: {void}")
+    return Mask(void=void, div=div), classes
+
+
+def _numbers_of(file: Path) -> np.ndarray:
+    return np.unique(open_indexes(file))
+
+
+# Points, texts and series.
+
+
+def points(where: WherePoints) -> Found:
+    """A table of names of images and coordinates."""
+
+    def items(table: Path) -> PointsItemList:
+        frame = read_frame(table)
+        return PointsItemList.from_df(frame, table.parent, 0, where.folder, where.suffix)
+
+    found = items(where.source)
+    pairs = _point_columns(where, [str(name) for name in found.frame.columns[1:]])
+    print("points (x, y): " + ", ".join(f"({x}, {y})" for x, y in pairs))
+
+    def numbers(items: Any) -> list[Any]:
+        try:
+            cells = [items.frame[name].astype(float) for x, y in pairs for name in (y, x)]
+        except (TypeError, ValueError) as error:
+            raise TableError(f"{where.source}: a coordinate is no number ({error})") from error
+        return np.stack(cells, 1).reshape(len(items), -1, 2).tolist()
+
+    return Found(
+        _split_table(where, found),
+        lambda split: split.label(numbers, label_cls=Points(unit="pixels")),
+        where.test and items(where.test),
+    )
+
+
+def _point_columns(where: WherePoints, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs (x, y) of columns whose names differ in that letter alone."""
+    if where.points:
+        given = [name.strip() for name in where.points.split(",")]
+        unknown = [name for name in given if name not in names]
+        if unknown or len(given) % 2:
+            raise UsageError(
+                f"--points are pairs of columns, x before y, of {listing(names, 12)}, not "
+                f"{where.points!r}"
+            )
+        return list(zip(given[::2], given[1::2], strict=True))
+    pairs = [
+        (name, other)
+        for name in names
+        for at in re.finditer("x", name, re.IGNORECASE)
+        for letter in ("y" if name[at.start()] == "x" else "Y",)
+        if (other := name[: at.start()] + letter + name[at.end() :]) in names
+    ]
+    if not pairs:
+        raise UsageError(
+            f"{where.source} has the columns {listing(names, 12)}: say which are the points with "
+            '--points "x1,y1,x2,y2"'
+        )
+    return pairs
+
+
+def texts(where: WhereTexts) -> Found:
+    """A table with a column of texts, or a folder of .txt files for each class."""
+    if where.source.is_dir():
+        refuse(where, "a folder", "text_col", "label_col", "label_delim", "valid_col")
+        split = _split_folders(where, TextList.from_folder(where.source))
+        held = where.test and TextList.from_folder(where.test)
+        return Found(split, lambda split: split.label_from_folder(), held)
+
+    def items(table: Path) -> TextList:
+        frame = read_frame(table)
+        return TextList.from_df(frame, table.parent, _text_column(where, frame))
+
+    found = items(where.source)
+    if where.valid_col is None and "is_valid" in found.frame.columns:
+        where = replace(where, valid_col="is_valid")
+    column = _label_column(where, found.frame)
+    return Found(
+        _split_table(where, found),
+        lambda split: split.label_from_df(column, label_delim=where.label_delim),
+        where.test and items(where.test),
+    )
+
+
+def _text_column(where: WhereTexts, frame: Any) -> int | str:
+    """The one asked for, or one that is named like texts."""
+    if where.text_col is not None:
+        return _column(where.text_col)
+    named = [name for name in frame.columns if str(name).strip().lower() in ("text", "texts")]
+    if len(named) != 1:
+        raise TableError(f"{where.source}: say which --text-col it is, of {listing(frame, 12)}")
+    return named[0]
+
+
+def series(where: WhereSeries) -> Found:
+    """A table with a series in each row, or files of the archives."""
+    how: dict[str, Any] = {}
+    if where.encodings:
+        how["encodings"] = tuple(name.strip() for name in where.encodings.split(","))
+    if where.source.suffix.lower() in (".csv", ".jsonl", ".parquet"):
+        found = _series_of_table(where.source, where, how)
+        held = where.test and _series_of_table(where.test, where, how)
+        return Found(_split_table(where, found), SplitItems.label_from_df, held)
+    refuse(where, "files of the archives", "label_col", "valid_col")
+    held = where.test and SeriesList.from_ts(where.test, **how)
+    if where.source.is_dir():
+        refuse(where, "a folder with NAME_TRAIN and NAME_TEST", "valid_pct")
+        pair = SeriesList.from_ts(*_archive_files(where.source), **how)
+        return Found(pair.split_by_file(), SplitItems.label_from_df, held)
+    found = SeriesList.from_ts(where.source, **how)
+    split = found.split_by_rand_pct(where.valid_pct, where.seed)
+    return Found(split, SplitItems.label_from_df, held)
+
+
+def _series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> SeriesList:
+    """The columns beside that of labels (and that of the split) are the steps."""
+    frame = read_frame(table)
+    if where.label_col is None and _label_column(where, frame) == 1:
+        raise TableError(f"{table}: say which --label-col it is, of {listing(frame, 12)}")
+    label = _label_column(where, frame)
+    label = frame.columns[label] if isinstance(label, int) else label
+    steps = [name for name in frame.columns if name not in (label, where.valid_col)]
+    cols = steps if where.valid_col else None  # without one, odd columns are found
+    return SeriesList.from_df(frame, table.parent, cols, label, **how)
+
+
+def _archive_files(folder: Path) -> tuple[Path, Path]:
+    """NAME_TRAIN and NAME_TEST of a folder."""
+    found = {
+        side: [f for f in sorted(folder.iterdir()) if f.stem.upper().endswith(f"_{side}")]
+        for side in ("TRAIN", "TEST")
+    }
+    if any(len(files) != 1 for files in found.values()):
+        raise UsageError(
+            f"{folder} has {len(found['TRAIN'])} files named NAME_TRAIN and {len(found['TEST'])} "
+            "named NAME_TEST, and one each is wanted: name a file"
+        )
+    print(f"{found['TEST'][0].name} validates")
+    return found["TRAIN"][0], found["TEST"][0]

@@ -1,0 +1,367 @@
+"""What commands are told: groups of options, each spelt once, and the two ways of answering."""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from typer import Argument, Option
+
+_TABLE, _SPLIT, _MODEL = "Tables", "Who validates", "The model"
+_TRAINING, _LEAVES = "Training", "What it leaves"
+
+Share = Annotated[
+    float,
+    Option(help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT),
+]
+ValidColumn = Annotated[
+    str | None,
+    Option(help="Tables: a column that is true for what validates.", rich_help_panel=_SPLIT),
+]
+LabelColumn = Annotated[
+    str | None,
+    Option(
+        help="Tables: the column of labels; without it one named label, or else the second.",
+        rich_help_panel=_TABLE,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    Option(help='Tables: what stands between several labels, such as " ".', rich_help_panel=_TABLE),
+]
+Folder = Annotated[
+    str, Option(help="Tables: the folder of the images, seen from it.", rich_help_panel=_TABLE)
+]
+Suffix = Annotated[
+    str,
+    Option(help='Tables: what is missing at the names, such as ".jpg".', rich_help_panel=_TABLE),
+]
+Seed = Annotated[
+    int,
+    Option(help="The same seed gives the same split and the same run.", rich_help_panel=_TRAINING),
+]
+Test = Annotated[
+    Path | None,
+    Option(
+        help="Labelled items of the same layout that are measured once, at the end.",
+        rich_help_panel=_SPLIT,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where images and their classes are, and who validates."""
+
+    source: Annotated[
+        Path, Argument(help="A folder with one sub-folder per class, or a table with labels.")
+    ]
+    folder: Folder = "."
+    suffix: Suffix = ""
+    label_col: LabelColumn = None
+    label_delim: Delimiter = None
+    valid_col: ValidColumn = None
+    pattern: Annotated[
+        str | None, Option(help="Folder: label = group 1 of this regular expression on the path.")
+    ] = None
+    valid_pct: Share = 0.2
+    seed: Seed = 0
+    all_folders: Annotated[
+        bool,
+        Option(help="Folder: train on all, also on folders named like test or validation sets."),
+    ] = False
+    test: Test = None
+
+
+@dataclass(frozen=True)
+class WhereMasks:
+    """Where images and their masks are, and who validates."""
+
+    source: Annotated[Path, Argument(help="A folder with images and a mask for each of them.")]
+    images: Annotated[
+        str | None, Option(help="The folder of the images in it (images; or all of it).")
+    ] = None
+    mask: Annotated[
+        str | None,
+        Option(
+            help="Where an image's mask is, seen from SOURCE: {folder} is the image's folder below "
+            'that of the images, {stem} its name, as in "labels/{folder}/{stem}_P.png".'
+        ),
+    ] = None
+    classes: Annotated[
+        Path | None,
+        Option(help="A text file with the name of class 0, 1, ... in its lines (codes.txt)."),
+    ] = None
+    void: Annotated[
+        str | None,
+        Option(help="The class, or the number in masks, that counts nowhere (one named void)."),
+    ] = None
+    valid_names: Annotated[
+        Path | None,
+        Option(
+            help="A text file that names the images that validate (valid.txt).",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    valid_pct: Share = 0.2
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class WherePoints:
+    """Where images and the table of their points are, and who validates."""
+
+    source: Annotated[
+        Path, Argument(help="A table: names of images, and columns such as x1, y1, x2, y2.")
+    ]
+    folder: Folder = "."
+    suffix: Suffix = ""
+    points: Annotated[
+        str | None,
+        Option(help='The columns, x before y: "nose_x,nose_y,chin_x,chin_y"; found without.'),
+    ] = None
+    valid_col: ValidColumn = None
+    valid_pct: Share = 0.2
+    seed: Seed = 0
+    test: Test = None
+
+
+@dataclass(frozen=True)
+class WhereTexts:
+    """Where texts and their labels are, and who validates."""
+
+    source: Annotated[
+        Path, Argument(help="A table of texts with labels, or one folder of .txt files per class.")
+    ]
+    text_col: Annotated[
+        str | None, Option(help="The column of texts (text).", rich_help_panel=_TABLE)
+    ] = None
+    label_col: LabelColumn = None
+    label_delim: Delimiter = None
+    valid_col: ValidColumn = None
+    valid_pct: Share = 0.2
+    seed: Seed = 0
+    test: Test = None
+
+
+@dataclass(frozen=True)
+class WhereSeries:
+    """Where series and their labels are, and who validates."""
+
+    source: Annotated[
+        Path,
+        Argument(
+            help="A table with a series in each row, a .ts, .tsv or .txt file of the archives, or "
+            "a folder with NAME_TRAIN and NAME_TEST of them: then the latter validates."
+        ),
+    ]
+    label_col: LabelColumn = None
+    encodings: Annotated[
+        str | None, Option(help='How a curve becomes an image: "gasf,gadf,mtf".')
+    ] = None
+    valid_col: ValidColumn = None
+    valid_pct: Share = 0.2
+    seed: Seed = 0
+    test: Test = None
+
+
+Arch = Annotated[
+    str,
+    Option(help="Any timm model, or small, which comes with onecycle.", rich_help_panel=_MODEL),
+]
+Pretrained = Annotated[
+    str,
+    Option(help="yes (published weights), no (from scratch), or a file.", rich_help_panel=_MODEL),
+]
+BatchSize = Annotated[int | None, Option(min=1, help="Items per step (64, of a small set fewer).")]
+Device = Annotated[
+    str | None,
+    Option(help="cpu, cuda, cuda:1, mps; else a GPU.", rich_help_panel=_TRAINING),
+]
+
+
+@dataclass(frozen=True)
+class How:
+    """Which model sees the items, and how."""
+
+    arch: Arch = "small"
+    pretrained: Pretrained = "yes"
+    size: Annotated[
+        int | None,
+        Option(
+            min=8,
+            help="Side of what the model sees, in pixels (128; of masks and points the shorter).",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    bs: BatchSize = None
+    flip_vert: Annotated[
+        bool,
+        Option(help="Images have no upside (satellite, microscope): flip them freely."),
+    ] = False
+    seed: Seed = 0
+    device: Device = None
+
+
+@dataclass(frozen=True)
+class HowTexts:
+    """Which model reads texts, and how."""
+
+    arch: Annotated[
+        str,
+        Option(
+            help="awd_lstm, or a Hugging Face encoder by its name or folder (onecycle[text]).",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "awd_lstm"
+    pretrained: Annotated[
+        str,
+        Option(
+            help="yes (the small encoder that comes with onecycle), published (WT103, downloaded), "
+            "no, or a file that save_encoder wrote.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "yes"
+    lm_epochs: Annotated[
+        int,
+        Option(
+            min=0, help="Epochs in which it learns the language of all texts before their labels."
+        ),
+    ] = 1
+    bs: BatchSize = None
+    seed: Seed = 0
+    device: Device = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How long it trains, at what rates and precision, and where the results go."""
+
+    epochs: Annotated[
+        int | None,
+        Option(
+            help="Epochs with the pretrained body frozen; without it by the kind of data.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    unfrozen_epochs: Annotated[
+        int | None, Option(help="Epochs with everything trained.", rich_help_panel=_TRAINING)
+    ] = None
+    minutes: Annotated[
+        float | None,
+        Option(
+            help="A budget instead of epochs: a few steps are measured, and epochs chosen.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    lr: Annotated[float | None, Option(help="Learning rate; found or usual if not given.")] = None
+    fp16: Annotated[
+        bool, Option("--fp16", help="16-bit floats with loss scaling.", rich_help_panel=_TRAINING)
+    ] = False
+    bf16: Annotated[
+        bool, Option("--bf16", help="Brain floats of 16 bit.", rich_help_panel=_TRAINING)
+    ] = False
+    resume: Annotated[
+        bool,
+        Option(
+            "--resume",
+            help="Keep the training on disk; the same command goes on where it was cut off.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False
+    out: Annotated[
+        Path, Option(help="The folder for the model and the report.", rich_help_panel=_LEAVES)
+    ] = Path("onecycle-output")
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's --help: each example on a line of its own."""
+    return "\n\n".join(["Examples:", *lines])
+
+
+def spread(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with an option for each field of those of its parameters that are dataclasses.
+
+    A name that several of them have is one option.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    options = {
+        field.name: Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=get_type_hints(kind, include_extras=True)[field.name],
+        )
+        for kind in groups.values()
+        for field in fields(kind)
+    }
+    own = [
+        p.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[p.name])
+        for p in signature(command).parameters.values()
+        if p.name not in groups
+    ]
+
+    @wraps(command)
+    def run(**given: Any) -> Any:
+        made = {
+            name: kind(**{f.name: given[f.name] for f in fields(kind)})  # type: ignore[operator]
+            for name, kind in groups.items()
+        }
+        return command(**made, **{p.name: given[p.name] for p in own})
+
+    return _with_parameters(run, [*options.values(), *own], hints.get("return"))
+
+
+def _with_parameters(run: Any, parameters: list[Parameter], gives: Any) -> Callable[..., Any]:
+    """`run`, seen by typer as a function of these."""
+    run.__signature__ = Signature(parameters)
+    run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": gives}
+    return run
+
+
+def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
+    """Show the library's own errors as one clear message, without a stack trace.
+
+    A command that returns something has an option --json: what it returns is then all that stands
+    on standard output, and everything else goes to standard error.
+    """
+
+    def run(*args: Any, json_: bool = False, **options: Any) -> None:
+        from onecycle.core.display import print_any_text
+        from onecycle.core.errors import OnecycleError
+
+        print_any_text(sys.stdout)
+        code = 0
+        try:
+            with redirect_stdout(sys.stderr) if json_ else nullcontext():
+                found = command(*args, **options)
+            code = 0 if found is None else found.pop("exit_code", 0)
+        except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
+            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+            found, code = {"error": type(error).__name__, "message": str(error)}, 2
+        if json_:
+            print(json.dumps(found))
+        if code:
+            raise typer.Exit(code)
+
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY)
+        for p in signature(command).parameters.values()
+    ]
+    gives = hints.get("return", type(None)) is not type(None)
+    asked = Annotated[
+        bool,
+        Option("--json", help="Print the results as one JSON object.", rich_help_panel=_LEAVES),
+    ]
+    more = Parameter("json_", Parameter.KEYWORD_ONLY, default=False, annotation=asked)
+    wrapped: Any = wraps(command)(run)
+    del wrapped.__wrapped__
+    return _with_parameters(wrapped, [*own, *[more] * gives], None)

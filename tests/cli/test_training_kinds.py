@@ -1,0 +1,185 @@
+"""`onecycle train` of each kind, as a user runs it: what it leaves answers, budgets, going on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from onecycle.cli import train as work
+from onecycle.cli.main import app
+from onecycle.cli.options import Fit, How
+from onecycle.runtime.predictor import Predictor
+from onecycle.samples import butterflies_sample
+from onecycle.samples.streets import streets_sample
+
+pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
+SHORT = ("--epochs", 1, "--unfrozen-epochs", 1)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)], catch_exceptions=False)
+
+
+def results(*arguments):
+    """What --json prints; everything else stands on standard error."""
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout), done.stderr
+
+
+def test_points_are_learned_and_answered_in_pixels(tmp_path):
+    rows = ["name,ball_x,ball_y"]
+    for i in range(24):
+        y, x = 4 + i % 5, 6 + 2 * (i % 7)
+        image = np.zeros((16, 28, 3), np.uint8)
+        cv2.circle(image, (x, y), 2, (255, 255, 255), -1)
+        cv2.imwrite(str(tmp_path / f"{i}.png"), image)
+        rows.append(f"{i}.png,{x},{y}")
+    (tmp_path / "points.csv").write_text("\n".join(rows))
+    out = tmp_path / "out"
+    found, said = results("points", tmp_path / "points.csv", "--size", 16, *SHORT, "--out", out)
+    assert "points (x, y): (ball_x, ball_y)" in said
+    assert set(found["metrics"]) == {"mae", "loss"}
+    answer = Predictor(out / "model.onnx").predict(tmp_path / "3.png")
+    assert np.shape(answer.answer.data) == (1, 2)
+    assert found["model"] == str(out.absolute() / "model.onnx")
+
+
+def test_masks_are_learned_with_the_names_of_their_classes(tmp_path):
+    root = streets_sample(tmp_path / "set", n=12, size=(24, 32))
+    out = tmp_path / "out"
+    found, said = results("masks", root, "--size", 24, *SHORT, "--out", out)
+    assert "masks: labels/[folder]/{stem}_P.png" in said
+    assert set(found["metrics"]) == {"pixel_accuracy", "mean_iou", "loss"}
+    assert list(Predictor(out / "model.onnx").target.classes)[3] == "Road"
+    page = (out / "report.html").read_text()
+    assert "<td>Road</td>" in page
+    assert page.count("data:image/png") == 8 + 2  # samples, and the two that validate
+
+
+def test_texts_are_learned_from_a_table_and_told_apart(tmp_path):
+    words = {"good": "great lovely clever", "bad": "awful dull stupid"}
+    rows = [
+        {"review": f"the film was {words[label].split()[i % 3]}", "mood": label}
+        for i in range(30)
+        for label in words
+    ]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    columns = ("--text-col", "review", "--label-col", "mood", "--out", tmp_path / "out")
+    found, said = results("text", tmp_path / "r.jsonl", *columns, "--lm-epochs", 0)
+    assert found["metrics"]["accuracy"][0] > 0.9
+    assert "bad    " in said
+    answers = Predictor(tmp_path / "out" / "model.onnx")
+    assert [str(answers.predict(f"the film was {word}")) for word in ("clever", "dull")] == [
+        "good",
+        "bad",
+    ]
+
+
+def test_series_are_learned_from_a_table(tmp_path):
+    rng, t = np.random.default_rng(0), np.linspace(0, 12, 24)
+    rows = [",".join(["kind", *(f"t{i}" for i in range(24))])]
+    for i in range(30):
+        wave = np.sin(t + rng.uniform(0, 6)) if i % 2 else rng.normal(size=24)
+        rows.append(",".join([["noise", "sine"][i % 2], *(f"{v:.3f}" for v in wave)]))
+    (tmp_path / "w.csv").write_text("\n".join(rows))
+    how = ("--size", 16, *SHORT, "--out", tmp_path / "out", "--label-col", "kind")
+    found, _ = results("series", tmp_path / "w.csv", *how)
+    assert set(found["metrics"]) == {"accuracy", "loss"}
+    target = Predictor(tmp_path / "out" / "model.onnx").target
+    assert sorted(target.classes) == ["noise", "sine"]
+
+
+def test_errors_are_json_too_where_that_is_asked_for(tmp_path):
+    done = run("images", tmp_path / "nowhere", "--json")
+    assert done.exit_code == 2
+    found = json.loads(done.stdout)
+    assert (found["error"], "neither a folder" in found["message"]) == ("UsageError", True)
+
+
+@pytest.fixture(scope="module")
+def butterflies(tmp_path_factory):
+    return butterflies_sample(tmp_path_factory.mktemp("b") / "set", n=40, size=32, layout="folders")
+
+
+def test_a_test_set_is_measured_and_reported(butterflies, tmp_path):
+    """The test set is a part of the training set here, so that its loss is another one."""
+    held = butterflies / "train"
+    how = ("--size", 32, "--lr", 0.003, *SHORT, "--test", held, "--out", tmp_path)
+    found, _ = results("images", butterflies, *how)
+    assert set(found["test"]) == {"loss", "accuracy"}
+    assert found["test"]["loss"] != pytest.approx(found["metrics"]["loss"][0], rel=1e-3)
+    assert f"{found['test']['loss']:.3f}" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frozen", "wanted", "word"),
+    [(6, True, (5, 5), "5 with a frozen body and 5 of everything"),
+     (6, False, (0, 10), "0 with a frozen body and 10"),
+     (25, True, (1, 1), "1 with a frozen body and 1"),
+     (90, True, (0, 1), "not even time for one")],
+)  # fmt: skip
+def test_a_budget_chooses_the_epochs_and_says_so(
+    monkeypatch, capsys, seconds, frozen, wanted, word
+):
+    monkeypatch.setattr(work, "_seconds_of_epoch", lambda learn: seconds)
+    assert work._epochs(work.Job(Fit(minutes=1)), None, frozen, (4, 4)) == wanted
+    assert word in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--minutes", 1, "--epochs", 2), "--minutes chooses the epochs"),
+     (("--minutes", 0), "--minutes is a number above 0"),
+     (("--fp16", "--bf16"), "two precisions")],
+)  # fmt: skip
+def test_options_that_contradict_one_another_are_refused_at_once(tmp_path, options, message):
+    done = run("images", tmp_path / "nowhere", *options, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_measuring_an_epoch_changes_nothing(butterflies):
+    labelled = work.layouts.images(work.Where(butterflies)).labelled()
+    learn = work.image_learner(How(size=32), labelled)
+    before = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    frozen = [p.requires_grad for p in learn.model.parameters()]
+    assert work._seconds_of_epoch(learn) > 0
+    assert [p.requires_grad for p in learn.model.parameters()] == frozen
+    assert all(value.equal(before[name]) for name, value in learn.model.state_dict().items())
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on_and_ends_the_same(butterflies, tmp_path):
+    """kill -9 after the first epochs; on a CPU the end is the same, bit for bit."""
+    how = ["--size", "32", "--epochs", "1", "--unfrozen-epochs", "3", "--bs", "8", "--resume"]
+    command = [sys.executable, "-m", "onecycle", "train", "images", str(butterflies), *how]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, "--out", str(cut)], stdout=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        for line in process.stdout:
+            if line.startswith("1   "):  # the second epoch of everything is trained
+                break
+        time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert not (cut / "model.onnx").exists()
+    assert (cut / "resume").is_dir()
+    said = subprocess.run(
+        [*command, "--out", str(cut)], check=True, capture_output=True, env=environment, text=True
+    ).stdout
+    assert "learning rate" not in said  # that of the first run is kept
+    assert not (cut / "resume").exists()
+    subprocess.run([*command, "--out", str(whole)], check=True, env=environment)
+    first, second = (load_file(out / "model.safetensors") for out in (cut, whole))
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
