@@ -18,8 +18,9 @@ from torch import Tensor
 from onecycle.core.errors import UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.plot import grid
-from onecycle.data.databunch import DatasetType, LabelList
+from onecycle.data.databunch import DatasetType
 from onecycle.data.items import file_of
+from onecycle.data.label_list import LabelList
 from onecycle.interpret.charts import curves, escaped, scatter
 from onecycle.interpret.classification import (
     ClassificationInterpretation,
