@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from collections import Counter
 from contextlib import redirect_stdout, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -105,7 +106,7 @@ def mutate_json(rng, value):
         elif way == 3:
             home[last] = [home[last]]
         else:
-            home[last] = _ODD_VALUES[rng.integers(0, len(_ODD_VALUES))]
+            home[last] = deepcopy(_ODD_VALUES[rng.integers(0, len(_ODD_VALUES))])
     return value
 
 

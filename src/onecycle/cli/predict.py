@@ -69,8 +69,7 @@ def predict(
         with exact_text(sys.stdout, "write to a file with --out"):
             write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
         return len(failed)
-    about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total}
-    about |= {"shard": shard} if shard else {}
+    about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total, "shard": shard}
     with Answers(out, header, about) as kept:
         asked, failed = kept.skip(asked)
         kept.add(_rows(bar(asked, total, "predicting", done=kept.count), answers, columns, failed))
