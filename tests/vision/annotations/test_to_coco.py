@@ -9,7 +9,7 @@ from annotated import MASK, SIZE, coco, cvat, save_image
 
 from onecycle import Points
 from onecycle.core.errors import ModelError, UsageError
-from onecycle.data.lists import by_index
+from onecycle.data.splits import by_index
 from onecycle.learn.predictions import Predictions
 from onecycle.vision import (
     Category,

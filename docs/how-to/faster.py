@@ -1,0 +1,74 @@
+# %% [markdown]
+# # Faster
+#
+# What costs time, and what it costs to save it. Measure before and after: `learn.history` has the
+# seconds of each epoch.
+#
+# | it takes long | you write | what it costs |
+# |---|---|---|
+# | to decode large photos in every epoch | `databunch(cache=True)` | disk: of photos at 224 px about 110 KB each |
+# | to train a head behind a frozen body | `fit_one_cycle(4, 1e-2, cache_features=True)` | the head sees no augmentation |
+# | the steps, on a GPU or a CPU that knows bfloat16 | `learn.to_bf16()` (or `to_fp16()`) | some digits |
+# | the first epochs | small images first: `transform(size=128)`, then 224 | a second `databunch` |
+# | the check of files before training | `databunch(check="sample")` | faults show when their batch comes |
+#
+# Lists of files cost little: a million are found in .6 s and hold 28 bytes each beside their names
+# (`benchmarks/results/list_growth.md`).
+
+# %%
+import tempfile
+from pathlib import Path
+from time import perf_counter, sleep
+
+from onecycle import PixelCache, accuracy, cnn_learner, get_transforms, half_stats, models
+from onecycle.samples import butterflies_sample
+from onecycle.vision import ImageList
+
+# %% [markdown]
+# ## Each image decoded once
+#
+# A JPEG is decoded again in every epoch, whatever happens to its pixels afterwards. With `cache=True`
+# they are kept in `~/.cache/onecycle/pixels` (below `ONECYCLE_CACHE`, if that is set) while the first
+# epoch runs, already shrunk to about the size that is trained on; later epochs, and later programs,
+# read them. The batches are the same, to the last bit. What decides is the path, the size and the times of the
+# file, and the size that was asked for: a file that changes is read anew.
+
+# %%
+n = 400  # tiny: 100
+path = butterflies_sample(Path(tempfile.mkdtemp()), n, size=400, layout="folders") / "train"
+sleep(2.1)  # a file that was written just now may change again, and is not kept yet
+items = ImageList.from_folder(path).split_by_rand_pct(0.2, seed=42).label_from_folder()
+cache = PixelCache(Path(tempfile.mkdtemp()))
+data = items.transform(get_transforms(), size=64).databunch(bs=16, cache=cache)
+for epoch in range(2):
+    begin = perf_counter()
+    count = sum(len(x) for x, _ in data.train_dl)
+    print(f"pass {epoch}: {count / (perf_counter() - begin):.0f} images a second")
+
+# %% [markdown]
+# It takes at most half of what is free on the disk (`PixelCache(folder, most=20_000_000_000)` says
+# otherwise), what was not used for longest goes first, and what finds no room is decoded in each epoch,
+# with a warning. Several programs may share it; a program that is killed, a full disk and damaged bytes
+# cost time, never a wrong image. Of images of more than 5 million pixels nothing is kept: they take as
+# long to read as to decode.
+#
+# ## A frozen body that runs once
+#
+# While only the head is trained, the body gives the same features for an image in every epoch, but for
+# augmentation. `cache_features=True` lets it run once over both sides, as in validation, and trains the
+# head on what it gave:
+
+# %%
+learn = cnn_learner(data.normalize(half_stats), models.small, pretrained="small", metrics=accuracy)
+learn.fit_one_cycle(12, 1e-2, cache_features=True)
+
+# %% [markdown]
+# An epoch then takes hundredths of a second, and twenty cost as much as two. What it gives up: the head
+# sees each image in one look, without augmentation (with `cache_features=3` in three augmented ones, which
+# epochs take in turn), and the batch norms of the body stay as they are. For a head on a good body that
+# is often as good; where it is not, the epochs after `unfreeze()` see every look. `mixup` and whatever
+# else changes items is refused.
+
+# %%
+learn.unfreeze()
+learn.fit_one_cycle(1, slice(1e-5, 1e-3))
