@@ -22,7 +22,8 @@ GOLDEN = Path(__file__).resolve().parents[1] / "tests/runtime/golden"
 TASKS = {
     "data": (
         "Data: files, splits, labels, batches",
-        "core.paths data.lists vision.lists data.items data.labels data.databunch data.report "
+        "core.paths core.path_list data.lists vision.lists data.items data.labels data.databunch "
+        "data.label_list vision.pixel_cache data.report "
         "data.checks data.looks data.unreadable data.task "
         "data.targets vision.targets vision.checks vision.annotations.write",
     ),

@@ -21,6 +21,7 @@ from onecycle.core.errors import UsageError as UsageError
 from onecycle.core.errors import WeightsError as WeightsError
 from onecycle.core.errors import WriteError as WriteError
 from onecycle.core.machine import defaults as defaults
+from onecycle.core.path_list import PathList as PathList
 from onecycle.core.paths import Path as Path
 from onecycle.core.paths import ls as ls
 from onecycle.core.plot import plot_multi as plot_multi
@@ -297,6 +298,7 @@ __all__ = [
     "OnecycleError",
     "OnecycleWarning",
     "Path",
+    "PathList",
     "Patience",
     "PixelCache",
     "Plan",

@@ -235,6 +235,7 @@ TYPES = {  # what public functions take and return, for annotations
     "LoadedLearner": "onecycle.runtime.predictor",
     "Look": "onecycle.data.looks",
     "Metric": "onecycle.learn.metric",
+    "PathList": "onecycle.core.path_list",
     "Patience": "onecycle.fetch.download",
     "Plan": "onecycle.vision.warp",
     "Prediction": "onecycle.runtime.predictor",
