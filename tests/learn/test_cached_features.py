@@ -26,9 +26,10 @@ def folder(tmp_path_factory):
     return root
 
 
-def learner(folder, tfms=None, drop=0.0, **options):
+def learner(folder, tfms=None, drop=0.0, sampler=None, **options):
     items = ImageList.from_folder(folder).split_by_idx(range(0, 60, 4)).label_from_folder()
-    data = items.transform(tfms, size=24).databunch(bs=8, device="cpu", num_workers=0, check=False)
+    how = {"bs": 8, "device": "cpu", "num_workers": 0, "check": False, "sampler": sampler}
+    data = items.transform(tfms, size=24).databunch(**how)
     set_seed(3)
     return cnn_learner(
         data.normalize(half_stats), models.small, pretrained="small", metrics=accuracy,
@@ -61,12 +62,12 @@ def close(ours, theirs, atol=1e-5):
     return all(torch.allclose(v.float(), theirs[k].float(), atol=atol) for k, v in ours.items())
 
 
-@pytest.mark.parametrize("drop", [0.0, 0.5])
-def test_the_head_ends_as_behind_a_body_that_stands_still(folder, drop):
-    plain = still(learner(folder, drop=drop))
+@pytest.mark.parametrize(("drop", "sampler"), [(0.0, None), (0.5, None), (0.0, "balanced")])
+def test_the_head_ends_as_behind_a_body_that_stands_still(folder, drop, sampler):
+    plain = still(learner(folder, drop=drop, sampler=sampler))
     set_seed(5)
     plain.fit_one_cycle(3, 1e-2, callbacks=[StillBody()])
-    cached = learner(folder, drop=drop)
+    cached = learner(folder, drop=drop, sampler=sampler)
     set_seed(5)
     cached.fit_one_cycle(3, 1e-2, cache_features=True)
     assert close(weights(cached), weights(plain))

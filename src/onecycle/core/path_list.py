@@ -23,8 +23,8 @@ class PathList(Sequence[Path]):
     A path costs its name and 28 bytes, and each list that is taken from another 8 bytes.
     """
 
-    def __init__(self, columns: _Columns, rows: np.ndarray | None = None) -> None:
-        self._columns = columns
+    def __init__(self, columns: Any, rows: np.ndarray | None = None) -> None:
+        self._columns: _Columns = columns
         self._rows = np.arange(len(columns.folder), dtype=np.int64) if rows is None else rows
 
     @classmethod
