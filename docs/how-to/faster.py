@@ -20,9 +20,16 @@ import tempfile
 from pathlib import Path
 from time import perf_counter, sleep
 
-from onecycle import PixelCache, accuracy, cnn_learner, get_transforms, half_stats, models
-from onecycle.samples import butterflies_sample
-from onecycle.vision import ImageList
+from onecycle import (
+    ImageList,
+    PixelCache,
+    accuracy,
+    butterflies_sample,
+    cnn_learner,
+    get_transforms,
+    half_stats,
+    models,
+)
 
 # %% [markdown]
 # ## Each image decoded once
