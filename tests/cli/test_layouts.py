@@ -160,14 +160,14 @@ def test_columns_that_are_not_told_are_asked_for(tmp_path):
 
 
 def test_texts_in_folders_are_labelled_by_them(tmp_path):
-    for side, count in (("train", 4), ("test", 2)):
+    for side, count in (("train", 10), ("test", 2)):
         for label in ("good", "bad"):
             folder = tmp_path / side / label
             folder.mkdir(parents=True)
             for i in range(count):
                 (folder / f"{i}.txt").write_text(f"a {label} film {i} {side}")
     where = WhereTexts(tmp_path, test=tmp_path / "test", seed=1)
-    with pytest.warns(OnecycleWarning, match=r"4 of 12 texts are left out: .*'test'") as seen:
+    with pytest.warns(OnecycleWarning, match=r"4 of 24 texts are left out: .*'test'") as seen:
         found = layouts.texts(where)
     assert "--all-folders" not in str(seen[0].message)  # there is none for texts
     assert found.labelled().classes == ["bad", "good"]
@@ -189,7 +189,7 @@ def test_a_test_set_of_images_is_labelled_as_the_rest_is(tmp_path):
 
 
 def test_series_are_the_rows_of_a_table_without_its_labels(tmp_path):
-    rows = [f"{'ab'[i % 2]},{i},{i + 1},{i * i}" for i in range(8)]
+    rows = [f"{'ab'[i % 2]},{i},{i + 1},{i * i}" for i in range(20)]
     (tmp_path / "w.csv").write_text("\n".join(["kind,t0,t1,t2", *rows]))
     with pytest.raises(TableError, match="--label-col"):
         layouts.series(WhereSeries(tmp_path / "w.csv"))
