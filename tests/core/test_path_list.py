@@ -45,6 +45,18 @@ def test_what_is_taken_of_it_and_joined_is_what_lists_give(paths, data):
     assert both == (*taken, *again, *found)
 
 
+def test_it_is_asked_as_a_tuple_or_an_array_is():
+    paths = [Path("a/1"), Path("b/2"), Path("b/3")]
+    found = PathList.of(paths)
+    assert list(found + found[:1]) == [*paths, paths[0]]
+    more = [Path("c")]
+    assert list(found + more) == [*paths, *more]
+    assert list(found[[True, False, True]]) == [paths[0], paths[2]]
+    assert list(found[[2, 0]]) == [paths[2], paths[0]]
+    assert found[np.array(1)] == paths[1]
+    assert list(found[[]]) == []
+
+
 def test_names_that_are_no_text_come_back_as_they_are():
     name = os.fsdecode(b"caf\xe9-\xff.jpg")
     assert list(PathList.of([Path("a") / name, Path("ä") / "b.jpg"])) == [

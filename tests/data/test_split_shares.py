@@ -352,6 +352,7 @@ def test_few_large_groups_make_another_share_and_that_is_told():
         ({"group_by": ["p", "q"]}, r"a value for each of the 6 items, not 2 values"),
         ({"stratify": list("abcdef")}, r"no two classes of which one has two items.*'a', 'b'"),
         ({"stratify": True}, "no two classes"),
+        ({"stratify": [[[1, 2, 3, 4]], ["cat"]] * 3}, "goes by classes, and these are none"),
         ({"test_pct": 0.9}, "leave nothing to train on"),
         ({"test_pct": 5}, "test_pct is a share"),
     ],

@@ -1,5 +1,6 @@
 """Images that are decoded once: the same batches, whoever stopped, changed or filled what."""
 
+import copy
 import errno
 import os
 import shutil
@@ -262,6 +263,16 @@ def test_what_was_used_last_is_the_last_to_go(folder, tmp_path):
     batches(bunch(folder, tmp_path / "c"))  # uses the old one
     PixelCache(tmp_path / "c", most=old.stat().st_size)
     assert {file.name for file in (tmp_path / "c").iterdir()} == {old.name, f"{old.stem}.rows"}
+
+
+def test_a_copy_of_the_data_reads_the_same_cache(folder, tmp_path, decoded):
+    data = bunch(folder, tmp_path / "c")
+    plain = batches(data)
+    decoded.clear()
+    again = copy.deepcopy(data.task.input)
+    assert again.cache is not data.task.input.cache
+    assert same(batches(bunch(folder, again.cache)), plain)
+    assert decoded == []
 
 
 def test_what_fits_is_not_spoken_of(folder, tmp_path):

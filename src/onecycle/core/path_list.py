@@ -43,11 +43,13 @@ class PathList(Sequence[Path]):
     def __getitem__(self, index: int) -> Path: ...
 
     @overload
-    def __getitem__(self, index: slice | np.ndarray) -> Self: ...
+    def __getitem__(self, index: slice | np.ndarray | list[Any]) -> Self: ...
 
     def __getitem__(self, index: Any) -> Any:
-        """One path, or for a slice or an array of positions a list of several."""
-        if isinstance(index, slice | np.ndarray):
+        """One path; for a slice, an array or a list of positions, or a mask, a list of several."""
+        if isinstance(index, list):
+            index = np.array(index, None if index else np.int64)
+        if isinstance(index, slice) or np.ndim(index):
             return type(self)(self._columns, self._rows[index])
         return Path(next(self._columns.strings(self._rows[[index]])))
 
@@ -74,6 +76,10 @@ class PathList(Sequence[Path]):
             prefix = self._columns.prefixes[int(folders[start])]
             strings = self._columns.strings(self._rows[start:end])
             yield prefix, [string[len(prefix) :] for string in strings]
+
+    def __add__(self, other: Sequence[Path]) -> Sequence[Path]:
+        """Both, one after the other: as tuples, and as two of these, go together."""
+        return joined(self, other)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PathList | tuple | list):

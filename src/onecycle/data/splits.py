@@ -195,6 +195,11 @@ def _classes(items: Items, by: By | bool, label_delim: str | None) -> Names | No
         return names
     if by is None:
         return None
+    if names is None:
+        raise UsageError(
+            f"stratify= goes by classes, and these are none: {listing(values, 2)}. Give a column "
+            "of classes, a function of the item, or a list with a class (or a list of tags) each"
+        )
     raise UsageError(
         f"stratify= finds no two classes of which one has two items: {listing(values, 3)}. It is a "
         "column of classes (of tags, with label_delim=), a function of the item or a list"
@@ -220,9 +225,10 @@ def _name_classes(values: Sequence[Any]) -> bool:
 def _names(values: Iterable[Any]) -> Names | None:
     """Each value as the classes that it names; None where one is no name and no list of tags."""
     tags = (list, tuple, set, frozenset)
-    rows = [tuple(dict.fromkeys(v)) if isinstance(v, tags) else (v,) for v in values]
-    rows = [tuple("" if is_blank(name) else name for name in row) for row in rows]
-    return rows if all(isinstance(name, Hashable) for row in rows for name in row) else None
+    rows = [tuple(v) if isinstance(v, tags) else (v,) for v in values]
+    if not all(isinstance(name, Hashable) for row in rows for name in row):
+        return None
+    return [tuple(dict.fromkeys("" if is_blank(v) else v for v in row)) for row in rows]
 
 
 def _shares(valid_pct: Any, test_pct: Any) -> dict[str, float]:

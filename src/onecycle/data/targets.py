@@ -195,8 +195,9 @@ class Category(CategorySpec, Target):
         return self.classes
 
     def coco_rows(self, answer: Answer, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
-        """One row, with the class alone."""
-        return _named_rows([answer.obj], self.classes, probabilities)
+        """One row, with the class alone; none of an answer that is not sure."""
+        names = [] if answer.obj is None else [answer.obj]
+        return _named_rows(names, self.classes, probabilities)
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy of the logits."""

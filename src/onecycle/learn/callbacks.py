@@ -382,7 +382,10 @@ class CutMix(MixUp):
         from torchvision.transforms.v2 import CutMix as Patch
 
         if x.ndim != 4:
-            raise UsageError(f"cutmix() is for images (n, c, h, w), not for items {[*x.shape[1:]]}")
+            raise UsageError(
+                f"cutmix() is for images (n, c, h, w), not for items {[*x.shape[1:]]}, which with "
+                "cache_features= are features: leave one of the two out"
+            )
         numbers = torch.arange(len(x), device=x.device)
         mixed, shares = Patch(alpha=self.alpha, num_classes=len(x))(x, numbers)
         return mixed, shares.diagonal(), numbers.roll(1)

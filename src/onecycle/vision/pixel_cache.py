@@ -81,6 +81,10 @@ class PixelCache:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy opens the folder by itself: descriptors and locks are of one object alone."""
+        return type(self), (self.folder, self.most)
+
     def pixels(self, source: Any, rule: str, decode: Callable[[], np.ndarray]) -> np.ndarray:
         """Those of the file `source`, stored, or else by `decode()`, and stored."""
         if not isinstance(source, str | os.PathLike) or (key := file_key(rule)(source)) is None:

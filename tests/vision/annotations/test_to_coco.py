@@ -8,7 +8,7 @@ import torch
 from annotated import MASK, SIZE, coco, cvat, save_image
 
 from onecycle import Points
-from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
 from onecycle.data.splits import by_index
 from onecycle.learn.predictions import Predictions
 from onecycle.vision import (
@@ -115,6 +115,18 @@ def test_predicted_classes_and_points_have_their_scores_and_pixels(tmp_path):
     found = predictions(side.train_ds, Points(count=1), [[[0.0, 0.5]]])
     (row,) = json.loads(to_coco(found, "c.json").read_text())["annotations"]
     assert np.allclose(row["keypoints"], [14.5, 4.5, 2])
+
+
+def test_an_answer_that_is_not_sure_has_no_annotation_and_is_counted(tmp_path):
+    for name in ("a.png", "b.png"):
+        save_image(tmp_path / name, (10, 20))
+    listed = ImageList.from_paths(["a.png", "b.png"], tmp_path).split_none()
+    side = listed.label_from_func(lambda file: file.stem).databunch(bs=1).train_ds
+    found = predictions(side, Category(("x", "y"), thresh=0.7), [[0.5, 0.5], [0.25, 0.75]])
+    with pytest.warns(OnecycleWarning, match='1 of 2 answers are "not sure"'):
+        content = json.loads(to_coco(found, "c.json").read_text())
+    assert [row["image_id"] for row in content["annotations"]] == [2]
+    assert len(content["images"]) == 2
 
 
 def test_what_has_no_place_or_is_no_number_is_refused(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.errors import ModelError, UsageError, warn
 from onecycle.core.files import write_atomically
 from onecycle.core.paths import Path
 from onecycle.data.label_list import LabelList
@@ -32,9 +32,11 @@ def to_coco(answers: Predictions | LabelList, file: str | PurePath) -> Path:
     images: list[dict[str, Any]] = []
     things: list[dict[str, Any]] = []
     classes = [str(name) for name in target.to_json().get("classes", ())]
+    unsure = 0
     for source, (answer, scores) in zip(side.x.items, _rows(answers), strict=True):
         h, w = open_size(source)
         number = len(images) + 1
+        unsure += answer.obj is None
         images.append({"id": number, "file_name": side.x.relative(source), "height": h, "width": w})
         for row in target.coco_rows(answer, scores):
             name = str(row.pop("category"))
@@ -42,8 +44,17 @@ def to_coco(answers: Predictions | LabelList, file: str | PurePath) -> Path:
             place = {"image_id": number, "category_id": classes.index(name) + 1, "iscrowd": 0}
             things.append({"id": len(things) + 1} | place | row)
     categories = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
-    content = {"images": images, "annotations": things, "categories": categories}
     path = Path(side.x.path) / file
+    _write(path, {"images": images, "annotations": things, "categories": categories})
+    if unsure:
+        warn(
+            f'{unsure} of {len(images)} answers are "not sure", and their images have no '
+            "annotation: with_threshold(None) takes what is likeliest"
+        )
+    return path
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
     try:
         text = json.dumps(content, allow_nan=False)
     except ValueError as error:
@@ -53,7 +64,6 @@ def to_coco(answers: Predictions | LabelList, file: str | PurePath) -> Path:
         Path(to).write_text(text, encoding="utf-8")
 
     write_atomically(path, write)
-    return path
 
 
 def _rows(answers: Predictions | LabelList) -> Iterator[_Row]:
