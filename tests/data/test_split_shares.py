@@ -352,6 +352,7 @@ def test_few_large_groups_make_another_share_and_that_is_told():
         ({"group_by": ["p", "q"]}, r"a value for each of the 6 items, not 2 values"),
         ({"stratify": list("abcdef")}, r"no two classes of which one has two items.*'a', 'b'"),
         ({"stratify": True}, "no two classes"),
+        ({"label_delim": " "}, "the column that stratify= names"),
         ({"stratify": [[[1, 2, 3, 4]], ["cat"]] * 3}, "goes by classes, and these are none"),
         ({"test_pct": 0.9}, "leave nothing to train on"),
         ({"test_pct": 5}, "test_pct is a share"),
@@ -495,6 +496,9 @@ def test_a_list_made_elsewhere_is_labelled_as_the_others_are():
     assert "2 train, 2 valid, 2 test" in repr(labelled)
     with pytest.raises(UsageError, match="a test side is a ImageList of items"):
         table(y=list("abab")).split_by_idx([1]).with_test([])
+    split = table(y=list("abababab")).split_by_rand_pct(0.25, 0, test_pct=0.25)
+    with pytest.raises(UsageError, match="a test side of 2 items already"):
+        split.with_test(table(y=list("bx")))
 
 
 def test_a_label_of_the_test_side_that_training_lacks_is_an_error_or_left_out():

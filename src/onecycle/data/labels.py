@@ -125,6 +125,11 @@ class SplitItems:
         """The same with a test side of this list, which is labelled as the others are."""
         if not isinstance(test, type(self.train)) or not len(test):
             raise UsageError(f"a test side is a {type(self.train).__name__} of items, not {test!r}")
+        if self.test is not None:
+            raise UsageError(
+                f"the split has a test side of {len(self.test)} items already, which would be left "
+                "out: split without one (test_pct=, test=), or leave this out"
+            )
         self.train.input.require_alike(test.input)
         return replace(self, test=test)
 

@@ -184,6 +184,11 @@ def _classes(items: Items, by: By | bool, label_delim: str | None) -> Names | No
     if by is False:
         return None
     given = _own_labels(items) if by is None or by is True else by
+    if label_delim and (by is None or by is True or not isinstance(given, str | int)):
+        raise UsageError(
+            f"label_delim={label_delim!r} divides the column that stratify= names: name one, or "
+            "leave it out"
+        )
     if isinstance(given, str | int):
         given = list(from_columns(given, label_delim)(items))
     values = values_of(items, given, "stratify=")
