@@ -66,22 +66,20 @@ def reliability(probabilities: Tensor, y: Tensor, bins: int = BINS) -> Reliabili
     return Reliability(number, said / number, seen / number)
 
 
-def _calibration_error(
-    outputs: Tensor, y: Tensor, temperature: float = 1.0, bins: int = BINS
-) -> Tensor:
+def _calibration_error(outputs: Tensor, y: Tensor, bins: int = BINS) -> Tensor:
     """The expected calibration error of logits: how far probabilities are from frequencies.
 
     0 where of the answers given with 80 % four of five are right, and so on; of few items also
-    honest probabilities have more (.11 of 98 items and five classes). A learner's own temperature
-    counts, so that it falls with `learn.calibrate()`; see `reliability`.
+    honest probabilities have more (.11 of 98 items and five classes). A learner gives it the
+    outputs of its answers, so that it falls with `learn.calibrate()`; see `reliability`.
     """
-    logits = outputs.float() / temperature
+    logits = outputs.float()
     shares = logits.softmax(1) if y.ndim == 1 else logits.sigmoid()
     return torch.tensor(reliability(shares, y, bins).error)
 
 
 _calibration_error.__name__ = "calibration_error"
-calibration_error = whole_set(_calibration_error, takes=("temperature",))
+calibration_error = whole_set(_calibration_error)
 
 
 @dataclass(frozen=True)

@@ -374,7 +374,7 @@ class Learner:
     # --- looking -----------------------------------------------------------------------------
 
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
-        """[loss, *metrics] on the validation set, or on another loader."""
+        """[loss of training, *metrics of the answers] on validation items, or another loader."""
         return predictions.validate(self, dl, self.metrics if metrics is None else metrics)
 
     def evaluate(
@@ -404,7 +404,7 @@ class Learner:
         with_loss: bool = False,
         ordered: bool = True,
     ) -> list[Tensor]:
-        """[probabilities, y], and `with_loss` each item's loss, in order (there is no other)."""
+        """[probabilities, y], in order always, and `with_loss` each item's loss (of training)."""
         found = self.predictions(ds_type)
         if with_loss:
             found.require_labels("losses")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from onecycle.core.errors import UsageError, listing, warn
-from onecycle.data.targets import Target
+from onecycle.data.targets import Target, cooled
 
 M = TypeVar("M")
 
@@ -241,7 +241,8 @@ def for_torchmetrics(
     )
     if theirs and target is not None:
         return target.scores
-    return lambda outputs, y: (outputs, y)
+    temperature = (target and target.temperature) or 1.0
+    return lambda outputs, y: (outputs if temperature == 1 else cooled(outputs, temperature), y)
 
 
 # Which way a figure improves, by its name alone: only for names that leave no doubt.
