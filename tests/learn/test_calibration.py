@@ -23,6 +23,7 @@ from onecycle import (
     f1,
     fbeta,
     from_arrays,
+    perplexity,
 )
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.data.targets import MultiCategory, Numbers
@@ -193,7 +194,8 @@ def metrics_of(several):
     if several:
         fixed = partial(fbeta, thresh=0.2), accuracy_thresh, partial(f1, thresh=0.3), auroc
         return [*fixed, surest, calibration_error, Kept(), *theirs]
-    return [accuracy, whole_set(surest), nn.CrossEntropyLoss(), calibration_error, Kept(), *theirs]
+    ours = accuracy, whole_set(surest), nn.CrossEntropyLoss(), perplexity, calibration_error
+    return [*ours, Kept(), *theirs]
 
 
 def brier(outputs, y):
@@ -329,6 +331,26 @@ def test_it_stays_with_the_model_when_the_data_is_another(calibrated, single_src
     temperature = calibrated.task.target.temperature
     calibrated.data = make_bunch(single_src.transform(None, size=24))
     assert calibrated.task.target.temperature == temperature
+
+
+def test_what_was_decided_stays_when_the_data_is_another(multi, multi_src, make_bunch):
+    learn = tiny_learner(multi).with_threshold({"lines": 0.25})
+    learn.data = make_bunch(multi_src.transform(None, size=24))  # warnings are errors here
+    assert learn.task.target.thresholds == (0.5, 0.25, 0.5)
+    assert learn.data.train_ds[0][0].shape[-1] == 24
+    other = make_bunch(multi_src).with_threshold(0.4)
+    with pytest.warns(OnecycleWarning, match=r"keeps its own, \(0\.5, 0\.25, 0\.5\).* is 0\.4"):
+        learn.data = other
+    assert learn.task.target.thresholds == (0.5, 0.25, 0.5)
+    learn = tiny_learner(multi)  # which nobody has told how to decide
+    learn.data = other
+    assert learn.task.target.thresh == 0.4
+
+
+def test_not_sure_stays_when_the_data_is_another(single, single_src, make_bunch):
+    learn = tiny_learner(single).with_threshold(0.9)
+    learn.data = make_bunch(single_src)
+    assert learn.task.target.thresh == 0.9
 
 
 @few

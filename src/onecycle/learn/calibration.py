@@ -1,7 +1,7 @@
 """Honest probabilities: how far they are from frequencies, what brings them there, thresholds."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import exp, inf, log
 from typing import Any, NamedTuple
 
@@ -242,6 +242,30 @@ def set_temperature(learner: Any, temperature: float | None) -> None:
     target = learner.task.target
     if None not in (temperature, target.temperature) and temperature != target.temperature:
         tune(learner, target.with_temperature(temperature))
+
+
+def carry_over(learner: Any, target: Target) -> None:
+    """Temperature and thresholds of `target` stay with a learner that gets other data.
+
+    Only where nobody has chosen thresholds for the learner, those of the data are taken.
+    """
+    set_temperature(learner, target.temperature)
+    theirs, ours = learner.task.target.thresh, target.thresh
+    default = _default_of(target)
+    if ours in (theirs, default):
+        return
+    if theirs != default:
+        warn(
+            f"the learner decides by a threshold that was chosen for it, and keeps its own, {ours};"
+            f" that of the other data is {theirs}: learn.with_threshold({theirs}) takes that",
+            3,
+        )
+    tune(learner, learner.task.target.with_threshold(ours))
+
+
+def _default_of(target: Target) -> Any:
+    """The threshold of answers for which none was chosen."""
+    return next((field.default for field in fields(target) if field.name == "thresh"), None)
 
 
 def forget_temperature(learner: Any, why: str, stacklevel: int) -> None:

@@ -130,8 +130,8 @@ class Learner:
     def data(self, other: DataBunch) -> None:
         checkpoint.check_swap(self.task, other.task)
         checks.warn_of_seen(self._data, other)
-        temperature, self._data = self.task.target.temperature, other
-        calibration.set_temperature(self, temperature)  # it belongs to the weights
+        target, self._data = self.task.target, other
+        calibration.carry_over(self, target)  # it belongs to the weights
 
     @property
     def task(self) -> Task:
