@@ -485,7 +485,7 @@ class Learner:
         warning, and `Predictor(file).about["made"]`, say how many answers the precision changes;
         with `calibrate` training items in place of 512 int8 may change fewer.
         """
-        warn_of_thresholds(self.metrics, self.task.target.thresh, 2)
+        warn_of_thresholds(self.metrics, self.task.target, 2)
         path = ListablePath((self.path / file).absolute())
         exporting.export(self, path, precision, calibrate)
         if destroy:
