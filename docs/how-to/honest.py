@@ -59,6 +59,9 @@ ClassificationInterpretation.from_learner(learn).plot_calibration()
 # `learn.load` brings that of the file. It wants validation items that training has not seen, better
 # some hundreds than some dozens, and of the kind that will be asked about.
 #
+# The metrics of `validate`, `evaluate` and the report are those of the calibrated answers. Losses, also
+# those by which the worst items are found, stay what training makes small: of the outputs as they are.
+#
 # The figures that `calibrate` returns are of the items that it was fitted to. One number flatters little,
 # but to judge it, use others.
 #
@@ -91,7 +94,8 @@ print(
 # Of several labels each is a yes or no of its own, and a rare one may want a lower line.
 # `fit_thresholds` takes for each the one with the best F-beta on the validation side (`beta=2`: a label
 # too many costs less than one too few); where it is calibrated, call it after that. A dict sets some by
-# hand.
+# hand. A metric keeps a threshold of its own: that of the answers is
+# `partial(fbeta, thresh=learn.task.target.thresh)`. Thresholds stay when the learner gets other data.
 
 # %%
 x, names = points(1500)

@@ -8,7 +8,19 @@ import torch
 from learn_helpers import differences, scripted, tiny_learner, weights
 from torch.nn import functional as F
 
-from onecycle import Checkpoint, CutMix, EarlyStopping, ModelEMA, SaveModel, from_arrays, mlp
+from onecycle import (
+    Checkpoint,
+    CSVLogger,
+    CutMix,
+    EarlyStopping,
+    GradientClipping,
+    MixUp,
+    ModelEMA,
+    ReduceLROnPlateau,
+    SaveModel,
+    from_arrays,
+    mlp,
+)
 from onecycle.core.errors import UsageError
 from onecycle.learn.callback import Callback
 from onecycle.learn.learner import Learner
@@ -193,3 +205,37 @@ def test_what_is_no_image_has_no_patches():
     learn = Learner(from_arrays(x, ["a", "b"] * 6, bs=4, num_workers=0), mlp([3, 2]), silent=True)
     with pytest.raises(UsageError, match=r"images \(n, c, h, w\), not for items \[3\]"):
         learn.cutmix().fit(1, 1e-3)
+
+
+class Refused(Callback):
+    order = -(10**9)
+
+    def before_fit(self, run):
+        raise UsageError("refused before all others")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ModelEMA,
+        lambda: SaveModel(monitor="valid_loss"),
+        lambda: SaveModel(monitor="valid_loss", reset_on_fit=False),
+        lambda: EarlyStopping(monitor="valid_loss"),
+        lambda: ReduceLROnPlateau(monitor="valid_loss"),
+        lambda: Checkpoint("cut"),
+        lambda: CSVLogger("rows.csv"),
+        MixUp,
+        CutMix,
+        GradientClipping,
+    ],
+)
+def test_an_error_at_the_beginning_of_a_fit_is_the_one_that_is_seen(
+    single, make, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="refused before all others") as caught:
+        tiny_learner(single).fit(1, callbacks=[make(), Refused()])
+    assert caught.value.__context__ is None
+    learn = tiny_learner(single)
+    with pytest.raises(UsageError, match="acuracy"):
+        learn.fit(1, callbacks=[make(), EarlyStopping(monitor="acuracy")])

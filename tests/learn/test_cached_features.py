@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from onecycle import Callback, SaveModel, set_seed
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.learn.features import train_on_features
 from onecycle.vision import ImageList, accuracy, cnn_learner, get_transforms, half_stats, models
 
@@ -170,3 +170,31 @@ def test_what_it_cannot_do_is_refused(folder):
     learn.model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Flatten(), nn.Linear(3 * 24 * 24, 2))
     with pytest.raises(UsageError, match="a body with a head"):
         learn.fit(1, 1e-2, cache_features=True)
+
+
+@pytest.mark.filterwarnings("ignore:the temperature")
+def test_a_fit_that_is_refused_leaves_the_calibration_and_one_that_begins_drops_it(folder):
+    learn, plain = learner(folder), learner(folder)
+    plain.fit(3, 1e-2, cache_features=True)
+    learn.fit(1, 1e-2, cache_features=True)
+    learn.calibrate()
+    temperature = learn.task.target.temperature
+    assert temperature != 1
+    for wrong, refused in ((True, "freeze"), (0.5, "cache_features")):
+        with pytest.raises(UsageError, match=refused):
+            learn.unfreeze().fit(1, 1e-2, cache_features=wrong)
+        assert learn.task.target.temperature == temperature
+    with pytest.raises(UsageError, match="rate"):
+        learn.fit(1, "fast")
+    assert learn.task.target.temperature == temperature
+    seen = []
+
+    class Look(Callback):
+        def after_epoch(self, run):
+            seen.append(run.data.task.target.temperature)
+
+    with pytest.warns(OnecycleWarning, match="this fit changes the weights"):
+        learn.freeze().fit(2, 1e-2, callbacks=[Look()], cache_features=True)
+    assert seen == [1, 1]
+    assert learn.task.target.temperature == 1
+    assert learn.data.train_dl.state() == plain.data.train_dl.state() == 3

@@ -1,6 +1,7 @@
 """Calibrated probabilities and thresholds, against sums by hand, scikit-learn and SciPy."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,19 +9,27 @@ import torch
 from learn_helpers import order_of, tiny_learner, tiny_net, weights
 from scipy.optimize import minimize_scalar
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import fbeta_score, log_loss
+from sklearn.metrics import f1_score, fbeta_score, log_loss
 from torch import nn
 
 from onecycle import (
     Learner,
     MultiLabelInterpretation,
     Predictor,
+    accuracy,
+    accuracy_thresh,
+    auroc,
     calibration_error,
+    f1,
+    fbeta,
     from_arrays,
+    perplexity,
 )
 from onecycle.core.errors import CheckpointError, OnecycleWarning, UsageError
 from onecycle.data.targets import MultiCategory, Numbers
+from onecycle.interpret.report import _look_at_items
 from onecycle.learn.calibration import best_temperature, best_thresholds, reliability
+from onecycle.learn.metric import whole_set
 
 RNG = np.random.default_rng(7)
 SHARP = 3.0  # how many times too large the outputs of the models here are
@@ -163,6 +172,77 @@ def test_everything_that_answers_gives_the_calibrated_probabilities(several, tmp
     assert said == pytest.approx(learn.calibrate().error[1], rel=1e-4)
 
 
+class Kept:
+    """A metric with a state of its own, which sees outputs as the network gives them."""
+
+    def reset(self):
+        self.rows = []
+
+    def update(self, outputs, y):
+        self.rows += (outputs.softmax(1).amax(1) + y.reshape(len(y), -1)[:, 0]).tolist()
+
+    def compute(self):
+        return sum(self.rows) / len(self.rows)
+
+
+def surest(outputs, y):
+    return outputs.softmax(1).amax(1).mean()
+
+
+def metrics_of(several):
+    theirs = partial(f1_score, average="macro"), brier if several else log_loss
+    if several:
+        fixed = partial(fbeta, thresh=0.2), accuracy_thresh, partial(f1, thresh=0.3), auroc
+        return [*fixed, surest, calibration_error, Kept(), *theirs]
+    ours = accuracy, whole_set(surest), nn.CrossEntropyLoss(), perplexity, calibration_error
+    return [*ours, Kept(), *theirs]
+
+
+def brier(outputs, y):
+    return (outputs.sigmoid() - y).square().mean()
+
+
+def of_answers(metric, outputs, shares, y, decided):
+    """The same metric by hand: of outputs by which the answers are given, or of the answers."""
+    if isinstance(metric, Kept):
+        metric.reset()
+        metric.update(outputs, y)
+        return metric.compute()
+    if metric is log_loss:
+        return log_loss(y.numpy(), shares.numpy())
+    if isinstance(metric, partial) and metric.func is f1_score:
+        return metric(y.long().numpy(), decided.numpy())
+    return float(metric(outputs, y))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_metrics_are_those_of_the_answers_before_calibration_and_after(several):
+    learn, logits, _ = overconfident(several)
+    if several:
+        learn.with_threshold({"t0": 0.3, "t1": 0.6})
+    seen = []
+    for calibrated in (False, True):
+        if calibrated:
+            learn.calibrate()
+        shares, y = learn.get_preds()
+        for row in range(3):
+            torch.testing.assert_close(learn.predict(logits[row])[2], shares[row])
+        outputs = torch.logit(shares.double()) if several else shares.double().log()
+        limits = torch.tensor(learn.task.target.thresh) if several else None
+        decided = (shares > limits).long() if several else shares.argmax(1)
+        metrics = metrics_of(several)
+        wanted = [of_answers(metric, outputs, shares, y, decided) for metric in metrics]
+        assert learn.validate(metrics=metrics)[1:] == pytest.approx(wanted, rel=1e-3)
+        found = learn.evaluate("valid", metrics=metrics, resamples=100).figures.values()
+        assert [figure.value for figure in found][1:] == pytest.approx(wanted, rel=1e-3)
+        learn.metrics = metrics
+        intervals = list(_look_at_items(learn).intervals.values())
+        assert [value for value, _, _ in intervals][:-1] == pytest.approx(wanted, rel=1e-3)
+        seen.append(wanted)
+    apart = [abs(a - b) > 0.005 for a, b in zip(*seen, strict=True)]
+    assert sum(apart) >= 3, seen
+
+
 def test_calibrating_twice_is_as_once():
     learn, _, _ = overconfident()
     first = learn.calibrate()
@@ -251,6 +331,26 @@ def test_it_stays_with_the_model_when_the_data_is_another(calibrated, single_src
     temperature = calibrated.task.target.temperature
     calibrated.data = make_bunch(single_src.transform(None, size=24))
     assert calibrated.task.target.temperature == temperature
+
+
+def test_what_was_decided_stays_when_the_data_is_another(multi, multi_src, make_bunch):
+    learn = tiny_learner(multi).with_threshold({"lines": 0.25})
+    learn.data = make_bunch(multi_src.transform(None, size=24))  # warnings are errors here
+    assert learn.task.target.thresholds == (0.5, 0.25, 0.5)
+    assert learn.data.train_ds[0][0].shape[-1] == 24
+    other = make_bunch(multi_src).with_threshold(0.4)
+    with pytest.warns(OnecycleWarning, match=r"keeps its own, \(0\.5, 0\.25, 0\.5\).* is 0\.4"):
+        learn.data = other
+    assert learn.task.target.thresholds == (0.5, 0.25, 0.5)
+    learn = tiny_learner(multi)  # which nobody has told how to decide
+    learn.data = other
+    assert learn.task.target.thresh == 0.4
+
+
+def test_not_sure_stays_when_the_data_is_another(single, single_src, make_bunch):
+    learn = tiny_learner(single).with_threshold(0.9)
+    learn.data = make_bunch(single_src)
+    assert learn.task.target.thresh == 0.9
 
 
 @few

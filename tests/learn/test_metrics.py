@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
+from onecycle.data.targets import Category, MultiCategory
 from onecycle.learn import metrics as ours
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.learner import Learner
@@ -339,13 +340,42 @@ def test_a_name_is_no_metric_and_refused_before_training(multi):
     ],
 )
 def test_metrics_that_decide_otherwise_than_the_answers_are_named(metrics, by):
+    tags, one = MultiCategory(("a", "b", "c")), Category(("a", "b", "c"))
     if by is None:
-        warn_of_thresholds(metrics, 0.5, 1)  # warnings are errors here
+        warn_of_thresholds(metrics, tags, 1)  # warnings are errors here
     else:
         with pytest.warns(OnecycleWarning, match=re.escape(f"by others ({by})")):
-            warn_of_thresholds(metrics, 0.5, 1)
-    warn_of_thresholds(metrics, None, 1)  # kinds without a threshold
-    warn_of_thresholds(metrics, 0.7, 1)  # which was chosen
+            warn_of_thresholds(metrics, tags, 1)
+    warn_of_thresholds(metrics, one, 1)
+    warn_of_thresholds(metrics, one.with_threshold(0.7), 1)  # where it means "not sure"
+
+
+def test_thresholds_that_were_chosen_are_compared_too_also_by_label():
+    tags = MultiCategory(("a", "b", "c"))
+    chosen, by_label = tags.with_threshold(0.7), tags.with_threshold({"a": 0.2, "b": 0.3})
+    with pytest.warns(OnecycleWarning, match=r"threshold of 0\.7, .*'accuracy_thresh by 0\.5'"):
+        warn_of_thresholds([ours.accuracy_thresh], chosen, 1)
+    with pytest.warns(OnecycleWarning, match=r"by thresholds by label, .*'fbeta by 0\.2'"):
+        warn_of_thresholds([ours.fbeta, ours.accuracy_thresh], by_label, 1)
+    own = partial(ours.fbeta, thresh=by_label.thresh)
+    warn_of_thresholds([own, ours.accuracy_thresh], by_label, 1)
+    warn_of_thresholds([partial(ours.fbeta, thresh=0.7)], chosen, 1)
+    warn_of_thresholds([ours.fbeta], tags.with_threshold([0.2] * 3), 1)
+    with pytest.warns(OnecycleWarning, match="by others"):
+        warn_of_thresholds([partial(ours.fbeta, thresh=(0.2, 0.3))], by_label, 1)
+
+
+@pytest.mark.parametrize("metric", [ours.fbeta, ours.accuracy_thresh, ours.f1])
+def test_a_metric_may_have_a_threshold_for_each_label(metric):
+    shares = torch.tensor([[0.25, 0.35, 0.9], [0.1, 0.5, 0.4], [0.8, 0.1, 0.6]])
+    y = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 1, 1]])
+    limits = (0.2, 0.4, 0.5)
+    decided = (shares > torch.tensor(limits)).float()
+    wanted = metric(decided, y, thresh=0.5, sigmoid=False)
+    assert metric(shares.logit(), y, thresh=limits) == wanted
+    assert metric(shares.logit(), y) != wanted
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        metric(shares, y, thresh=(0.2, 0.4, 50))
 
 
 def test_an_export_says_that_its_metrics_decide_otherwise(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -57,6 +57,10 @@ class Target(TargetSpec):
     def outputs_for(self, probabilities: Tensor) -> Tensor:
         """Outputs that `activate` would turn into these: what a loss takes."""
         return probabilities
+
+    def uncalibrated(self) -> Self:
+        """The same without a temperature, which goes with weights that it was fitted to."""
+        return self if self.temperature in {None, 1.0} else self.with_temperature(1.0)
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """(predicted, actual) as classes or values, as scikit-learn takes them: void left out."""
@@ -213,11 +217,6 @@ class Category(CategorySpec, Target):
         """Softmax over the classes."""
         return cooled(outputs, self.temperature).softmax(1)
 
-    @property
-    def metric_options(self) -> dict[str, Any]:
-        """The temperature, for metrics of probabilities."""
-        return {"temperature": self.temperature}
-
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers of the classes, (n,) and (n,)."""
         return outputs.argmax(1), y
@@ -270,11 +269,6 @@ class MultiCategory(MultiCategorySpec, Target):
     def activate(self, outputs: Tensor) -> Tensor:
         """Sigmoid of each class."""
         return cooled(outputs, self.temperature).sigmoid()
-
-    @property
-    def metric_options(self) -> dict[str, Any]:
-        """The temperature, for metrics of probabilities."""
-        return {"temperature": self.temperature}
 
     def decisions(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Zeros and ones (n, classes), by the threshold."""

@@ -70,7 +70,8 @@ class Interpretation:
     def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
         """(losses, positions) of the `k` items (all) with the largest loss, worst first.
 
-        Where there are fewer than `k` all of them, with a warning.
+        It is the loss of training, of outputs as they are, also of a calibrated learner. Where
+        there are fewer than `k` all of them, with a warning.
         """
         return extremes(self.predictions.losses, k, largest)
 

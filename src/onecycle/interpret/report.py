@@ -150,12 +150,13 @@ def intervals(
 def _look_at_items(learn: Learner) -> _Seen:
     seen, target = _Seen(), learn.task.target
     found = learn.predictions()
-    outputs = _undone(found.probabilities, target.activation)
+    outputs = _undone(found.probabilities, target.activation)  # calibrated where the answers are
+    plain = target.uncalibrated()
     names = names_of(learn.metrics)
 
     def values_of(positions: np.ndarray) -> dict[str, float]:
         at = torch.from_numpy(positions)
-        values = evaluate([(outputs[at], found.targets[at])], None, learn.metrics, target)[1:]
+        values = evaluate([(outputs[at], found.targets[at])], None, learn.metrics, plain)[1:]
         own = {n: float("nan") if v is None else v for n, v in zip(names, values, strict=True)}
         return own | {"loss": float(found.losses[at].mean())}
 

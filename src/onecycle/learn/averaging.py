@@ -23,6 +23,8 @@ class ModelEMA(Callback):
 
     def __init__(self, decay: float = 0.99) -> None:
         self.decay = require_share("decay", decay)
+        self.trained: dict[str, Tensor] = {}  # there also where a fit ends before it begins
+        self.validating = False
 
     def claims(self) -> tuple[str, ...]:
         """Two would put their own averages in each other's place."""
@@ -33,8 +35,7 @@ class ModelEMA(Callback):
         from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 
         self.average: Any = ModelEmaV3(run.model, self.decay, use_warmup=True)
-        self.trained: dict[str, Tensor] = {}
-        self.validating = False
+        self.trained, self.validating = {}, False
 
     def state_dict(self) -> dict[str, Any]:
         """The average by the names of its tensors."""

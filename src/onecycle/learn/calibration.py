@@ -1,7 +1,7 @@
 """Honest probabilities: how far they are from frequencies, what brings them there, thresholds."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import exp, inf, log
 from typing import Any, NamedTuple
 
@@ -66,22 +66,20 @@ def reliability(probabilities: Tensor, y: Tensor, bins: int = BINS) -> Reliabili
     return Reliability(number, said / number, seen / number)
 
 
-def _calibration_error(
-    outputs: Tensor, y: Tensor, temperature: float = 1.0, bins: int = BINS
-) -> Tensor:
+def _calibration_error(outputs: Tensor, y: Tensor, bins: int = BINS) -> Tensor:
     """The expected calibration error of logits: how far probabilities are from frequencies.
 
     0 where of the answers given with 80 % four of five are right, and so on; of few items also
-    honest probabilities have more (.11 of 98 items and five classes). A learner's own temperature
-    counts, so that it falls with `learn.calibrate()`; see `reliability`.
+    honest probabilities have more (.11 of 98 items and five classes). A learner gives it the
+    outputs of its answers, so that it falls with `learn.calibrate()`; see `reliability`.
     """
-    logits = outputs.float() / temperature
+    logits = outputs.float()
     shares = logits.softmax(1) if y.ndim == 1 else logits.sigmoid()
     return torch.tensor(reliability(shares, y, bins).error)
 
 
 _calibration_error.__name__ = "calibration_error"
-calibration_error = whole_set(_calibration_error, takes=("temperature",))
+calibration_error = whole_set(_calibration_error)
 
 
 @dataclass(frozen=True)
@@ -244,6 +242,30 @@ def set_temperature(learner: Any, temperature: float | None) -> None:
     target = learner.task.target
     if None not in (temperature, target.temperature) and temperature != target.temperature:
         tune(learner, target.with_temperature(temperature))
+
+
+def carry_over(learner: Any, target: Target) -> None:
+    """Temperature and thresholds of `target` stay with a learner that gets other data.
+
+    Only where nobody has chosen thresholds for the learner, those of the data are taken.
+    """
+    set_temperature(learner, target.temperature)
+    theirs, ours = learner.task.target.thresh, target.thresh
+    default = _default_of(target)
+    if ours in (theirs, default):
+        return
+    if theirs != default:
+        warn(
+            f"the learner decides by a threshold that was chosen for it, and keeps its own, {ours};"
+            f" that of the other data is {theirs}: learn.with_threshold({theirs}) takes that",
+            3,
+        )
+    tune(learner, learner.task.target.with_threshold(ours))
+
+
+def _default_of(target: Target) -> Any:
+    """The threshold of answers for which none was chosen."""
+    return next((field.default for field in fields(target) if field.name == "thresh"), None)
 
 
 def forget_temperature(learner: Any, why: str, stacklevel: int) -> None:

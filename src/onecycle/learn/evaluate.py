@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.rng import preserve_rng
-from onecycle.data.targets import Target
+from onecycle.data.targets import Target, cooled
 from onecycle.learn import loop, metric
 from onecycle.learn.callback import Run
 from onecycle.learn.engine import Engine
@@ -28,8 +28,10 @@ def evaluate(
     Plain functions are averaged, each batch by its weight (its items, where the target knows no
     better); a `Metric` sees the whole set, objects with `reset`, `update` and `compute`
     (torchmetrics) are driven as they expect, and functions of scikit-learn get what is actual and
-    what is predicted of the whole set. `target` says what that is, and what is void. UsageError
-    for a metric that is none, or gives more than a number.
+    what is predicted of the whole set. `target` says what that is, and what is void. The loss is
+    that of training, of the outputs as they are; metrics are of the answers, so that they see
+    outputs over the temperature of a calibrated target. UsageError for a metric that is none, or
+    gives more than a number.
     """
     states = states_of(loss_func, metrics, target)
     count = 0
@@ -204,11 +206,20 @@ def _state(given: Any, target: Target | None, weight: Callable[[Tensor], float])
         known = {} if target is None else target.metric_options
         options = {k: known[k] for k in plain.takes if k in known} | options
         if plain.value is not None:
-            return Sum(partial(plain.func, **options), partial(plain.value, **options), name)
+            counts = _of_answers(partial(plain.func, **options), target)
+            return Sum(counts, partial(plain.value, **options), name)
     if metric.keeps_state(given):
         return Foreign(given, target)
     if metric.of_sklearn(given):
         return Whole(metric.for_sklearn(given, target), name)
     if isinstance(plain, metric.Metric):
-        return Whole(partial(plain, **options), name)
-    return Mean(given, name, weight)
+        return Whole(_of_answers(partial(plain, **options), target), name)
+    return Mean(_of_answers(given, target), name, weight)
+
+
+def _of_answers(func: Callable[..., Any], target: Target | None) -> Callable[..., Any]:
+    """A function of the outputs by which a calibrated target answers, not of the network's own."""
+    temperature = (target and target.temperature) or 1.0
+    if temperature == 1:
+        return func
+    return lambda outputs, y: func(cooled(outputs, temperature), y)

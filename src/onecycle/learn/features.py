@@ -39,14 +39,22 @@ def train_on_features(learner: Trainable, views: bool | int) -> Iterator[Trainab
     if views is False:
         yield learner
         return
-    if views is not True:
-        require_whole("cache_features", views, 1)
+    require_frozen(learner, views)
     body, head = _parts(learner)
-    _require_items(learner)
     data, (pool, rest) = learner.data, _divide(head)
     shown = defaults.progress and not learner.silent
     made = _Features(nn.Sequential(body, pool), learner.engine, data, shown)
     yield _Head(learner, rest, _on(data, made.of_training(views), made.of_validation(), shown))
+
+
+def require_frozen(learner: Trainable, views: bool | int) -> None:
+    """UsageError for a learner or a number that `train_on_features` refuses."""
+    if views is False:
+        return
+    if views is not True:
+        require_whole("cache_features", views, 1)
+    _parts(learner)
+    _require_items(learner)
 
 
 def _parts(learner: Trainable) -> tuple[nn.Module, nn.Module]:

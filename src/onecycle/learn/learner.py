@@ -130,8 +130,8 @@ class Learner:
     def data(self, other: DataBunch) -> None:
         checkpoint.check_swap(self.task, other.task)
         checks.warn_of_seen(self._data, other)
-        temperature, self._data = self.task.target.temperature, other
-        calibration.set_temperature(self, temperature)  # it belongs to the weights
+        target, self._data = self.task.target, other
+        calibration.carry_over(self, target)  # it belongs to the weights
 
     @property
     def task(self) -> Task:
@@ -374,7 +374,7 @@ class Learner:
     # --- looking -----------------------------------------------------------------------------
 
     def validate(self, dl: Any = None, metrics: Any = None) -> list[float | None]:
-        """[loss, *metrics] on the validation set, or on another loader."""
+        """[loss of training, *metrics of the answers] on validation items, or another loader."""
         return predictions.validate(self, dl, self.metrics if metrics is None else metrics)
 
     def evaluate(
@@ -404,7 +404,7 @@ class Learner:
         with_loss: bool = False,
         ordered: bool = True,
     ) -> list[Tensor]:
-        """[probabilities, y], and `with_loss` each item's loss, in order (there is no other)."""
+        """[probabilities, y], in order always, and `with_loss` each item's loss (of training)."""
         found = self.predictions(ds_type)
         if with_loss:
             found.require_labels("losses")
@@ -485,7 +485,7 @@ class Learner:
         warning, and `Predictor(file).about["made"]`, say how many answers the precision changes;
         with `calibrate` training items in place of 512 int8 may change fewer.
         """
-        warn_of_thresholds(self.metrics, self.task.target.thresh, 2)
+        warn_of_thresholds(self.metrics, self.task.target, 2)
         path = ListablePath((self.path / file).absolute())
         exporting.export(self, path, precision, calibrate)
         if destroy:

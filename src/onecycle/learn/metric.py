@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from onecycle.core.errors import UsageError, listing, warn
-from onecycle.data.targets import Target
+from onecycle.data.targets import Target, cooled
 
 M = TypeVar("M")
 
@@ -165,27 +166,34 @@ def names_of(metrics: Sequence[Any]) -> list[str]:
     return list(directions_of(metrics))
 
 
-_DEFAULT = 0.5  # the threshold of answers where with_threshold() has given no other
-
-
-def warn_of_thresholds(metrics: Sequence[Any], thresh: Any, stacklevel: int) -> None:
-    """Say where metrics decide by thresholds, and none by the answers' one, which nobody chose."""
-    found = dict[str, float]()
-    for metric in metrics if thresh == _DEFAULT else ():
+def warn_of_thresholds(metrics: Sequence[Any], target: Target, stacklevel: int) -> None:
+    """Say where metrics of several labels decide by thresholds, and none by that of the answers."""
+    found, thresh = dict[str, Any](), target.thresh
+    several = target.whole_classes and not target.one_class
+    for metric in metrics if several else ():
         inner, options = unwrap(metric)
         func = inner.func if isinstance(inner, Metric) else inner
         if "thresh" in options:
             found[name_of(metric)] = options["thresh"]
         elif inspect.isfunction(func) and "thresh" in (known := inspect.signature(func).parameters):
             found[name_of(metric)] = known["thresh"].default
-    if found and thresh not in found.values():
+    if found and not any(_same(value, thresh) for value in found.values()):
         by = listing([f"{name} by {value}" for name, value in found.items()])
+        own = f"a threshold of {thresh}" if isinstance(thresh, float) else "thresholds by label"
+        name, value = next(iter(found.items()))
         warn(
-            f"answers are decided by a threshold of {thresh}, and the metrics by others ({by}): "
-            f"learn.with_threshold({next(iter(found.values()))}) makes the answers those that the "
-            "metric is about",
+            f"answers are decided by {own}, and the metrics by others ({by}): partial({name}, "
+            "thresh=learn.task.target.thresh) is a metric of the answers, and "
+            f"learn.with_threshold({value}) makes the answers those that the metric is about",
             stacklevel + 1,
         )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two thresholds, each one for all labels or one for each, decide alike."""
+    one, other = (torch.as_tensor(each, dtype=torch.float64) for each in (one, other))
+    comparable = () in {one.shape, other.shape} or one.shape == other.shape
+    return comparable and bool((one == other).all())
 
 
 def needs_whole_set(metric: Any) -> bool:
@@ -241,7 +249,8 @@ def for_torchmetrics(
     )
     if theirs and target is not None:
         return target.scores
-    return lambda outputs, y: (outputs, y)
+    temperature = (target and target.temperature) or 1.0
+    return lambda outputs, y: (outputs if temperature == 1 else cooled(outputs, temperature), y)
 
 
 # Which way a figure improves, by its name alone: only for names that leave no doubt.

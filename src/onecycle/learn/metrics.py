@@ -5,8 +5,10 @@ Several labels and other kinds pass through the activation that the docstring na
 set each equals scikit-learn's; classes that are neither actual nor predicted are in no mean.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from onecycle.learn.metric import Metric, higher_is_better, lower_is_better, who
 
 AVERAGES = ("macro", "weighted", "micro", "binary", "samples", "none")
 _MANY = 100  # outputs that all lie in 0-1: not by accident
+Limit = float | Sequence[float]  # a threshold for all labels, or one for each
 _of_classes = partial(Metric, takes=("void",), higher_is_better=True)
 
 
@@ -64,7 +67,7 @@ def perplexity(outputs: Tensor, y: Tensor) -> Tensor:
 
 @higher_is_better
 def accuracy_thresh(
-    y_pred: Tensor, y_true: Tensor, thresh: float = 0.5, sigmoid: bool = True
+    y_pred: Tensor, y_true: Tensor, thresh: Limit = 0.5, sigmoid: bool = True
 ) -> Tensor:
     """The share of right yes-or-no decisions, `> thresh` after a sigmoid."""
     _refuse_one_class(y_pred, y_true)
@@ -75,7 +78,7 @@ def accuracy_thresh(
 def fbeta(
     y_pred: Tensor,
     y_true: Tensor,
-    thresh: float = 0.2,
+    thresh: Limit = 0.2,
     beta: float = 2,
     eps: float = 1e-9,
     sigmoid: bool = True,
@@ -91,7 +94,7 @@ def fbeta(
 
 
 def _counts(
-    outputs: Tensor, y: Tensor, axis: int, thresh: float, sigmoid: bool, void: int | None
+    outputs: Tensor, y: Tensor, axis: int, thresh: Limit, sigmoid: bool, void: int | None
 ) -> list[Tensor]:
     """Right, predicted and actual ones: of each class (axis 0), or of each item's labels (1)."""
     if y.is_floating_point():
@@ -111,7 +114,7 @@ def _average(
     y: Tensor,
     weights: tuple[float, float],
     average: str | None,
-    thresh: float,
+    thresh: Limit,
     sigmoid: bool,
     void: int | None,
 ) -> Tensor:
@@ -146,7 +149,7 @@ def precision(
     outputs: Tensor,
     y: Tensor,
     average: str | None = "macro",
-    thresh: float = 0.5,
+    thresh: Limit = 0.5,
     sigmoid: bool = True,
     void: int | None = None,
 ) -> Tensor:
@@ -165,7 +168,7 @@ def recall(
     outputs: Tensor,
     y: Tensor,
     average: str | None = "macro",
-    thresh: float = 0.5,
+    thresh: Limit = 0.5,
     sigmoid: bool = True,
     void: int | None = None,
 ) -> Tensor:
@@ -178,7 +181,7 @@ def f1(
     outputs: Tensor,
     y: Tensor,
     average: str | None = "macro",
-    thresh: float = 0.5,
+    thresh: Limit = 0.5,
     sigmoid: bool = True,
     void: int | None = None,
 ) -> Tensor:
@@ -284,13 +287,15 @@ def _refuse_one_class(outputs: Tensor, y: Tensor) -> None:
         )
 
 
-def _above(outputs: Tensor, thresh: float, sigmoid: bool) -> Tensor:
+def _above(outputs: Tensor, thresh: Any, sigmoid: bool) -> Tensor:
     """Yes or no; UsageError for a threshold that no probability, or every one, exceeds.
 
+    `thresh` is one for all labels, or a sequence of one for each, as `target.thresh` may be.
     Warns where the sigmoid is taken of many values that lie in 0-1 themselves, as get_preds and
     TTA give them (on the CPU: a look at a GPU's values would hold the training back).
     """
-    if sigmoid and not 0 <= thresh <= 1:
+    one = not isinstance(thresh, Sequence) and not getattr(thresh, "ndim", 0)
+    if sigmoid and not all(0 <= limit <= 1 for limit in ([thresh] if one else thresh)):
         raise UsageError(f"thresh is a probability from 0 to 1, not {thresh!r}")
     if sigmoid and outputs.device.type == "cpu" and outputs.numel() >= _MANY:
         low, high = outputs.aminmax()
@@ -300,7 +305,8 @@ def _above(outputs: Tensor, thresh: float, sigmoid: bool) -> Tensor:
                 "taken of them: give sigmoid=False with what get_preds() and TTA() return",
                 3,
             )
-    return (outputs.sigmoid() if sigmoid else outputs) > thresh
+    limits = thresh if one else torch.as_tensor(thresh, device=outputs.device)
+    return (outputs.sigmoid() if sigmoid else outputs) > limits
 
 
 def _per_class(outputs: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:

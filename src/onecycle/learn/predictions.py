@@ -36,7 +36,8 @@ class Trained(Protocol):
 class Predictions:
     """Outputs, labels and losses in the order of `items`, all on the CPU.
 
-    `probabilities` (n, ...) are activated; `losses` (n,) are zeros where there are no labels.
+    `probabilities` (n, ...) are activated, and calibrated where the answers are; `losses` (n,) are
+    those of training, of the outputs as they are, zeros where there are no labels.
     """
 
     probabilities: Tensor
@@ -97,7 +98,10 @@ def of_set(learner: Trained, batches: Batches) -> Predictions:
 
 
 def item_losses(learner: Trained, outputs: Tensor, y: Tensor) -> Tensor:
-    """The learner's own loss of each item (n,); one that knows no `reduction` sees them singly."""
+    """The learner's own loss of each item (n,), of its outputs as they are: that of training.
+
+    One that knows no `reduction` sees them singly.
+    """
     func, target = learner.loss_func, learner.data.task.target
     try:
         return per_item_loss(func, outputs, y, target)
@@ -107,7 +111,7 @@ def item_losses(learner: Trained, outputs: Tensor, y: Tensor) -> Tensor:
 
 
 def validate(learner: Trained, dl: Any, metrics: Any) -> list[float | None]:
-    """[loss, *metrics] of a loader, or else of the validation set."""
+    """[loss of training, *metrics of the answers] of a loader, or else of the validation set."""
     wanted = list(metrics) if isinstance(metrics, list | tuple) else [metrics]
     names_of(wanted)  # before any batch is computed
     batches = learner.data.dl(DatasetType.Valid) if dl is None else dl

@@ -10,7 +10,7 @@ from onecycle.core.machine import defaults
 from onecycle.learn import fitting
 from onecycle.learn.calibration import forget_temperature
 from onecycle.learn.callback import Callback
-from onecycle.learn.features import train_on_features
+from onecycle.learn.features import require_frozen, train_on_features
 from onecycle.learn.optimizer import Rate
 from onecycle.learn.resume import Checkpoint
 
@@ -29,10 +29,11 @@ def train(
         raise UsageError(f"train for a whole number of epochs, at least one, not {epochs!r}")
     if resume is not None and cache_features:
         raise UsageError("resume= keeps fits that take long: leave it out, or cache_features=")
-    forget_temperature(learner, "this fit changes the weights", 3)
     rates = learner.lr_range(defaults.lr if lr is None else lr)
     given = [callbacks] if isinstance(callbacks, Callback) else [*callbacks]
     given += [] if resume is None else [Checkpoint(resume)]
+    require_frozen(learner, cache_features)
+    forget_temperature(learner, "this fit changes the weights", 3)  # once nothing is refused
     with train_on_features(learner, cache_features) as trained:
         how = learner.opt_func, learner.true_wd, learner.bn_wd
         if learner.opt is None or not learner.opt.serves(learner.layer_groups, *how):
