@@ -79,6 +79,33 @@ def test_items_that_cannot_be_read_are_counted(model, tmp_path):
     assert "0.png" in said
 
 
+def test_answers_that_are_not_sure_are_no_class(learned, tmp_path):
+    """Folders a, b and None, and a threshold in the widest gap between their probabilities."""
+    learn, _, _ = learned
+    plain, sources = Predictor(learn.export(tmp_path / "plain.onnx")), []
+    for name, shade in (("a", 20), ("a", 110), ("a", 120), ("b", 200), ("None", 100)):
+        sources.append(tmp_path / "set" / name / f"{shade}.png")
+        sources[-1].parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (shade, shade, 0)).save(sources[-1])
+    answers = [plain.predict(source) for source in sources]
+    shares = np.array([np.max(answer.probabilities) for answer in answers])
+    right = np.array([str(a) == s.parent.name for a, s in zip(answers, sources, strict=True)])
+    order = np.sort(shares)
+    at = int(np.argmax(np.diff(order)))
+    model = learn.with_threshold(float(order[at : at + 2].mean())).export(tmp_path / "m.onnx")
+    learn.with_threshold(None)
+    sure = shares > order[at]
+    assert 0 < sure.sum() < 5
+    code, found, said = evaluated(model, tmp_path / "set")
+    assert (code, found["not_sure"], found["right"]) == (0, 5 - sure.sum(), right[sure].sum())
+    assert found["classes"]["None"]["predicted"] == 0
+    assert found["metrics"]["accuracy"][0] == pytest.approx(right.mean())
+    assert found["metrics"]["sure"][0] == pytest.approx(sure.mean())
+    assert found["metrics"]["accuracy_of_sure"][0] == pytest.approx(right[sure].mean())
+    assert sum(row["not_sure"] for row in found["classes"].values()) == found["not_sure"]
+    assert "precision  not sure" in said
+
+
 def test_saved_weights_are_exported_and_answer_the_same(learned, tmp_path):
     learn, weights, root = learned
     out = tmp_path / "made.onnx"

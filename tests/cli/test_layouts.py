@@ -159,22 +159,37 @@ def test_columns_that_are_not_told_are_asked_for(tmp_path):
         layouts.texts(WhereTexts(tmp_path / "u.csv"))
 
 
-def test_texts_in_folders_are_labelled_by_them(tmp_path):
-    for side, count in (("train", 10), ("test", 2)):
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("valid", [False, True])
+def test_texts_in_folders_are_labelled_by_them(tmp_path, valid, named, capsys):
+    """A folder test of the same classes is the test set, whether --test names it or nothing."""
+    for side, count in (("train", 5), ("test", 2), *[("val", 3)] * valid):
         for label in ("good", "bad"):
             folder = tmp_path / side / label
             folder.mkdir(parents=True)
             for i in range(count):
                 (folder / f"{i}.txt").write_text(f"a {label} film {i} {side}")
-    where = WhereTexts(tmp_path, test=tmp_path / "test", seed=1)
-    with pytest.warns(OnecycleWarning, match=r"4 of 24 texts are left out: .*'test'") as seen:
-        found = layouts.texts(where)
-    assert "--all-folders" not in str(seen[0].message)  # there is none for texts
+    found = layouts.texts(WhereTexts(tmp_path, test=tmp_path / "test" if named else None, seed=1))
+    assert ("4 texts in test are the test set" in capsys.readouterr().out) is not named
     assert found.labelled().classes == ["bad", "good"]
     measured = found.measured()
     assert len(measured.valid) == 4
     assert {path.parent.parent.name for path in measured.valid.x.items} == {"test"}
     assert {path.parent.parent.name for path in measured.train.x.items} == {"train"}
+
+
+@pytest.mark.parametrize("valid", [False, True])
+def test_a_folder_test_without_the_classes_is_left_out_and_how_it_is_measured_said(tmp_path, valid):
+    for side in ("train", *["val"] * valid):
+        for i in range(6):
+            for name in ("cat", "dog"):
+                image(tmp_path / side / name / f"{i}.png", 10 + i)
+    image(tmp_path / "test" / "z.png", 200)
+    with pytest.warns(OnecycleWarning, match=r"1 of \d+ images are left out: .*'test'") as seen:
+        found = layouts.images(Where(tmp_path))
+    assert f"--test {tmp_path / 'test'}" in str(seen[0].message)
+    assert "filter_by" not in str(seen[0].message)
+    assert found.measured() is None
 
 
 def test_a_test_set_of_images_is_labelled_as_the_rest_is(tmp_path):
@@ -188,6 +203,7 @@ def test_a_test_set_of_images_is_labelled_as_the_rest_is(tmp_path):
     assert list(measured.train.items) == list(found.labelled().train.items)
 
 
+@pytest.mark.filterwarnings("ignore:.*another share may fit better")
 def test_series_are_the_rows_of_a_table_without_its_labels(tmp_path):
     rows = [f"{'ab'[i % 2]},{i},{i + 1},{i * i}" for i in range(20)]
     (tmp_path / "w.csv").write_text("\n".join(["kind,t0,t1,t2", *rows]))

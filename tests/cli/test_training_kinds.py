@@ -120,6 +120,68 @@ def test_a_test_set_is_measured_and_reported(butterflies, tmp_path):
     assert f"{found['test']['loss']:.3f}" in (tmp_path / "report.html").read_text()
 
 
+def test_copies_in_the_test_set_are_a_note_of_the_training(butterflies, tmp_path):
+    held = butterflies / "train"
+    how = ("--size", 32, "--lr", 0.003, *SHORT, "--test", held, "--out", tmp_path)
+    found, said = results("images", butterflies, *how)
+    assert any("items are in training and test" in note for note in found["notes"])
+    assert "note: " in said
+    assert "items are in training and test" in (tmp_path / "report.html").read_text()
+
+
+def test_files_of_the_user_in_the_output_stay(butterflies, tmp_path):
+    mine, kept = tmp_path / "resume" / "mine.txt", tmp_path / "onecycle-train-resume"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    how = ("--size", 32, "--lr", 0.003, *SHORT, "--resume", "--out", tmp_path)
+    results("images", butterflies, *how)
+    assert mine.read_text() == "mine"
+    assert {f.name for f in tmp_path.iterdir()} == {
+        "resume",
+        "model.onnx",
+        "model.safetensors",
+        "report.html",
+    }
+    kept.mkdir()
+    (kept / "thesis.resume.txt").write_text("mine")
+    done = run("images", butterflies, *how)
+    assert (done.exit_code, (kept / "thesis.resume.txt").read_text()) == (2, "mine")
+
+
+@pytest.mark.parametrize("fault", ["a class", "a file"])
+def test_a_test_set_of_another_sort_is_refused_before_training(butterflies, tmp_path, fault):
+    held = tmp_path / "held"
+    name = "zebra" if fault == "a class" else next((butterflies / "train").iterdir()).name
+    (held / name).mkdir(parents=True)
+    image = next((butterflies / "train").glob("*/*"))
+    content = image.read_bytes()
+    (held / name / "0.png").write_bytes(content if fault == "a class" else b"hello")
+    done = run("images", butterflies, "--size", 32, "--test", held, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "frozen: " not in done.output
+    assert ("zebra" if fault == "a class" else "0.png") in done.output
+
+
+def test_what_fails_after_training_leaves_the_weights(butterflies, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "stage_table", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("images", butterflies, "--size", 32, "--lr", 0.003, *SHORT, "--out", tmp_path)
+    assert {f.name for f in tmp_path.iterdir()} == {"model.onnx", "model.safetensors"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts there")
+def test_names_of_classes_that_no_file_can_hold_are_refused(tmp_path):
+    for name in (b"caf\xe9", b"tea"):
+        folder = os.path.join(os.fsencode(tmp_path / "set"), name)  # noqa: PTH118
+        os.makedirs(folder)  # noqa: PTH103
+        for i in range(5):
+            cv2.imwrite(str(tmp_path / "x.png"), np.full((9, 9, 3), 40 * i + len(name), np.uint8))
+            (tmp_path / "x.png").rename(os.fsdecode(folder) + f"/{i}.png")
+    done = run("images", tmp_path / "set", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "1 names of classes are no valid UTF-8" in done.output
+
+
 @pytest.mark.parametrize(
     ("seconds", "frozen", "wanted", "word"),
     [(6, True, (5, 5), "5 with a frozen body and 5 of everything"),
@@ -173,12 +235,12 @@ def test_a_training_that_was_killed_goes_on_and_ends_the_same(butterflies, tmp_p
         time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
     assert not (cut / "model.onnx").exists()
-    assert (cut / "resume").is_dir()
+    assert (cut / "onecycle-train-resume").is_dir()
     said = subprocess.run(
         [*command, "--out", str(cut)], check=True, capture_output=True, env=environment, text=True
     ).stdout
     assert "learning rate" not in said  # that of the first run is kept
-    assert not (cut / "resume").exists()
+    assert not (cut / "onecycle-train-resume").exists()
     subprocess.run([*command, "--out", str(whole)], check=True, env=environment)
     first, second = (load_file(out / "model.safetensors") for out in (cut, whole))
     assert first.keys() == second.keys()

@@ -15,6 +15,7 @@ from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.data.tables import column
 from onecycle.interpret.report import intervals
 
+Pair = tuple[frozenset[str], frozenset[str] | None]  # label, and what was said where it was sure
 _LABELS = ("label", "labels", "class", "category", "tags", "target")
 
 
@@ -37,16 +38,17 @@ def evaluate(
             failed += 1
             print(answer if name in str(answer) else f"{name}: {answer}", file=sys.stderr)
         else:
-            said, *_ = answer
-            found.append((label, said))
+            said, _, shares = answer
+            found.append((label, said, shares))
     if not found:
         raise UsageError(f"none of the {len(rows)} items of {source} could be read")
     if target.whole_classes:
-        known = {str(name) for name in target.classes}
-        pairs = [(_names(a, label_delim), _said(b)) for a, b in found]
-        result = _of_classes(pairs, known, "accuracy" if target.one_class else "exact_match")
+        pairs = [(_names(label, label_delim), _said(said)) for label, said, _ in found]
+        result = _of_classes(pairs, target)
+        if target.one_class and target.thresh is not None:
+            result["metrics"] = _of_sure(pairs, [shares for *_, shares in found], target)
     else:
-        result = _of_numbers(found)
+        result = _of_numbers([(label, said) for label, said, _ in found])
     print(f"{len(found)} items" + f", {failed} could not be read" * bool(failed))
     for name, (value, low, high) in result["metrics"].items():
         print(f"{name}: {value:.4f} (95 %: {low:.4f} to {high:.4f})")
@@ -88,39 +90,64 @@ def _names(label: Any, delimiter: str | None) -> frozenset[str]:
     return frozenset(map(str, label if isinstance(label, list | np.ndarray) else [label]))
 
 
-def _said(answer: Any) -> frozenset[str]:
-    return _names(answer.obj, None)
+def _said(answer: Any) -> frozenset[str] | None:
+    """The classes that an answer names; None for one that is not sure."""
+    return None if answer.obj is None else _names(answer.obj, None)
 
 
-def _of_classes(
-    pairs: Sequence[tuple[frozenset[str], frozenset[str]]], known: set[str], name_of_share: str
-) -> dict[str, Any]:
-    """The share that is right, and each class's counts: actual, predicted, both."""
-    actual, predicted, both = Counter[str](), Counter[str](), Counter[str]()
+def _of_sure(pairs: Sequence[Pair], shares: Sequence[Any], target: Any) -> dict[str, Any]:
+    """Accuracy of the likeliest class of all, the share of sure answers, and their accuracy."""
+    likeliest = [str(target.classes[int(np.argmax(one))]) for one in shares]
+    best = np.array([label == {name} for (label, _), name in zip(pairs, likeliest, strict=True)])
+    right = np.array([label == said for label, said in pairs])
+    sure = np.array([said is not None for _, said in pairs])
+
+    def figures(at: np.ndarray) -> dict[str, float]:
+        of_sure = right[at][sure[at]]
+        return {
+            "accuracy": float(best[at].mean()),
+            "sure": float(sure[at].mean()),
+            "accuracy_of_sure": float(of_sure.mean()) if len(of_sure) else np.nan,
+        }
+
+    return intervals(len(pairs), figures)
+
+
+def _of_classes(pairs: Sequence[Pair], target: Any) -> dict[str, Any]:
+    """The share that is right, and each class's counts: actual, predicted, both, not sure."""
+    actual, predicted, both, unsure = (Counter[str]() for _ in range(4))
     for label, said in pairs:
         actual.update(label)
-        predicted.update(said)
-        both.update(label & said)
-    if unknown := sorted(actual.keys() - known):
+        predicted.update(said or ())
+        both.update(label & (said or frozenset()))
+        unsure.update(label if said is None else ())
+    if unknown := sorted(actual.keys() - {*map(str, target.classes)}):
         count = sum(actual[name] for name in unknown)
         print(f"{count} labels are no class of the model and count as wrong: {listing(unknown)}")
     right = np.array([label == said for label, said in pairs])
-    print(f"{int(right.sum())} of {len(right)} are right")
+    name_of_share = "accuracy" if target.one_class else "exact_match"
+    doubts = sum(said is None for _, said in pairs)
+    print(f"{int(right.sum())} of {len(right)} are right" + f", {doubts} not sure" * bool(doubts))
     wide = max(len(name) for name in {*actual, *predicted, "class"})
-    print(f"{'class':<{wide}}  {'actual':>7}  {'predicted':>9}  {'right':>7}  recall  precision")
+    print(
+        f"{'class':<{wide}}  {'actual':>7}  {'predicted':>9}  {'right':>7}  recall  precision"
+        + "  not sure" * bool(doubts)
+    )
     for name in sorted({*actual, *predicted}):
         shares = [f"{both[name] / n:.3f}" if n else "-" for n in (actual[name], predicted[name])]
         print(
             f"{name:<{wide}}  {actual[name]:>7}  {predicted[name]:>9}  {both[name]:>7}  "
-            f"{shares[0]:>6}  {shares[1]:>9}"
+            f"{shares[0]:>6}  {shares[1]:>9}" + f"  {unsure[name]:>8}" * bool(doubts)
         )
     return {
         "metrics": intervals(len(right), lambda at: {name_of_share: float(right[at].mean())}),
         "right": int(right.sum()),
         "classes": {
             name: {"actual": actual[name], "predicted": predicted[name], "right": both[name]}
+            | {"not_sure": unsure[name]}
             for name in sorted({*actual, *predicted})
         },
+        "not_sure": doubts,
     }
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,35 @@ def images(where: Where) -> Found:
     if not where.source.is_dir():
         raise UsageError(f"{where.source} is neither a folder nor a table")
     refuse(where, "a folder", "folder", "suffix", "label_col", "label_delim", "valid_col")
-    split = _split_folders(where, ImageList.from_folder(where.source), not where.pattern)
+    items = ImageList.from_folder(where.source)
+    items, held = (items, None) if where.pattern else _test_of(where, items)
+    split = _split_folders(where, items, not where.pattern)
 
     def label(split: SplitItems) -> LabelledItems:
         return split.label_from_re(where.pattern) if where.pattern else split.label_from_folder()
 
-    return Found(split, label, where.test and ImageList.from_folder(where.test))
+    return Found(split, label, ImageList.from_folder(where.test) if where.test else held)
+
+
+def _test_of(where: Any, items: Any) -> tuple[Any, Any]:
+    """What is beside a folder test of a folder with train, and that, where its classes are known.
+
+    It is the test set where --test names none.
+    """
+    sides = sides_of([] if getattr(where, "all_folders", None) else {*items.first_folders()})
+    if not sides["train"] or len(sides["test"]) != 1:
+        return items, None
+    (name,) = sides["test"]
+    held, rest = items.filter_by_folder([name]), items.filter_by_folder(exclude=[name])
+    trained = rest.filter_by_folder(sides["train"])
+    classes = {Path(item).parent.name for item in trained if trained.relative(item).count("/") > 1}
+    given = None if where.test is None else where.test.absolute()
+    if given == (where.source / name).absolute():
+        return rest, None
+    if given or not {Path(item).parent.name for item in held} <= classes:
+        return items, None
+    print(f"{len(held)} {items.files.what}s in {name} are the test set")
+    return rest, held
 
 
 def _split_folders(where: Any, items: Any, of_classes: bool = True) -> SplitItems:
@@ -97,19 +121,26 @@ def _split_folders(where: Any, items: Any, of_classes: bool = True) -> SplitItem
         )
     if train and valid:
         refuse(where, f"a folder with {train[0]} and {valid[0]}", "valid_pct")
-        return items.split_by_folder(train[0], valid[0])
-    others = [name for name in folders if name not in train]
+    taken = [*train, *valid] if train and valid else train
+    others = [name for name in folders if name not in taken]
     unused = others if train else [*valid, *sides["test"]]
     if unused:
         count = sum(items.first_folder(item) in unused for item in items)
         warn(
             f"{count} of {len(items)} {items.files.what}s are left out: those in "
             f"{listing(name or 'no folder' for name in unused)}. "
+            + "".join(
+                f"--test {quote(str(where.source / name))} measures those. "
+                for name in sides["test"] * hasattr(where, "test")
+                if where.test is None
+            )
             + ("" if everything is None else "--all-folders takes all, and ")
             + "folders named train and valid are the sides of a split",
             3,
         )
         items = items.filter_by_func(lambda item: items.first_folder(item) not in unused)
+    if train and valid:
+        return items.split_by_folder(train[0], valid[0])
     return items.split_by_rand_pct(where.valid_pct, where.seed)
 
 
@@ -356,9 +387,9 @@ def texts(where: WhereTexts) -> Found:
     """A table with a column of texts, or a folder of .txt files for each class."""
     if where.source.is_dir():
         refuse(where, "a folder", "text_col", "label_col", "label_delim", "valid_col")
-        split = _split_folders(where, TextList.from_folder(where.source))
-        held = where.test and TextList.from_folder(where.test)
-        return Found(split, lambda split: split.label_from_folder(), held)
+        taken, own = _test_of(where, TextList.from_folder(where.source))
+        held = TextList.from_folder(where.test) if where.test else own
+        return Found(_split_folders(where, taken), SplitItems.label_from_folder, held)
 
     def items(table: Path) -> TextList:
         frame = read_frame(table)

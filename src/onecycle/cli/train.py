@@ -1,19 +1,20 @@
 """`onecycle train` and `onecycle lr-find`: from files to a model, its report and its file."""
 
 import json
-import shutil
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
-from warnings import catch_warnings, simplefilter, warn_explicit
+from warnings import catch_warnings, simplefilter
 
 import torch
 
@@ -25,6 +26,7 @@ from onecycle.core.display import clock
 from onecycle.core.errors import OnecycleWarning, UsageError, listing
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.plot import save_figure
+from onecycle.data.checks import look_before_training
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.report import write_report
 from onecycle.learn import metrics
@@ -42,6 +44,9 @@ _LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were re
 _SIDE = 128
 _STEPS = 300  # of everything: small sets are seen more often, at most four times as often
 _FEW, _MANY = 2, 8  # steps of the two measurements of a budget
+_KEPT, _MARK = "onecycle-train-resume", "made-by-onecycle-train"  # a folder, and a file in it
+_KEPT_FILES = "rate.json plan.json encoder.safetensors *.resume.safetensors *.resume.*.safetensors"
+_OURS = (*_KEPT_FILES.split(), ".*.lock", ".*.tmp", _MARK)
 
 
 @dataclass
@@ -54,27 +59,50 @@ class Job:
     epochs: dict[str, int] = field(default_factory=dict)  # by stage
     rows: list[Mapping[str, Any]] = field(default_factory=list)  # of all epochs
 
-    @property
-    def kept(self) -> Path:
-        """Where --resume keeps what a training that was cut off goes on from."""
-        return self.fit.out / "resume"
+    def __post_init__(self) -> None:
+        self.kept = self.fit.out.absolute() / _KEPT
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """With --resume `kept` holds what a training goes on from; else it is there meanwhile.
+
+        Of the folder goes what was written here, and it itself where nothing else is in it.
+        """
+        if not self.fit.resume:
+            with TemporaryDirectory(prefix=".onecycle-train-", dir=self.fit.out) as folder:
+                self.kept = Path(folder).absolute()
+                yield
+            return
+        self.kept.mkdir(parents=True, exist_ok=True)
+        if not (self.kept / _MARK).is_file() and any(self.kept.iterdir()):
+            raise UsageError(f"{self.kept} holds files of somebody else: give another --out")
+        (self.kept / _MARK).touch()
+        yield
+        with suppress(OSError):  # the model is there: a folder that stays is no fault
+            for file in [file for name in _OURS for file in self.kept.glob(name)]:
+                file.unlink(missing_ok=True)
+            self.kept.rmdir()
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Warnings of the library inside become notes, which the report has as well."""
-        with catch_warnings(record=True) as seen:
+        """Warnings of the library inside become notes at once, which the report has as well."""
+        with catch_warnings():
+            show = warnings.showwarning
+
+            def note(message: Any, category: Any, *where: Any, **more: Any) -> None:
+                if not issubclass(category, OnecycleWarning):
+                    show(message, category, *where, **more)
+                elif str(message) not in self.notes:
+                    self.notes.append(str(message))
+                    print(f"note: {message}", file=sys.stderr, flush=True)
+
+            warnings.showwarning = note
             simplefilter("always", OnecycleWarning)
             yield
-        for one in seen:
-            if issubclass(one.category, OnecycleWarning):
-                self.notes.append(str(one.message))
-                print(f"note: {one.message}", file=sys.stderr)
-            else:
-                warn_explicit(one.message, one.category, one.filename, one.lineno)
 
     def prepare(self, learn: Learner) -> Learner:
         """The learner at the precision, and with the folder, that were asked for."""
-        learn.path, learn.model_dir = learn.path.__class__(self.fit.out.absolute()), "resume"
+        learn.path, learn.model_dir = learn.path.__class__(self.fit.out.absolute()), self.kept
         return learn.to_fp16() if self.fit.fp16 else learn.to_bf16() if self.fit.bf16 else learn
 
     def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
@@ -94,7 +122,6 @@ class Job:
             return json.loads(file.read_text(encoding="utf-8"))
         chosen = choose()
         if self.fit.resume:
-            self.kept.mkdir(parents=True, exist_ok=True)
             write_atomically(file, lambda to: _write(to, json.dumps(chosen)))
         return chosen
 
@@ -345,35 +372,52 @@ def train(kind: str, where: Any, how: Any, fit: Fit) -> dict[str, Any]:
     require_writable(out / "model.safetensors")
     find, teach = KINDS[kind]
     torch.manual_seed(how.seed)
-    with job.noted():
+    with job.noted(), job.keeping():
         found = find(where)
         labelled = found.labelled()
-    print(labelled)
-    print(counts_of(labelled))
-    learn = teach(job, how, labelled)
-    print(stage_table(job.stages))
-    tested = _test(learn, found)
-    if (out / "model.safetensors").exists():
-        print(f"the model that was in {out} is replaced")
-    learn.save((out / "model").absolute(), with_opt=False)
-    learn.silent = True
-    file = learn.export((out / "model.onnx").absolute())
-    measured = write_report(
-        learn,
-        out / "report.html",
-        f"{where.source.absolute().name}: training report",
-        _about(job, learn, where, how) | {"time": clock(perf_counter() - start)},
-        job.notes,
-        job.rows,
-        tested,
-    )
-    shutil.rmtree(job.kept, ignore_errors=True)
+        _require_text(labelled)
+        print(labelled)
+        print(counts_of(labelled))
+        held = _labelled_test(found, labelled)
+        learn = teach(job, how, labelled)
+        file = _save(learn, out)
+        print(stage_table(job.stages))
+        tested = _test(learn, held)
+        measured = write_report(
+            learn,
+            out / "report.html",
+            f"{where.source.absolute().name}: training report",
+            _about(job, learn, where, how) | {"time": clock(perf_counter() - start)},
+            job.notes,
+            job.rows,
+            tested,
+        )
     _print_next(out, measured)
     files = {"model": str(file), "weights": f"{out}/model.safetensors"}
     return {**files, "report": f"{out}/report.html", "metrics": measured, "test": tested} | {
         "notes": job.notes,
         "seconds": round(perf_counter() - start, 1),
     }
+
+
+def _save(learn: Learner, out: Path) -> Path:
+    """Leave the weights, before anything else can fail, then the model's file."""
+    if (out / "model.safetensors").exists():
+        print(f"the model that was in {out} is replaced")
+    learn.save((out / "model").absolute(), with_opt=False)
+    learn.silent = True
+    return learn.export((out / "model.onnx").absolute())
+
+
+def _require_text(labelled: LabelledItems) -> None:
+    """UsageError for names of classes that no file can hold."""
+    names = [str(name) for name in labelled.task.target.classes]
+    odd = [name for name in names if any("\ud800" <= mark <= "\udfff" for mark in name)]
+    if odd:
+        raise UsageError(
+            f"{len(odd)} names of classes are no valid UTF-8, so that no file can hold them: "
+            f"{listing(odd)}. Rename their folders, or correct the table"
+        )
 
 
 def _about(job: Job, learn: Learner, where: Any, how: Any) -> dict[str, str]:
@@ -389,13 +433,21 @@ def _about(job: Job, learn: Learner, where: Any, how: Any) -> dict[str, str]:
     }
 
 
-def _test(learn: Learner, found: Found) -> dict[str, float]:
+def _labelled_test(found: Found, labelled: LabelledItems) -> LabelledItems | None:
+    """The test set, labelled and looked at before anything is trained, where there is one."""
+    held = found.measured()
+    if held is not None:
+        sides = [*labelled.sides, *(replace(s, name="test") for s in held.sides[1:])]
+        look_before_training(labelled.task, sides, None, find_copies=True, skips=False)
+    return held
+
+
+def _test(learn: Learner, held: LabelledItems | None) -> dict[str, float]:
     """Loss and metrics of the test set, where there is one."""
-    labelled = found.measured()
-    if labelled is None:
+    if held is None:
         return {}
-    data = labelled.with_task(learn.task).databunch(
-        bs=1, val_bs=learn.data.options["val_bs"], device=learn.data.device
+    data = held.with_task(learn.task).databunch(
+        bs=1, val_bs=learn.data.options["val_bs"], device=learn.data.device, no_check=True
     )
     values = learn.validate(data.valid_dl)
     names = ["loss", *learn.recorder.metric_names]
