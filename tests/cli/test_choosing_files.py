@@ -67,18 +67,16 @@ def test_folders_named_like_the_sides_of_a_split_are_the_sides(tmp_path, train, 
 
 
 def test_what_lies_beside_the_two_sides_is_counted(tmp_path):
-    counts = {**NESTED, "valid/cat": 2, "valid/dog": 2, "test/cat": 3}
+    counts = {**NESTED, "valid/cat": 2, "valid/dog": 2, "test": 3}
     lines, _, *found = sides(Where(tree(tmp_path, counts)))
     assert found == [{"train"}, {"valid"}]
     assert len(lines) == 1
-    assert (
-        "3 of 19 items are in neither 'train' nor 'valid', and left out: 'test (3 items)'"
-        in lines[0]
-    )
+    assert lines[0].startswith("3 of 19 images are left out: those in 'test'")
+    assert "--test " in lines[0]
 
 
 def test_without_a_validation_folder_a_share_of_the_training_folder_validates(tmp_path):
-    lines, classes, *found = sides(Where(tree(tmp_path, {**NESTED, "test/cat": 3}), seed=1))
+    lines, classes, *found = sides(Where(tree(tmp_path, {**NESTED, "test": 3}), seed=1))
     assert (classes, found) == (["cat", "dog"], [{"train"}, {"train"}])
     assert lines[0].startswith("3 of 15 images are left out: those in 'test'")
 

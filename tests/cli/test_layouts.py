@@ -150,6 +150,23 @@ def test_tables_of_every_ending_hold_the_same(tmp_path, ending):
     assert str(labelled.train[1][0]) == "no 007"
 
 
+def test_a_column_is_valid_of_a_table_of_images_is_the_split(tmp_path):
+    rows = ["name,label,is_valid"]
+    for i in range(9):
+        image(tmp_path / f"{i}.png", 20 * i)
+        rows.append(f"{i}.png,{'ab'[i % 2]},{i in (1, 2, 5, 8)}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    labelled = layouts.images(Where(tmp_path / "t.csv")).labelled()
+    assert sorted(path.stem for path in labelled.valid.items) == ["1", "2", "5", "8"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_another_separator_is_said(tmp_path, mark):
+    (tmp_path / "t.csv").write_text(f"name{mark}label\nx{mark}y\n")
+    with pytest.raises(TableError, match=r"is .* what stands between its cells"):
+        layouts.images(Where(tmp_path / "t.csv"))
+
+
 def test_columns_that_are_not_told_are_asked_for(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\nx,y\n")
     with pytest.raises(TableError, match="--text-col"):

@@ -96,6 +96,19 @@ def test_series_are_learned_from_a_table(tmp_path):
     assert set(found["metrics"]) == {"accuracy", "loss"}
     target = Predictor(tmp_path / "out" / "model.onnx").target
     assert sorted(target.classes) == ["noise", "sine"]
+    asked = (str(tmp_path / "out" / "model.onnx"), str(tmp_path / "w.csv"))
+    done = CliRunner().invoke(app, ["predict", *asked])
+    assert done.exit_code == 2
+    assert "25 of its columns may be steps, and the model takes 24" in done.output
+    done = CliRunner().invoke(app, ["predict", *asked, "--label-col", "kind"])
+    assert (done.exit_code, done.stdout.count("w.csv, series ")) == (0, 30), done.output
+    done = CliRunner().invoke(app, ["eval", *asked, "--label-col", "kind", "--json"])
+    measured = json.loads(done.stdout)
+    assert [measured["classes"][name]["actual"] for name in ("noise", "sine")] == [15, 15]
+    usual = tmp_path / "usual.csv"  # its column has the usual name: nothing is to be said
+    usual.write_text((tmp_path / "w.csv").read_text().replace("kind", "label", 1))
+    done = CliRunner().invoke(app, ["eval", asked[0], str(usual), "--json"])
+    assert json.loads(done.stdout)["right"] == measured["right"]
 
 
 def test_errors_are_json_too_where_that_is_asked_for(tmp_path):

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from onecycle.cli.layouts import read_frame
-from onecycle.cli.predict import Where, open_model
+from onecycle.cli.predict import Where, open_model, table_of_series
+from onecycle.cli.series_table import LABELS
 from onecycle.core.display import bar
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.data.tables import column
 from onecycle.interpret.report import intervals
 
 Pair = tuple[frozenset[str], frozenset[str] | None]  # label, and what was said where it was sure
-_LABELS = ("label", "labels", "class", "category", "tags", "target")
 
 
 def evaluate(
@@ -66,9 +66,15 @@ def _labelled(
         for name, item in given.named_sources(source):
             yield name, item, Path(name).parent.name
         return
+    if found := table_of_series([source], given, label_col):
+        where.refuse("a table of series", "column", "folder", "suffix")
+        if found[0][2] is None:
+            raise TableError(f"{source}: say which --label-col holds the labels")
+        yield from ((name, series, label) for name, series, label in found)
+        return
     frame = read_frame(source)
     items = _one(source, frame, "--column", where.column, (*given.columns, "name", "file"))
-    labels = column(frame, _one(source, frame, "--label-col", label_col, _LABELS))
+    labels = column(frame, _one(source, frame, "--label-col", label_col, LABELS))
     for name, label in zip(column(frame, items), labels, strict=True):
         path = source.parent / where.folder / f"{name}{where.suffix}"
         yield str(name), path if given.by_file else name, label

@@ -176,7 +176,7 @@ def read_frame(table: Path) -> Any:
         elif ending == ".parquet":
             frame = pd.read_parquet(table)
         else:
-            return read_table(table, "\t" if ending == ".tsv" else None)
+            return _of_several_columns(table, "\t" if ending == ".tsv" else ",")
     except ImportError as error:
         raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
     except (ValueError, OSError) as error:
@@ -186,8 +186,22 @@ def read_frame(table: Path) -> Any:
     return frame
 
 
+def _of_several_columns(table: Path, own: str) -> Any:
+    """Of .csv or .tsv; TableError where another mark stands between the names of the header."""
+    frame = read_table(table, own)
+    name = str(frame.columns[0])
+    if frame.shape[1] == 1 and (mark := next((m for m in ",;\t|" if m in name), None)):
+        raise TableError(
+            f"{table}: there is one column, {name!r}: is {mark!r} what stands between its cells? "
+            "In .csv it is a comma, in .tsv a tab: write the table so"
+        )
+    return frame
+
+
 def _split_table(where: Any, items: Any) -> SplitItems:
-    """By a column, or a random share."""
+    """By a column, also one that is called is_valid, or a random share."""
+    if where.valid_col is None and "is_valid" in items.frame.columns:
+        where = replace(where, valid_col="is_valid")
     if where.valid_col:
         refuse(where, "a table with --valid-col", "valid_pct")
         return items.split_from_df(_column(where.valid_col))
@@ -396,8 +410,6 @@ def texts(where: WhereTexts) -> Found:
         return TextList.from_df(frame, table.parent, _text_column(where, frame))
 
     found = items(where.source)
-    if where.valid_col is None and "is_valid" in found.frame.columns:
-        where = replace(where, valid_col="is_valid")
     column = _label_column(where, found.frame)
     return Found(
         _split_table(where, found),

@@ -117,6 +117,9 @@ def predict(
     column: Annotated[
         str | None, typer.Option(help="CSV: the column with the names or texts.")
     ] = None,
+    label_col: Annotated[
+        str | None, typer.Option(help="CSV with a series in each row: its labels, no step.")
+    ] = None,
     folder: Folder = ".",
     suffix: Suffix = "",
     top: Annotated[
@@ -137,7 +140,8 @@ def predict(
     from onecycle.cli.predict import predict as work
 
     _require_sha256(model, sha256)
-    if work(model, sources, thresh, out, Where(column, folder, suffix), top, shard):
+    where = Where(column, folder, suffix, label_col)
+    if work(model, sources, thresh, out, where, top, shard):
         raise typer.Exit(1)
 
 

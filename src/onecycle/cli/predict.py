@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.cli.answers import Answers, Row, require_known_ending, write_csv
+from onecycle.cli.series_table import is_series_table, series_rows
 from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of
@@ -27,12 +28,14 @@ class Where:
     column: str | None = None
     folder: str = "."
     suffix: str = ""
+    label_col: str | None = None  # of a table of series: no step
 
     def refuse(self, what: str, *names: str) -> None:
         """UsageError for options that were given and would have no effect."""
         for field in fields(self):
             if field.name in names and getattr(self, field.name) != field.default:
-                raise UsageError(f"--{field.name} has no effect on {what}: leave it out")
+                option = field.name.replace("_", "-")
+                raise UsageError(f"--{option} has no effect on {what}: leave it out")
 
 
 def predict(
@@ -156,6 +159,10 @@ def _find_items(
     sources: Sequence[Path], given: Any, where: Where
 ) -> tuple[str, int, Iterator[tuple[str, Any]]]:
     """The first column's heading, how many rows there will be, and (name, source) of each."""
+    if rows := table_of_series(sources, given, where.label_col):
+        where.refuse("a table of series", "column", "folder", "suffix")
+        return "file", len(rows), ((name, series) for name, series, _ in rows)
+    where.refuse("other than a table of series", "label_col")
     tables = [path for path in sources if path.suffix.lower() in _TABLES]
     if not tables or given.files.suffixes & set(_TABLES):  # a CSV file may be an item itself
         where.refuse("files", "column", "folder", "suffix")
@@ -166,6 +173,20 @@ def _find_items(
     if not given.by_file:
         where.refuse(f"a table of {given.files.what}s", "folder", "suffix")
     return _of_table(sources[0], given, where)
+
+
+def table_of_series(
+    sources: Sequence[Path], given: Any, label_col: str | None
+) -> list[tuple[str, Any, str | None]]:
+    """(name, series, label) of each row of a table with a series in each; nothing of others."""
+    if given.tensor != "series" or len(sources) != 1 or sources[0].suffix.lower() != ".csv":
+        return []
+    table = sources[0]
+    lines = [*_lines(table, encoding_of(table))] if table.is_file() else []
+    if not lines or not is_series_table(table, lines[0][1], len(lines) - 1, given):
+        return []
+    _looked_through(table, iter(lines))
+    return [*series_rows(table, iter(lines), label_col, given)]
 
 
 def _of_table(table: Path, given: Any, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:

@@ -188,6 +188,6 @@ def usual_batch_size(count: int, task: Task) -> int:
     if size < 64 and defaults.progress:
         print(
             f"bs={size}, so that {count} training items make {count // size} steps an epoch (64 "
-            f"would make {count // 64}); databunch(bs=...) decides otherwise"
+            f"would make {count // 64}); databunch(bs=...), or --bs, decides otherwise"
         )
     return size
