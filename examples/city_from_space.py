@@ -41,7 +41,8 @@ def main(
     learn.unfreeze()
     learn.fit_one_cycle(2 * epochs, slice(1e-3, 5e-3))
     found = MultiLabelInterpretation.from_learner(learn)
-    learn.with_threshold(found.best_threshold(beta=1))  # a page should neither miss nor invent
+    best = found.best_threshold(beta=1)  # a page should neither miss nor invent
+    learn.with_threshold(best).metrics = partial(fbeta, thresh=best)
     print(found.per_label().round(3))
     model = learn.export((out / "city.onnx").absolute())
     return write_site(model, out / "site", title="Your city from space")

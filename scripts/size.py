@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "onecycle"
 SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
-    "code": 24_700,
+    "code": 24_750,
     "way of an image": 17_000,
     "imports in 100 lines": 9.6,
     "lines of a file": 500,

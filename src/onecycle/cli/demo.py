@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -35,15 +36,7 @@ def planet(  # long: the stages of a lesson, one after the other
     root = planet_sample(out / "data" / f"planet-{tiles}", n=tiles, n_test=50, seed=seed)
     print(f"{tiles} satellite tiles drawn in {root} ({perf_counter() - start:.0f} s)")
     src = labelled_items(root, seed)
-    learn = cnn_learner(
-        data_at(src, stages[0][1], seed),
-        "small",
-        metrics=[
-            partial(accuracy_thresh, thresh=0.2),
-            partial(fbeta, thresh=0.2),
-            average_precision,
-        ],
-    )
+    learn = cnn_learner(data_at(src, stages[0][1], seed), "small", metrics=metrics_at(0.2))
     curve = learn.lr_find()
     print(f"suggested learning rate for the new head: {curve.suggestion:.1e}")
     rows = {}
@@ -56,7 +49,7 @@ def planet(  # long: the stages of a lesson, one after the other
     print(stage_table(rows))
     found = MultiLabelInterpretation.from_learner(learn)
     best = found.best_threshold()
-    learn.with_threshold(best)
+    learn.with_threshold(best).metrics = metrics_at(best)
     print(f"threshold with the best F2: {best:.2f}, now in force\n")
     print(found.per_label(best).round(3))
     learn.save((out / "model").absolute(), with_opt=False)
@@ -68,6 +61,12 @@ def planet(  # long: the stages of a lesson, one after the other
     print(f"model and plots are in {out} ({perf_counter() - start:.0f} s in all). Next:")
     print(f"  onecycle predict {out}/model.safetensors {root}/test-jpg")
     return rows
+
+
+def metrics_at(thresh: float) -> list[Any]:
+    """Those of answers that are decided by this threshold, and one that needs none."""
+    chosen: list[Any] = [partial(metric, thresh=thresh) for metric in (accuracy_thresh, fbeta)]
+    return [*chosen, average_precision]
 
 
 def labelled_items(root: Path, seed: int) -> LabelledItems:
