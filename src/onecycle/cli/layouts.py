@@ -152,7 +152,7 @@ def _images_of_table(where: Where) -> Found:
         return ImageList.from_df(frame, table.parent, 0, where.folder, where.suffix)
 
     found = items(where.source)
-    column = _label_column(where, found.frame)
+    column = label_column(where, found.frame)
     return Found(
         _split_table(where, found),
         lambda split: split.label_from_df(column, label_delim=where.label_delim),
@@ -212,7 +212,7 @@ def _column(text: str) -> int | str:
     return int(text) if text.isdigit() else text
 
 
-def _label_column(where: Any, frame: Any) -> int | str:
+def label_column(where: Any, frame: Any) -> int | str:
     """The one asked for, one that is named like labels, or the second."""
     if where.label_col is not None:
         return _column(where.label_col)
@@ -410,7 +410,7 @@ def texts(where: WhereTexts) -> Found:
         return TextList.from_df(frame, table.parent, _text_column(where, frame))
 
     found = items(where.source)
-    column = _label_column(where, found.frame)
+    column = label_column(where, found.frame)
     return Found(
         _split_table(where, found),
         lambda split: split.label_from_df(column, label_delim=where.label_delim),
@@ -451,9 +451,9 @@ def series(where: WhereSeries) -> Found:
 def _series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> SeriesList:
     """The columns beside that of labels (and that of the split) are the steps."""
     frame = read_frame(table)
-    if where.label_col is None and _label_column(where, frame) == 1:
+    if where.label_col is None and label_column(where, frame) == 1:
         raise TableError(f"{table}: say which --label-col it is, of {listing(frame, 12)}")
-    label = _label_column(where, frame)
+    label = label_column(where, frame)
     label = frame.columns[label] if isinstance(label, int) else label
     steps = [name for name in frame.columns if name not in (label, where.valid_col)]
     cols = steps if where.valid_col else None  # without one, odd columns are found

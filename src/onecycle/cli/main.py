@@ -311,6 +311,43 @@ def clean(
 
 
 @app.command(
+    "studio",
+    epilog=examples(
+        "onecycle studio photos/",
+        "onecycle studio labels.csv --label-delim ' '",
+        "onecycle studio streets/ --kind masks",
+        "onecycle studio --lan",
+    ),
+)
+@plain_errors
+def studio(
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A folder or a table; without it classes are made in the studio."),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="images, masks, text or series.")] = "images",
+    home: Annotated[
+        Path | None, typer.Option(help="Its own folder (onecycle-studio/NAME of the source).")
+    ] = None,
+    label_delim: Annotated[
+        str | None, typer.Option(help='Table: what stands between several labels, such as " ".')
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8020,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Let phones of this network in, with the token.")
+    ] = False,
+) -> None:
+    """A local page for the whole way: data, training, mistakes, decisions, the page for phones.
+
+    Nothing leaves this machine, and nothing below SOURCE is changed. Trainings go on when the page
+    or the studio is closed.
+    """
+    from onecycle.cli.studio.start import start
+
+    start(source, kind, home, label_delim, port, lan)
+
+
+@app.command(
     "kaggle", epilog=examples("onecycle kaggle planet-understanding-the-amazon-from-space")
 )
 @plain_errors

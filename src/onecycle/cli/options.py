@@ -275,6 +275,14 @@ class Fit:
             rich_help_panel=_TRAINING,
         ),
     ] = False
+    start: Annotated[
+        Path | None,
+        Option(
+            help="Go on from the weights of an earlier training of the same classes "
+            "(model.safetensors).",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     out: Annotated[
         Path, Option(help="The folder for the model and the report.", rich_help_panel=_LEAVES)
     ] = Path("onecycle-output")

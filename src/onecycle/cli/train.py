@@ -101,8 +101,10 @@ class Job:
             yield
 
     def prepare(self, learn: Learner) -> Learner:
-        """The learner at the precision, and with the folder, that were asked for."""
+        """The learner at the precision, with the folder and the weights that were asked for."""
         learn.path, learn.model_dir = learn.path.__class__(self.fit.out.absolute()), self.kept
+        if self.fit.start is not None:
+            learn.load(self.fit.start.absolute(), with_opt=False)
         return learn.to_fp16() if self.fit.fp16 else learn.to_bf16() if self.fit.bf16 else learn
 
     def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
@@ -114,6 +116,9 @@ class Job:
         learn.fit_one_cycle(epochs, rates, resume=resume, **more)
         self.stages[name], self.epochs[name] = learn.history[-1], epochs
         self.rows += learn.history[-epochs:]
+
+    def finish(self, learn: Learner) -> None:
+        """Once everything is written; here nothing."""
 
     def decide(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What is chosen once: with --resume it is kept for the command that goes on."""
@@ -314,6 +319,8 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
         return _train_transformer(job, how, labelled)
     known: dict[str, bool | str] = {"yes": "small", "published": True, "no": False}
     encoder, moms = known.get(how.pretrained, how.pretrained), (0.8, 0.7)
+    if how.lm_epochs and job.fit.start is not None:
+        raise UsageError("--start holds a classifier, which has read its texts: --lm-epochs 0")
     if how.lm_epochs:
         stream = _loaders(how, _as_stream(labelled))
         language = language_model_learner(stream, pretrained=encoder, drop_mult=0.3)
@@ -362,12 +369,12 @@ KINDS: dict[str, tuple[Callable[..., Found], Callable[..., Learner]]] = {
 }
 
 
-def train(kind: str, where: Any, how: Any, fit: Fit) -> dict[str, Any]:
+def train(kind: str, where: Any, how: Any, fit: Fit, job: Job | None = None) -> dict[str, Any]:
     """Find the items, say what was found, train, and leave model.onnx, model.safetensors, report.
 
     Returns what --json prints.
     """
-    start, out, job = perf_counter(), fit.out, Job(fit)
+    start, out, job = perf_counter(), fit.out, job or Job(fit)
     _require_sense(fit)
     require_writable(out / "model.safetensors")
     find, teach = KINDS[kind]
@@ -392,6 +399,7 @@ def train(kind: str, where: Any, how: Any, fit: Fit) -> dict[str, Any]:
             job.rows,
             tested,
         )
+        job.finish(learn)
     _print_next(out, measured)
     files = {"model": str(file), "weights": f"{out}/model.safetensors"}
     return {**files, "report": f"{out}/report.html", "metrics": measured, "test": tested} | {

@@ -6,7 +6,6 @@ import os
 import secrets
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -255,9 +254,9 @@ class _Page:
 def application(found: Review, to: Path) -> Any:
     """The page as an ASGI application that answers this machine only; it goes on from `to`."""
     from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.routing import Route
+
+    from onecycle.runtime.http.local import own_page_only
 
     page = _Page(found, to)
     routes = [
@@ -266,30 +265,7 @@ def application(found: Review, to: Path) -> Any:
         Route("/image/{position:int}", page.image),
         Route("/save", page.save, methods=["POST"]),
     ]
-    known = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return Starlette(routes=routes, middleware=[known, Middleware(_refuse_other_pages)])
-
-
-def _refuse_other_pages(app: Any) -> Any:
-    """The application for its own page alone: what another site's page asks for is refused.
-
-    A link to this page may be followed. Programs that are no browsers say nothing of where they
-    ask from.
-    """
-    from starlette.datastructures import Headers
-    from starlette.responses import PlainTextResponse
-
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
-        own = f"http://{headers.get('host')}"
-        from_here = headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
-        followed = headers.get("sec-fetch-dest") == "document" and scope["path"] == "/"
-        if headers.get("origin", own) == own and (from_here or followed):
-            await app(scope, receive, send)
-        else:
-            await PlainTextResponse("another page asked", 403)(scope, receive, send)
-
-    return answer
+    return Starlette(routes=routes, middleware=own_page_only())
 
 
 def _content(file: Path) -> bytes | None:
@@ -308,11 +284,7 @@ def _thumbnail(file: Path) -> bytes:
 
 def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
     """Serve the page on this machine until Ctrl-C."""
-    import asyncio
-    import signal
-
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
+    from onecycle.runtime.http.local import serve_here
 
     require_free_port("127.0.0.1", port)  # before the work, and again after it
     found, to = review(root, model), to or root / "cleaned.csv"
@@ -321,15 +293,7 @@ def clean(root: Path, model: Path | None, to: Path | None, port: int) -> None:
         print(f"as {to} says, {before} images are left out or relabelled: look under 'Set'")
     require_free_port("127.0.0.1", port)
     print(f"open http://127.0.0.1:{port} ({len(found.names)} images); it writes {to}", flush=True)
-    server = Server(page, "127.0.0.1", port, interface=Interfaces.ASGI)
-
-    async def until_stopped() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows: Ctrl-C ends the loop by itself
-                asyncio.get_running_loop().add_signal_handler(number, server.stop)
-        await server.serve()
-
-    asyncio.run(until_stopped())
+    serve_here(page, "127.0.0.1", port)
 
 
 # Images that look alike: a small fingerprint of each, compared with all others.

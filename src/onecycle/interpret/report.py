@@ -386,16 +386,21 @@ def _samples(learn: Learner) -> str:
         return _table(["text", "label"], rows, "texts")
 
     def drawn() -> Iterator[tuple[str, str]]:
-        over = side.target.drawn_over
         for i, item, label in pairs:
-            (ax,) = grid(1, 1, cell=2.2)
-            item.show(ax=ax)
-            if over:
-                side.target.show(label, ax)
+            image, text = drawn_item(item, side.target, label)
             name = escaped(_name(side, i))
-            yield _png(ax.figure), name if over else f"<b>{escaped(label)}</b><br>{name}"
+            yield image, f"<b>{escaped(text)}</b><br>{name}" if text else name
 
     return _cards(drawn())
+
+
+def drawn_item(item: Any, target: Any, label: Any) -> tuple[str, str]:
+    """(PNG in base64, label as text) of an item; a label that is drawn over it has no text."""
+    (ax,) = grid(1, 1, cell=2.2)
+    item.show(ax=ax)
+    if target.drawn_over:
+        target.show(label, ax)
+    return _png(ax.figure), "" if target.drawn_over else str(label)
 
 
 def _use() -> str:

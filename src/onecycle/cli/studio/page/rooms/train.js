@@ -1,0 +1,147 @@
+// Train: one button, live curves, stop and go on, runs side by side.
+
+import { state } from "../app.js";
+import { follow, get, post } from "../api.js";
+import { lines } from "../chart.js";
+import { clock, fixed, h, percent, say } from "../dom.js";
+import { t } from "../text.js";
+import { chosen } from "./look.js";
+
+export async function show(place, left, [start]) {
+  const { runs } = await get("api/runs");
+  const live = h("div", { className: "card", hidden: true }), history = h("div", { className: "card" });
+  place.append(h("h1", {}, t("train.title")), h("div", { className: "two" }, form(runs, start), h("div", { className: "two even", style: { gridTemplateColumns: "minmax(0, 1fr)" } }, live, history)));
+  table(history, runs);
+  const last = runs.at(-1);
+  if (last) await watch(live, last.run, last.state, left);
+}
+
+function form(runs, start) {
+  const { project } = state, fault = h("p", { className: "error", role: "alert" });
+  const minutes = h("input", { type: "number", min: .1, max: 10000, step: "any", value: 5, required: true });
+  const text = project.kind === "text";
+  const arch = h("select", {}, (text ? ["awd_lstm"] : ["small", "resnet18", "resnet34", "resnet50", "convnext_tiny", "efficientnet_b0"]).map(name => new Option(t(`arch.${name}`), name)));
+  const size = h("input", { type: "number", min: 8, max: 2048, placeholder: project.kind === "series" ? 64 : 128 });
+  const done = runs.filter(run => run.state === "done");
+  const from = h("select", {}, new Option(t("train.fresh"), ""), done.map(run => new Option(t("train.from_run", { n: run.run }), run.run, false, String(run.run) === start)));
+  const button = h("button", { className: "primary", disabled: Boolean(project.fault) }, t("train.begin"));
+  const augment = project.kind === "images" && Object.keys(chosen()).length ? h("p", { className: "soft" }, t("train.augmented")) : null;
+  return h("form", { className: "card", onsubmit: async event => {
+    event.preventDefault();
+    fault.textContent = "";
+    button.disabled = true;
+    const asked = { minutes: Number(minutes.value), arch: arch.value, ...(project.kind === "images" ? chosen() : {}) };
+    if (size.value && !text) asked.size = Number(size.value);
+    if (from.value) { asked.start = Number(from.value); asked.arch = done.find(run => run.run === asked.start).asked.arch ?? "small"; }
+    try { await post("api/runs", asked); location.hash = "#/train"; location.reload(); } catch (error) { fault.textContent = error.message; button.disabled = false; }
+  } },
+  h("label", {}, t("train.minutes"), minutes), h("label", {}, t("train.arch"), arch), text ? null : h("label", {}, t("train.size"), size),
+  h("label", {}, t("train.start"), from), augment, button, fault,
+  project.fault ? h("p", { className: "fault" }, t(`fault.${project.fault}`)) : null,
+  h("p", { className: "soft" }, t("train.lead")), project.kind === "images" ? rates() : null);
+}
+
+function rates() {
+  const box = h("details", {}, h("summary", {}, t("train.rates")), h("p", { className: "soft" }, t("train.rates_what")));
+  const busy = h("progress", { hidden: true, "aria-label": t("train.rates") }), place = h("div");
+  const button = h("button", { type: "button", onclick: async () => {
+    button.disabled = true;
+    busy.hidden = false;
+    try {
+      await post("api/jobs/rates");
+      draw((await follow("api/jobs/rates", () => {})).result);
+    } catch (error) { place.replaceChildren(h("p", { className: "error" }, error.message)); }
+    busy.hidden = true;
+    button.disabled = false;
+  } }, t("train.measure"));
+  function draw(found) {
+    if (!found) return;
+    if (found.error) { place.replaceChildren(h("p", { className: "error" }, found.message)); return; }
+    const points = found.lrs.map((rate, i) => [rate, found.losses[i]]);
+    place.replaceChildren(lines([{ name: t("train.loss"), points }], { log: true, label: t("train.rates") }), h("p", {}, t("train.suggestion", { rate: found.suggestion.toExponential(1) })));
+  }
+  get("api/jobs/rates").then(found => draw(found.result)).catch(() => {});
+  box.append(button, busy, place);
+  return box;
+}
+
+// A run as it goes: everything is drawn again from what it has said.
+async function watch(box, run, now, left) {
+  const seen = { losses: [], rates: [], epochs: [], stages: [], plan: null, fit: null, began: null, step: 0, what: "", notes: [] };
+  const title = h("h2"), bar = h("progress", { max: 1, "aria-label": t("train.progress") }), about = h("p", { className: "soft", role: "status" });
+  const chart = h("div"), epochs = h("div", { className: "wide" }), buttons = h("div", { className: "row" });
+  box.hidden = false;
+  box.replaceChildren(title, bar, about, chart, epochs, buttons);
+  const found = await follow(`api/runs/${run}/jobs/train`, (said, all) => {
+    if (!all) { about.textContent = t("job.away"); return; }
+    for (const one of said) hear(seen, one);
+    draw(seen, { run, title, bar, about, chart, epochs, buttons }, all.state);
+  }, left);
+  if (!found) return;
+  draw(seen, { run, title, bar, about, chart, epochs, buttons }, found.state, found.result);
+  if (now === "running") location.reload();
+}
+
+function hear(seen, one) {
+  if (one.kind === "begin") { seen.began = one.at; seen.what = t("train.reading"); }
+  if (one.kind === "deciding") seen.what = t(`train.deciding_${one.what}`);
+  if (one.kind === "decided" && one.epochs) seen.plan = one.epochs[0] + one.epochs[1];
+  if (one.kind === "stage") { seen.stages.push(one); seen.what = t("train.stage", { name: one.name, n: one.epochs }); }
+  if (one.kind === "fit") { seen.fit = { ...one, offset: seen.losses.at(-1)?.[0] ?? 0, first: one.at }; if (one.step) seen.what = t("train.resumed"); }
+  if (one.kind === "step") { const x = seen.fit.offset + one.step + 1; seen.step = one.step + 1; seen.losses.push([x, one.loss]); seen.rates.push([x, one.lr]); seen.last = one.at; }
+  if (one.kind === "epoch") seen.epochs.push({ ...one.row, x: seen.losses.at(-1)?.[0] ?? 0 });
+  if (one.kind === "looking") seen.what = t("train.looking");
+}
+
+function draw(seen, place, state_, result) {
+  place.title.textContent = t("train.run", { n: place.run });
+  const smooth = averaged(seen.losses);
+  const valid = seen.epochs.map(row => [row.x, row.valid_loss]);
+  place.chart.replaceChildren(smooth.length > 1 ? h("div", {}, lines([{ name: t("train.loss"), points: smooth }, { name: t("train.valid_loss"), points: valid, kind: "second", dots: true }], { label: t("train.curves") }),
+    h("p", { className: "soft" }, t("train.legend")), lines([{ name: t("train.rate"), points: seen.rates }], { label: t("train.rate") })) : "");
+  const names = Object.keys(seen.epochs.at(-1) ?? {}).filter(name => !["epoch", "x", "seconds"].includes(name));
+  place.epochs.replaceChildren(names.length ? h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, t("train.epoch")), names.map(name => h("th", { className: "number" }, name)))),
+    h("tbody", {}, seen.epochs.map((row, i) => h("tr", {}, h("td", {}, String(i + 1)), names.map(name => h("td", { className: "number" }, fixed(row[name], 4))))))) : "");
+  if (state_ === "running") {
+    const done = seen.epochs.length, part = seen.fit ? seen.step / seen.fit.steps : 0;
+    const all = seen.plan ?? seen.fit?.epochs ?? 0;
+    const share = all ? Math.min(1, (seen.epochs.length + (part * (seen.fit?.epochs ?? 0)) % 1) / all) : 0;
+    if (all && seen.fit) place.bar.value = share; else place.bar.removeAttribute("value");
+    const gone = seen.last ? seen.last - seen.fit.first : 0, rest = part > .05 ? gone * (1 - part) / part : null;
+    const later_ = all && seen.fit && done ? (all - done - Math.round(seen.fit.epochs * (1 - part))) * (gone / Math.max(1, part * seen.fit.epochs)) : 0;
+    place.about.textContent = seen.what + (rest === null ? "" : ` · ${t("train.left", { time: clock(rest + Math.max(0, later_)) })}`);
+    if (!place.buttons.childElementCount) place.buttons.replaceChildren(h("button", { onclick: async event => { event.target.disabled = true; try { await post(`api/runs/${place.run}/stop`); say(t("train.stopping")); } catch (error) { say(error.message); } } }, t("train.stop")));
+    return;
+  }
+  place.bar.hidden = true;
+  place.about.textContent = t(`job.${state_}`) + (result?.message ? `: ${result.message}` : "");
+  place.about.className = state_ === "failed" ? "error" : "soft";
+  place.buttons.replaceChildren(
+    ...(state_ === "done" ? [link(`#/mistakes/${place.run}`, t("train.see_mistakes"), true), link(`#/ship/${place.run}`, t("train.ship")), link(`report/${place.run}`, t("train.report"))] : [h("button", { className: "primary", onclick: async () => { try { await post(`api/runs/${place.run}/go-on`); location.reload(); } catch (error) { say(error.message); } } }, t("train.go_on"))]));
+}
+
+const link = (href, text, first = false) => h("a", { className: `button${first ? " primary" : ""}`, href, target: href.startsWith("#") ? null : "_blank" }, text);
+
+function averaged(points) {
+  let mean = null;
+  return points.map(([x, y]) => { if (y !== null) mean = mean === null ? y : .8 * mean + .2 * y; return [x, mean]; });
+}
+
+function table(box, runs) {
+  box.append(h("h2", {}, t("train.runs")));
+  if (!runs.length) { box.append(h("p", { className: "empty" }, t("train.no_runs"))); return; }
+  const names = [...new Set(runs.flatMap(run => Object.keys(run.metrics)))];
+  let before = {};
+  const rows = runs.map(run => {
+    const cells = names.map(name => {
+      const value = run.metrics[name]?.[0], change = value !== undefined && before[name] !== undefined ? value - before[name] : null;
+      return h("td", { className: "number" }, name === "loss" ? fixed(value) : percentOf(name, value), change === null ? "" : h("span", { className: "soft" }, ` (${change >= 0 ? "+" : "−"}${name === "loss" ? fixed(Math.abs(change)) : percentOf(name, Math.abs(change))})`));
+    });
+    if (run.state === "done") before = Object.fromEntries(names.map(name => [name, run.metrics[name]?.[0]]));
+    return h("tr", {}, h("td", {}, h("a", { href: `#/mistakes/${run.run}` }, String(run.run))), h("td", {}, t(`job.${run.state}`)), h("td", {}, `${run.asked.arch ?? ""} ${run.asked.start ? t("train.from_run", { n: run.asked.start }) : ""}`), h("td", { className: "number" }, run.seconds ? clock(run.seconds) : ""), cells);
+  });
+  box.append(h("div", { className: "wide", tabIndex: 0 }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, t("train.number")), h("th", {}, t("train.state")), h("th", {}, t("train.arch")), h("th", { className: "number" }, t("train.time")), names.map(name => h("th", { className: "number" }, name)))), h("tbody", {}, rows))),
+    h("p", { className: "soft" }, t("train.intervals")));
+}
+
+const percentOf = (name, value) => value === undefined ? "–" : /accuracy|iou|fbeta|dice/.test(name) ? percent(value) : fixed(value);

@@ -1,0 +1,389 @@
+"""What the studio works on: images, their labels and sides, and the folder that keeps its work.
+
+Nothing below the source is changed. `labels.csv` (name, label, is_valid) holds what is trained on,
+`test.csv` what is measured once, `project.json` what was left out; all are written whole.
+"""
+
+import csv
+import io
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+from onecycle.core.errors import DataError, TableError, UsageError, listing
+from onecycle.core.files import require_writable, write_atomically
+from onecycle.core.json_text import is_unicode, parse_json
+from onecycle.core.walk import files_below
+from onecycle.runtime.inputs.pixels import FILES
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+_SIDES = {TRAIN: {"train", "training"}, VALID: {"valid", "validation", "val"}, TEST: {"test"}}
+_SHARE = 0.2  # of a class that validates
+_LABELS, _TESTED, _ABOUT = "labels.csv", "test.csv", "project.json"
+_CLASS_LENGTH = 200
+_CHANGED = ("label", "side", "out")
+
+
+@dataclass
+class Item:
+    """An image below the project's folder; of several labels `label` holds all, joined."""
+
+    name: str
+    label: str | None = None
+    side: str = TRAIN
+    out: bool = False
+
+
+@dataclass
+class Project:
+    """The items in their order, and where they and the studio's own files are."""
+
+    home: Path
+    folder: Path
+    delimiter: str | None = None
+    items: list[Item] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        self.lock = threading.RLock()
+        self._written: dict[str, bytes] = {}
+
+    # --- what there is -------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By class how many items are on each side, without those left out."""
+        found: dict[str, Counter[str]] = {name: Counter() for name in self.classes}
+        for item in self.items:
+            if not item.out:
+                for name in self.labels_of(item):
+                    found.setdefault(name, Counter())[item.side] += 1
+        return {name: dict(counter) for name, counter in found.items()}
+
+    def labels_of(self, item: Item) -> list[str]:
+        """The classes of an item: none, one, or with a delimiter several."""
+        if not item.label:
+            return []
+        return item.label.split(self.delimiter) if self.delimiter else [item.label]
+
+    def select(
+        self,
+        label: str | None = None,
+        side: str | None = None,
+        state: str | None = None,
+        text: str = "",
+        among: Iterable[int] | None = None,
+    ) -> list[int]:
+        """Positions of the items of a class ("" for none), a side, a state and a name."""
+        wanted = text.casefold()
+        return [
+            i
+            for i in (range(len(self.items)) if among is None else among)
+            for item in (self.items[i],)
+            if (label is None or (label in self.labels_of(item) if label else not item.label))
+            and (side is None or item.side == side)
+            and (state is None or item.out == (state == "out"))
+            and (not wanted or wanted in item.name.casefold())
+        ]
+
+    def fault(self) -> str | None:
+        """Why nothing can be trained yet, as a key of the page's texts; None where it can."""
+        with self.lock:
+            seen = self.counts()
+        trained = [name for name, sides in seen.items() if sides.get(TRAIN)]
+        if len(trained) < (1 if self.delimiter else 2):
+            return "few_classes"
+        return None if any(sides.get(VALID) for sides in seen.values()) else "no_validation"
+
+    # --- what is changed -----------------------------------------------------------------------
+
+    def change(self, changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Set label, side or `out` of items; returns what undoes it. UsageError changes nothing."""
+        with self.lock:
+            for one in changes:
+                self._require_sense(one)
+            before = []
+            for one in changes:
+                item = self.items[one["i"]]
+                before.append({"i": one["i"], **{n: getattr(item, n) for n in _CHANGED}})
+                new = item.label is None and one.get("label") and "side" not in one
+                for name in _CHANGED:
+                    setattr(item, name, one.get(name, getattr(item, name)))
+                if new and item.side != TEST:
+                    self._settle([item])
+            self.save()
+            return before[::-1]
+
+    def _require_sense(self, one: Any) -> None:
+        known = {"i": int, "label": (str, type(None)), "side": str, "out": bool}
+        if not isinstance(one, dict) or not all(
+            name in known and isinstance(value, known[name])  # type: ignore[arg-type]
+            for name, value in one.items()
+        ):
+            raise UsageError(f"not a change of an image: {one!r:.200}")
+        if not 0 <= one.get("i", -1) < len(self.items):
+            raise UsageError(f"there is no image number {one.get('i')}")
+        if "side" in one and one["side"] not in (TRAIN, VALID, TEST):
+            raise UsageError(f"a side is train, valid or test, not {one['side']!r}")
+        label = one.get("label")
+        given = label.split(self.delimiter) if label and self.delimiter else [label] * bool(label)
+        if unknown := [name for name in given if name not in self.classes]:
+            raise UsageError(f"there is no class {listing(unknown)}: make it first")
+
+    def add_class(self, name: str) -> None:
+        """Make a class; UsageError for a name that is taken, or that no file can hold."""
+        name = name.strip()
+        bad = not name or len(name) > _CLASS_LENGTH or not name.isprintable()
+        if bad or not is_unicode(name) or (self.delimiter and self.delimiter in name):
+            raise UsageError(f"{name!r:.100} is no name for a class")
+        with self.lock:
+            if name.casefold() in (known.casefold() for known in self.classes):
+                raise UsageError(f"the class {name!r} is there already")
+            self.classes.append(name)
+            self.save()
+
+    def add_images(self, files: Iterable[tuple[str, bytes]], label: str) -> list[int]:
+        """Keep images (name, bytes) in the studio's own folder, as a class; their positions."""
+        if label not in self.classes:
+            raise UsageError(f"there is no class {label!r}: make it first")
+        if self.folder != self.images:
+            raise UsageError("images are added to classes that were made in the studio")
+        added = []
+        with self.lock:
+            for name, data in files:
+                key = sha256(data).hexdigest()[:16]
+                suffix = Path(name).suffix.lower() or ".jpg"
+                to = self.images / f"{key}{suffix}"
+                if any(item.name == to.name for item in self.items):
+                    continue  # the same image again
+                write_atomically(to, lambda path, data=data: _write_bytes(path, data))  # type: ignore[misc]
+                self.items.append(Item(to.name, label))
+                self._settle([self.items[-1]])
+                added.append(len(self.items) - 1)
+            self.save()
+        return added
+
+    def _settle(self, items: Sequence[Item]) -> None:
+        """Put items on the side of which their class has too few; those of it stay as they are."""
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        chosen = {id(item) for item in items}
+        for item in self.items:
+            if id(item) not in chosen and item.label:
+                counts[item.label][item.side] += 1
+        for item in sorted(items, key=lambda one: sha256(one.name.encode()).digest()):
+            if not item.label:
+                continue
+            seen = counts[item.label]
+            total = 1 + seen[TRAIN] + seen[VALID]
+            few = total > 1 and seen[VALID] < max(1, round(_SHARE * total))
+            item.side = VALID if few else TRAIN
+            seen[item.side] += 1
+
+    # --- files ---------------------------------------------------------------------------------
+
+    @property
+    def images(self) -> Path:
+        """Where images lie that were brought to the studio itself."""
+        return self.home / "images"
+
+    @property
+    def labels(self) -> Path:
+        """The table that a training reads."""
+        return self.home / _LABELS
+
+    def tested(self) -> Path | None:
+        """The table of the test set, where there is one."""
+        return self.home / _TESTED if any(one.side == TEST for one in self.items) else None
+
+    def where(self) -> str:
+        """The folder of the images as seen from the tables."""
+        return relpath(self.folder, self.home)
+
+    def save(self) -> None:
+        """Write the tables; UsageError where another program has changed one meanwhile."""
+        with self.lock:
+            kept = [one for one in self.items if one.label and not one.out]
+            rows = [(o.name, o.label, o.side == VALID) for o in kept if o.side != TEST]
+            tested = [(o.name, o.label) for o in kept if o.side == TEST]
+            about = {
+                "version": 1,
+                "folder": str(self.folder),
+                "delimiter": self.delimiter,
+                "classes": self.classes,
+                "left_out": [one.name for one in self.items if one.out],
+                "labels_out": {o.name: o.label for o in self.items if o.out and o.label},
+            }
+            self._write(_LABELS, _table(("name", "label", "is_valid"), rows))
+            if tested:
+                self._write(_TESTED, _table(("name", "label"), tested))
+            self._write(_ABOUT, json.dumps(about, indent=1))
+            self.revision += 1
+
+    def _write(self, name: str, text: str) -> None:
+        path, data = self.home / name, text.encode()
+        now = path.read_bytes() if path.exists() else None
+        if name in self._written and now != self._written[name]:
+            raise UsageError(f"{path} was changed by another program: start the studio anew")
+        if now != data:
+            write_atomically(path, lambda to: _write_bytes(to, data))
+        self._written[name] = data
+
+
+def open_project(source: Path | None, home: Path, delimiter: str | None = None) -> Project:
+    """The project of a folder or table of images, or of images yet to come, as it was left.
+
+    Raises UsageError where `home` belongs to another source.
+    """
+    require_writable(home / _ABOUT)
+    kept = _kept(home)
+    table = source is not None and source.is_file()
+    own = (home / "images").absolute()
+    folder = own if source is None else (source.parent if table else source).absolute()
+    if kept is not None and Path(kept["folder"]) != folder:
+        if source is not None:
+            raise UsageError(f"{home} belongs to {kept['folder']}: give another --home")
+        folder = Path(kept["folder"])
+    if source is not None and not source.exists():
+        raise UsageError(f"{source} is neither a folder nor a table of images")
+    folder.mkdir(parents=True, exist_ok=True)
+    if kept is not None:
+        delimiter = kept["delimiter"]
+    project = Project(home, folder, delimiter)
+    if table and source is not None and kept is None:
+        _read_source(project, source)
+    else:
+        _walk(project, folder)
+    if kept is not None:
+        _restore(project, kept)
+    known = {name for item in project.items for name in project.labels_of(item)}
+    project.classes += sorted(known - {*project.classes})
+    _first_sides(project)
+    project.save()
+    return project
+
+
+def _kept(home: Path) -> dict[str, Any] | None:
+    file = home / _ABOUT
+    if not file.exists():
+        return None
+    try:
+        about = parse_json(file.read_text(encoding="utf-8"))
+        if about["version"] != 1:
+            raise UsageError(f"{file} is of a newer onecycle")
+        for name in ("folder", "delimiter", "classes", "left_out", "labels_out"):
+            about[name]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is damaged ({error}): move it away, and start anew") from error
+    return about
+
+
+def _walk(project: Project, folder: Path) -> None:
+    """Every image below a folder; its class is the folder that it lies in, its side the first."""
+    with catch_warnings(record=True) as said:
+        simplefilter("always")
+        found = files_below(folder, FILES)
+    project.notes += [str(one.message) for one in said]
+    names = [Path(path).relative_to(folder).as_posix() for path in found]
+    if odd := [name for name in names if not is_unicode(name)]:
+        project.notes.append(f"{len(odd)} names are no UTF-8, and are left out: {listing(odd)}")
+    first = {name.split("/")[0].casefold() for name in names if name.count("/") > 1}
+    divided = bool(first & _SIDES[TRAIN])
+    beside = 0
+    for name in filter(is_unicode, names):
+        *folders, _ = name.split("/")
+        side = _side_of(folders[0]) if divided and len(folders) > 1 else ""
+        out = divided and not side
+        beside += out
+        project.items.append(Item(name, folders[-1] if folders else None, side, out))
+    if beside:
+        project.notes.append(
+            f"{beside} images are left out, since they lie in no folder train, valid or test: take "
+            "them in again in the room Data"
+        )
+
+
+def _side_of(folder: str) -> str:
+    return next((side for side, names in _SIDES.items() if folder.casefold() in names), "")
+
+
+def _read_source(project: Project, table: Path) -> None:
+    """Names and labels of a table of images."""
+    from onecycle.cli import layouts
+    from onecycle.cli.options import Where
+
+    frame = layouts.read_frame(table)
+    where = Where(table, label_delim=project.delimiter)
+    column = layouts.label_column(where, frame)
+    labels = frame[column] if isinstance(column, str) else frame.iloc[:, column]
+    sides = frame["is_valid"] if "is_valid" in frame.columns else [""] * len(frame)
+    for row, (name, label, side) in enumerate(zip(frame.iloc[:, 0], labels, sides, strict=True), 2):
+        if not (project.folder / str(name)).is_file():
+            raise TableError(f"{table}, row {row}: there is no image {project.folder / str(name)}")
+        text = str(side).strip().lower()
+        where_to = "" if side == "" else VALID if text in {"true", "1", "yes"} else TRAIN
+        project.items.append(Item(str(name), str(label).strip() or None, where_to))
+
+
+def _restore(project: Project, kept: Mapping[str, Any]) -> None:
+    """Labels, sides and what was left out, as they were; what is new stays as it was found."""
+    by_name = {item.name: item for item in project.items}
+    project.classes = [str(name) for name in kept["classes"]]
+    gone = 0
+    for file, side in ((_LABELS, None), (_TESTED, TEST)):
+        for name, label, is_valid in _rows(project.home / file):
+            if (item := by_name.get(name)) is None:
+                gone += 1
+                continue
+            item.label = label
+            item.side = side or (VALID if is_valid == "True" else TRAIN)
+    for name in kept["left_out"]:
+        if (item := by_name.get(name)) is not None:
+            item.out, item.label = True, kept["labels_out"].get(name, item.label)
+    if gone:
+        project.notes.append(f"{gone} images of {_LABELS} are no longer there")
+
+
+def _rows(file: Path) -> list[tuple[str, str, str]]:
+    if not file.exists():
+        return []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            _, *rows = list(csv.reader(text)) or [[]]
+        return [(row[0], row[1], row[2] if len(row) > 2 else "") for row in rows]
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise TableError(f"{file} cannot be read as a table ({error}): move it away") from error
+
+
+def _first_sides(project: Project) -> None:
+    """Sides for those who have none; where nobody validates, a fifth of each class does."""
+    new = [item for item in project.items if not item.side]
+    if any(item.side == VALID for item in project.items) and not project.delimiter:
+        project._settle(new)
+        return
+    if not any(item.side == VALID for item in project.items):
+        new = [item for item in project.items if item.side != TEST]
+    groups: defaultdict[str | None, list[Item]] = defaultdict(list)
+    for item in sorted(new, key=lambda one: sha256(one.name.encode()).digest()):
+        groups["" if project.delimiter else item.label].append(item)
+    for group in groups.values():
+        count = round(_SHARE * len(group)) or int(len(group) > 1)
+        for i, item in enumerate(group):
+            item.side = VALID if i < count else TRAIN
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

@@ -1,0 +1,186 @@
+"""The studio's trainings: their settings, their folders, and what they left."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onecycle.cli.studio import jobs
+from onecycle.cli.studio.project import TEST, Project
+from onecycle.core.errors import UsageError, require_number, require_whole
+
+_HOSTS = ("vercel", "netlify", "pages", "docker", "spaces", "render")
+
+
+class Runs:
+    """The folders `runs/1`, `runs/2`, ... of a home."""
+
+    def __init__(self, home: Path, kind: str, source: Path | None, project: Project | None) -> None:
+        self.home, self.kind, self.source, self.project = home, kind, source, project
+
+    def folder(self, run: int) -> Path:
+        """That of a run; UsageError where there is none."""
+        folder = self.home / "runs" / str(run)
+        if not folder.is_dir():
+            raise UsageError(f"there is no training {run}")
+        return folder
+
+    def numbers(self) -> list[int]:
+        """Of all of them, in order."""
+        place = self.home / "runs"
+        names = [p.name for p in place.iterdir()] if place.is_dir() else []
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def all(self) -> list[dict[str, Any]]:
+        """Each with its settings, its state and its figures."""
+        found = []
+        for number in self.numbers():
+            folder = self.folder(number)
+            args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
+            result = jobs.result(folder, "train") or {}
+            found.append(
+                {
+                    "run": number,
+                    "state": jobs.state(folder, "train"),
+                    "asked": args["asked"],
+                    "counts": args["counts"],
+                    "metrics": result.get("metrics", {}),
+                    "test": result.get("test", {}),
+                    "seconds": result.get("seconds"),
+                    "message": result.get("message"),
+                    "decided": jobs.result(folder, "decide"),
+                    "shipped": (jobs.result(folder, "ship") or {}).get("rows") is not None,
+                }
+            )
+        return found
+
+    def begin(self, asked: Mapping[str, Any]) -> int:
+        """A new training with these wishes; its number. UsageError for those that make no sense."""
+        running = [n for n in self.numbers() if jobs.state(self.folder(n), "train") == jobs.RUNNING]
+        if running:
+            raise UsageError(f"training {running[0]} runs: stop it first, or wait for it")
+        if self.project is not None and (fault := self.project.fault()):
+            what = {
+                "few_classes": "two classes with training images are wanted",
+                "no_validation": "images that validate are wanted: two of a class at least",
+            }
+            raise UsageError(what[fault])
+        args = self._args(asked)
+        number = max(self.numbers(), default=0) + 1
+        folder = self.home / "runs" / str(number)
+        folder.mkdir(parents=True)
+        jobs.start(folder, "train", args)
+        return number
+
+    def go_on(self, run: int) -> None:
+        """Where it stopped, by the same settings."""
+        folder = self.folder(run)
+        if jobs.state(folder, "train") not in (jobs.STOPPED, jobs.FAILED):
+            raise UsageError(f"training {run} has not been stopped")
+        args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
+        jobs.start(folder, "train", args)
+
+    def _args(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        known = {"minutes", "epochs", "arch", "size", "flip_vert", "seed", "start", "pretrained"}
+        if unknown := set(asked) - known:
+            raise UsageError(f"a training has no setting {sorted(unknown)[0]!r}")
+        fit: dict[str, Any] = {}
+        if asked.get("epochs") is not None:
+            require_whole("epochs", asked["epochs"], 1)
+            fit = {"epochs": 1, "unfrozen_epochs": asked["epochs"]}
+        else:
+            require_number("minutes", asked.get("minutes", 5), 0.05, 10_000)
+            fit["minutes"] = asked.get("minutes", 5)
+        if asked.get("start") is not None:
+            fit["start"] = str(self.folder(asked["start"]).absolute() / "model.safetensors")
+        how = {k: asked[k] for k in ("arch", "pretrained", "seed") if asked.get(k) is not None}
+        if self.kind != "text":
+            pictures = ("size", "flip_vert") if self.kind != "series" else ("size",)
+            how |= {k: asked[k] for k in pictures if asked.get(k) is not None}
+        counts = {} if self.project is None else self.project.counts()
+        return {
+            "kind": self.kind,
+            "where": self.where(),
+            "how": how,
+            "fit": fit,
+            "asked": dict(asked),
+            "counts": counts,
+        }
+
+    def where(self) -> dict[str, Any]:
+        """Where a training finds its items: of images in the project's tables as they are now."""
+        if self.project is None:
+            return {"source": str(self.source and self.source.absolute())}
+        project = self.project
+        tested = project.tested()
+        return {
+            "source": str(project.labels.absolute()),
+            "folder": project.where(),
+            "label_col": "label",
+            "label_delim": project.delimiter,
+            "test": str(tested.absolute()) if tested else None,
+        }
+
+    def job_args(self, name: str, given: Mapping[str, Any], run: int | None) -> dict[str, Any]:
+        """What a job is told, besides what the page says."""
+        if run is None:
+            how = {k: given[k] for k in ("arch", "size") if given.get(k) is not None}
+            folder = str(self.project.folder) if self.project else ""
+            return {"kind": self.kind, "where": self.where(), "how": how, "folder": folder}
+        args = json.loads((self.folder(run) / "train.args.json").read_text(encoding="utf-8"))
+        if name == "decide":
+            self._require_decision(given)
+            return {"temperature": given.get("temperature"), "thresh": given.get("thresh")}
+        if name == "ship":
+            precision = given.get("precision", "fp32")
+            if precision not in ("fp32", "fp16", "int8"):
+                raise UsageError(f"a precision is fp32, fp16 or int8, not {precision!r}")
+            title = {"title": str(given.get("title", ""))[:80], "precision": precision}
+            return {**args, **title, "sources": self._sources()}
+        if given.get("to") not in _HOSTS:
+            raise UsageError(f"a host is one of {', '.join(_HOSTS)}")
+        shipped = jobs.result(self.folder(run), "ship")
+        if not shipped or "model" not in shipped:
+            raise UsageError("make the page first")
+        shown = str(given.get("title", ""))[:80]
+        return {"to": given["to"], "title": shown, "model": shipped["model"]}
+
+    def _require_decision(self, given: Mapping[str, Any]) -> None:
+        if self.kind != "images":
+            raise UsageError(f"thresholds of {self.kind} are not chosen here")
+        if given.get("temperature") is not None:
+            require_number("temperature", given["temperature"], 0.05, 20)
+        thresh = given.get("thresh")
+        if isinstance(thresh, dict):
+            for label, value in thresh.items():
+                require_number(f"the threshold of {label}", value, 0, 1)
+        elif thresh is not None:
+            require_number("thresh", thresh, 0, 1)
+
+    def _sources(self) -> list[str]:
+        if self.project is None:
+            return []
+        with self.project.lock:
+            kept = [o for o in self.project.items if o.side not in ("train", TEST) and not o.out]
+        return [str(self.project.folder / item.name) for item in kept]
+
+    def mistakes(self, run: int) -> dict[str, Any]:
+        """What a training left of its answers, each item with its number in the project."""
+        folder = self.folder(run)
+        file = folder / "mistakes.json"
+        if not file.exists():
+            raise UsageError(f"training {run} is not done")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if self.project is not None and "rows" in found:
+            with self.project.lock:
+                numbers = {item.name: i for i, item in enumerate(self.project.items)}
+                base = self.project.labels.parent
+                for row in found["rows"]:
+                    row["i"] = numbers.get(row["name"], numbers.get(_inside(row["name"], base)))
+                    item = None if row["i"] is None else self.project.items[row["i"]]
+                    row["now"] = item and (None if item.out else item.label)
+        return found
+
+
+def _inside(name: str, base: Path) -> str:
+    return Path(name).name if not (base / name).exists() else name

@@ -1,0 +1,52 @@
+"""`onecycle studio`: open the project, say the address, serve."""
+
+from pathlib import Path
+
+from onecycle.cli.studio.project import open_project
+from onecycle.cli.studio.server import Studio, application, lan_address
+from onecycle.core.errors import UsageError
+from onecycle.core.files import hold_alone
+from onecycle.core.machine import require_free_port
+from onecycle.runtime.http.local import HERE, new_token, serve_here
+
+KINDS = ("images", "masks", "text", "series")
+
+
+def start(
+    source: Path | None, kind: str, home: Path | None, delimiter: str | None, port: int, lan: bool
+) -> None:
+    """Serve the studio until Ctrl-C; UsageError where it cannot be."""
+    if kind not in KINDS:
+        raise UsageError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
+    if source is None and kind != "images":
+        raise UsageError(f"name the folder or table of the {kind}")
+    if delimiter is not None and (kind != "images" or source is None or not source.is_file()):
+        raise UsageError("--label-delim is for a table of images")
+    address = lan_address() if lan else None
+    if lan and address is None:
+        raise UsageError("--lan: this machine is in no network")
+    home = home or Path("onecycle-studio") / (source.absolute().name if source else "new")
+    host = "0.0.0.0" if lan else "127.0.0.1"
+    require_free_port(host, port)
+    home.mkdir(parents=True, exist_ok=True)
+    with hold_alone(home / "studio.lock", f"{home} is open in another studio"):
+        studio = make_studio(source, kind, home, delimiter)
+        token = new_token()
+        hosts = (*HERE, address) if address else HERE
+        if address:
+            studio.addresses = [f"http://{address}:{port}/?token={token}"]
+        print(f"open http://127.0.0.1:{port}/?token={token}")
+        for one in studio.addresses:
+            print(f"on a phone in this network: {one}")
+        print(
+            f"its own files are in {home.absolute()}; Ctrl-C ends it, trainings go on", flush=True
+        )
+        serve_here(application(studio, token, hosts), host, port)
+
+
+def make_studio(source: Path | None, kind: str, home: Path, delimiter: str | None) -> Studio:
+    """The studio of a source, as it was left."""
+    project = open_project(source, home, delimiter) if kind == "images" else None
+    if project is None and source is not None and not source.exists():
+        raise UsageError(f"{source} is neither a folder nor a table")
+    return Studio(home, kind, source, project)

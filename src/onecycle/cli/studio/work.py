@@ -1,0 +1,419 @@
+"""What the studio's jobs do, each in a process of its own: `python -m onecycle.cli.studio.work`."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from onecycle.cli import layouts, train
+from onecycle.cli.options import Fit, How, HowTexts, Where, WhereMasks, WhereSeries, WhereTexts
+from onecycle.cli.studio.jobs import Reporter, result
+from onecycle.core.errors import OnecycleError, UsageError
+from onecycle.core.files import write_atomically
+from onecycle.core.machine import defaults
+from onecycle.data.databunch import DatasetType
+from onecycle.export import graph
+from onecycle.export.hosts import write_recipe
+from onecycle.interpret.classification import grad_cam
+from onecycle.interpret.report import drawn_item
+from onecycle.learn.calibration import best_temperature, spread_of, tune
+from onecycle.learn.callback import Callback, Run
+from onecycle.learn.learner import Learner
+from onecycle.learn.lr_find import find_lr
+from onecycle.learn.predictions import Predictions, of_set
+from onecycle.models.groups import modes_kept
+from onecycle.runtime.file import examine
+from onecycle.runtime.predictor import Predictor
+from onecycle.runtime.site import write_site
+from onecycle.vision.learner import load_cnn
+
+WORST = 48  # items with heat maps
+_PAUSE = 0.25  # seconds between two lines about steps
+_MEASURED = 100  # items on which the time of an answer is measured
+_WHERE: dict[str, Any] = {
+    "images": Where,
+    "masks": WhereMasks,
+    "text": WhereTexts,
+    "series": WhereSeries,
+}
+
+
+def _told(kind: str, args: dict[str, Any]) -> tuple[Any, Any]:
+    """Where the items are and which model sees them, of a run's settings."""
+    paths = {"source", "test", "classes", "valid_names"}
+    where = {k: Path(v) if k in paths and v else v for k, v in args["where"].items()}
+    how = HowTexts if kind == "text" else How
+    return _WHERE[kind](**where), how(**args["how"])
+
+
+# Training.
+
+
+class _Live(Callback):
+    """Says how the training goes, some times a second."""
+
+    order = 90
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter, self.last = reporter, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def before_fit(self, run: Run) -> None:
+        self.reporter.say("fit", epochs=run.epochs, steps=run.n_steps, step=run.step)
+
+    def after_step(self, run: Run) -> None:
+        if perf_counter() - self.last < _PAUSE and run.step + 1 < run.n_steps:
+            return
+        self.last = perf_counter()
+        rate = run.optimizer.rates()[-1]
+        self.reporter.say("step", step=run.step, loss=run.loss_value, lr=rate)
+
+    def before_validate(self, run: Run) -> None:
+        self.reporter.say("validating", epoch=run.epoch)
+
+    def after_epoch(self, run: Run) -> None:
+        self.reporter.say("epoch", epoch=run.epoch, row=run.row)
+
+
+class _Job(train.Job):
+    """A training that says how it goes, and leaves what the other rooms show."""
+
+    def __init__(self, fit: Fit, reporter: Reporter, kind: str) -> None:
+        super().__init__(fit)
+        self.reporter, self.kind_of_data = reporter, kind
+
+    def prepare(self, learn: Learner) -> Learner:
+        learn.callbacks = [*learn.callbacks, _Live(self.reporter)]
+        return super().prepare(learn)
+
+    def decide(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        self.reporter.say("deciding", what=name)
+        chosen = super().decide(name, choose)
+        self.reporter.say("decided", what=name, **chosen)
+        return chosen
+
+    def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
+        if epochs:
+            self.reporter.say("stage", name=name, epochs=epochs)
+        super().stage(name, learn, epochs, rates, **more)
+
+    def finish(self, learn: Learner) -> None:
+        self.reporter.say("looking")
+        _leave_mistakes(learn, self.fit.out, self.kind_of_data)
+
+
+def run_training(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """`onecycle train` with these settings; what it returns."""
+    where, how = _told(args["kind"], args)
+    fit = Fit(**{**args["fit"], "start": args["fit"].get("start") and Path(args["fit"]["start"])})
+    fit = replace(fit, out=folder, resume=True)
+    job = _Job(fit, reporter, args["kind"])
+    found = train.train(args["kind"], where, how, fit, job)
+    return {**found, "epochs": job.epochs}
+
+
+def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
+    """Answers for all items, heat maps of the worst, and the outputs that decisions rest on."""
+    learn.silent = True
+    target = learn.task.target
+    if kind != "images" or not target.whole_classes:
+        _write(out / "mistakes.json", json.dumps({"kind": kind, "relabel": False}))
+        return
+    sides = {"valid": DatasetType.Valid, "train": DatasetType.Train}
+    rows: list[dict[str, Any]] = []
+    outputs: dict[str, np.ndarray] = {}
+    for side, which in sides.items():
+        found = of_set(learn, learn.data.in_order(which))
+        rows += _rows_of(found, side)
+        outputs |= {f"{side}_y": found.targets.numpy()}
+        outputs |= {f"{side}_p": found.probabilities.numpy()}
+        if side == "valid":
+            worst = found.losses.argsort(descending=True)[:WORST].tolist()
+            heats = {str(i): _heat(learn, found, i, out) for i in worst}
+    about = {
+        "kind": kind,
+        "relabel": True,
+        "classes": [str(name) for name in target.classes],
+        "rows": rows,
+        "heats": [i for i, there in heats.items() if there],
+    }
+    write_atomically(out / "outputs.npz", lambda to: _write_arrays(to, outputs))
+    _write(out / "mistakes.json", json.dumps(about))
+
+
+def _rows_of(found: Predictions, side: str) -> list[dict[str, Any]]:
+    """Of each item its name, labels, answer, loss, and whether its label is likely wrong."""
+    doubtful = likely_wrong(found.probabilities.numpy(), found.targets.numpy())
+    items = found.items.x
+    return [
+        {
+            "side": side,
+            "index": i,
+            "name": items.relative(items.items[i]),
+            "actual": str(found.actual(i)),
+            "predicted": str(found.predicted(i)),
+            "share": round(float(found.probabilities[i].max()), 4),
+            "loss": round(float(found.losses[i]), 4),
+            "doubt": bool(doubtful[i]),
+        }
+        for i in range(len(found))
+    ]
+
+
+def likely_wrong(probabilities: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which labels are likely wrong, (n,) bool.
+
+    Where another class than the label's is as likely as it is on average where it is the label,
+    and the label's own class is less likely than it is where it is the label. Source: confident
+    learning, Northcutt et al. 2021 (arXiv 1911.00068). Of several labels: for any of them.
+    """
+    if y.ndim == 2:
+        pairs = np.stack([1 - probabilities, probabilities], 2)
+        each = [likely_wrong(pairs[:, c], y[:, c].astype(np.int64)) for c in range(y.shape[1])]
+        return np.any(each, axis=0)
+    classes = probabilities.shape[1]
+    usual = np.array(
+        [probabilities[y == c, c].mean() if (y == c).any() else np.inf for c in range(classes)]
+    )
+    confident = probabilities >= usual
+    best = np.where(confident, probabilities, -1.0).argmax(1)
+    return confident.any(1) & (best != y) & ~confident[np.arange(len(y)), y]
+
+
+def _heat(learn: Learner, found: Predictions, index: int, out: Path) -> bool:
+    """Where the model looked, as an image that lies over the item; False where it has no maps."""
+    from PIL import Image
+
+    try:
+        looked = grad_cam(learn, found, index)
+    except UsageError:
+        return False
+    colour = np.zeros((*looked.shape, 4), np.uint8)
+    colour[..., 0], colour[..., 1] = 255, (120 * looked).astype(np.uint8)
+    colour[..., 3] = (190 * looked).astype(np.uint8)
+    (out / "heat").mkdir(exist_ok=True)
+    Image.fromarray(colour).resize((224, 224), Image.Resampling.BICUBIC).save(
+        out / "heat" / f"{index}.png"
+    )
+    return True
+
+
+# The rate finder, decisions, and shipping.
+
+
+def run_rates(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The rate finder's curve and what it suggests."""
+    where, how = _told("images", args)
+    learn = train.image_learner(how, layouts.images(where).labelled())
+    reporter.say("rates")
+    learn.silent = True
+    curve = find_lr(learn)
+    return {
+        "lrs": list(curve.rates),
+        "losses": list(curve.losses),
+        "suggestion": curve.suggestion,
+        "others": curve.suggestions(),
+    }
+
+
+def run_decide(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The exported file anew, with a temperature and thresholds."""
+    reporter.say("exporting", precision="fp32")
+    learn: Any = load_cnn(folder / "model.safetensors")
+    decided = {name: args.get(name) for name in ("temperature", "thresh")}
+    _export_as(learn, decided, folder / "model.onnx", "fp32", folder)
+    return decided
+
+
+def _export_as(learn: Any, decided: dict[str, Any], to: Path, precision: str, folder: Path) -> None:
+    """Export with what was decided; the file says of its training what the one before says."""
+    target = learn.task.target
+    if decided.get("temperature"):
+        target = target.with_temperature(float(decided["temperature"]))
+    if decided.get("thresh") is not None:
+        target = target.with_threshold(decided["thresh"])
+    tune(learn, target)
+    trained = examine((folder / "model.onnx").read_bytes(), "model.onnx").get("trained")
+    with modes_kept(learn.model), torch.no_grad():
+        examples = learn.task.input.export_examples(learn, precision, None)
+        graph.export(learn.model, learn.task, to.absolute(), examples, precision, trained)
+
+
+def fitted_temperature(folder: Path, target: Any) -> tuple[float, float]:
+    """The temperature of the validation side and its standard error; see `learn.calibrate`."""
+    with np.load(folder / "outputs.npz", allow_pickle=False) as stored:
+        shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
+    many = target.activation == "sigmoid"
+    outputs = torch.logit(shares, 1e-7) if many else shares.clamp(min=1e-30).log()
+    plain = target.with_temperature(1.0)
+    found = best_temperature(plain, outputs, y)
+    return found, spread_of(plain, outputs, y, found)
+
+
+def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The file in each precision with its size, cost and time, and the page of the one chosen."""
+    model, rows = folder / "model.onnx", []
+    decided = result(folder, "decide") or {}
+    sources = [Path(name) for name in args["sources"]][:_MEASURED]
+    before: list[Any] | None = None
+    for precision in ("fp32", "fp16", "int8"):
+        reporter.say("exporting", precision=precision)
+        file = model if precision == "fp32" else folder / f"model-{precision}.onnx"
+        try:
+            if file != model:
+                _export(folder, args, file, precision, decided)
+            rows.append(_measure(file, precision, sources, before))
+        except OnecycleError as error:
+            rows.append({"precision": precision, "why": str(error)})
+            continue
+        before = before or rows[-1].pop("answers")
+        rows[-1].pop("answers", None)
+    chosen = args.get("precision", "fp32")
+    file = model if chosen == "fp32" else folder / f"model-{chosen}.onnx"
+    site = write_site(file, folder / "site", title=args.get("title") or None)
+    size = sum(f.stat().st_size for f in site.rglob("*") if f.is_file())
+    return {"rows": rows, "precision": chosen, "site_bytes": size, "model": str(file)}
+
+
+def _export(
+    folder: Path, args: dict[str, Any], file: Path, precision: str, decided: dict[str, Any]
+) -> None:
+    """Write the file in another precision; 8 bits want the data that was trained on."""
+    if args["kind"] not in ("images", "masks"):
+        raise UsageError(f"the studio exports {args['kind']} in full precision only")
+    learn: Any
+    if args["kind"] == "images":  # with its data the cost is measured
+        where, how = _told("images", args)
+        learn = train.image_learner(how, layouts.images(where).labelled())
+        learn.load((folder / "model.safetensors").absolute(), with_opt=False)
+    else:
+        learn = load_cnn(folder / "model.safetensors")
+    _export_as(learn, decided, file, precision, folder)
+
+
+def _measure(
+    file: Path, precision: str, sources: list[Path], before: list[Any] | None
+) -> dict[str, Any]:
+    """Size, milliseconds an item, and how many answers differ from those of full precision."""
+    predictor = Predictor(file)
+    answers = [predictor.predict(source) for source in sources[:2]]  # warm
+    begun = perf_counter()
+    answers = [predictor.predict(source) for source in sources]
+    seconds = (perf_counter() - begun) / max(1, len(sources))
+    found = {"precision": precision, "bytes": file.stat().st_size, "items": len(sources)}
+    changed = None
+    if before is not None:
+        changed = sum(str(a) != str(b) for a, b in zip(answers, before, strict=True))
+    return {**found, "ms": 1000 * seconds, "changed": changed, "answers": answers}
+
+
+def run_deploy(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """A folder that is ready for a host, and what to type next."""
+    out = folder / f"deploy-{args['to']}"
+    return {"text": write_recipe(Path(args["model"]), args["to"], out, args.get("title") or None)}
+
+
+# Looking at data.
+
+
+def run_check(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Every image read whole: broken ones, copies, leaks, rare classes."""
+    where, _ = _told("images", args)
+    found = layouts.images(where).labelled().check()
+    rows = [
+        {"name": _below(row.file, Path(args["folder"])), "problem": row.problem}
+        | {"detail": row.detail, "label": row.label}
+        for row in found.rows
+    ]
+    return {"rows": rows, "counts": found.problems, "advice": dict(found.advice)}
+
+
+def _below(file: str, folder: Path) -> str:
+    with suppress(ValueError):
+        return Path(file).relative_to(folder).as_posix()
+    return file
+
+
+def run_find(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """What is found of masks, texts or series: counts, notes, and some items drawn."""
+    kind = args["kind"]
+    where, _ = _told(kind, args)
+    job = train.Job(Fit(out=folder))
+    with job.noted():
+        labelled = train.KINDS[kind][0](where).labelled()
+    return {
+        "summary": str(labelled),
+        "counts": train.counts_of(labelled),
+        "notes": job.notes,
+        "samples": _samples(labelled),
+    }
+
+
+def _samples(labelled: Any, count: int = 24) -> list[dict[str, str]]:
+    side = labelled.train
+    some = np.unique(np.linspace(0, len(side) - 1, min(count, len(side))).round().astype(int))
+    found = []
+    for i in map(int, some):
+        item, label = side[i]
+        if labelled.task.input.in_tables:
+            found.append({"text": str(item)[:300], "label": str(label)})
+        else:
+            image, caption = drawn_item(item, side.target, label)
+            found.append({"image": image, "label": caption})
+    return found
+
+
+TASKS: dict[str, Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]] = {
+    "train": run_training,
+    "rates": run_rates,
+    "decide": run_decide,
+    "ship": run_ship,
+    "deploy": run_deploy,
+    "check": run_check,
+    "find": run_find,
+}
+
+
+def main(name: str, folder: Path) -> int:
+    """Do one job; its result, or what was wrong, is left in its folder."""
+    args = json.loads((folder / f"{name}.args.json").read_text(encoding="utf-8"))
+    defaults.progress = False
+    with Reporter(folder, name) as reporter:
+        reporter.say("begin")
+        try:
+            found = TASKS[name](folder, args, reporter)
+        except (OnecycleError, OSError) as error:
+            found = {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:  # the page shows it; the log has all of it
+            traceback.print_exc()
+            found = {"error": type(error).__name__, "message": f"{error} (see {name}.log)"}
+        reporter.finish(found)
+        reporter.say("end", failed="error" in found)
+    return int("error" in found)
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda to: _text(to, text))
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
