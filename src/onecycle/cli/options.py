@@ -14,7 +14,10 @@ import typer
 from typer import Argument, Option
 
 _TABLE, _SPLIT, _MODEL = "Tables", "Who validates", "The model"
+_CHANGES = "How training images are changed at random"
 _TRAINING, _LEAVES = "Training", "What it leaves"
+
+CHANGES = ("flip_vert", "do_flip", "max_rotate", "max_zoom", "max_lighting", "max_warp")
 
 Share = Annotated[
     float,
@@ -203,10 +206,33 @@ class How:
     bs: BatchSize = None
     flip_vert: Annotated[
         bool,
-        Option(help="Images have no upside (satellite, microscope): flip them freely."),
+        Option(
+            help="Images have no upside (satellite, microscope): flip them freely.",
+            rich_help_panel=_CHANGES,
+        ),
     ] = False
+    do_flip: Annotated[
+        bool,
+        Option("--flip/--no-flip", help="Mirror left to right.", rich_help_panel=_CHANGES),
+    ] = True
+    max_rotate: Annotated[
+        float, Option(min=0, help="Rotate by up to so many degrees.", rich_help_panel=_CHANGES)
+    ] = 10.0
+    max_zoom: Annotated[
+        float, Option(min=1, help="Enlarge up to so many times.", rich_help_panel=_CHANGES)
+    ] = 1.1
+    max_lighting: Annotated[
+        float, Option(min=0, help="Change of light, below 1.", rich_help_panel=_CHANGES)
+    ] = 0.2
+    max_warp: Annotated[
+        float, Option(min=0, help="Change of perspective.", rich_help_panel=_CHANGES)
+    ] = 0.2
     seed: Seed = 0
     device: Device = None
+
+    def changes(self) -> dict[str, Any]:
+        """How images are changed at random, as `get_transforms` takes it."""
+        return {n: getattr(self, n) for n in CHANGES} | {"do_flip": self.do_flip or self.flip_vert}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 
 from onecycle.cli import layouts
 from onecycle.cli.layouts import Found
-from onecycle.cli.options import Fit, How, HowTexts, Where
+from onecycle.cli.options import CHANGES, Fit, How, HowTexts, Where
 from onecycle.cli.plots import stage_table
 from onecycle.core.display import clock
 from onecycle.core.errors import OnecycleWarning, UsageError, listing
@@ -215,7 +215,7 @@ def _normalized(
 ) -> Learner:
     """A learner on data that is normalised as its pretrained body expects."""
     wanted = _pretrained(how)
-    changed = labelled.transform(get_transforms(flip_vert=how.flip_vert), size=size)
+    changed = labelled.transform(get_transforms(**how.changes()), size=size)
     data = _loaders(how, changed).normalize(imagenet_stats)
     with catch_warnings():
         if wanted is True:  # normalised below as these weights expect
@@ -302,7 +302,7 @@ def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Classes or numbers of series, which become images."""
-    layouts.refuse(how, "series", "flip_vert")
+    layouts.refuse(how, "series", *CHANGES)
     changed = labelled.transform(series_transforms(), size=how.size or 64)
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves

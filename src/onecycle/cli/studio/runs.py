@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
+from onecycle.cli.options import CHANGES
 from onecycle.cli.studio import jobs
 from onecycle.cli.studio.project import TEST, Project
 from onecycle.core.errors import UsageError, require_number, require_whole
@@ -81,7 +83,7 @@ class Runs:
         jobs.start(folder, "train", args)
 
     def _args(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        known = {"minutes", "epochs", "arch", "size", "flip_vert", "seed", "start", "pretrained"}
+        known = {"minutes", "epochs", "arch", "size", "seed", "start", "pretrained", *CHANGES}
         if unknown := set(asked) - known:
             raise UsageError(f"a training has no setting {sorted(unknown)[0]!r}")
         fit: dict[str, Any] = {}
@@ -95,8 +97,8 @@ class Runs:
             fit["start"] = str(self.folder(asked["start"]).absolute() / "model.safetensors")
         how = {k: asked[k] for k in ("arch", "pretrained", "seed") if asked.get(k) is not None}
         if self.kind != "text":
-            pictures = ("size", "flip_vert") if self.kind != "series" else ("size",)
-            how |= {k: asked[k] for k in pictures if asked.get(k) is not None}
+            seen = ("size",) if self.kind == "series" else ("size", *CHANGES)
+            how |= {k: asked[k] for k in seen if asked.get(k) is not None}
         counts = {} if self.project is None else self.project.counts()
         return {
             "kind": self.kind,
@@ -174,13 +176,14 @@ class Runs:
         if self.project is not None and "rows" in found:
             with self.project.lock:
                 numbers = {item.name: i for i, item in enumerate(self.project.items)}
-                base = self.project.labels.parent
                 for row in found["rows"]:
-                    row["i"] = numbers.get(row["name"], numbers.get(_inside(row["name"], base)))
+                    row["name"] = _seen_from(row["name"], self.project)
+                    row["i"] = numbers.get(row["name"])
                     item = None if row["i"] is None else self.project.items[row["i"]]
                     row["now"] = item and (None if item.out else item.label)
         return found
 
 
-def _inside(name: str, base: Path) -> str:
-    return Path(name).name if not (base / name).exists() else name
+def _seen_from(name: str, project: Project) -> str:
+    """A name as seen from the table of labels, as seen from the folder of the images."""
+    return Path(relpath(project.home.absolute() / name, project.folder.absolute())).as_posix()

@@ -101,7 +101,7 @@ class Studio:
             Route(f"{own}/jobs/{{name:str}}", self.start_job, methods=["POST"]),
             Route("/thumbnail/{i:int}", self.thumbnail),
             Route("/image/{i:int}", self.image),
-            Route("/heat/{run:int}/{i:int}", self.heat),
+            Route("/{what:str}/{run:int}/{i:int}", self.heat),
             Route("/report/{run:int}", self.report),
             Route("/qr.svg", self.qr_code),
             Route("/site/{run:int}/{path:path}", self.site),
@@ -313,9 +313,12 @@ class Studio:
         return decided(self.runs.folder(request.path_params["run"]), given)
 
     async def heat(self, request: Request) -> Response:
-        """Where the model looked."""
-        folder = self.runs.folder(request.path_params["run"])
-        return _file_or_404(folder / "heat" / f"{request.path_params['i']}.png")
+        """What the model saw (/seen), or where it looked (/heat)."""
+        endings = {"seen": "jpg", "heat": "png"}
+        if request.path_params["what"] not in endings:
+            raise HTTPException(404, "there is no such file")
+        name = f"{request.path_params['i']}.{endings[request.path_params['what']]}"
+        return _file_or_404(self.runs.folder(request.path_params["run"]) / "heat" / name)
 
     async def report(self, request: Request) -> Response:
         """A run's report."""

@@ -191,20 +191,22 @@ def likely_wrong(probabilities: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _heat(learn: Learner, found: Predictions, index: int, out: Path) -> bool:
-    """Where the model looked, as an image that lies over the item; False where it has no maps."""
+    """What the model saw, and where it looked, as an image to lie over it; False without maps."""
     from PIL import Image
 
     try:
         looked = grad_cam(learn, found, index)
     except UsageError:
         return False
+    item: Any = found.items[index][0]
+    height, width = item.size
     colour = np.zeros((*looked.shape, 4), np.uint8)
     colour[..., 0], colour[..., 1] = 255, (120 * looked).astype(np.uint8)
     colour[..., 3] = (190 * looked).astype(np.uint8)
     (out / "heat").mkdir(exist_ok=True)
-    Image.fromarray(colour).resize((224, 224), Image.Resampling.BICUBIC).save(
-        out / "heat" / f"{index}.png"
-    )
+    over = Image.fromarray(colour).resize((width, height), Image.Resampling.BICUBIC)
+    over.save(out / "heat" / f"{index}.png")
+    Image.fromarray(item.pixels).save(out / "heat" / f"{index}.jpg", quality=90)
     return True
 
 

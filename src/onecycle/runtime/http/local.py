@@ -86,7 +86,7 @@ def serve_here(app: Any, host: str, port: int) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
-    server = Server(app, host, port, interface=Interfaces.ASGI)
+    server = Server(app, host, port, interface=Interfaces.ASGI, log_enabled=False)
 
     async def until_stopped() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -27,8 +27,9 @@ async function show() {
     await refresh();
     const module = await import(`./rooms/${room}.js`);
     if (mine.aborted) return;
-    place.replaceChildren();
-    await module.show(place, mine, rest);
+    const inside = h("div", { className: "room" });  // a room that was left goes on writing into its own
+    place.replaceChildren(inside);
+    await module.show(inside, mine, rest);
   } catch (error) {
     if (!mine.aborted) place.replaceChildren(h("p", { className: "error", role: "alert" }, error.message));
   }

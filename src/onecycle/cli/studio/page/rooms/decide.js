@@ -49,7 +49,7 @@ export async function show(place, left, [asked]) {
     }
     tell();
     return [h("h2", {}, t("decide.not_sure")), h("p", { className: "lead" }, t("decide.not_sure_what")), h("label", {}, t("decide.level"), slider), output,
-      lines([{ name: t("decide.right"), points: found.levels.map(row => [row.answered, row.right]) }], { label: t("decide.trade"), y: t("decide.right"), x: t("decide.share") }), h("p", { className: "soft" }, t("decide.trade"))];
+      lines([{ name: t("decide.right"), points: found.levels.map(row => [row.answered, row.right]) }], { label: t("decide.trade") }), h("p", { className: "soft" }, t("decide.trade"))];
   }
 
   function labels() {

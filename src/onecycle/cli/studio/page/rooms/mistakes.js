@@ -20,6 +20,7 @@ export async function show(place, left, [asked]) {
   const heat = h("input", { type: "checkbox", checked: true, onchange: () => cards.classList.toggle("no-heat", !heat.checked) });
   const changed = new Set(), again = h("a", { className: "button primary", href: `#/train/${run}` }, t("mistakes.again"));
   const several = Boolean(state.project.delimiter);
+  const looked = row => row.side === "valid" && found.heats.includes(String(row.index));
   let rows = [], shown = 0;
 
   const VIEWS = {
@@ -47,8 +48,8 @@ export async function show(place, left, [asked]) {
 
   function card(row) {
     const images = row.i === null ? h("p", { className: "fault" }, t("mistakes.gone")) : h("div", { className: "stack" },
-      h("img", { src: `thumbnail/${row.i}`, alt: row.name, loading: "lazy" }),
-      row.side === "valid" && found.heats.includes(String(row.index)) ? h("img", { className: "heat", src: `heat/${run}/${row.index}`, alt: "", loading: "lazy" }) : null);
+      h("img", { src: looked(row) ? `seen/${run}/${row.index}` : `thumbnail/${row.i}`, alt: row.name, loading: "lazy" }),
+      looked(row) ? h("img", { className: "heat", src: `heat/${run}/${row.index}`, alt: "", loading: "lazy" }) : null);
     const select = several || row.i === null ? null : h("select", { "aria-label": t("mistakes.label_of", { name: row.name }), onchange: () => change(row, { label: select.value, out: false }) },
       state.project.classes.map(name => new Option(name, name, false, name === (row.now ?? row.actual))));
     const out = row.i === null ? null : h("button", { onclick: () => change(row, { out: row.now !== null }) });
