@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from math import isfinite
@@ -42,6 +43,7 @@ def start(folder: Path, name: str, args: Mapping[str, Any]) -> None:
             cwd=folder.absolute(),
         )
     _write(folder / f"{name}.pid", json.dumps({"pid": process.pid, "at": time.time()}))
+    threading.Thread(target=process.wait, daemon=True).start()  # else its entry stays when it ends
 
 
 def state(folder: Path, name: str) -> str:

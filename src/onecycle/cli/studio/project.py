@@ -218,8 +218,11 @@ class Project:
                 "folder": str(self.folder),
                 "delimiter": self.delimiter,
                 "classes": self.classes,
-                "left_out": [one.name for one in self.items if one.out],
-                "labels_out": {o.name: o.label for o in self.items if o.out and o.label},
+                "aside": {
+                    one.name: {"label": one.label, "side": one.side, "out": one.out}
+                    for one in self.items
+                    if one.out or not one.label
+                },
             }
             self._write(_LABELS, _table(("name", "label", "is_valid"), rows))
             if tested:
@@ -278,7 +281,7 @@ def _kept(home: Path) -> dict[str, Any] | None:
         about = parse_json(file.read_text(encoding="utf-8"))
         if about["version"] != 1:
             raise UsageError(f"{file} is of a newer onecycle")
-        for name in ("folder", "delimiter", "classes", "left_out", "labels_out"):
+        for name in ("folder", "delimiter", "classes", "aside"):
             about[name]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is damaged ({error}): move it away, and start anew") from error
@@ -344,9 +347,9 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
                 continue
             item.label = label
             item.side = side or (VALID if is_valid == "True" else TRAIN)
-    for name in kept["left_out"]:
+    for name, one in kept["aside"].items():
         if (item := by_name.get(name)) is not None:
-            item.out, item.label = True, kept["labels_out"].get(name, item.label)
+            item.label, item.side, item.out = one["label"], one["side"], one["out"]
     if gone:
         project.notes.append(f"{gone} images of {_LABELS} are no longer there")
 

@@ -83,7 +83,7 @@ class Runs:
         jobs.start(folder, "train", args)
 
     def _args(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        known = {"minutes", "epochs", "arch", "size", "seed", "start", "pretrained", *CHANGES}
+        known = {"minutes", "epochs", "arch", "size", "seed", "start", "pretrained", "lr", *CHANGES}
         if unknown := set(asked) - known:
             raise UsageError(f"a training has no setting {sorted(unknown)[0]!r}")
         fit: dict[str, Any] = {}
@@ -93,6 +93,8 @@ class Runs:
         else:
             require_number("minutes", asked.get("minutes", 5), 0.05, 10_000)
             fit["minutes"] = asked.get("minutes", 5)
+        if asked.get("lr") is not None:
+            fit["lr"] = require_number("the learning rate", asked["lr"], 1e-7, 10)
         if asked.get("start") is not None:
             fit["start"] = str(self.folder(asked["start"]).absolute() / "model.safetensors")
         how = {k: asked[k] for k in ("arch", "pretrained", "seed") if asked.get(k) is not None}

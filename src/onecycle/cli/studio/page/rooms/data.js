@@ -140,7 +140,7 @@ function addClass(done) {
   return h("form", { className: "row", onsubmit: async event => {
     event.preventDefault();
     fault.textContent = "";
-    try { await post("api/classes", { name: name.value }); name.value = ""; await done(); } catch (error) { fault.textContent = error.message; }
+    try { await post("api/classes", { name: name.value }); name.value = ""; await done(); document.dispatchEvent(new Event("classes")); } catch (error) { fault.textContent = error.message; }
   } }, name, h("button", {}, t("data.add_class")), fault);
 }
 
@@ -174,7 +174,6 @@ function bring(left, done) {
   document.addEventListener("paste", event => take([...event.clipboardData.files]), { signal: left });
   document.addEventListener("classes", fill, { signal: left });
   fill();
-  new MutationObserver(fill).observe(document.querySelector("#room"), { childList: true });
   return box;
 }
 

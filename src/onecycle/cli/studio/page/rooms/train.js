@@ -18,10 +18,11 @@ export async function show(place, left, [start]) {
 
 function form(runs, start) {
   const { project } = state, fault = h("p", { className: "error", role: "alert" });
-  const minutes = h("input", { type: "number", min: .1, max: 10000, step: "any", value: 5, required: true });
+  const minutes = h("input", { type: "number", min: .05, max: 10000, step: "any", value: 5, required: true });
   const text = project.kind === "text";
   const arch = h("select", {}, (text ? ["awd_lstm"] : ["small", "resnet18", "resnet34", "resnet50", "convnext_tiny", "efficientnet_b0"]).map(name => new Option(t(`arch.${name}`), name)));
   const size = h("input", { type: "number", min: 8, max: 2048, placeholder: project.kind === "series" ? 64 : 128 });
+  const rate = h("input", { type: "number", min: 1e-7, max: 10, step: "any", placeholder: t("train.found") });
   const done = runs.filter(run => run.state === "done");
   const from = h("select", {}, new Option(t("train.fresh"), ""), done.map(run => new Option(t("train.from_run", { n: run.run }), run.run, false, String(run.run) === start)));
   const button = h("button", { className: "primary", disabled: Boolean(project.fault) }, t("train.begin"));
@@ -31,11 +32,13 @@ function form(runs, start) {
     fault.textContent = "";
     button.disabled = true;
     const asked = { minutes: Number(minutes.value), arch: arch.value, ...(project.kind === "images" ? chosen() : {}) };
+    if (rate.value) asked.lr = Number(rate.value);
     if (size.value && !text) asked.size = Number(size.value);
     if (from.value) { asked.start = Number(from.value); asked.arch = done.find(run => run.run === asked.start).asked.arch ?? "small"; }
     try { await post("api/runs", asked); location.hash = "#/train"; location.reload(); } catch (error) { fault.textContent = error.message; button.disabled = false; }
   } },
   h("label", {}, t("train.minutes"), minutes), h("label", {}, t("train.arch"), arch), text ? null : h("label", {}, t("train.size"), size),
+  h("label", {}, t("train.lr"), rate),
   h("label", {}, t("train.start"), from), augment, button, fault,
   project.fault ? h("p", { className: "fault" }, t(`fault.${project.fault}`)) : null,
   h("p", { className: "soft" }, t("train.lead")), project.kind === "images" ? rates() : null);

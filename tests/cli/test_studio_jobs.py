@@ -1,0 +1,120 @@
+"""Work in a process of its own: what it says, how it ends, and what a kill leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from onecycle.cli.studio import jobs
+from onecycle.cli.studio.work import likely_wrong
+from onecycle.core.errors import UsageError
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from onecycle.cli.studio.jobs import Reporter
+with Reporter(Path(sys.argv[1]), "train") as reporter:
+    reporter.say("step", loss=float("nan"), n=3)
+    print("ready", flush=True)
+    if sys.argv[2] == "wait":
+        time.sleep(60)
+    reporter.finish({"error": "E", "message": "m"} if sys.argv[2] == "fail" else {"value": 2.5})
+"""
+
+
+def begin(folder, how):
+    """A process that works as a job does, from its lock on."""
+    (folder / "train.args.json").write_text("{}")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder), how], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_a_job_that_was_killed_is_stopped_and_may_begin_again(tmp_path):
+    assert jobs.state(tmp_path, "train") == jobs.NEW
+    process = begin(tmp_path, "wait")
+    assert jobs.state(tmp_path, "train") == jobs.RUNNING
+    with pytest.raises(UsageError, match="runs already"):
+        jobs.start(tmp_path, "train", {})
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert jobs.state(tmp_path, "train") == jobs.STOPPED
+    assert jobs.result(tmp_path, "train") is None
+
+
+@pytest.mark.parametrize(("how", "state"), [("go", jobs.DONE), ("fail", jobs.FAILED)])
+def test_how_it_ended_is_known_later(tmp_path, how, state):
+    begin(tmp_path, how).communicate()
+    assert jobs.state(tmp_path, "train") == state
+    said, at = jobs.events(tmp_path, "train")
+    assert [(one["kind"], one["loss"], one["n"]) for one in said] == [("step", None, 3)]
+    assert jobs.events(tmp_path, "train", at) == ([], at)
+
+
+def test_half_a_line_is_read_once_it_is_whole(tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"kind": "a"}\n{"kind": ')
+    said, at = jobs.events(tmp_path, "train")
+    assert [one["kind"] for one in said] == ["a"]
+    with file.open("a") as more:
+        more.write('"b"}\n')
+    assert [one["kind"] for one in jobs.events(tmp_path, "train", at)[0]] == ["b"]
+
+
+def test_a_job_is_a_process_that_outlives_who_began_it(tmp_path):
+    """It begins in a session of its own; what was wrong is its result, one sentence."""
+    jobs.start(tmp_path, "deploy", {"to": "nowhere", "model": str(tmp_path / "none.onnx")})
+    pid = json.loads((tmp_path / "deploy.pid").read_text())["pid"]
+    assert os.getsid(pid) != os.getsid(0)
+    for _ in range(600):
+        if jobs.state(tmp_path, "deploy") != jobs.RUNNING:
+            break
+        time.sleep(0.1)
+    assert jobs.state(tmp_path, "deploy") == jobs.FAILED
+    assert "nowhere" in jobs.result(tmp_path, "deploy")["message"]
+
+
+def test_what_is_no_number_is_null_for_browsers():
+    found = jobs.plain({"a": float("inf"), 1: [np.float32(0.5), float("nan"), None, True, "x"]})
+    assert found == {"a": None, "1": [0.5, None, None, True, "x"]}
+
+
+def literal_doubts(shares, labels):
+    """Confident learning, item by item as the paper has it."""
+    classes = len(shares[0])
+    mean = {}
+    for c in range(classes):
+        own = [row[c] for row, label in zip(shares, labels, strict=True) if label == c]
+        mean[c] = sum(own) / len(own) if own else float("inf")
+    found = []
+    for row, label in zip(shares, labels, strict=True):
+        able = [c for c in range(classes) if row[c] >= mean[c]]
+        best = max(able, key=lambda c: row[c]) if able else label
+        found.append(best != label and label not in able)
+    return found
+
+
+def test_labels_in_doubt_are_those_of_confident_learning():
+    rng = np.random.default_rng(0)
+    raw = rng.gamma(0.4, size=(300, 4))
+    shares, y = raw / raw.sum(1, keepdims=True), rng.integers(0, 3, 300)  # nobody is of class 3
+    found = likely_wrong(shares, y)
+    assert found.tolist() == literal_doubts(shares.tolist(), y.tolist())
+    assert 0 < found.sum() < 200
+
+
+def test_a_planted_wrong_label_is_in_doubt_and_others_are_not():
+    shares = np.array([[0.9, 0.1]] * 6 + [[0.1, 0.9]] * 6)
+    y = np.array([0] * 6 + [1] * 6)
+    y[2] = 1
+    assert np.flatnonzero(likely_wrong(shares, y)).tolist() == [2]
+    several = np.stack([shares[:, 0], np.full(12, 0.8)], 1)
+    tags = np.stack([1 - y, np.ones(12)], 1)
+    assert np.flatnonzero(likely_wrong(several, tags)).tolist() == [2]

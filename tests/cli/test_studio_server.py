@@ -1,0 +1,134 @@
+"""Who may ask the studio, and what it says to what makes no sense."""
+
+import io
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from helpers.hostile import NAMES
+from onecycle.cli.studio.server import application
+from onecycle.cli.studio.start import make_studio
+
+HERE = "http://127.0.0.1:8020"
+
+
+def client(studio, token="secret"):
+    found = TestClient(application(studio, "secret"), base_url=HERE)
+    found.get(f"/?token={token}")
+    return found
+
+
+def png(colour=(9, 8, 7)):
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 7), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A project whose classes are made in the studio."""
+    asking = client(make_studio(None, "images", tmp_path / "home", None))
+    for name in ("cat", "dog"):
+        assert asking.post("/api/classes", json={"name": name}).status_code == 200
+    return asking
+
+
+@pytest.mark.parametrize("path", ["/", "/app.js", "/api/project", "/thumbnail/0", "/site/1/"])
+def test_nobody_is_let_in_without_the_token(tmp_path, path):
+    studio = make_studio(None, "images", tmp_path / "home", None)
+    stranger = client(studio, "wrong")
+    assert stranger.get(path).status_code == 403
+    known = client(studio)
+    assert known.get("/app.js").status_code == 200
+    assert known.get("/app.js", headers={"host": "evil.example"}).status_code == 400
+    assert known.get("/api/project", headers={"origin": "http://evil.example"}).status_code == 403
+    cross = {"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"}
+    assert known.get("/thumbnail/0", headers=cross).status_code == 403
+
+
+def test_the_token_does_not_stay_in_the_address(tmp_path):
+    studio = make_studio(None, "images", tmp_path / "home", None)
+    asking = TestClient(application(studio, "secret"), base_url=HERE)
+    found = asking.get("/?token=secret", follow_redirects=False)
+    assert (found.status_code, found.headers["location"]) == (303, "/")
+    cookie = found.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_what_cannot_be_opened_is_named_and_the_rest_is_kept(own):
+    files = [
+        ("files", ("good.png", png())),
+        ("files", ("bad.png", b"\x89PNG\r\n\x1a\nbroken")),
+        ("files", ("../../page.html", b"<html><script>")),
+        ("files", ("again.png", png())),
+    ]
+    found = own.post("/api/files", data={"label": "cat"}, files=files).json()
+    assert (found["added"], found["again"]) == (1, 1)
+    assert [why.split(":")[0] for why in found["refused"]] == ["bad.png", "page.html"]
+    assert own.get("/api/project").json()["counts"]["cat"] == {"train": 1}
+    assert own.get("/thumbnail/0").headers["content-type"] == "image/jpeg"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/change", {}),
+        ("/api/change", {"changes": [{"i": 5}]}),
+        ("/api/classes", {"name": "cat"}),
+        ("/api/runs", {"minutes": -1}),
+        ("/api/runs", {"minutes": "5"}),
+        ("/api/runs", {"password": "x"}),
+        ("/api/runs", {"minutes": 1}),
+        ("/api/look", {"max_rotate": "much"}),
+        ("/api/jobs/rm", {}),
+        ("/api/runs/7/stop", {}),
+        ("/api/runs/7/decisions", {}),
+        ("/api/runs/7/jobs/ship", {}),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(own, path, body):
+    found = own.post(path, json=body)
+    assert found.status_code == 400
+    assert "\n" not in found.json()["error"]
+    assert found.json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
+def test_what_is_no_json_is_refused(own, body):
+    assert own.post("/api/change", content=body).status_code == 400
+
+
+def test_windows_of_items_join_to_the_whole(tmp_path):
+    for i in range(30):
+        path = tmp_path / "photos" / f"class {i % 3}" / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png((i, 0, 0)))
+    asking = client(make_studio(tmp_path / "photos", "images", tmp_path / "home", None))
+    whole = asking.get("/api/items?count=1000").json()
+    assert whole["total"] == 30
+    parts = [asking.get(f"/api/items?from={n}&count=7").json()["rows"] for n in range(0, 30, 7)]
+    assert [row for part in parts for row in part] == whole["rows"]
+    some = asking.get("/api/items?label=class 1&text=/1").json()["rows"]
+    assert [row["name"] for row in some] == [f"class 1/{n}.png" for n in (10, 13, 16, 19)]
+    i = some[0]["i"]
+    asking.post("/api/change", json={"changes": [{"i": i, "out": True}]})
+    assert [row["i"] for row in asking.get("/api/items?state=out").json()["rows"]] == [i]
+    assert asking.get("/api/items?from=-1").status_code == 400
+
+
+def test_names_come_as_they_are_and_files_of_others_do_not_come(tmp_path):
+    for n, name in enumerate(name for name in NAMES if "/" not in name):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "x.png").write_bytes(png((n, 1, 1)))
+    (tmp_path / "secret.txt").write_text("secret")
+    asking = client(make_studio(tmp_path / "photos", "images", tmp_path / "home", None))
+    found = asking.get("/api/items").json()["rows"]
+    assert {row["label"] for row in found} == {name for name in NAMES if "/" not in name}
+    (tmp_path / "home/runs/1/site").mkdir(parents=True)
+    (tmp_path / "home/runs/1/site/index.html").write_text("page")
+    assert asking.get("/site/1/").text == "page"
+    for path in ("../../../../secret.txt", "%2e%2e/%2e%2e/%2e%2e/%2e%2e/secret.txt", "..%2ftrain"):
+        assert asking.get(f"/site/1/{path}").status_code == 404
+    assert asking.get("/../project.json").status_code == 404
