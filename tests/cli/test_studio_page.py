@@ -205,7 +205,7 @@ def test_a_training_goes_on_when_the_studio_was_killed(browser, place):
     home, port = place / "killed", free_port()
     with studio(home, port, str(place / "photos")) as (address, process):
         page = opened(browser, address)
-        train(page, minutes="0.5")
+        train(page, minutes="0.2")
         page.get_by_role("button", name="Stop").wait_for()
         events = home / "runs/1/train.jsonl"
         waited(lambda: events.exists() and '"kind": "epoch"' in events.read_text())
@@ -261,7 +261,7 @@ def test_classes_that_are_made_in_the_studio(browser, tmp_path, place):
         page.get_by_role("button", name="Close").click()
         page.get_by_role("listitem").filter(has_text="dog").get_by_text("4 + 1").wait_for()
         assert len(list((tmp_path / "home/images").iterdir())) == 5
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.get_by_label("Language").select_option("de")
         page.get_by_role("heading", name="5 Bilder, 2 Klassen").wait_for()
 
