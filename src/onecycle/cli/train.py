@@ -317,17 +317,7 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
     """A classifier on the encoder of a language model that has read these texts."""
     if how.arch != "awd_lstm":
         return _train_transformer(job, how, labelled)
-    known: dict[str, bool | str] = {"yes": "small", "published": True, "no": False}
-    encoder, moms = known.get(how.pretrained, how.pretrained), (0.8, 0.7)
-    if how.lm_epochs and job.fit.start is not None:
-        raise UsageError("--start holds a classifier, which has read its texts: --lm-epochs 0")
-    if how.lm_epochs:
-        stream = _loaders(how, _as_stream(labelled))
-        language = language_model_learner(stream, pretrained=encoder, drop_mult=0.3)
-        job.prepare(language).unfreeze()
-        job.stage("language model", language, how.lm_epochs, 5e-3, moms=moms)
-        encoder = str(language.save_encoder("encoder"))
-        job.rows.clear()  # its losses are others than the classifier's
+    encoder, moms = _encoder(job, how, labelled), (0.8, 0.7)
     data = _loaders(how, labelled)
     learn: Learner = text_classifier_learner(data, pretrained=encoder, drop_mult=0.3)
     learn.metrics = suited_metrics(data)
@@ -340,6 +330,22 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
         job.stage("last layer", learn.freeze_to(-2), 1, slice(lr / 2.6**2, lr), moms=moms)
     job.stage("all layers", learn.unfreeze(), whole, slice(lr / 2.6**2 / 2, lr), moms=moms)
     return learn
+
+
+def _encoder(job: Job, how: HowTexts, labelled: LabelledItems) -> bool | str:
+    """The pretrained encoder, once it has read these texts."""
+    known: dict[str, bool | str] = {"yes": "small", "published": True, "no": False}
+    encoder = known.get(how.pretrained, how.pretrained)
+    if not how.lm_epochs:
+        return encoder
+    if job.fit.start is not None:
+        raise UsageError("--start holds a classifier, which has read its texts: --lm-epochs 0")
+    stream = _loaders(how, _as_stream(labelled))
+    language = language_model_learner(stream, pretrained=encoder, drop_mult=0.3)
+    job.prepare(language).unfreeze()
+    job.stage("language model", language, how.lm_epochs, 5e-3, moms=(0.8, 0.7))
+    job.rows.clear()  # its losses are others than the classifier's
+    return str(language.save_encoder("encoder"))
 
 
 def _train_transformer(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:

@@ -46,7 +46,7 @@ class Project:
     """The items in their order, and where they and the studio's own files are."""
 
     home: Path
-    folder: Path
+    source: Path
     delimiter: str | None = None
     items: list[Item] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
@@ -154,7 +154,7 @@ class Project:
         """Keep images (name, bytes) in the studio's own folder, as a class; their positions."""
         if label not in self.classes:
             raise UsageError(f"there is no class {label!r}: make it first")
-        if self.folder != self.images:
+        if self.source != self.images:
             raise UsageError("images are added to classes that were made in the studio")
         added = []
         with self.lock:
@@ -190,9 +190,14 @@ class Project:
     # --- files ---------------------------------------------------------------------------------
 
     @property
+    def folder(self) -> Path:
+        """The folder below which the images lie."""
+        return self.source.parent if self.source.is_file() else self.source
+
+    @property
     def images(self) -> Path:
         """Where images lie that were brought to the studio itself."""
-        return self.home / "images"
+        return (self.home / "images").absolute()
 
     @property
     def labels(self) -> Path:
@@ -215,7 +220,7 @@ class Project:
             tested = [(o.name, o.label) for o in kept if o.side == TEST]
             about = {
                 "version": 1,
-                "folder": str(self.folder),
+                "source": str(self.source),
                 "delimiter": self.delimiter,
                 "classes": self.classes,
                 "aside": {
@@ -246,24 +251,16 @@ def open_project(source: Path | None, home: Path, delimiter: str | None = None) 
     Raises UsageError where `home` belongs to another source.
     """
     require_writable(home / _ABOUT)
-    kept = _kept(home)
-    table = source is not None and source.is_file()
-    own = (home / "images").absolute()
-    folder = own if source is None else (source.parent if table else source).absolute()
-    if kept is not None and Path(kept["folder"]) != folder:
-        if source is not None:
-            raise UsageError(f"{home} belongs to {kept['folder']}: give another --home")
-        folder = Path(kept["folder"])
-    if source is not None and not source.exists():
-        raise UsageError(f"{source} is neither a folder nor a table of images")
-    folder.mkdir(parents=True, exist_ok=True)
-    if kept is not None:
-        delimiter = kept["delimiter"]
-    project = Project(home, folder, delimiter)
-    if table and source is not None and kept is None:
-        _read_source(project, source)
-    else:
-        _walk(project, folder)
+    kept, own = _kept(home), (home / "images").absolute()
+    place = source.absolute() if source else Path(kept["source"]) if kept else own
+    if kept is not None and Path(kept["source"]) != place:
+        raise UsageError(f"{home} belongs to {kept['source']}: give another --home")
+    if place == own:
+        own.mkdir(parents=True, exist_ok=True)
+    if not place.exists():
+        raise UsageError(f"{place} is neither a folder nor a table of images")
+    project = Project(home, place, kept["delimiter"] if kept else delimiter)
+    (_read_source if place.is_file() else _walk)(project, place)
     if kept is not None:
         _restore(project, kept)
     known = {name for item in project.items for name in project.labels_of(item)}
@@ -281,7 +278,7 @@ def _kept(home: Path) -> dict[str, Any] | None:
         about = parse_json(file.read_text(encoding="utf-8"))
         if about["version"] != 1:
             raise UsageError(f"{file} is of a newer onecycle")
-        for name in ("folder", "delimiter", "classes", "aside"):
+        for name in ("source", "delimiter", "classes", "aside"):
             about[name]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is damaged ({error}): move it away, and start anew") from error

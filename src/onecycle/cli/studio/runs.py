@@ -6,11 +6,12 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from onecycle.cli.options import CHANGES
 from onecycle.cli.studio import jobs
+from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import TEST, Project
 from onecycle.core.errors import UsageError, require_number, require_whole
 
+_OF_FIT = ("minutes", "epochs", "start", "lr")
 _HOSTS = ("vercel", "netlify", "pages", "docker", "spaces", "render")
 
 
@@ -83,9 +84,6 @@ class Runs:
         jobs.start(folder, "train", args)
 
     def _args(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        known = {"minutes", "epochs", "arch", "size", "seed", "start", "pretrained", "lr", *CHANGES}
-        if unknown := set(asked) - known:
-            raise UsageError(f"a training has no setting {sorted(unknown)[0]!r}")
         fit: dict[str, Any] = {}
         if asked.get("epochs") is not None:
             require_whole("epochs", asked["epochs"], 1)
@@ -97,10 +95,9 @@ class Runs:
             fit["lr"] = require_number("the learning rate", asked["lr"], 1e-7, 10)
         if asked.get("start") is not None:
             fit["start"] = str(self.folder(asked["start"]).absolute() / "model.safetensors")
-        how = {k: asked[k] for k in ("arch", "pretrained", "seed") if asked.get(k) is not None}
-        if self.kind != "text":
-            seen = ("size",) if self.kind == "series" else ("size", *CHANGES)
-            how |= {k: asked[k] for k in seen if asked.get(k) is not None}
+        how = {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
+        if unknown := sorted(set(how) - {*LAYOUTS[self.kind].settings}):
+            raise UsageError(f"a training of {self.kind} has no setting {unknown[0]!r}")
         counts = {} if self.project is None else self.project.counts()
         return {
             "kind": self.kind,
@@ -150,7 +147,7 @@ class Runs:
         return {"to": given["to"], "title": shown, "model": shipped["model"]}
 
     def _require_decision(self, given: Mapping[str, Any]) -> None:
-        if self.kind != "images":
+        if not LAYOUTS[self.kind].labels:
             raise UsageError(f"thresholds of {self.kind} are not chosen here")
         if given.get("temperature") is not None:
             require_number("temperature", given["temperature"], 0.05, 20)

@@ -120,7 +120,7 @@ class Studio:
             items = self.project.items
             return found | {
                 "folder": str(self.project.folder),
-                "own": self.project.folder == self.project.images.absolute(),
+                "own": self.project.source == self.project.images,
                 "delimiter": self.project.delimiter,
                 "classes": self.project.classes,
                 "counts": self.project.counts(),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import open_project
 from onecycle.cli.studio.server import Studio, application, lan_address
 from onecycle.core.errors import UsageError
@@ -9,18 +10,17 @@ from onecycle.core.files import hold_alone
 from onecycle.core.machine import require_free_port
 from onecycle.runtime.http.local import HERE, new_token, serve_here
 
-KINDS = ("images", "masks", "text", "series")
-
 
 def start(
     source: Path | None, kind: str, home: Path | None, delimiter: str | None, port: int, lan: bool
 ) -> None:
     """Serve the studio until Ctrl-C; UsageError where it cannot be."""
-    if kind not in KINDS:
-        raise UsageError(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
-    if source is None and kind != "images":
+    if kind not in LAYOUTS:
+        raise UsageError(f"--kind is one of {', '.join(LAYOUTS)}, not {kind!r}")
+    labels = LAYOUTS[kind].labels
+    if source is None and not labels:
         raise UsageError(f"name the folder or table of the {kind}")
-    if delimiter is not None and (kind != "images" or source is None or not source.is_file()):
+    if delimiter is not None and not (labels and source is not None and source.is_file()):
         raise UsageError("--label-delim is for a table of images")
     address = lan_address() if lan else None
     if lan and address is None:
@@ -46,7 +46,7 @@ def start(
 
 def make_studio(source: Path | None, kind: str, home: Path, delimiter: str | None) -> Studio:
     """The studio of a source, as it was left."""
-    project = open_project(source, home, delimiter) if kind == "images" else None
+    project = open_project(source, home, delimiter) if LAYOUTS[kind].labels else None
     if project is None and source is not None and not source.exists():
         raise UsageError(f"{source} is neither a folder nor a table")
     return Studio(home, kind, source, project)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from onecycle.cli import layouts, train
-from onecycle.cli.options import Fit, How, HowTexts, Where, WhereMasks, WhereSeries, WhereTexts
+from onecycle.cli.options import Fit
 from onecycle.cli.studio.jobs import Reporter, result
+from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults
@@ -38,20 +39,6 @@ from onecycle.vision.learner import load_cnn
 WORST = 48  # items with heat maps
 _PAUSE = 0.25  # seconds between two lines about steps
 _MEASURED = 100  # items on which the time of an answer is measured
-_WHERE: dict[str, Any] = {
-    "images": Where,
-    "masks": WhereMasks,
-    "text": WhereTexts,
-    "series": WhereSeries,
-}
-
-
-def _told(kind: str, args: dict[str, Any]) -> tuple[Any, Any]:
-    """Where the items are and which model sees them, of a run's settings."""
-    paths = {"source", "test", "classes", "valid_names"}
-    where = {k: Path(v) if k in paths and v else v for k, v in args["where"].items()}
-    how = HowTexts if kind == "text" else How
-    return _WHERE[kind](**where), how(**args["how"])
 
 
 # Training.
@@ -114,7 +101,7 @@ class _Job(train.Job):
 
 def run_training(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """`onecycle train` with these settings; what it returns."""
-    where, how = _told(args["kind"], args)
+    where, how = LAYOUTS[args["kind"]].options(args)
     fit = Fit(**{**args["fit"], "start": args["fit"].get("start") and Path(args["fit"]["start"])})
     fit = replace(fit, out=folder, resume=True)
     job = _Job(fit, reporter, args["kind"])
@@ -126,7 +113,7 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
     """Answers for all items, heat maps of the worst, and the outputs that decisions rest on."""
     learn.silent = True
     target = learn.task.target
-    if kind != "images" or not target.whole_classes:
+    if not LAYOUTS[kind].labels or not target.whole_classes:
         _write(out / "mistakes.json", json.dumps({"kind": kind, "relabel": False}))
         return
     sides = {"valid": DatasetType.Valid, "train": DatasetType.Train}
@@ -215,7 +202,7 @@ def _heat(learn: Learner, found: Predictions, index: int, out: Path) -> bool:
 
 def run_rates(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The rate finder's curve and what it suggests."""
-    where, how = _told("images", args)
+    where, how = LAYOUTS["images"].options(args)
     learn = train.image_learner(how, layouts.images(where).labelled())
     reporter.say("rates")
     learn.silent = True
@@ -291,11 +278,12 @@ def _export(
     folder: Path, args: dict[str, Any], file: Path, precision: str, decided: dict[str, Any]
 ) -> None:
     """Write the file in another precision; 8 bits want the data that was trained on."""
-    if args["kind"] not in ("images", "masks"):
+    layout = LAYOUTS[args["kind"]]
+    if not layout.precisions:
         raise UsageError(f"the studio exports {args['kind']} in full precision only")
     learn: Any
-    if args["kind"] == "images":  # with its data the cost is measured
-        where, how = _told("images", args)
+    if layout.labels:  # with its data the cost is measured
+        where, how = LAYOUTS["images"].options(args)
         learn = train.image_learner(how, layouts.images(where).labelled())
         learn.load((folder / "model.safetensors").absolute(), with_opt=False)
     else:
@@ -330,7 +318,7 @@ def run_deploy(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[s
 
 def run_check(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Every image read whole: broken ones, copies, leaks, rare classes."""
-    where, _ = _told("images", args)
+    where, _ = LAYOUTS["images"].options(args)
     found = layouts.images(where).labelled().check()
     rows = [
         {"name": _below(row.file, Path(args["folder"])), "problem": row.problem}
@@ -349,7 +337,7 @@ def _below(file: str, folder: Path) -> str:
 def run_find(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """What is found of masks, texts or series: counts, notes, and some items drawn."""
     kind = args["kind"]
-    where, _ = _told(kind, args)
+    where, _ = LAYOUTS[kind].options(args)
     job = train.Job(Fit(out=folder))
     with job.noted():
         labelled = train.KINDS[kind][0](where).labelled()
