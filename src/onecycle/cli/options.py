@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -16,14 +17,6 @@ from typer import Argument, Option
 _TABLE, _SPLIT, _MODEL = "Tables", "Who validates", "The model"
 _TRAINING, _LEAVES = "Training", "What it leaves"
 
-Share = Annotated[
-    float,
-    Option(help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT),
-]
-ValidColumn = Annotated[
-    str | None,
-    Option(help="Tables: a column that is true for what validates.", rich_help_panel=_SPLIT),
-]
 LabelColumn = Annotated[
     str | None,
     Option(
@@ -46,17 +39,77 @@ Seed = Annotated[
     int,
     Option(help="The same seed gives the same split and the same run.", rich_help_panel=_TRAINING),
 ]
-Test = Annotated[
-    Path | None,
+Stratify = Annotated[
+    bool,
     Option(
-        help="Labelled items of the same layout that are measured once, at the end.",
+        "--stratify",
+        help="Tables: every class (every tag) in proportion on each side; of folders it is so.",
         rich_help_panel=_SPLIT,
     ),
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Who validates and tests where nothing else says which."""
+
+    valid_pct: Annotated[
+        float,
+        Option(
+            help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT
+        ),
+    ] = 0.2
+    test_pct: Annotated[
+        float | None,
+        Option(
+            help="A share that is measured once, at the end, by the model.", rich_help_panel=_SPLIT
+        ),
+    ] = None
+    folds: Annotated[
+        int | None,
+        Option(
+            min=2,
+            help="Train so many times, each item validating once: figures with their spread, and "
+            "the model of the last (onecycle[splits]).",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SidesOfTable(Sides):
+    """The same of a table, whose columns may say more."""
+
+    valid_col: Annotated[
+        str | None,
+        Option(
+            help="Tables: a column that is true for what validates, or says train, valid, test.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    group_col: Annotated[
+        str | None,
+        Option(
+            help="Tables: items of one value (patient, scene) stay on one side.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    time_col: Annotated[
+        str | None,
+        Option(help="Tables: the latest validate (and test).", rich_help_panel=_SPLIT),
+    ] = None
+    test: Annotated[
+        Path | None,
+        Option(
+            help="Labelled items of the same layout that are measured once, at the end.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+
+
 @dataclass(frozen=True)
-class Where:
+class Where(SidesOfTable):
     """Where images and their classes are, and who validates."""
 
     source: Annotated[
@@ -66,21 +119,18 @@ class Where:
     suffix: Suffix = ""
     label_col: LabelColumn = None
     label_delim: Delimiter = None
-    valid_col: ValidColumn = None
     pattern: Annotated[
         str | None, Option(help="Folder: label = group 1 of this regular expression on the path.")
     ] = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
     all_folders: Annotated[
         bool,
         Option(help="Folder: train on all, also on folders named like test or validation sets."),
     ] = False
-    test: Test = None
+    stratify: Stratify = False
 
 
 @dataclass(frozen=True)
-class WhereMasks:
+class WhereMasks(Sides):
     """Where images and their masks are, and who validates."""
 
     source: Annotated[Path, Argument(help="A folder with images and a mask for each of them.")]
@@ -109,12 +159,10 @@ class WhereMasks:
             rich_help_panel=_SPLIT,
         ),
     ] = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
 
 
 @dataclass(frozen=True)
-class WherePoints:
+class WherePoints(SidesOfTable):
     """Where images and the table of their points are, and who validates."""
 
     source: Annotated[
@@ -126,14 +174,10 @@ class WherePoints:
         str | None,
         Option(help='The columns, x before y: "nose_x,nose_y,chin_x,chin_y"; found without.'),
     ] = None
-    valid_col: ValidColumn = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
-    test: Test = None
 
 
 @dataclass(frozen=True)
-class WhereTexts:
+class WhereTexts(SidesOfTable):
     """Where texts and their labels are, and who validates."""
 
     source: Annotated[
@@ -144,14 +188,11 @@ class WhereTexts:
     ] = None
     label_col: LabelColumn = None
     label_delim: Delimiter = None
-    valid_col: ValidColumn = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
-    test: Test = None
+    stratify: Stratify = False
 
 
 @dataclass(frozen=True)
-class WhereSeries:
+class WhereSeries(SidesOfTable):
     """Where series and their labels are, and who validates."""
 
     source: Annotated[
@@ -165,10 +206,7 @@ class WhereSeries:
     encodings: Annotated[
         str | None, Option(help='How a curve becomes an image: "gasf,gadf,mtf".')
     ] = None
-    valid_col: ValidColumn = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
-    test: Test = None
+    stratify: Stratify = False
 
 
 Arch = Annotated[
@@ -180,6 +218,21 @@ Pretrained = Annotated[
     Option(help="yes (published weights), no (from scratch), or a file.", rich_help_panel=_MODEL),
 ]
 BatchSize = Annotated[int | None, Option(min=1, help="Items per step (64, of a small set fewer).")]
+
+
+class Weighing(StrEnum):
+    """How the loss weighs the classes."""
+
+    BALANCED = "balanced"
+
+
+Weights = Annotated[
+    Weighing | None,
+    Option(
+        help="balanced: rare classes count as much as frequent ones, in the loss.",
+        rich_help_panel=_TRAINING,
+    ),
+]
 Device = Annotated[
     str | None,
     Option(help="cpu, cuda, cuda:1, mps; else a GPU.", rich_help_panel=_TRAINING),
@@ -205,6 +258,7 @@ class How:
         bool,
         Option(help="Images have no upside (satellite, microscope): flip them freely."),
     ] = False
+    weights: Weights = None
     seed: Seed = 0
     device: Device = None
 
@@ -235,6 +289,7 @@ class HowTexts:
         ),
     ] = 1
     bs: BatchSize = None
+    weights: Weights = None
     seed: Seed = 0
     device: Device = None
 
