@@ -96,7 +96,8 @@ app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34
     epilog=examples(
         "onecycle predict model.onnx photos/ --out answers.csv",
         "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
-        "onecycle predict model.onnx photos/ --shard 2/8 --out part-2.parquet",
+        "onecycle predict model.onnx photos/ --shard 2/8 --out answers/",
+        "onecycle predict model.onnx photos/ --providers cuda,cpu --json",
     ),
 )
 @plain_errors
@@ -112,7 +113,10 @@ def predict(
         float | None, typer.Option(help="Another decision threshold, for several labels.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "--csv", help="Write here: .csv or .parquet.")
+        Path | None,
+        typer.Option(
+            "--out", "--csv", help="Write here: .csv, .parquet, or a folder of Parquet parts."
+        ),
     ] = None,
     column: Annotated[
         str | None, typer.Option(help="CSV: the column with the names or texts.")
@@ -129,20 +133,43 @@ def predict(
         str | None,
         typer.Option(help="i/n: every n-th row, from the i-th on; n machines answer all."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that read while the model computes (one per processor).",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    providers: Annotated[
+        str | None,
+        typer.Option(
+            help="What computes, in the order of choice: cpu, or cuda,cpu with onnxruntime-gpu.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            help="Go on behind the answers of a command that was cut off, or begin anew.",
+            rich_help_panel=_RUN,
+        ),
+    ] = True,
     sha256: Sha256 = None,
-) -> None:
+    as_json: bool = False,
+) -> dict[str, Any]:
     """Say what a trained model sees in images, or makes of texts or series.
 
-    The exit code is 0 where every item was answered, 1 where some could not be read (their answers
-    are empty), and 2 where nothing was done.
+    With --json and without --out: a line of JSON for each answer. The exit code is 0 where every
+    item was answered, 1 where some could not be read (their answers are empty), and 2 where nothing
+    was done.
     """
-    from onecycle.cli.predict import Where
+    from onecycle.cli.predict import Running, Where
     from onecycle.cli.predict import predict as work
 
     _require_sha256(model, sha256)
-    where = Where(column, folder, suffix, label_col)
-    if work(model, sources, thresh, out, where, top, shard):
-        raise typer.Exit(1)
+    where, running = Where(column, folder, suffix, label_col), Running(workers, providers, resume)
+    return work(model, sources, thresh, out, where, top, shard, running, as_json)
 
 
 @app.command(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -385,31 +385,39 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
     """Show the library's own errors as one clear message, without a stack trace.
 
     A command that returns something has an option --json: what it returns is then all that stands
-    on standard output, and everything else goes to standard error.
+    on standard output, each of several things on a line of its own, and everything else goes to
+    standard error. It is given as `as_json` where that is a parameter.
     """
+    own = {p.name: p for p in signature(command).parameters.values()}
 
     def run(*args: Any, json_: bool = False, **options: Any) -> None:
         from onecycle.core.display import print_any_text
         from onecycle.core.errors import OnecycleError
 
-        print_any_text(sys.stdout)
-        code = 0
+        shown, code = sys.stdout, 0
+        print_any_text(shown)
+        if "as_json" in own:
+            options["as_json"] = json_
         try:
             with redirect_stdout(sys.stderr) if json_ else nullcontext():
                 found = command(*args, **options)
-            code = 0 if found is None else found.pop("exit_code", 0)
+                for each in found if isinstance(found, Iterator) else [found or {}]:
+                    code = each.pop("exit_code", 0)
+                    if each and json_:
+                        print(json.dumps(each, default=float), file=shown, flush=True)
         except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
             typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
-            found, code = {"error": type(error).__name__, "message": str(error)}, 2
-        if json_:
-            print(json.dumps(found))
+            if json_:
+                print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+            code = 2
         if code:
             raise typer.Exit(code)
 
     hints = get_type_hints(command, include_extras=True)
-    own = [
-        p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY)
-        for p in signature(command).parameters.values()
+    given = [
+        p.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY)
+        for name, p in own.items()
+        if name != "as_json"
     ]
     gives = hints.get("return", type(None)) is not type(None)
     asked = Annotated[
@@ -419,4 +427,4 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
     more = Parameter("json_", Parameter.KEYWORD_ONLY, default=False, annotation=asked)
     wrapped: Any = wraps(command)(run)
     del wrapped.__wrapped__
-    return _with_parameters(wrapped, [*own, *[more] * gives], None)
+    return _with_parameters(wrapped, [*given, *[more] * gives], None)
