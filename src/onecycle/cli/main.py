@@ -222,31 +222,43 @@ def evaluate(
 )
 @plain_errors
 def site(
-    model: Annotated[
-        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
-    ],
+    model: Model,
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
     title: Title = None,
     theme: Theme = None,
     icon: Icon = None,
     examples: Examples = None,
     sha256: Sha256 = None,
-) -> None:
+) -> dict[str, Any]:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
     from onecycle.cli.ship import exported
     from onecycle.cli.ship import site as work
 
     _require_sha256(model, sha256)
-    work(exported(model), out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
+    look = {"title": title, "theme": theme, "icon": icon, "examples": examples}
+    return work(exported(model), out, look)
 
 
-@app.command("serve", epilog=examples("onecycle serve model.onnx --port 8080"))
+@app.command(
+    "serve",
+    epilog=examples(
+        "onecycle serve model.onnx --port 8080",
+        "onecycle serve model.onnx --lan --tokens tokens.txt",
+    ),
+)
 @plain_errors
 def serve(
-    model: Annotated[
-        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
-    ],
+    model: Model,
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
+    lan: Annotated[
+        bool,
+        typer.Option(
+            "--lan",
+            help="For a phone in the same network: listen on its address, show it as a QR code, "
+            "make a certificate of it so that the camera may be used (onecycle[lan]).",
+            rich_help_panel=_DOOR,
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
     tokens: Annotated[
         Path | None,
@@ -309,6 +321,7 @@ def serve(
     """Serve the page and POST /api/predict for one model, without torch.
 
     A model file that is replaced is served from then on; of a bad one the log says why it is not.
+    Standard output is the log, a JSON object a line.
     """
     from onecycle.cli.ship import exported, set_look
     from onecycle.cli.ship import serve as work
@@ -318,7 +331,7 @@ def serve(
     set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     origins = tuple(origin) if origin else None
     given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
-    work(model, (host, port), tokens, given, (cert, key), max_memory)
+    work(model, (host, port), tokens, given, (cert, key), max_memory, lan)
 
 
 @app.command("clean", epilog=examples("onecycle clean photos/ --model model.onnx"))
@@ -361,12 +374,16 @@ def kaggle(
         print(f"the files are in {work.fetch_competition(competition, to)}")
 
 
-@app.command("deploy", epilog=examples("onecycle deploy model.onnx app/ --to docker"))
+@app.command(
+    "deploy",
+    epilog=examples(
+        "onecycle deploy model.onnx app/ --to docker",
+        "onecycle deploy model.onnx app/ --to pages --title Flowers",
+    ),
+)
 @plain_errors
 def deploy(
-    model: Annotated[
-        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
-    ],
+    model: Model,
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
     title: Title = None,
@@ -374,13 +391,25 @@ def deploy(
     icon: Icon = None,
     examples: Examples = None,
     sha256: Sha256 = None,
-) -> None:
+) -> dict[str, Any]:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
+    from onecycle.cli.ship import deploy as work
     from onecycle.cli.ship import exported
-    from onecycle.export.hosts import write_recipe
 
     _require_sha256(model, sha256)
-    print(write_recipe(exported(model), to, out, title, theme, icon, examples))
+    look = {"title": title, "theme": theme, "icon": icon, "examples": examples}
+    return work(exported(model), to, out, look)
+
+
+@app.command("qr", epilog=examples("onecycle qr https://flowers.example.org"))
+@plain_errors
+def qr(
+    address: Annotated[str, typer.Argument(help="Where the page is, from https:// on.")],
+) -> dict[str, Any]:
+    """Print the QR code of an address, to be opened with a phone's camera (onecycle[lan])."""
+    from onecycle.cli.ship import print_qr_code
+
+    return print_qr_code(address)
 
 
 @app.command("version")
