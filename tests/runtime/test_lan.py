@@ -160,7 +160,8 @@ def test_a_phone_sees_its_camera_answered_after_it_took_certificate_and_token(
         page.context.close()
     finally:
         stopped(process)
-    assert all("event" in json.loads(line) for line in (tmp_path / "log").open())
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert all("event" in json.loads(line) for line in lines)
 
 
 def until_served(cert, url):
