@@ -1,8 +1,11 @@
 """The wheel holds the library and works where the source tree is not."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -29,6 +32,7 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     assert {"onecycle/runtime/page/index.html", "onecycle/runtime/page/app.js"} <= names
     code = f"""
 import sys
+import sysconfig
 import tarfile
 sys.path.insert(0, {str(tmp_path / "installed")!r})
 import onecycle, onecycle.course
@@ -88,3 +92,35 @@ def test_a_wheel_made_of_the_sdist_has_the_page_and_its_runtime_or_says_that_it_
     _, reported = built(tree, "wheel", tmp_path / "without")
     assert "page/ort is missing" in reported
     assert "make web" in reported
+
+
+@pytest.mark.slow
+def test_what_uv_builds_makes_a_site_in_a_fresh_environment(tmp_path):
+    """The wheel goes through the sdist; what it needs comes from this environment."""
+    uv = shutil.which("uv")
+    if uv is None or not (ROOT / "web" / "page" / "ort").is_dir():
+        pytest.skip("uv (pip install uv) and the browser's runtime (make web) are wanted")
+
+    def run(*command):
+        plain = {n: v for n, v in os.environ.items() if not n.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=plain, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(uv, "build", str(ROOT), "--out-dir", "dist")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    run(uv, "venv", "--python", sys.executable, "fresh")
+    fresh = tmp_path / "fresh" / "bin"
+    run(uv, "pip", "install", "--no-deps", "--python", str(fresh / "python"), str(wheel))
+    (packages,) = (tmp_path / "fresh").glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
+    where = run(str(fresh / "python"), "-c", "import onecycle; print(onecycle.__file__)")
+    assert where.startswith(str(packages))
+    model = ROOT / "tests/runtime/golden/format1_images.onnx"
+    found = json.loads(run(str(fresh / "onecycle"), "site", str(model), "site", "--json"))
+    assert found["site"] == "site"
+    (runtime,) = (tmp_path / "site" / "ort").glob("*/*.wasm.gz")
+    assert runtime.stat().st_size > 1_000_000
+    assert (tmp_path / "site" / "index.html").is_file()

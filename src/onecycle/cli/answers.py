@@ -15,14 +15,17 @@ from onecycle.core.errors import UsageError, listing, warn
 from onecycle.core.files import hold_alone, write_atomically, write_errors
 
 _WRITTEN = (".csv", ".parquet")
-_GROUP = 1024  # rows that are written together
+GROUP = 1024  # rows that are written together
 Row = tuple[str, str | None, list[Any]]  # name, answer (None: it could not be read), values
 
 
 def require_known_ending(out: Path) -> None:
-    """UsageError for a table of another kind."""
-    if out.suffix.lower() not in _WRITTEN:
-        raise UsageError(f"{out}: answers are written as {' or '.join(_WRITTEN)}, by that ending")
+    """UsageError for a table of another kind; a name without an ending is a folder of parts."""
+    if out.suffix.lower() not in ("", *_WRITTEN) and not out.is_dir():
+        raise UsageError(
+            f"{out}: answers are written as {' or '.join(_WRITTEN)}, by that ending, or into a "
+            "folder of Parquet parts, whose name has none"
+        )
 
 
 class Answers:
@@ -33,8 +36,16 @@ class Answers:
     or where another process is at work on them.
     """
 
-    def __init__(self, out: Path, header: Sequence[str], about: dict[str, Any]) -> None:
-        self.out, self.header = out, [*header]
+    def __init__(
+        self,
+        out: Path,
+        header: Sequence[str],
+        about: dict[str, Any],
+        are_numbers: Sequence[bool] = (),
+        resume: bool = True,
+    ) -> None:
+        self.out, self.header, self.are_numbers = out, [*header], are_numbers
+        self.resume = resume
         self.part = out.with_name(f"{out.name}.part")
         self.about = json.loads(json.dumps({**about, "header": self.header}))
         self.count, self._open = 0, ExitStack()
@@ -44,6 +55,8 @@ class Answers:
         with write_errors(self.part), self._open as opened:
             opened.enter_context(hold_alone(self.part, what, remove=False))
             self.file = opened.enter_context(self.part.open("r+b"))
+            if not self.resume:
+                self.file.truncate(0)
             self._look()
             self._open = opened.pop_all()
         return self
@@ -61,17 +74,7 @@ class Answers:
             self.file.write(json.dumps(self.about).encode() + b"\n")
             self.file.flush()
             return
-        try:
-            old = json.loads(first)
-        except ValueError:
-            old = {}
-        differ = [name for name in {**old, **self.about} if old.get(name) != self.about.get(name)]
-        if differ:
-            raise UsageError(
-                f"{self.part} holds answers that were cut off, to something else ({differ[0]} was "
-                f"{old.get(differ[0])}, here it is {self.about.get(differ[0])}): go on with the "
-                "same model and options, give another --out, or delete that file"
-            )
+        require_same(self.part, first, self.about)
         end = self.file.tell()
         for line in self.file:
             if not line.endswith(b"\n"):
@@ -89,18 +92,7 @@ class Answers:
 
     def skip(self, asked: Iterator[tuple[str, Any]]) -> tuple[Iterator[tuple[str, Any]], list[str]]:
         """What is asked and not there yet, and the names of what could not be read."""
-        failed = []
-        for number, (name, answer, _) in enumerate(self.rows(), 1):
-            wanted = next(asked, ("nothing", None))[0]
-            if name != wanted:
-                raise UsageError(
-                    f"{self.part} holds answers that were cut off, to something else: row {number} "
-                    f"is {name!r}, here it is {wanted!r}. Give another --out, or delete that file"
-                )
-            failed += [name] if answer is None else []
-        if self.count:
-            print(f"{self.part}: going on behind {self.count} answers that are there")
-        return asked, failed
+        return asked, compare(self.part, asked, (row[:2] for row in self.rows()))
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep each row as it comes."""
@@ -110,10 +102,10 @@ class Answers:
                 self.file.write(line)
                 self.file.flush()
 
-    def finish(self, are_numbers: Sequence[bool]) -> None:
+    def finish(self) -> None:
         """Write the table, and drop the rows that were kept for it."""
         if self.out.suffix.lower() == ".parquet":
-            write_atomically(self.out, lambda to: self._write_parquet(to, are_numbers))
+            write_atomically(self.out, self._write_parquet)
         else:
             write_atomically(self.out, self._write_csv)
         self._open.close()  # Windows removes no file that is open
@@ -123,25 +115,68 @@ class Answers:
         with path.open("w", newline="", encoding="utf-8") as file:
             write_csv(file, self.header, self.rows())
 
-    def _write_parquet(self, path: Path, are_numbers: Sequence[bool]) -> None:
-        """Text columns and float32 columns; what could not be read is null."""
-        try:
-            import pyarrow as pa
-            from pyarrow.parquet import ParquetWriter
-        except ImportError as error:
+    def _write_parquet(self, path: Path) -> None:
+        write_parquet(path, self.header, self.are_numbers, self.rows())
+
+
+def require_same(kept: Path, text: bytes, about: dict[str, Any]) -> None:
+    """UsageError where what was kept is the answers to something else than `about`."""
+    try:
+        old = json.loads(text)
+    except ValueError:
+        old = {}
+    differ = [name for name in {**old, **about} if old.get(name) != about.get(name)]
+    if differ:
+        raise UsageError(
+            f"{kept} holds answers that were cut off, to something else ({differ[0]} was "
+            f"{old.get(differ[0])}, here it is {about.get(differ[0])}): go on with the same model "
+            "and options, give another --out, or begin anew with --no-resume"
+        )
+
+
+def compare(
+    kept: Path, asked: Iterator[tuple[str, Any]], rows: Iterable[tuple[str, str | None]]
+) -> list[str]:
+    """Take what was answered from what is asked; the names of those that could not be read."""
+    failed, count = [], 0
+    for count, (name, answer) in enumerate(rows, 1):
+        wanted = next(asked, ("nothing", None))[0]
+        if name != wanted:
             raise UsageError(
-                "Parquet files need pyarrow: pip install 'onecycle[parquet]'"
-            ) from error
-        text, rows = pa.string(), self.rows()
-        kinds = [text, text, *(pa.float32() if number else text for number in are_numbers)]
-        schema = pa.schema(list(zip(self.header, kinds, strict=True)))
-        with ParquetWriter(path, schema) as writer:
-            while group := list(islice(rows, _GROUP)):
-                flat = zip(
-                    *((name, answer, *values) for name, answer, values in group), strict=True
-                )
-                arrays = [pa.array(c, kind) for c, kind in zip(flat, kinds, strict=True)]
-                writer.write_batch(pa.record_batch(arrays, schema=schema))
+                f"{kept} holds answers that were cut off, to something else: row {count} is "
+                f"{name!r}, here it is {wanted!r}. Give another --out, or begin anew with "
+                "--no-resume"
+            )
+        failed += [name] if answer is None else []
+    if count:
+        print(f"{kept}: going on behind {count} answers that are there")
+    return failed
+
+
+def parquet() -> Any:
+    """The module `pyarrow.parquet`; UsageError where it is not installed."""
+    try:
+        from pyarrow import parquet as found
+    except ImportError as error:
+        raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
+    return found
+
+
+def write_parquet(
+    path: Path, header: Sequence[str], are_numbers: Sequence[bool], rows: Iterable[Row]
+) -> None:
+    """Text columns and float32 columns; what could not be read is null."""
+    writer_of = parquet().ParquetWriter
+    import pyarrow as pa
+
+    text, left = pa.string(), iter(rows)
+    kinds = [text, text, *(pa.float32() if number else text for number in are_numbers)]
+    schema = pa.schema(list(zip(header, kinds, strict=True)))
+    with writer_of(path, schema) as writer:
+        while group := list(islice(left, GROUP)):
+            flat = zip(*((name, answer, *values) for name, answer, values in group), strict=True)
+            arrays = [pa.array(c, kind) for c, kind in zip(flat, kinds, strict=True)]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
 def write_csv(

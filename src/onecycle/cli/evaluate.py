@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.cli.layouts import read_frame
-from onecycle.cli.predict import Where, open_model, table_of_series
+from onecycle.cli.predict import Running, Where, open_model, table_of_series
 from onecycle.cli.series_table import LABELS
 from onecycle.core.display import bar
 from onecycle.core.errors import DataError, TableError, UsageError, listing
@@ -27,7 +27,7 @@ def evaluate(
     Prints figures and counts, and returns them for --json. Items that cannot be read are counted,
     and make the exit code 1. A label that the model does not know counts as a wrong answer.
     """
-    answers, given, target = open_model(model, None)
+    answers, given, target = open_model(model, None, Running())
     if not target.whole_classes and target.activation != "identity":
         raise UsageError(f"a {target.kind} has no label in a folder's name or a column: train says")
     rows = list(_labelled(source, given, where, label_col))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from onecycle.cli.options import Where, WhereMasks, WherePoints, WhereSeries, WhereTexts
+from onecycle.cli.sides import DRAWS, column, draw, of_table, refuse
 from onecycle.core.display import threaded
 from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
 from onecycle.core.files import read_lines
 from onecycle.data.checks import sides_of
 from onecycle.data.databunch import LabelledItems
-from onecycle.data.labels import SplitItems
+from onecycle.data.labels import SplitItems, from_pattern
 from onecycle.data.lists import ItemList
 from onecycle.data.tables import read_table
 from onecycle.runtime.inputs.pixels import open_indexes
@@ -32,35 +33,36 @@ _MASK_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
 _CODES = ("codes.txt", "classes.txt", "labels.txt")
 _VOID = {"void", "ignore", "unlabeled", "unlabelled"}
 _LOOKED_AT = 200  # masks, for the numbers that occur in them
+_OF_TABLES = ("valid_col", "group_col", "time_col")
 Label = Callable[[SplitItems], LabelledItems]
 
 
 @dataclass(frozen=True)
 class Found:
-    """Two sides, and what labels them; `held` are the items of a test set."""
+    """Splits (several of folds), and what labels them; `held` are the items of a test set."""
 
-    split: SplitItems
+    splits: Sequence[SplitItems]
     label: Label
     held: Any = None
 
-    def labelled(self) -> LabelledItems:
-        """Both sides with their labels."""
-        return self.label(self.split)
+    def __post_init__(self) -> None:
+        if self.held is not None and self.splits[0].test is not None:
+            raise UsageError(
+                "there are two test sets: leave out --test, or what else holds one out (--test-pct "
+                "or the column of the sides)"
+            )
+
+    def labelled(self, fold: int = 0) -> LabelledItems:
+        """Both sides of a split with their labels."""
+        return self.label(replace(self.splits[fold], test=None))
 
     def measured(self) -> LabelledItems | None:
         """The test set in the place of the validation set, or None where there is none."""
-        if self.held is None:
+        held = self.splits[0].test if self.held is None else self.held
+        if held is None:
             return None
-        train: Any = self.split.train
-        return self.label(train.split_by_list(train, self.held))
-
-
-def refuse(where: Any, what: str, *names: str) -> None:
-    """UsageError for options that were given and would have no effect."""
-    for field in fields(where):
-        if field.name in names and getattr(where, field.name) != field.default:
-            option = "--" + field.name.replace("_", "-")
-            raise UsageError(f"{option} has no effect on {what}: leave it out")
+        train: Any = self.splits[0].train
+        return self.label(train.split_by_list(train, held))
 
 
 def images(where: Where) -> Found:
@@ -69,15 +71,24 @@ def images(where: Where) -> Found:
         return _images_of_table(where)
     if not where.source.is_dir():
         raise UsageError(f"{where.source} is neither a folder nor a table")
-    refuse(where, "a folder", "folder", "suffix", "label_col", "label_delim", "valid_col")
+    refuse(where, "a folder", "folder", "suffix", "label_col", "label_delim", *_OF_TABLES)
     items = ImageList.from_folder(where.source)
     items, held = (items, None) if where.pattern else _test_of(where, items)
-    split = _split_folders(where, items, not where.pattern)
+    by = _by_pattern(where) if where.pattern else {"stratify": where.stratify or None}
+    splits = _split_folders(where, items, not where.pattern, **by)
 
     def label(split: SplitItems) -> LabelledItems:
         return split.label_from_re(where.pattern) if where.pattern else split.label_from_folder()
 
-    return Found(split, label, ImageList.from_folder(where.test) if where.test else held)
+    return Found(splits, label, ImageList.from_folder(where.test) if where.test else held)
+
+
+def _by_pattern(where: Where) -> dict[str, Any]:
+    """The classes that a pattern reads, where they are to be in proportion; folders are none."""
+    if not where.stratify:
+        return {}
+    label: Any = from_pattern(where.pattern or "")
+    return {"stratify": lambda item: label([item])[0]}
 
 
 def _test_of(where: Any, items: Any) -> tuple[Any, Any]:
@@ -97,11 +108,14 @@ def _test_of(where: Any, items: Any) -> tuple[Any, Any]:
         return rest, None
     if given or not {Path(item).parent.name for item in held} <= classes:
         return items, None
+    refuse(where, f"a folder with {name}, which is the test set", "test_pct")
     print(f"{len(held)} {items.files.what}s in {name} are the test set")
     return rest, held
 
 
-def _split_folders(where: Any, items: Any, of_classes: bool = True) -> SplitItems:
+def _split_folders(
+    where: Any, items: Any, of_classes: bool = True, **by: Any
+) -> Sequence[SplitItems]:
     """By folders that are named like the sides of a split, or a random share.
 
     What is kept for later (`test`) is left out, and so is all beside a folder `train`. Where
@@ -120,7 +134,7 @@ def _split_folders(where: Any, items: Any, of_classes: bool = True) -> SplitItem
             "and one validate; rename the others, or take --all-folders"
         )
     if train and valid:
-        refuse(where, f"a folder with {train[0]} and {valid[0]}", "valid_pct")
+        refuse(where, f"a folder with {train[0]} and {valid[0]}", *DRAWS)
     taken = [*train, *valid] if train and valid else train
     others = [name for name in folders if name not in taken]
     unused = others if train else [*valid, *sides["test"]]
@@ -140,8 +154,8 @@ def _split_folders(where: Any, items: Any, of_classes: bool = True) -> SplitItem
         )
         items = items.filter_by_func(lambda item: items.first_folder(item) not in unused)
     if train and valid:
-        return items.split_by_folder(train[0], valid[0])
-    return items.split_by_rand_pct(where.valid_pct, where.seed)
+        return [items.split_by_folder(train[0], valid[0])]
+    return draw(where, items, **by)
 
 
 def _images_of_table(where: Where) -> Found:
@@ -152,12 +166,7 @@ def _images_of_table(where: Where) -> Found:
         return ImageList.from_df(frame, table.parent, 0, where.folder, where.suffix)
 
     found = items(where.source)
-    column = label_column(where, found.frame)
-    return Found(
-        _split_table(where, found),
-        lambda split: split.label_from_df(column, label_delim=where.label_delim),
-        where.test and items(where.test),
-    )
+    return _of_table(where, found, where.test and items(where.test))
 
 
 # Tables of all kinds.
@@ -198,24 +207,20 @@ def _of_several_columns(table: Path, own: str) -> Any:
     return frame
 
 
-def _split_table(where: Any, items: Any) -> SplitItems:
-    """By a column, also one that is called is_valid, or a random share."""
-    if where.valid_col is None and "is_valid" in items.frame.columns:
-        where = replace(where, valid_col="is_valid")
-    if where.valid_col:
-        refuse(where, "a table with --valid-col", "valid_pct")
-        return items.split_from_df(_column(where.valid_col))
-    return items.split_by_rand_pct(where.valid_pct, where.seed)
-
-
-def _column(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+def _of_table(where: Any, items: Any, held: Any) -> Found:
+    """What a table holds whose labels are in a column."""
+    labels, delim = label_column(where, items.frame), where.label_delim
+    return Found(
+        of_table(where, items, labels if where.stratify else None, delim),
+        lambda split: split.label_from_df(labels, label_delim=delim),
+        held,
+    )
 
 
 def label_column(where: Any, frame: Any) -> int | str:
     """The one asked for, one that is named like labels, or the second."""
     if where.label_col is not None:
-        return _column(where.label_col)
+        return column(where.label_col)
     named = [name for name in frame.columns if str(name).strip().lower() in _LABELS]
     if len(named) > 1:
         raise TableError(
@@ -300,11 +305,11 @@ def _is_mask(file: Path, mask_of: Callable[[Any], Path], items: ItemList) -> boo
     return bool(end) and file.stem.endswith(end) and mask_of(file).suffix == file.suffix
 
 
-def _split_masks(where: WhereMasks, items: ItemList) -> SplitItems:
+def _split_masks(where: WhereMasks, items: ItemList) -> Sequence[SplitItems]:
     names = where.valid_names or where.source / "valid.txt"
     if where.valid_names or names.is_file():
-        refuse(where, f"images that {names} divides", "valid_pct")
-        return items.split_by_files(read_lines(names))
+        refuse(where, f"images that {names} divides", *DRAWS)
+        return [items.split_by_files(read_lines(names))]
     return _split_folders(where, items, of_classes=False)
 
 
@@ -365,7 +370,7 @@ def points(where: WherePoints) -> Found:
         return np.stack(cells, 1).reshape(len(items), -1, 2).tolist()
 
     return Found(
-        _split_table(where, found),
+        of_table(where, found),
         lambda split: split.label(numbers, label_cls=Points(unit="pixels")),
         where.test and items(where.test),
     )
@@ -400,28 +405,24 @@ def _point_columns(where: WherePoints, names: Sequence[str]) -> list[tuple[str, 
 def texts(where: WhereTexts) -> Found:
     """A table with a column of texts, or a folder of .txt files for each class."""
     if where.source.is_dir():
-        refuse(where, "a folder", "text_col", "label_col", "label_delim", "valid_col")
+        refuse(where, "a folder", "text_col", "label_col", "label_delim", *_OF_TABLES)
         taken, own = _test_of(where, TextList.from_folder(where.source))
         held = TextList.from_folder(where.test) if where.test else own
-        return Found(_split_folders(where, taken), SplitItems.label_from_folder, held)
+        splits = _split_folders(where, taken, stratify=where.stratify or None)
+        return Found(splits, SplitItems.label_from_folder, held)
 
     def items(table: Path) -> TextList:
         frame = read_frame(table)
         return TextList.from_df(frame, table.parent, _text_column(where, frame))
 
     found = items(where.source)
-    column = label_column(where, found.frame)
-    return Found(
-        _split_table(where, found),
-        lambda split: split.label_from_df(column, label_delim=where.label_delim),
-        where.test and items(where.test),
-    )
+    return _of_table(where, found, where.test and items(where.test))
 
 
 def _text_column(where: WhereTexts, frame: Any) -> int | str:
     """The one asked for, or one that is named like texts."""
     if where.text_col is not None:
-        return _column(where.text_col)
+        return column(where.text_col)
     named = [name for name in frame.columns if str(name).strip().lower() in ("text", "texts")]
     if len(named) != 1:
         raise TableError(f"{where.source}: say which --text-col it is, of {listing(frame, 12)}")
@@ -436,16 +437,16 @@ def series(where: WhereSeries) -> Found:
     if where.source.suffix.lower() in (".csv", ".jsonl", ".parquet"):
         found = _series_of_table(where.source, where, how)
         held = where.test and _series_of_table(where.test, where, how)
-        return Found(_split_table(where, found), SplitItems.label_from_df, held)
-    refuse(where, "files of the archives", "label_col", "valid_col")
+        by = found.label_col if where.stratify else None
+        return Found(of_table(where, found, by), SplitItems.label_from_df, held)
+    refuse(where, "files of the archives", "label_col", *_OF_TABLES)
     held = where.test and SeriesList.from_ts(where.test, **how)
     if where.source.is_dir():
-        refuse(where, "a folder with NAME_TRAIN and NAME_TEST", "valid_pct")
+        refuse(where, "a folder with NAME_TRAIN and NAME_TEST", *DRAWS)
         pair = SeriesList.from_ts(*_archive_files(where.source), **how)
-        return Found(pair.split_by_file(), SplitItems.label_from_df, held)
-    found = SeriesList.from_ts(where.source, **how)
-    split = found.split_by_rand_pct(where.valid_pct, where.seed)
-    return Found(split, SplitItems.label_from_df, held)
+        return Found([pair.split_by_file()], SplitItems.label_from_df, held)
+    splits = draw(where, SeriesList.from_ts(where.source, **how), stratify=where.stratify or None)
+    return Found(splits, SplitItems.label_from_df, held)
 
 
 def _series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> SeriesList:
@@ -455,8 +456,9 @@ def _series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> Se
         raise TableError(f"{table}: say which --label-col it is, of {listing(frame, 12)}")
     label = label_column(where, frame)
     label = frame.columns[label] if isinstance(label, int) else label
-    steps = [name for name in frame.columns if name not in (label, where.valid_col)]
-    cols = steps if where.valid_col else None  # without one, odd columns are found
+    others = [label, *filter(None, (where.valid_col, where.group_col, where.time_col))]
+    steps = [name for name in frame.columns if name not in others]
+    cols = steps if others[1:] else None  # without one, odd columns are found
     return SeriesList.from_df(frame, table.parent, cols, label, **how)
 
 

@@ -96,7 +96,8 @@ app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34
     epilog=examples(
         "onecycle predict model.onnx photos/ --out answers.csv",
         "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
-        "onecycle predict model.onnx photos/ --shard 2/8 --out part-2.parquet",
+        "onecycle predict model.onnx photos/ --shard 2/8 --out answers/",
+        "onecycle predict model.onnx photos/ --providers cuda,cpu --json",
     ),
 )
 @plain_errors
@@ -112,7 +113,10 @@ def predict(
         float | None, typer.Option(help="Another decision threshold, for several labels.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "--csv", help="Write here: .csv or .parquet.")
+        Path | None,
+        typer.Option(
+            "--out", "--csv", help="Write here: .csv, .parquet, or a folder of Parquet parts."
+        ),
     ] = None,
     column: Annotated[
         str | None, typer.Option(help="CSV: the column with the names or texts.")
@@ -129,20 +133,43 @@ def predict(
         str | None,
         typer.Option(help="i/n: every n-th row, from the i-th on; n machines answer all."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that read while the model computes (one per processor).",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    providers: Annotated[
+        str | None,
+        typer.Option(
+            help="What computes, in the order of choice: cpu, or cuda,cpu with onnxruntime-gpu.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            help="Go on behind the answers of a command that was cut off, or begin anew.",
+            rich_help_panel=_RUN,
+        ),
+    ] = True,
     sha256: Sha256 = None,
-) -> None:
+    as_json: bool = False,
+) -> dict[str, Any]:
     """Say what a trained model sees in images, or makes of texts or series.
 
-    The exit code is 0 where every item was answered, 1 where some could not be read (their answers
-    are empty), and 2 where nothing was done.
+    With --json and without --out: a line of JSON for each answer. The exit code is 0 where every
+    item was answered, 1 where some could not be read (their answers are empty), and 2 where nothing
+    was done.
     """
-    from onecycle.cli.predict import Where
+    from onecycle.cli.predict import Running, Where
     from onecycle.cli.predict import predict as work
 
     _require_sha256(model, sha256)
-    where = Where(column, folder, suffix, label_col)
-    if work(model, sources, thresh, out, where, top, shard):
-        raise typer.Exit(1)
+    where, running = Where(column, folder, suffix, label_col), Running(workers, providers, resume)
+    return work(model, sources, thresh, out, where, top, shard, running, as_json)
 
 
 @app.command(
@@ -195,31 +222,43 @@ def evaluate(
 )
 @plain_errors
 def site(
-    model: Annotated[
-        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
-    ],
+    model: Model,
     out: Annotated[Path, typer.Argument(help="A new folder for the site.")],
     title: Title = None,
     theme: Theme = None,
     icon: Icon = None,
     examples: Examples = None,
     sha256: Sha256 = None,
-) -> None:
+) -> dict[str, Any]:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
     from onecycle.cli.ship import exported
     from onecycle.cli.ship import site as work
 
     _require_sha256(model, sha256)
-    work(exported(model), out, {"title": title, "theme": theme, "icon": icon, "examples": examples})
+    look = {"title": title, "theme": theme, "icon": icon, "examples": examples}
+    return work(exported(model), out, look)
 
 
-@app.command("serve", epilog=examples("onecycle serve model.onnx --port 8080"))
+@app.command(
+    "serve",
+    epilog=examples(
+        "onecycle serve model.onnx --port 8080",
+        "onecycle serve model.onnx --lan --tokens tokens.txt",
+    ),
+)
 @plain_errors
 def serve(
-    model: Annotated[
-        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
-    ],
+    model: Model,
     host: Annotated[str, typer.Option(help="0.0.0.0 answers other machines too.")] = "127.0.0.1",
+    lan: Annotated[
+        bool,
+        typer.Option(
+            "--lan",
+            help="For a phone in the same network: listen on its address, show it as a QR code, "
+            "make a certificate of it so that the camera may be used (onecycle[lan]).",
+            rich_help_panel=_DOOR,
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
     tokens: Annotated[
         Path | None,
@@ -282,6 +321,7 @@ def serve(
     """Serve the page and POST /api/predict for one model, without torch.
 
     A model file that is replaced is served from then on; of a bad one the log says why it is not.
+    Standard output is the log, a JSON object a line.
     """
     from onecycle.cli.ship import exported, set_look
     from onecycle.cli.ship import serve as work
@@ -291,7 +331,7 @@ def serve(
     set_look(model, {"title": title, "theme": theme, "icon": icon, "examples": examples})
     origins = tuple(origin) if origin else None
     given = {"rate": rate, "proxies": proxies, "origins": origins, "log_requests": log_requests}
-    work(model, (host, port), tokens, given, (cert, key), max_memory)
+    work(model, (host, port), tokens, given, (cert, key), max_memory, lan)
 
 
 @app.command("clean", epilog=examples("onecycle clean photos/ --model model.onnx"))
@@ -371,12 +411,16 @@ def kaggle(
         print(f"the files are in {work.fetch_competition(competition, to)}")
 
 
-@app.command("deploy", epilog=examples("onecycle deploy model.onnx app/ --to docker"))
+@app.command(
+    "deploy",
+    epilog=examples(
+        "onecycle deploy model.onnx app/ --to docker",
+        "onecycle deploy model.onnx app/ --to pages --title Flowers",
+    ),
+)
 @plain_errors
 def deploy(
-    model: Annotated[
-        Path, typer.Argument(help="model.onnx, or model.safetensors, which is exported.")
-    ],
+    model: Model,
     out: Annotated[Path, typer.Argument(help="A new folder for what the host needs.")],
     to: Annotated[str, typer.Option(help="vercel, netlify, pages, docker, spaces or render.")],
     title: Title = None,
@@ -384,13 +428,25 @@ def deploy(
     icon: Icon = None,
     examples: Examples = None,
     sha256: Sha256 = None,
-) -> None:
+) -> dict[str, Any]:
     """Write a folder that is ready for a host, and print the one command that sends it there."""
+    from onecycle.cli.ship import deploy as work
     from onecycle.cli.ship import exported
-    from onecycle.export.hosts import write_recipe
 
     _require_sha256(model, sha256)
-    print(write_recipe(exported(model), to, out, title, theme, icon, examples))
+    look = {"title": title, "theme": theme, "icon": icon, "examples": examples}
+    return work(exported(model), to, out, look)
+
+
+@app.command("qr", epilog=examples("onecycle qr https://flowers.example.org"))
+@plain_errors
+def qr(
+    address: Annotated[str, typer.Argument(help="Where the page is, from https:// on.")],
+) -> dict[str, Any]:
+    """Print the QR code of an address, to be opened with a phone's camera (onecycle[lan])."""
+    from onecycle.cli.ship import print_qr_code
+
+    return print_qr_code(address)
 
 
 @app.command("version")

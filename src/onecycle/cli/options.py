@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -19,14 +20,6 @@ _TRAINING, _LEAVES = "Training", "What it leaves"
 
 CHANGES = ("flip_vert", "do_flip", "max_rotate", "max_zoom", "max_lighting", "max_warp")
 
-Share = Annotated[
-    float,
-    Option(help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT),
-]
-ValidColumn = Annotated[
-    str | None,
-    Option(help="Tables: a column that is true for what validates.", rich_help_panel=_SPLIT),
-]
 LabelColumn = Annotated[
     str | None,
     Option(
@@ -49,17 +42,77 @@ Seed = Annotated[
     int,
     Option(help="The same seed gives the same split and the same run.", rich_help_panel=_TRAINING),
 ]
-Test = Annotated[
-    Path | None,
+Stratify = Annotated[
+    bool,
     Option(
-        help="Labelled items of the same layout that are measured once, at the end.",
+        "--stratify",
+        help="Tables: every class (every tag) in proportion on each side; of folders it is so.",
         rich_help_panel=_SPLIT,
     ),
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Who validates and tests where nothing else says which."""
+
+    valid_pct: Annotated[
+        float,
+        Option(
+            help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT
+        ),
+    ] = 0.2
+    test_pct: Annotated[
+        float | None,
+        Option(
+            help="A share that is measured once, at the end, by the model.", rich_help_panel=_SPLIT
+        ),
+    ] = None
+    folds: Annotated[
+        int | None,
+        Option(
+            min=2,
+            help="Train so many times, each item validating once: figures with their spread, and "
+            "the model of the last (onecycle[splits]).",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SidesOfTable(Sides):
+    """The same of a table, whose columns may say more."""
+
+    valid_col: Annotated[
+        str | None,
+        Option(
+            help="Tables: a column that is true for what validates, or says train, valid, test.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    group_col: Annotated[
+        str | None,
+        Option(
+            help="Tables: items of one value (patient, scene) stay on one side.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+    time_col: Annotated[
+        str | None,
+        Option(help="Tables: the latest validate (and test).", rich_help_panel=_SPLIT),
+    ] = None
+    test: Annotated[
+        Path | None,
+        Option(
+            help="Labelled items of the same layout that are measured once, at the end.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None
+
+
 @dataclass(frozen=True)
-class Where:
+class Where(SidesOfTable):
     """Where images and their classes are, and who validates."""
 
     source: Annotated[
@@ -69,21 +122,18 @@ class Where:
     suffix: Suffix = ""
     label_col: LabelColumn = None
     label_delim: Delimiter = None
-    valid_col: ValidColumn = None
     pattern: Annotated[
         str | None, Option(help="Folder: label = group 1 of this regular expression on the path.")
     ] = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
     all_folders: Annotated[
         bool,
         Option(help="Folder: train on all, also on folders named like test or validation sets."),
     ] = False
-    test: Test = None
+    stratify: Stratify = False
 
 
 @dataclass(frozen=True)
-class WhereMasks:
+class WhereMasks(Sides):
     """Where images and their masks are, and who validates."""
 
     source: Annotated[Path, Argument(help="A folder with images and a mask for each of them.")]
@@ -112,12 +162,10 @@ class WhereMasks:
             rich_help_panel=_SPLIT,
         ),
     ] = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
 
 
 @dataclass(frozen=True)
-class WherePoints:
+class WherePoints(SidesOfTable):
     """Where images and the table of their points are, and who validates."""
 
     source: Annotated[
@@ -129,14 +177,10 @@ class WherePoints:
         str | None,
         Option(help='The columns, x before y: "nose_x,nose_y,chin_x,chin_y"; found without.'),
     ] = None
-    valid_col: ValidColumn = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
-    test: Test = None
 
 
 @dataclass(frozen=True)
-class WhereTexts:
+class WhereTexts(SidesOfTable):
     """Where texts and their labels are, and who validates."""
 
     source: Annotated[
@@ -147,14 +191,11 @@ class WhereTexts:
     ] = None
     label_col: LabelColumn = None
     label_delim: Delimiter = None
-    valid_col: ValidColumn = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
-    test: Test = None
+    stratify: Stratify = False
 
 
 @dataclass(frozen=True)
-class WhereSeries:
+class WhereSeries(SidesOfTable):
     """Where series and their labels are, and who validates."""
 
     source: Annotated[
@@ -168,10 +209,7 @@ class WhereSeries:
     encodings: Annotated[
         str | None, Option(help='How a curve becomes an image: "gasf,gadf,mtf".')
     ] = None
-    valid_col: ValidColumn = None
-    valid_pct: Share = 0.2
-    seed: Seed = 0
-    test: Test = None
+    stratify: Stratify = False
 
 
 Arch = Annotated[
@@ -183,6 +221,21 @@ Pretrained = Annotated[
     Option(help="yes (published weights), no (from scratch), or a file.", rich_help_panel=_MODEL),
 ]
 BatchSize = Annotated[int | None, Option(min=1, help="Items per step (64, of a small set fewer).")]
+
+
+class Weighing(StrEnum):
+    """How the loss weighs the classes."""
+
+    BALANCED = "balanced"
+
+
+Weights = Annotated[
+    Weighing | None,
+    Option(
+        help="balanced: rare classes count as much as frequent ones, in the loss.",
+        rich_help_panel=_TRAINING,
+    ),
+]
 Device = Annotated[
     str | None,
     Option(help="cpu, cuda, cuda:1, mps; else a GPU.", rich_help_panel=_TRAINING),
@@ -227,6 +280,7 @@ class How:
     max_warp: Annotated[
         float, Option(min=0, help="Change of perspective.", rich_help_panel=_CHANGES)
     ] = 0.2
+    weights: Weights = None
     seed: Seed = 0
     device: Device = None
 
@@ -261,6 +315,7 @@ class HowTexts:
         ),
     ] = 1
     bs: BatchSize = None
+    weights: Weights = None
     seed: Seed = 0
     device: Device = None
 
@@ -364,31 +419,39 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
     """Show the library's own errors as one clear message, without a stack trace.
 
     A command that returns something has an option --json: what it returns is then all that stands
-    on standard output, and everything else goes to standard error.
+    on standard output, each of several things on a line of its own, and everything else goes to
+    standard error. It is given as `as_json` where that is a parameter.
     """
+    own = {p.name: p for p in signature(command).parameters.values()}
 
     def run(*args: Any, json_: bool = False, **options: Any) -> None:
         from onecycle.core.display import print_any_text
         from onecycle.core.errors import OnecycleError
 
-        print_any_text(sys.stdout)
-        code = 0
+        shown, code = sys.stdout, 0
+        print_any_text(shown)
+        if "as_json" in own:
+            options["as_json"] = json_
         try:
             with redirect_stdout(sys.stderr) if json_ else nullcontext():
                 found = command(*args, **options)
-            code = 0 if found is None else found.pop("exit_code", 0)
+                for each in found if isinstance(found, Iterator) else [found or {}]:
+                    code = each.pop("exit_code", 0)
+                    if each and json_:
+                        print(json.dumps(each, default=float), file=shown, flush=True)
         except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
             typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
-            found, code = {"error": type(error).__name__, "message": str(error)}, 2
-        if json_:
-            print(json.dumps(found))
+            if json_:
+                print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+            code = 2
         if code:
             raise typer.Exit(code)
 
     hints = get_type_hints(command, include_extras=True)
-    own = [
-        p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY)
-        for p in signature(command).parameters.values()
+    given = [
+        p.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY)
+        for name, p in own.items()
+        if name != "as_json"
     ]
     gives = hints.get("return", type(None)) is not type(None)
     asked = Annotated[
@@ -398,4 +461,4 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
     more = Parameter("json_", Parameter.KEYWORD_ONLY, default=False, annotation=asked)
     wrapped: Any = wraps(command)(run)
     del wrapped.__wrapped__
-    return _with_parameters(wrapped, [*own, *[more] * gives], None)
+    return _with_parameters(wrapped, [*given, *[more] * gives], None)

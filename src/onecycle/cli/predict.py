@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from onecycle.cli.answers import Answers, Row, require_known_ending, write_csv
+from onecycle.cli.parts import Parts
 from onecycle.cli.series_table import is_series_table, series_rows
 from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of
+from onecycle.core.machine import usable_processors
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 
@@ -38,6 +40,15 @@ class Where:
                 raise UsageError(f"--{option} has no effect on {what}: leave it out")
 
 
+@dataclass(frozen=True)
+class Running:
+    """How a command answers: threads that read, what computes, and whether it goes on."""
+
+    workers: int | None = None  # one for each processor
+    providers: str | None = None
+    resume: bool = True
+
+
 def predict(
     model: Path,
     sources: Sequence[Path],
@@ -46,18 +57,22 @@ def predict(
     where: Where,
     top: int | None = None,
     shard: str | None = None,
-) -> int:
+    running: Running | None = None,
+    as_json: bool = False,
+) -> Any:
     """One row per file or row of a table: its name, the answer, and each class's probability.
 
     For masks the mean probability over all pixels; with `top` the likeliest classes in their
-    order instead. What cannot be read gets an empty answer and its fault on standard error; their
-    number is returned. Rows are read and answered in batches. With `out` each answer is kept in
-    `out`.part as it comes, and the same call, after a crash, goes on behind them; see `Answers`.
+    order instead. What cannot be read gets an empty answer and its fault on standard error. Rows
+    are read and answered in batches. With `out` each answer is kept in `out`.part as it comes, and
+    the same call, after a crash, goes on behind them; see `Answers`, and `Parts` for a folder.
     With `shard` "i/n" every n-th row alone, from the i-th on: n calls answer all, each row once.
+    Returns how many were answered, or could not be; `as_json` without `out` the rows themselves.
     """
+    running = running or Running()
     if out is not None:
         require_known_ending(out)
-    answers, given, target = open_model(model, thresh)
+    answers, given, target = open_model(model, thresh, running)
     columns = _Columns(target, top)
     heading, total, asked = _find_items(sources, given, where)
     if not total:
@@ -66,19 +81,35 @@ def predict(
     taken = (heading, "answer")
     names = (f"{name} (class)" if name in taken else name for name in columns.names)
     header = [*taken, *names]
+    failed = list[str]()
     if out is None:
-        failed = list[str]()
         rows = _rows(bar(asked, total, "predicting"), answers, columns, failed)
+        if as_json:
+            return _lines_of_json(header, rows, failed)
         with exact_text(sys.stdout, "write to a file with --out"):
             write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
-        return len(failed)
+        return _counts(total, failed)
     about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total, "shard": shard}
-    with Answers(out, header, about) as kept:
+    kind = Parts if out.is_dir() or not out.suffix else Answers
+    with kind(out, header, about, columns.are_numbers, running.resume) as kept:
         asked, failed = kept.skip(asked)
         kept.add(_rows(bar(asked, total, "predicting", done=kept.count), answers, columns, failed))
-        kept.finish(columns.are_numbers)
+        kept.finish()
     print(f"{total - len(failed)} of {total} answers written to {out}")
-    return len(failed)
+    return {"out": str(out), **_counts(total, failed)}
+
+
+def _counts(total: int, failed: Sequence[str]) -> dict[str, Any]:
+    return {"items": total, "failed": len(failed), "exit_code": int(bool(failed))}
+
+
+def _lines_of_json(
+    header: Sequence[str], rows: Iterable[Row], failed: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Each row under the names of the table's columns, then the exit code."""
+    for name, answer, values in rows:
+        yield dict(zip(header, [name, answer, *values], strict=True))
+    yield {"exit_code": int(bool(failed))}
 
 
 def _part(
@@ -99,14 +130,23 @@ def _digest(file: Path) -> str:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def open_model(model: Path, thresh: float | None) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
+def open_model(
+    model: Path, thresh: float | None, running: Running
+) -> tuple[Callable[..., Iterator[Any]], Any, Any]:
     """What answers a stream of sources, and the kinds of input and of answer."""
     if model.suffix == ".onnx":
         from onecycle.runtime.predictor import Predictor
 
-        predictor = Predictor(model)
+        names = [name.strip().lower() for name in (running.providers or "cpu").split(",")]
+        predictor = Predictor(model, providers=names)
+        if running.providers:
+            print(f"computed by: {', '.join(predictor.providers)}", file=sys.stderr)
         answers, (given, target) = predictor.stream_with_faults, predictor.task
-        return lambda sources: answers(sources, thresh), given, target
+        workers = running.workers or usable_processors()
+        return lambda sources: answers(sources, thresh, workers=workers), given, target
+    for name in ("workers", "providers"):
+        if getattr(running, name) is not None:
+            raise UsageError(f"--{name} is for exported files: onecycle export {model} makes one")
     from onecycle.vision.learner import load_cnn
 
     learn = load_cnn(model)

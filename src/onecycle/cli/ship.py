@@ -1,11 +1,17 @@
 """`onecycle export`, `site` and `serve`: what ships a model."""
 
 import os
+import re
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from onecycle.cli.lan import address_for, open_to_phones, show
 from onecycle.core.errors import CheckpointError, UsageError
+from onecycle.export.hosts import write_recipe
 from onecycle.runtime.site import variable_of, write_site
 
 
@@ -49,13 +55,39 @@ def set_look(model: Path, look: dict[str, Any]) -> None:
         os.environ[variable_of(name)] = str(value)
 
 
-def site(model: Path, out: Path, look: dict[str, Any]) -> None:
+def site(model: Path, out: Path, look: dict[str, Any]) -> dict[str, Any]:
     """Write the site and say how to look at it."""
     folder = write_site(model, out, **look)
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
     print(f"{folder}: {size:.1f} MB, for any static host. Look at it here first:")
-    print(f"  python -m http.server --directory {folder} 8000, then http://localhost:8000")
-    print("Then, for example: npx vercel deploy --prod " + str(folder))
+    print(f"  python -m http.server --directory {quote(str(folder))} 8000")
+    print("  and open http://localhost:8000")
+    print("Then send it to a host that has HTTPS, for example:")
+    send = f"npx vercel deploy --prod {quote(str(folder))}"
+    _print_next(send)
+    return {"site": str(folder), "megabytes": round(size, 1), "next": send}
+
+
+def deploy(model: Path, to: str, out: Path, look: dict[str, Any]) -> dict[str, Any]:
+    """Write a host's folder, and say what is to be typed next."""
+    send = write_recipe(model, to, out, **look)
+    print(f"{out}: ready. Send it there with:")
+    _print_next(send)
+    return {"folder": str(out), "next": send}
+
+
+def _print_next(send: str) -> None:
+    print(f"  {send}")
+    print("It says the address; for the phone's camera that is a QR code with:")
+    print("  onecycle qr https://THE-ADDRESS")
+
+
+def print_qr_code(address: str) -> dict[str, Any]:
+    """Print an address and its QR code; UsageError for what a phone would not open."""
+    if not re.fullmatch(r"https?://[^\s]+", address):
+        raise UsageError(f"an address begins with https:// (or http://), not {address!r}")
+    show(address)
+    return {"address": address}
 
 
 def serve(
@@ -65,8 +97,13 @@ def serve(
     given: dict[str, Any],
     tls: tuple[Path | None, Path | None],
     max_memory: int | None,
+    lan: bool,
 ) -> None:
-    """Serve at a host and port; what is None in `given` is looked for in the environment."""
+    """Serve at a host and port; what is None in `given` is looked for in the environment.
+
+    With `lan` at this machine's address in its network. What is said of it goes to standard error:
+    on standard output stands the log alone.
+    """
     from onecycle.runtime.http.server import serve as work
     from onecycle.runtime.http.settings import Settings
 
@@ -74,4 +111,9 @@ def serve(
         given = given | {"tokens": tuple(tokens.read_text(encoding="utf-8").split())}
         if not given["tokens"]:
             raise UsageError(f"{tokens} holds no token, so that nobody would be let in")
-    work(model, *at, Settings.from_environment(given), tls if any(tls) else None, max_memory)
+    settings = Settings.from_environment(given)
+    if lan:
+        at = address_for(at[0]), at[1]
+        with redirect_stdout(sys.stderr):
+            tls = open_to_phones(*at, any(tls), bool(settings.tokens)) or tls
+    work(model, *at, settings, tls if any(tls) else None, max_memory)

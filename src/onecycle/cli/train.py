@@ -1,17 +1,12 @@
 """`onecycle train` and `onecycle lr-find`: from files to a model, its report and its file."""
 
-import json
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -19,18 +14,22 @@ from warnings import catch_warnings, simplefilter
 import torch
 
 from onecycle.cli import layouts
+from onecycle.cli.job import Job
 from onecycle.cli.layouts import Found
 from onecycle.cli.options import CHANGES, Fit, How, HowTexts, Where
 from onecycle.cli.plots import stage_table
+from onecycle.cli.sides import described, refuse
 from onecycle.core.display import clock
 from onecycle.core.errors import OnecycleWarning, UsageError, listing
-from onecycle.core.files import require_writable, write_atomically
+from onecycle.core.files import require_writable
 from onecycle.core.plot import save_figure
 from onecycle.data.checks import look_before_training
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.report import write_report
 from onecycle.learn import metrics
+from onecycle.learn.cross_validation import CrossValidation
 from onecycle.learn.learner import Learner
+from onecycle.learn.losses import balanced_loss
 from onecycle.learn.lr_find import find_lr
 from onecycle.models.body import Body
 from onecycle.series.encode import series_transforms
@@ -44,95 +43,6 @@ _LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were re
 _SIDE = 128
 _STEPS = 300  # of everything: small sets are seen more often, at most four times as often
 _FEW, _MANY = 2, 8  # steps of the two measurements of a budget
-_KEPT, _MARK = "onecycle-train-resume", "made-by-onecycle-train"  # a folder, and a file in it
-_KEPT_FILES = "rate.json plan.json encoder.safetensors *.resume.safetensors *.resume.*.safetensors"
-_OURS = (*_KEPT_FILES.split(), ".*.lock", ".*.tmp", _MARK)
-
-
-@dataclass
-class Job:
-    """One training: what it was told, and what it says of itself on the way."""
-
-    fit: Fit
-    notes: list[str] = field(default_factory=list)
-    stages: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    epochs: dict[str, int] = field(default_factory=dict)  # by stage
-    rows: list[Mapping[str, Any]] = field(default_factory=list)  # of all epochs
-
-    def __post_init__(self) -> None:
-        self.kept = self.fit.out.absolute() / _KEPT
-
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """With --resume `kept` holds what a training goes on from; else it is there meanwhile.
-
-        Of the folder goes what was written here, and it itself where nothing else is in it.
-        """
-        if not self.fit.resume:
-            with TemporaryDirectory(prefix=".onecycle-train-", dir=self.fit.out) as folder:
-                self.kept = Path(folder).absolute()
-                yield
-            return
-        self.kept.mkdir(parents=True, exist_ok=True)
-        if not (self.kept / _MARK).is_file() and any(self.kept.iterdir()):
-            raise UsageError(f"{self.kept} holds files of somebody else: give another --out")
-        (self.kept / _MARK).touch()
-        yield
-        with suppress(OSError):  # the model is there: a folder that stays is no fault
-            for file in [file for name in _OURS for file in self.kept.glob(name)]:
-                file.unlink(missing_ok=True)
-            self.kept.rmdir()
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Warnings of the library inside become notes at once, which the report has as well."""
-        with catch_warnings():
-            show = warnings.showwarning
-
-            def note(message: Any, category: Any, *where: Any, **more: Any) -> None:
-                if not issubclass(category, OnecycleWarning):
-                    show(message, category, *where, **more)
-                elif str(message) not in self.notes:
-                    self.notes.append(str(message))
-                    print(f"note: {message}", file=sys.stderr, flush=True)
-
-            warnings.showwarning = note
-            simplefilter("always", OnecycleWarning)
-            yield
-
-    def prepare(self, learn: Learner) -> Learner:
-        """The learner at the precision, with the folder and the weights that were asked for."""
-        learn.path, learn.model_dir = learn.path.__class__(self.fit.out.absolute()), self.kept
-        if self.fit.start is not None:
-            learn.load(self.fit.start.absolute(), with_opt=False)
-        return learn.to_fp16() if self.fit.fp16 else learn.to_bf16() if self.fit.bf16 else learn
-
-    def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
-        """Train for some epochs; with --resume from where that was cut off."""
-        if not epochs:
-            return
-        print(f"\n{name}: {epochs} epochs", flush=True)
-        resume = name.replace(" ", "-") if self.fit.resume else None
-        learn.fit_one_cycle(epochs, rates, resume=resume, **more)
-        self.stages[name], self.epochs[name] = learn.history[-1], epochs
-        self.rows += learn.history[-epochs:]
-
-    def finish(self, learn: Learner) -> None:
-        """Once everything is written; here nothing."""
-
-    def decide(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What is chosen once: with --resume it is kept for the command that goes on."""
-        file = self.kept / f"{name}.json"
-        if self.fit.resume and file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
-        chosen = choose()
-        if self.fit.resume:
-            write_atomically(file, lambda to: _write(to, json.dumps(chosen)))
-        return chosen
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _require_sense(fit: Fit) -> None:
@@ -235,19 +145,20 @@ def _shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
     return round(height * scale), round(width * scale)
 
 
-def suited_metrics(data: DataBunch) -> list[Any]:
-    """The metrics that suit the labels."""
-    return [
-        partial(getattr(metrics, name), **how) if how else getattr(metrics, name)
-        for name, how in data.task.target.suited_metrics
+def _suited(how: Any, learn: Learner) -> Learner:
+    """The same learner with the metrics that suit the labels, and the loss that was asked for."""
+    learn.metrics = [
+        partial(getattr(metrics, name), **more) if more else getattr(metrics, name)
+        for name, more in learn.data.task.target.suited_metrics
     ]
+    if how.weights:
+        learn.loss_func = balanced_loss(learn.data)
+    return learn
 
 
 def image_learner(how: How, labelled: LabelledItems) -> Learner:
     """A network for images, with the metrics that suit the labels."""
-    learn = _normalized(how, labelled, how.size or _SIDE, cnn_learner)
-    learn.metrics = suited_metrics(learn.data)
-    return learn
+    return _suited(how, _normalized(how, labelled, how.size or _SIDE, cnn_learner))
 
 
 def _two_stages(
@@ -284,6 +195,7 @@ def _find_rate(job: Job, learn: Learner) -> float:
 
 def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """A U-Net on images with a class for every pixel."""
+    refuse(how, "masks", "weights")
     size = _shorter_side(labelled, how.size or _SIDE)
     learn = job.prepare(_normalized(how, labelled, size, unet_learner, bottle=True))
     learn.metrics = [metrics.pixel_accuracy, metrics.mean_iou]
@@ -293,6 +205,7 @@ def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Places in images."""
+    refuse(how, "points", "weights")
     size = _shorter_side(labelled, how.size or _SIDE)
     learn = job.prepare(_normalized(how, labelled, size, cnn_learner, ps=0.0))
     learn.metrics = [metrics.mae]
@@ -302,14 +215,14 @@ def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Classes or numbers of series, which become images."""
-    layouts.refuse(how, "series", *CHANGES)
+    refuse(how, "series", *CHANGES)
     changed = labelled.transform(series_transforms(), size=how.size or 64)
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves
         simplefilter("ignore", OnecycleWarning)
-        learn = series_learner(data, how.arch, pretrained=_pretrained(how))
-    learn.metrics = suited_metrics(data)
-    _two_stages(job, how, job.prepare(learn), (1, 8), 4e-3, 1, 1)
+        made = series_learner(data, how.arch, pretrained=_pretrained(how))
+    learn = job.prepare(_suited(how, made))
+    _two_stages(job, how, learn, (1, 8), 4e-3, 1, 1)
     return learn
 
 
@@ -319,9 +232,8 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
         return _train_transformer(job, how, labelled)
     encoder, moms = _encoder(job, how, labelled), (0.8, 0.7)
     data = _loaders(how, labelled)
-    learn: Learner = text_classifier_learner(data, pretrained=encoder, drop_mult=0.3)
-    learn.metrics = suited_metrics(data)
-    job.prepare(learn)
+    classifier = text_classifier_learner(data, pretrained=encoder, drop_mult=0.3)
+    learn = job.prepare(_suited(how, classifier))
     plan = job.decide("plan", lambda: {"epochs": _epochs(job, learn, bool(encoder), (1, 4))})
     head, whole = plan["epochs"]
     lr = job.fit.lr or 1e-2
@@ -352,9 +264,8 @@ def _train_transformer(job: Job, how: HowTexts, labelled: LabelledItems) -> Lear
     """A classifier on a Hugging Face encoder."""
     if (how.lm_epochs, how.pretrained) != (HowTexts.lm_epochs, HowTexts.pretrained):
         raise UsageError("--lm-epochs and --pretrained are for awd_lstm: leave them out")
-    learn: Learner = text_classifier_learner(_loaders(how, labelled), how.arch)
-    learn.metrics = suited_metrics(learn.data)
-    _two_stages(job, how, job.prepare(learn), (1, 3), 1e-4, 10, 2)
+    learn = job.prepare(_suited(how, text_classifier_learner(_loaders(how, labelled), how.arch)))
+    _two_stages(job, how, learn, (1, 3), 1e-4, 10, 2)
     return learn
 
 
@@ -390,9 +301,9 @@ def train(kind: str, where: Any, how: Any, fit: Fit, job: Job | None = None) -> 
         labelled = found.labelled()
         _require_text(labelled)
         print(labelled)
-        print(counts_of(labelled))
         held = _labelled_test(found, labelled)
-        learn = teach(job, how, labelled)
+        print(counts_of(labelled, held))
+        learn, folds = _train_all(job, how, found, teach)
         file = _save(learn, out)
         print(stage_table(job.stages))
         tested = _test(learn, held)
@@ -404,14 +315,47 @@ def train(kind: str, where: Any, how: Any, fit: Fit, job: Job | None = None) -> 
             job.notes,
             job.rows,
             tested,
+            folds,
         )
         job.finish(learn)
     _print_next(out, measured)
     files = {"model": str(file), "weights": f"{out}/model.safetensors"}
     return {**files, "report": f"{out}/report.html", "metrics": measured, "test": tested} | {
+        "folds": folds and {"mean": folds.mean, "spread": folds.spread, "each": folds.folds},
         "notes": job.notes,
         "seconds": round(perf_counter() - start, 1),
     }
+
+
+def _train_all(
+    job: Job, how: Any, found: Found, teach: Callable[..., Learner]
+) -> tuple[Learner, CrossValidation | None]:
+    """The trained learner, or with --folds that of the last one and the figures of all."""
+    count = len(found.splits)
+    if count == 1:
+        return teach(job, how, found.labelled()), None
+    job.fit = replace(job.fit, minutes=job.fit.minutes and job.fit.minutes / count)
+    rows = []
+    for fold in range(count):
+        job.begin(fold)
+        torch.manual_seed(how.seed)
+        print(f"\nfold {fold + 1} of {count}")
+
+        def figures(fold: int = fold) -> dict[str, Any]:
+            return _figures(teach(job, how, found.labelled(fold)))
+
+        if fold < count - 1:
+            rows.append(job.decide("figures", figures))
+    learn = teach(job, how, found.labelled(count - 1))
+    folds = CrossValidation((*rows, _figures(learn)))
+    print(f"\n{folds}")
+    return learn, folds
+
+
+def _figures(learn: Learner, batches: Any = None) -> dict[str, float]:
+    """Loss and metrics, those that have a value; without `batches` of the validation side."""
+    values, names = learn.validate(batches), ["loss", *learn.recorder.metric_names]
+    return {n: float(v) for n, v in zip(names, values, strict=True) if v is not None}
 
 
 def _save(learn: Learner, out: Path) -> Path:
@@ -442,6 +386,8 @@ def _about(job: Job, learn: Learner, where: Any, how: Any) -> dict[str, str]:
         "pretrained": how.pretrained,
         "epochs": ", ".join(f"{count} {name}" for name, count in job.epochs.items()),
         "seed": str(how.seed),
+        **({"split": split} if (split := described(where)) else {}),
+        **({"loss": "rare classes count as much as frequent ones"} if how.weights else {}),
         "precision": learn.engine.precision,
         "device": str(learn.data.device),
     }
@@ -463,14 +409,13 @@ def _test(learn: Learner, held: LabelledItems | None) -> dict[str, float]:
     data = held.with_task(learn.task).databunch(
         bs=1, val_bs=learn.data.options["val_bs"], device=learn.data.device, no_check=True
     )
-    values = learn.validate(data.valid_dl)
-    names = ["loss", *learn.recorder.metric_names]
-    return {n: float(v) for n, v in zip(names, values, strict=True) if v is not None}
+    return _figures(learn, data.valid_dl)
 
 
-def counts_of(labelled: LabelledItems, most: int = 20) -> str:
+def counts_of(labelled: LabelledItems, held: LabelledItems | None = None, most: int = 20) -> str:
     """How many items of each class are on each side, the commonest classes first."""
     target, sides = labelled.task.target, {"train": labelled.train, "valid": labelled.valid}
+    sides |= {"test": held.valid} if held else {}
     counts = {
         name: Counter(c for label in side.labels or () for c in target.classes_of(label))
         for name, side in sides.items()
@@ -478,7 +423,7 @@ def counts_of(labelled: LabelledItems, most: int = 20) -> str:
     order = sorted(target.named_classes(), key=lambda c: -counts["train"][c])
     wide = max((len(str(c)) for c in order[:most]), default=0)
     rows = [
-        f"  {c!s:<{wide}}  {counts['train'][c]:>7} train  {counts['valid'][c]:>6} valid"
+        f"  {c!s:<{wide}}  " + "  ".join(f"{counts[n][c]:>6} {n}" for n in sides)
         for c in order[:most]
     ]
     rows += [f"  and {len(order) - most} more classes"] * (len(order) > most)
@@ -495,6 +440,7 @@ def _print_next(out: Path, measured: Mapping[str, Any]) -> None:
 
 def find(where: Where, how: How, out: Path) -> dict[str, Any]:
     """Print the readings of the range test, and draw its curve."""
+    refuse(where, "lr-find", "folds", "test")
     require_writable(out / "lr.png", in_place=True)
     torch.manual_seed(how.seed)
     curve = image_learner(how, layouts.images(where).labelled()).lr_find()

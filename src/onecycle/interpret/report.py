@@ -30,6 +30,7 @@ from onecycle.interpret.classification import (
     grad_cam,
 )
 from onecycle.learn import loop
+from onecycle.learn.cross_validation import CrossValidation
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.learner import Learner
 from onecycle.learn.metric import names_of
@@ -52,17 +53,19 @@ def write_report(
     notes: Sequence[str] = (),
     rows: Sequence[Mapping[str, Any]] | None = None,
     tested: Mapping[str, float] | None = None,
+    folds: CrossValidation | None = None,
 ) -> dict[str, Interval]:
     """Write what is to be known of a trained learner into one HTML file.
 
     It holds no scripts and loads nothing. `about` are further facts for the model card, `notes`
     what was left out or guessed, `rows` the epochs (those of `learn.history`), `tested` figures of
-    a test set. Returns the figures of the validation set by name, each with the ends of its 95 %
-    interval, by bootstrap over the items.
+    a test set, `folds` those of a cross-validation. Returns the figures of the validation set by
+    name, each with the ends of its 95 % interval, by bootstrap over the items.
     """
     seen = _look(learn)
     sections = {
         "How good it is": _figures(seen, tested or {}),
+        "Folds": _folds(folds),
         "Data": _data(learn),
         "Curves": curves(learn.history if rows is None else rows),
         **seen.sections,
@@ -257,6 +260,18 @@ def _figures(seen: _Seen, tested: Mapping[str, float]) -> str:
     test = ", ".join(f"{name} {value:.3f}" for name, value in tested.items())
     more = f"<h3>Test set, measured once</h3><p>{escaped(test)}</p>" if test else ""
     return f'<div class="figures">{cells}</div><p class="soft">{escaped(text)}</p>{more}'
+
+
+def _folds(found: CrossValidation | None) -> str:
+    """A row for each fold, their mean, and how far they lie apart."""
+    if found is None:
+        return ""
+    names, count = [*found.mean], len(found.folds)
+    rows = {str(i): row for i, row in enumerate(found.folds, 1)}
+    rows |= {"mean": found.mean, "standard deviation": found.spread}
+    cells = ([name, *(f"{row[n]:.4f}" for n in names)] for name, row in rows.items())
+    text = f"Each validates other items. The other figures are of the model of fold {count}."
+    return f"<p>{text}</p>{_table(['fold', *names], cells)}"
 
 
 def _confusion(interp: ClassificationInterpretation) -> str:

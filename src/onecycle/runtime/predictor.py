@@ -2,7 +2,9 @@
 
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -54,14 +56,22 @@ class Predictor:
     first two: also a row of a frame with the cell `file`, `name`, `image`, ... or `text`.
 
     `classes`, `thresh` (None where nothing is decided by one), `task` (the plain specs of input
-    and target) and `about` (all that the file says). `threads` 0 uses every core. Safe to be used
-    from several threads. A model file is a program: of one that comes from elsewhere, give the
-    `sha256` that its maker names. Raises ModelError for files that cannot be trusted; see
-    `runtime.file.read`.
+    and target) and `about` (all that the file says). `threads` 0 uses every core. `providers` are
+    what computes, in the order of choice, such as ("cuda", "cpu"); UsageError where ONNX Runtime
+    has not one of them, or cannot start it. Safe to be used from several threads. A model file is
+    a program: of one that comes from elsewhere, give the `sha256` that its maker names. Raises
+    ModelError for files that cannot be trusted; see `runtime.file.read`.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0, sha256: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int = 0,
+        sha256: str | None = None,
+        providers: Sequence[str] = ("cpu",),
+    ) -> None:
         ort = onnx_runtime()
+        wanted = _providers(ort, providers)
         data, self.about = read(path, sha256)
         self.task = task_from_json(self.about["task"])
         self.input, self.target = self.task
@@ -70,9 +80,15 @@ class Predictor:
         options = ort.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 4, threads  # errors are raised
         try:
-            self._run = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._run = ort.InferenceSession(data, options, providers=wanted)
         except Exception as error:  # the runtime raises many kinds
             raise ModelError(f"{path} cannot be run: {error}") from error
+        if absent := {*wanted} - {*self._run.get_providers()}:  # the runtime says nothing of it
+            raise UsageError(
+                f"ONNX Runtime has {listing(sorted(map(_short, absent)))} and cannot start it "
+                "here: is there such a device, with its driver and libraries? Else leave it out"
+            )
+        self.providers = tuple(map(_short, wanted))
         self._path, self._outputs = path, [output.name for output in self._run.get_outputs()]
         shapes = {output.name: output.shape for output in self._run.get_outputs()}
         self._require_fit([i.name for i in self._run.get_inputs()], shapes.get("probabilities", ()))
@@ -157,15 +173,21 @@ class Predictor:
             yield found
 
     def stream_with_faults(
-        self, sources: Iterable[Any], thresh: float | None = None, batch: int = 32
+        self,
+        sources: Iterable[Any],
+        thresh: float | None = None,
+        batch: int = 32,
+        workers: int = 1,
     ) -> Iterator[Prediction | DataError]:
         """The answers one by one; of what cannot be read, its DataError in place of an answer.
 
-        At most `batch` items, or 16 MB of them and one more, are in memory at a time.
+        At most `batch` items, or 16 MB of them and one more, are in memory at a time. With several
+        `workers` threads read while the model computes, and twice as many items as there are
+        threads are in memory beside those; the answers are the same, in the same order.
         """
         remarks, count = Remarks(), 0
         try:
-            for chunk in chunks((self._read(source, remarks) for source in sources), batch):
+            for chunk in chunks(self._read_all(sources, remarks, workers), batch):
                 good = [item for item in chunk if not isinstance(item, DataError)]
                 count += len(good)
                 found = iter(self.answers(good, thresh))
@@ -173,6 +195,25 @@ class Predictor:
                     yield item if isinstance(item, DataError) else next(found)
         finally:
             remarks.warn(count, stacklevel=3)
+
+    def _read_all(
+        self, sources: Iterable[Any], remarks: Remarks, workers: int
+    ) -> Iterator[np.ndarray | DataError]:
+        """What is read of each source, in their order."""
+        if workers < 2:
+            yield from (self._read(source, remarks) for source in sources)
+            return
+        waiting = deque[Future[np.ndarray | DataError]]()
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for source in sources:
+                waiting.append(pool.submit(self._read, source, remarks))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _read(self, source: Any, remarks: Remarks) -> np.ndarray | DataError:
         try:
@@ -183,6 +224,28 @@ class Predictor:
     def probabilities(self, sources: Sequence[Any]) -> np.ndarray:
         """float32 (n, ...) for several sources, in their order."""
         return np.stack([found.probabilities for found in self.predict_batch(sources)])
+
+
+def _short(provider: str) -> str:
+    """CUDAExecutionProvider as cuda."""
+    return provider.removesuffix("ExecutionProvider").lower()
+
+
+def _providers(ort: Any, names: Sequence[str]) -> list[str]:
+    """The runtime's names of what is to compute; UsageError for one that it has not."""
+    have = {_short(name): name for name in ort.get_available_providers()}
+    absent = [name for name in names if name not in have]
+    if absent or not names or isinstance(names, str):
+        more = (
+            ". NVIDIA's cards need the package onnxruntime-gpu in place of onnxruntime"
+            if {"cuda", "tensorrt"} & {*absent}
+            else ""
+        )
+        raise UsageError(
+            f"providers are some of what ONNX Runtime has here, {listing([*have])}, not "
+            f"{listing(absent or [names])}{more}"
+        )
+    return [have[name] for name in names]
 
 
 def _bytes_of(item: Any) -> int:

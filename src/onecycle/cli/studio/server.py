@@ -1,6 +1,5 @@
 """The studio's server: its page, the data it works on, and the jobs that it starts."""
 
-import socket
 from collections.abc import Callable
 from functools import wraps
 from io import BytesIO
@@ -370,16 +369,6 @@ def application(studio: Studio, token: str, hosts: tuple[str, ...] = HERE) -> St
     """The ASGI application; whoever has not the token is not let in."""
     middleware = [*own_page_only(hosts), Middleware(Door, token=token)]
     return Starlette(routes=studio.routes(), middleware=middleware)
-
-
-def lan_address() -> str | None:
-    """This machine's address in its network; None where it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # nothing is sent: it says which way it would go
-            return str(probe.getsockname()[0])
-        except OSError:
-            return None
 
 
 def _file_or_404(path: Path) -> Response:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from onecycle.cli.lan import local_address, show
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import open_project
-from onecycle.cli.studio.server import Studio, application, lan_address
+from onecycle.cli.studio.server import Studio, application
 from onecycle.core.errors import UsageError
 from onecycle.core.files import hold_alone
 from onecycle.core.machine import require_free_port
@@ -22,9 +23,7 @@ def start(
         raise UsageError(f"name the folder or table of the {kind}")
     if delimiter is not None and not (labels and source is not None and source.is_file()):
         raise UsageError("--label-delim is for a table of images")
-    address = lan_address() if lan else None
-    if lan and address is None:
-        raise UsageError("--lan: this machine is in no network")
+    address = local_address() if lan else None
     home = home or Path("onecycle-studio") / (source.absolute().name if source else "new")
     host = "0.0.0.0" if lan else "127.0.0.1"
     require_free_port(host, port)
@@ -37,7 +36,8 @@ def start(
             studio.addresses = [f"http://{address}:{port}/?token={token}"]
         print(f"open http://127.0.0.1:{port}/?token={token}")
         for one in studio.addresses:
-            print(f"on a phone in this network: {one}")
+            print("on a phone in this network:")
+            show(one)
         print(
             f"its own files are in {home.absolute()}; Ctrl-C ends it, trainings go on", flush=True
         )

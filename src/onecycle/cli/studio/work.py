@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from onecycle.cli import layouts, train
+from onecycle.cli.job import Job
 from onecycle.cli.options import Fit
 from onecycle.cli.studio.jobs import Reporter, result
 from onecycle.cli.studio.layout import LAYOUTS
@@ -72,7 +73,7 @@ class _Live(Callback):
         self.reporter.say("epoch", epoch=run.epoch, row=run.row)
 
 
-class _Job(train.Job):
+class _Job(Job):
     """A training that says how it goes, and leaves what the other rooms show."""
 
     def __init__(self, fit: Fit, reporter: Reporter, kind: str) -> None:
@@ -338,7 +339,7 @@ def run_find(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
     """What is found of masks, texts or series: counts, notes, and some items drawn."""
     kind = args["kind"]
     where, _ = LAYOUTS[kind].options(args)
-    job = train.Job(Fit(out=folder))
+    job = Job(Fit(out=folder))
     with job.noted():
         labelled = train.KINDS[kind][0](where).labelled()
     return {
