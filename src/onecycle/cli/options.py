@@ -14,6 +14,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer import Argument, Option
 
+from onecycle.cli.wording import in_shell
+
 _TABLE, _SPLIT, _MODEL = "Tables", "Who validates", "The model"
 _TRAINING, _LEAVES = "Training", "What it leaves"
 
@@ -56,13 +58,19 @@ class Sides:
     valid_pct: Annotated[
         float,
         Option(
-            help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT
+            min=0,
+            max=1,
+            help="The share that validates where nothing else says which.",
+            rich_help_panel=_SPLIT,
         ),
     ] = 0.2
     test_pct: Annotated[
         float | None,
         Option(
-            help="A share that is measured once, at the end, by the model.", rich_help_panel=_SPLIT
+            min=0,
+            max=1,
+            help="A share that is held out, and measured once, at the end.",
+            rich_help_panel=_SPLIT,
         ),
     ] = None
     folds: Annotated[
@@ -406,9 +414,10 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
                     if each and json_:
                         print(json.dumps(each, default=float), file=shown, flush=True)
         except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
-            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+            name, text = type(error).__name__, in_shell(str(error))
+            typer.secho(f"{name}: {text}", fg=typer.colors.RED, err=True)
             if json_:
-                print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+                print(json.dumps({"error": name, "message": text}))
             code = 2
         if code:
             raise typer.Exit(code)
