@@ -12,6 +12,7 @@ from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from onecycle.cli.options import Fit
+from onecycle.cli.wording import in_shell
 from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.learn.learner import Learner
@@ -65,9 +66,9 @@ class Job:
             def note(message: Any, category: Any, *where: Any, **more: Any) -> None:
                 if not issubclass(category, OnecycleWarning):
                     show(message, category, *where, **more)
-                elif str(message) not in self.notes:
-                    self.notes.append(str(message))
-                    print(f"note: {message}", file=sys.stderr, flush=True)
+                elif (text := in_shell(str(message))) not in self.notes:
+                    self.notes.append(text)
+                    print(f"note: {text}", file=sys.stderr, flush=True)
 
             warnings.showwarning = note
             simplefilter("always", OnecycleWarning)

@@ -49,43 +49,43 @@ def _require_sha256(model: Path | None, sha256: str | None) -> None:
         read_exactly(model, sha256)
 
 
-@demo.command("planet")
+@demo.command("planet", epilog=examples("onecycle demo planet --tiles 200"))
 @plain_errors
 def demo_planet(
     out: Out = Path("demo-output"),
     tiles: Annotated[int, typer.Option(help="How many satellite tiles are drawn.")] = 500,
     seed: Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Several labels per image: draw satellite tiles, train in four stages, look at mistakes."""
     from onecycle.cli.demo import planet
 
-    planet(out, tiles, seed)
+    return {"stages": planet(out, tiles, seed), "model": str(out / "model.onnx")}
 
 
-@demo.command("camvid")
+@demo.command("camvid", epilog=examples("onecycle demo camvid --scenes 80"))
 @plain_errors
 def demo_camvid(
     out: Out = Path("demo-output"),
     scenes: Annotated[int, typer.Option(help="How many street scenes are drawn.")] = 240,
     seed: Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """A class for every pixel: draw street scenes with their masks, train a U-Net on them."""
     from onecycle.cli.demo_camvid import camvid
 
-    camvid(out, scenes, seed)
+    return {"stages": camvid(out, scenes, seed), "model": str(out / "model.onnx")}
 
 
-@demo.command("imdb")
+@demo.command("imdb", epilog=examples("onecycle demo imdb --reviews 800"))
 @plain_errors
 def demo_imdb(
     out: Out = Path("demo-output"),
     reviews: Annotated[int, typer.Option(help="How many film reviews are written.")] = 2000,
     seed: Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Good or bad, from its text: a language model on film reviews, then a classifier."""
     from onecycle.cli.demo_imdb import imdb
 
-    imdb(out, reviews, seed)
+    return {"stages": imdb(out, reviews, seed), "model": str(out / "model.onnx")}
 
 
 app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34"))(lr_find)
@@ -342,12 +342,13 @@ def clean(
     to: Annotated[Path | None, typer.Option(help="Where cleaned.csv goes.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8010,
     sha256: Sha256 = None,
-) -> None:
+) -> dict[str, Any]:
     """A local page to relabel or leave out images; writes cleaned.csv, deletes nothing."""
     from onecycle.interpret.cleaner import clean as work
 
     _require_sha256(model, sha256)
     work(folder, model, to, port)
+    return {"written": str(to or folder / "cleaned.csv")}
 
 
 @app.command(
@@ -396,7 +397,7 @@ def kaggle(
     to: Annotated[Path, typer.Option(help="The folder for its folder.")] = Path("data"),
     submit: Annotated[Path | None, typer.Option(help="Send these answers (CSV) instead.")] = None,
     message: Annotated[str, typer.Option(help="A note to yourself about the answers.")] = "",
-) -> None:
+) -> dict[str, Any]:
     """Fetch and unpack the files of a Kaggle competition, or send your answers to it."""
     from onecycle.core.errors import UsageError
     from onecycle.fetch import kaggle as work
@@ -406,9 +407,12 @@ def kaggle(
     if submit is not None and to != Path("data"):
         raise UsageError("--to is where files are fetched to: leave it out with --submit")
     if submit is not None:
-        print(work.submit(competition, submit, message))
-    else:
-        print(f"the files are in {work.fetch_competition(competition, to)}")
+        answer = work.submit(competition, submit, message)
+        print(answer)
+        return {"answer": str(answer)}
+    found = work.fetch_competition(competition, to)
+    print(f"the files are in {found}")
+    return {"files": str(found)}
 
 
 @app.command(
@@ -449,15 +453,17 @@ def qr(
     return print_qr_code(address)
 
 
-@app.command("version")
-def version() -> None:
+@app.command("version", epilog=examples("onecycle version --json"))
+@plain_errors
+def version() -> dict[str, Any]:
     """Print the version."""
     print(__version__)
+    return {"version": __version__}
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        version()
+        print(__version__)
         raise typer.Exit
 
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer import Argument, Option
+
+from onecycle.cli.wording import in_shell
 
 _TABLE, _SPLIT, _MODEL = "Tables", "Who validates", "The model"
 _CHANGES = "How training images are changed at random"
@@ -59,13 +61,19 @@ class Sides:
     valid_pct: Annotated[
         float,
         Option(
-            help="The share that validates where nothing else says which.", rich_help_panel=_SPLIT
+            min=0,
+            max=1,
+            help="The share that validates where nothing else says which.",
+            rich_help_panel=_SPLIT,
         ),
     ] = 0.2
     test_pct: Annotated[
         float | None,
         Option(
-            help="A share that is measured once, at the end, by the model.", rich_help_panel=_SPLIT
+            min=0,
+            max=1,
+            help="A share that is held out, and measured once, at the end.",
+            rich_help_panel=_SPLIT,
         ),
     ] = None
     folds: Annotated[
@@ -425,26 +433,8 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
     own = {p.name: p for p in signature(command).parameters.values()}
 
     def run(*args: Any, json_: bool = False, **options: Any) -> None:
-        from onecycle.core.display import print_any_text
-        from onecycle.core.errors import OnecycleError
-
-        shown, code = sys.stdout, 0
-        print_any_text(shown)
-        if "as_json" in own:
-            options["as_json"] = json_
-        try:
-            with redirect_stdout(sys.stderr) if json_ else nullcontext():
-                found = command(*args, **options)
-                for each in found if isinstance(found, Iterator) else [found or {}]:
-                    code = each.pop("exit_code", 0)
-                    if each and json_:
-                        print(json.dumps(each, default=float), file=shown, flush=True)
-        except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
-            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
-            if json_:
-                print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-            code = 2
-        if code:
+        known = {"as_json": json_} if "as_json" in own else {}
+        if code := _code_of(partial(command, *args, **options, **known), json_):
             raise typer.Exit(code)
 
     hints = get_type_hints(command, include_extras=True)
@@ -462,3 +452,26 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., None]:
     wrapped: Any = wraps(command)(run)
     del wrapped.__wrapped__
     return _with_parameters(wrapped, [*given, *[more] * gives], None)
+
+
+def _code_of(command: Callable[[], Any], json_: bool) -> int:
+    """Run it, print what it returns where that is asked for, and return the exit code."""
+    from onecycle.core.display import print_any_text
+    from onecycle.core.errors import OnecycleError
+
+    shown, code = sys.stdout, 0
+    print_any_text(shown)
+    try:
+        with redirect_stdout(sys.stderr) if json_ else nullcontext():
+            found = command()
+            for each in found if isinstance(found, Iterator) else [found or {}]:
+                code = each.pop("exit_code", 0)
+                if each and json_:
+                    print(json.dumps(each, default=float), file=shown, flush=True)
+    except (OnecycleError, OSError) as error:  # no such folder, no room, no right to write
+        name, text = type(error).__name__, in_shell(str(error))
+        typer.secho(f"{name}: {text}", fg=typer.colors.RED, err=True)
+        if json_:
+            print(json.dumps({"error": name, "message": text}))
+        code = 2
+    return code

@@ -90,8 +90,21 @@ def predict(
             write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
         return _counts(total, failed)
     about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total, "shard": shard}
+    how = (header, about, columns.are_numbers, running.resume)
+    return _write_to(out, how, total, asked, answers, columns)
+
+
+def _write_to(
+    out: Path,
+    how: tuple[Any, ...],
+    total: int,
+    asked: Iterator[tuple[str, Any]],
+    answers: Callable[..., Iterator[Any]],
+    columns: "_Columns",
+) -> dict[str, Any]:
+    """Into a table, or a folder of parts; `how` is what both take beside the name."""
     kind = Parts if out.is_dir() or not out.suffix else Answers
-    with kind(out, header, about, columns.are_numbers, running.resume) as kept:
+    with kind(out, *how) as kept:
         asked, failed = kept.skip(asked)
         kept.add(_rows(bar(asked, total, "predicting", done=kept.count), answers, columns, failed))
         kept.finish()

@@ -28,6 +28,8 @@ train = typer.Typer(help="Train a model on your own data.", no_args_is_help=True
         "onecycle train images photos/ --out flowers",
         "onecycle train images labels.csv --folder jpg --suffix .jpg --label-delim ' '",
         "onecycle train images photos/ --arch resnet34 --size 224 --minutes 30 --resume",
+        "onecycle train images scans.csv --stratify --group-col patient --test-pct .2",
+        "onecycle train images few.csv --stratify --folds 5 --weights balanced",
     ),
 )
 @plain_errors
