@@ -97,6 +97,7 @@ app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34
         "onecycle predict model.onnx photos/ --out answers.csv",
         "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
         "onecycle predict model.onnx photos/ --shard 2/8 --out part-2.parquet",
+        "onecycle predict roofs.onnx town.tif --tile 512 --out roofs.tif",
     ),
 )
 @plain_errors
@@ -112,7 +113,8 @@ def predict(
         float | None, typer.Option(help="Another decision threshold, for several labels.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "--csv", help="Write here: .csv or .parquet.")
+        Path | None,
+        typer.Option("--out", "--csv", help="Write here: .csv or .parquet (--tile: .png, .tif)."),
     ] = None,
     column: Annotated[
         str | None, typer.Option(help="CSV: the column with the names or texts.")
@@ -129,6 +131,13 @@ def predict(
         str | None,
         typer.Option(help="i/n: every n-th row, from the i-th on; n machines answer all."),
     ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(help="Masks of large images: pixels a side that the model sees at a time."),
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="By which tiles overlap (a quarter of --tile).")
+    ] = None,
     sha256: Sha256 = None,
 ) -> None:
     """Say what a trained model sees in images, or makes of texts or series.
@@ -141,7 +150,11 @@ def predict(
 
     _require_sha256(model, sha256)
     where = Where(column, folder, suffix, label_col)
-    if work(model, sources, thresh, out, where, top, shard):
+    if tile is not None or overlap is not None:
+        from onecycle.cli.tiles import predict_tiled
+
+        predict_tiled(model, sources, (tile, overlap), out, where, (thresh, top, shard))
+    elif work(model, sources, thresh, out, where, top, shard):
         raise typer.Exit(1)
 
 

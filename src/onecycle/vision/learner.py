@@ -1,9 +1,11 @@
 """A pretrained body with a new head, ready to be trained: `cnn_learner`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path as PurePath
 from typing import Any, Unpack
 
+import numpy as np
 from torch import Tensor, nn
 
 from onecycle.core.errors import CheckpointError
@@ -26,8 +28,10 @@ from onecycle.models.body import Pyramid, create_body
 from onecycle.models.groups import layer_groups
 from onecycle.models.unet import UNet
 from onecycle.runtime.task import task_from_json
+from onecycle.runtime.tiles import predict_tiled
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
+from onecycle.vision.tiles import look_at_tiles
 from onecycle.vision.tta import TTA
 
 __all__ = [
@@ -52,6 +56,14 @@ class ImageLearner(Learner):
     ) -> list[Tensor]:
         """Probabilities from several looks at each image; see `vision.tta.TTA`."""
         return TTA(self, beta, scale, ds_type, with_loss)
+
+    def predict_tiled(
+        self, source: Any, tile: Any, overlap: int | None = None, out: str | PurePath | None = None
+    ) -> np.ndarray:
+        """The mask (h, w) of an image of any size, from tiles; see `Predictor.predict_tiled`."""
+        given: Any = self.task.input
+        how = given.file_spec, self.task.target, source, tile, overlap, out
+        return predict_tiled(partial(look_at_tiles, self), *how)
 
 
 def cnn_learner(
