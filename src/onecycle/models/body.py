@@ -76,7 +76,7 @@ class Body(nn.Module):
         """The parameters of the early and of the late layers, as timm orders its stages."""
         matcher = getattr(self.net, "group_matcher", None)
         if matcher is None:
-            return _split_by_children(self.net)
+            return split_by_children(self.net)
         from timm.models import group_parameters
 
         groups = group_parameters(self.net, matcher(coarse=True))
@@ -133,11 +133,11 @@ def _cut(net: nn.Module, cut: int | Callable[[nn.Module], nn.Module] | None) -> 
     return nn.Sequential(*children[:cut])
 
 
-def _split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
-    """Two halves of the innermost row of children with more than one entry."""
+def split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
+    """The parameters of two halves of the innermost row of children with more than one entry."""
     children = [child for child in net.children() if any(True for _ in child.parameters())]
     if len(children) == 1:
-        return _split_by_children(children[0])
+        return split_by_children(children[0])
     middle = max(1, len(children) // 2)
     early = [p for child in children[:middle] for p in child.parameters()]
     known = {id(p) for p in early}

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError
+from onecycle.core.errors import CheckpointError, UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems
 from onecycle.data.label_list import LabelList
@@ -25,7 +25,8 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.options import LearnerOptions
 from onecycle.models.architectures import Architecture
 from onecycle.models.body import Pyramid, create_body
-from onecycle.models.groups import layer_groups
+from onecycle.models.groups import is_segmenter, layer_groups
+from onecycle.models.segmenters import require_fit
 from onecycle.models.unet import UNet
 from onecycle.runtime.task import task_from_json
 from onecycle.runtime.tiles import predict_tiled
@@ -131,8 +132,11 @@ def unet_learner(
 
     `arch` and `pretrained` as in `cnn_learner`, the other options as in `UNet` (`norm_type` is
     its `norm`); `learner_options` are Learner's: metrics, wd, loss_func, accumulate, ...
+    `arch` may also be a whole network of segmentation_models_pytorch, such as
+    `smp.FPN("resnet34", classes=data.c)`: options of `UNet` have no effect on it and are refused,
+    and `pretrained` says whether its encoder is.
     """
-    options = {
+    options: dict[str, Any] = {
         "blur": blur,
         "blur_final": blur_final,
         "self_attention": self_attention,
@@ -142,6 +146,9 @@ def unet_learner(
         "norm": norm_type,
         "checkpoint": checkpoint,
     }
+    if is_segmenter(arch):
+        given = {**options, "cut": cut}
+        return _on_segmenter(data, arch, pretrained, split_on, given, learner_options)
     size = data.task.input.size
     model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
@@ -149,6 +156,28 @@ def unet_learner(
         learner.recipe = recipe_of("unet", arch, size, options)
     if pretrained:
         compare_statistics(data, model.encoder.body)
+        learner.freeze()
+    return learner
+
+
+def _on_segmenter(
+    data: DataBunch,
+    model: nn.Module,
+    pretrained: bool | str,
+    split_on: SplitOn | None,
+    options: dict[str, Any],
+    learner_options: Any,
+) -> ImageLearner:
+    """A learner on a whole network, frozen to the decoder if its encoder is pretrained."""
+    usual = {"blur_final": True, "last_cross": True}
+    given = [name for name, value in options.items() if value not in (usual.get(name, False), None)]
+    if given or not isinstance(pretrained, bool):
+        what = listing(given or [f"pretrained={pretrained}"])
+        raise UsageError(f"{what} has no effect on a whole network such as this: leave it out")
+    require_fit(model, data.c, data.task.input.size)
+    learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
+    if pretrained:
+        compare_statistics(data, model.encoder)  # type: ignore[arg-type]
         learner.freeze()
     return learner
 
