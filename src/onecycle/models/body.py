@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import ModelError
 from onecycle.models.architectures import SMALL, find, planes_of
-from onecycle.models.weights import build_published, load_weights
+from onecycle.models.weights import build_published, load_weights, weights_on_hub
 
 _ENDS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Linear, nn.Flatten)
 _AFTER_POOL = ("pre_logits", "conv_head", "norm_head", "head", "fc", "classifier")
@@ -105,7 +105,7 @@ def create_body(
     else:
         architecture = find(arch)
         own = architecture.source == "onecycle"
-        fetch = pretrained is True and not own
+        fetch = pretrained is True and not own and architecture.repo is None
         options = {} if size is None else {"img_size": size}
         build = build_published if fetch else (lambda build, _: build())
         net = build(lambda: architecture(pretrained=fetch, **options), architecture.name)
@@ -116,6 +116,9 @@ def create_body(
             load_weights(net, file)
             if not own:  # what a file was trained with is not what timm's table says
                 net.pretrained_cfg = {}
+        elif architecture.repo is not None and pretrained:
+            load_weights(net, weights_on_hub(architecture.repo))
+            net.pretrained_cfg = architecture.config
     return Body(_cut(net, cut), size or (64, 64))
 
 
