@@ -92,7 +92,12 @@ def card_of(file: Path, repo: str, data: str = "", limits: str = "") -> str:
     answers = f" Its {len(names)} classes: {', '.join(names[:_SHOWN])}{more}." if names else ""
     items, held = trained.get("items", "an unknown number of"), trained.get("validation_items")
     metrics = "".join(f"| {k} | {v:.4g} |\n" for k, v in trained.get("metrics", {}).items())
-    table = f"| metric | value |\n|---|---|\n{metrics}" if metrics else "None are known.\n"
+    measured = f"""Of {held or "the"} validation items, after the last epoch. Choices may have been made
+by them, so that other items fare somewhat worse.
+
+| metric | value |
+|---|---|
+{metrics}"""
     thresh = "" if predictor.thresh is None else f", above a threshold of {predictor.thresh}"
     digest = digest_of(file.read_bytes()).hexdigest()
     return f"""---
@@ -113,10 +118,7 @@ Trained on {items} items; exported on {trained.get("date", "an unknown day")} by
 
 ## Metrics
 
-Of {held or "no"} validation items, after the last epoch. Choices may have been made by them, so
-that other items fare somewhat worse.
-
-{table}
+{measured if metrics else "None are known."}
 ## Limits
 
 It knows nothing but what it was trained on, and answers whatever it is given: of what is unlike its
