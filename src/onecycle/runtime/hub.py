@@ -92,8 +92,8 @@ def card_of(file: Path, repo: str, data: str = "", limits: str = "") -> str:
     answers = f" Its {len(names)} classes: {', '.join(names[:_SHOWN])}{more}." if names else ""
     items, held = trained.get("items", "an unknown number of"), trained.get("validation_items")
     metrics = "".join(f"| {k} | {v:.4g} |\n" for k, v in trained.get("metrics", {}).items())
-    measured = f"""Of {held or "the"} validation items, after the last epoch. Choices may have been made
-by them, so that other items fare somewhat worse.
+    measured = f"""Of {held or "the"} validation items, after the last epoch. Choices may have been
+made by them, so that other items fare somewhat worse.
 
 | metric | value |
 |---|---|

@@ -151,9 +151,11 @@ class Predictor:
         """
 
         def look(tiles: np.ndarray) -> dict[str, np.ndarray]:
-            return dict(
-                zip(self._outputs, self._run.run(None, {self.input.tensor: tiles}), strict=True)
-            )
+            try:
+                found = self._run.run(None, {self.input.tensor: tiles})
+            except Exception as error:  # the runtime raises many kinds
+                raise ModelError(f"{self._path} cannot answer tiles ({error})") from error
+            return dict(zip(self._outputs, found, strict=True))
 
         return predict_tiled(look, self.input, self.target, source, tile, overlap, out)
 
