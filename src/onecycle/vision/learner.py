@@ -84,9 +84,10 @@ def cnn_learner(
 
     `base_arch` is any timm name ("resnet34"), one of the hub ("hf-hub:user/name"), a constructor
     (`models.resnet34`), a partial of one, or a module. `pretrained`: True (published weights),
-    False, "small" (with models.small), or the path of a file. `cut` says where the body ends, `lin_ftrs` and `ps` the widths and dropouts
-    inside the head, `concat_pool` whether it looks at the mean and the largest of each channel or
-    at the mean alone, `bn_final` whether it ends in a batch norm; `custom_head` takes its place.
+    False, "small" (with models.small), or the path of a file. `cut` says where the body ends,
+    `lin_ftrs` and `ps` the widths and dropouts inside the head, `concat_pool` whether it looks at
+    the mean and the largest of each channel or at the mean alone, `bn_final` whether it ends in a
+    batch norm; `custom_head` takes its place.
     `split_on` are the modules at which a layer group begins. `learner_options` are Learner's.
     """
     how = cut, pretrained, lin_ftrs, ps, custom_head, split_on, bn_final, concat_pool
