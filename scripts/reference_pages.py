@@ -47,7 +47,10 @@ TASKS = {
         "Looking at the mistakes",
         "interpret.classification interpret.report interpret.words core.plot core.display",
     ),
-    "shipping": ("Export and answer", "runtime.predictor runtime.site runtime.kinds version"),
+    "shipping": (
+        "Export and answer",
+        "runtime.predictor runtime.hub runtime.site runtime.kinds version",
+    ),
     "text": (
         "Text",
         "text.lists text.learner text.learners text.corpus text.saved text.pretrained "

@@ -9,6 +9,7 @@ from onecycle.core.errors import DivergedError as DivergedError
 from onecycle.core.errors import DownloadError as DownloadError
 from onecycle.core.errors import EmptyDataError as EmptyDataError
 from onecycle.core.errors import ExportError as ExportError
+from onecycle.core.errors import HubError as HubError
 from onecycle.core.errors import ImageError as ImageError
 from onecycle.core.errors import LabelError as LabelError
 from onecycle.core.errors import ModelError as ModelError
@@ -129,6 +130,7 @@ from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.architectures import Architecture as Architecture
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
+from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.inputs.image import ImageSpec as ImageSpec
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
 from onecycle.runtime.inputs.text import Vocab as Vocab
@@ -261,6 +263,7 @@ __all__ = [
     "FocalLoss",
     "GradientClipping",
     "GroupedOptimizer",
+    "HubError",
     "Image",
     "ImageDataBunch",
     "ImageError",
@@ -378,6 +381,7 @@ __all__ = [
     "flip_ud",
     "foreground_acc",
     "from_arrays",
+    "from_hub",
     "get_image_files",
     "get_transforms",
     "guitars_sample",

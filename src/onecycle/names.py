@@ -157,6 +157,7 @@ _INTERPRET = {
 
 _DEPLOY = {
     "Predictor": "onecycle.runtime.predictor",
+    "from_hub": "onecycle.runtime.hub",
     "load_learner": "onecycle.runtime.predictor",
     "write_site": "onecycle.runtime.site",
 }
@@ -197,6 +198,7 @@ ERRORS = dict.fromkeys(
         "DownloadError",
         "EmptyDataError",
         "ExportError",
+        "HubError",
         "ImageError",
         "LabelError",
         "ModelError",

@@ -1,5 +1,7 @@
 """What the numbers of a mask mean: classes, what is not to count, and which way is up."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from PIL import Image as Pillow
 from torch import nn
 
 from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, SizeError
+from onecycle.data.task import Task
 from onecycle.interpret.classification import SegmentationInterpretation
 from onecycle.learn.exporting import cost
 from onecycle.learn.learner import Learner
@@ -17,6 +20,7 @@ from onecycle.vision import augment
 from onecycle.vision.checks import IGNORED
 from onecycle.vision.image import ImageSegment, open_mask
 from onecycle.vision.lists import SegmentationItemList
+from onecycle.vision.mask_numbers import settle_255
 from onecycle.vision.targets import Mask
 from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan
@@ -184,22 +188,78 @@ def test_what_lies_outside_the_image_is_void_after_a_turn():
 # --- what is said about numbers that are no class
 
 
-def test_an_ignored_border_is_not_taken_for_the_second_class(tmp_path):
-    with pytest.raises(LabelError, match=r"255 \(2 pixels\).*label_cls=Mask\(void=255\)") as found:
-        built(tmp_path, [mask([0, 1, 1]), mask([1, 255, 255])])
-    assert "div=True" not in str(found.value)
+def settled(root, masks, **options):
+    """Data, what was said about 255, and the first mask of each side as it is learned from."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = built(root, masks, **options)
+    said = [w for w in said if "Mask(void=255)" in str(w.message)]
+    sides = [side[0][1].data[0].flatten()[:4].tolist() for side in (data.valid_ds, data.train_ds)]
+    return data, said, sides
 
 
-def test_masks_of_0_and_255_alone_may_mean_either_and_both_ways_are_given(tmp_path):
-    with pytest.raises(LabelError, match=r"div=True.*Mask\(void=255\)"):
-        built(tmp_path, [mask([255, 255]), mask([0])])
+def test_255_beside_classes_counts_nowhere_and_that_is_said_once_with_counts(tmp_path):
+    data, (said,), sides = settled(tmp_path, [mask([0, 1, 1]), mask([1, 255, 255, 255])])
+    assert "255 (3 pixels in 1 of 2 masks) is none of the 2 classes" in str(said.message)
+    assert "label_cls=Mask(void=255) says so without" in str(said.message)
+    assert said.filename == __file__
+    assert sides == [[0, 1, 1, 0], [1, IGNORED, IGNORED, IGNORED]]
+    assert data.task.target == Mask(classes=("ground", "roof"), void=255)
+    assert data.task.target.to_json()["void"] is None
+
+
+def test_0_and_255_are_two_classes_where_two_are_named_and_that_is_said(tmp_path):
+    """Masks without the second class, or with nothing else, do not change it."""
+    masks = [mask([255, 0, 255]), mask([0]), np.full((6, 8), 255, np.uint8)]
+    _, (said,), sides = settled(tmp_path, masks)
+    assert "nothing but 0 and 255" in str(said.message)
+    assert "255 (50 pixels in 2 of 3 masks) is taken for 'roof'" in str(said.message)
+    assert "Mask(div=True) says so" in str(said.message)
+    assert sides == [[1, 0, 1, 0], [0, 0, 0, 0]]
+
+
+def test_0_and_255_are_no_two_classes_where_three_are_named(tmp_path):
+    _, (said,), sides = settled(tmp_path, [mask([255, 0]), mask([0])], classes="abc")
+    assert "none of the 3 classes" in str(said.message)
+    assert sides[0] == [IGNORED, 0, 0, 0]
 
 
 def test_all_masks_are_judged_together(tmp_path):
-    """One of them holds 0 and 255 alone, another one a 1."""
-    with pytest.raises(LabelError, match=r"1 of 2 masks cannot be used") as found:
-        built(tmp_path, [mask([255]), mask([1])])
-    assert "div=True" not in str(found.value)
+    """One of them holds 0 and 255 alone, the other one a 1."""
+    _, (said,), sides = settled(tmp_path, [mask([255]), mask([1])])
+    assert "do not count" in str(said.message)
+    assert sides == [[IGNORED, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_arrays_are_judged_as_files_are():
+    arrays = [mask([255, 1]), torch.from_numpy(mask([255, 0])).long()]
+    with pytest.warns(OnecycleWarning, match=r"255 \(2 pixels in 2 of 2 masks\)"):
+        assert settle_255(arrays, Mask(classes=("a", "b"))).void == 255
+
+
+def test_what_is_said_of_255_is_followed_without_a_word(tmp_path):
+    masks = [mask([255, 0, 255]), mask([0])]
+    for number, own in enumerate([Mask(div=True), Mask(void=255)]):
+        (tmp_path / str(number)).mkdir()
+        _, said, sides = settled(tmp_path / str(number), masks, label_cls=own)
+        assert not said
+        assert sides[0][:2] == ([1, 0] if own.div else [IGNORED, 0])
+
+
+def test_255_may_be_a_class_and_beside_strange_numbers_nothing_is_guessed(tmp_path):
+    (tmp_path / "many").mkdir()
+    names = [str(i) for i in range(256)]
+    _, said, sides = settled(tmp_path / "many", [mask([255])] * 2, classes=names)
+    assert sides[0] == [255, 0, 0, 0]
+    assert not said
+    with pytest.raises(LabelError, match=r"holds 7 \(1 pixels\), 255 \(1 pixels\)"):
+        built(tmp_path, [mask([255, 7]), mask([1])])
+
+
+def test_the_report_takes_255_for_what_training_takes_it(tmp_path):
+    data, _, _ = settled(tmp_path, [mask([0, 1]), mask([1, 255])])
+    labelled = data.src.with_task(Task(data.task.input, Mask(classes=("ground", "roof"))))
+    assert "mask" not in labelled.check().problems
 
 
 def test_masks_that_count_from_1_are_recognised(tmp_path):

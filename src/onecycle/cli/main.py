@@ -98,6 +98,7 @@ app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34
         "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
         "onecycle predict model.onnx photos/ --shard 2/8 --out answers/",
         "onecycle predict model.onnx photos/ --providers cuda,cpu --json",
+        "onecycle predict roofs.onnx town.tif --tile 512 --out roofs.tif",
     ),
 )
 @plain_errors
@@ -115,7 +116,9 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "--csv", help="Write here: .csv, .parquet, or a folder of Parquet parts."
+            "--out",
+            "--csv",
+            help="Write here: .csv, .parquet, or a folder of Parquet parts; --tile: .png, .tif.",
         ),
     ] = None,
     column: Annotated[
@@ -155,6 +158,13 @@ def predict(
             rich_help_panel=_RUN,
         ),
     ] = True,
+    tile: Annotated[
+        int | None,
+        typer.Option(help="Masks of large images: pixels a side that the model sees at a time."),
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="By which tiles overlap (a quarter of --tile).")
+    ] = None,
     sha256: Sha256 = None,
     as_json: bool = False,
 ) -> dict[str, Any]:
@@ -169,6 +179,11 @@ def predict(
 
     _require_sha256(model, sha256)
     where, running = Where(column, folder, suffix, label_col), Running(workers, providers, resume)
+    if tile is not None or overlap is not None:
+        from onecycle.cli.tiles import predict_tiled
+
+        others = thresh, top, shard, workers, providers
+        return predict_tiled(model, sources, (tile, overlap), out, where, others)
     return work(model, sources, thresh, out, where, top, shard, running, as_json)
 
 

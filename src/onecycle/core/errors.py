@@ -70,6 +70,10 @@ class DownloadError(OnecycleError, OSError):
     """A file cannot be fetched whole."""
 
 
+class HubError(OnecycleError, OSError):
+    """The Hugging Face Hub is out of reach, or does not have or take what was asked for."""
+
+
 class WriteError(OnecycleError, OSError):
     """A file or folder cannot be written; `reason` is the system's."""
 

@@ -96,6 +96,7 @@ from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
+from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
 from onecycle.runtime.inputs.text import Vocab as Vocab
 from onecycle.runtime.predictor import Predictor as Predictor
@@ -355,6 +356,7 @@ __all__ = [
     "flip_ud",
     "foreground_acc",
     "from_arrays",
+    "from_hub",
     "gc",
     "get_image_files",
     "get_transforms",

@@ -316,14 +316,14 @@ _SAMPLE = 10_000  # files that stand for more
 
 def look_before_training(
     task: Task, sides: Sequence[Side], check: Any, find_copies: bool, skips: bool
-) -> None:
-    """Raise for what cannot be used, and warn of what is probably not meant.
+) -> Task:
+    """The task, with what all labels decide; raises for what cannot be used.
 
-    `check` is that of `databunch()`. With `skips` what cannot be read of the training set is a
-    warning, and the other sides are read whole.
+    Warns of what is probably not meant. `check` is that of `databunch()`. With `skips` what cannot
+    be read of the training set is a warning, and the other sides are read whole.
     """
     if check is False:
-        return
+        return task
     if check not in ("all", "sample", None):
         raise UsageError(f'check is "all", "sample" or False, not {check!r}')
     chosen, given = _sample(task, sides, check), task.input
@@ -334,8 +334,9 @@ def look_before_training(
         given.check(joined(*(side.items for side in chosen)))
     labelled = [side for side in chosen if side.labels is not None]
     sources = joined(*(side.items for side in labelled))
-    task.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
+    target = task.target.inspect(sources, [y for side in labelled for y in side.labels or ()])
     warn_of_copies(sides, find_copies and chosen is sides, stacklevel=4)
+    return Task(given, target)
 
 
 def _sample(task: Task, sides: Sequence[Side], check: str | None) -> Sequence[Side]:

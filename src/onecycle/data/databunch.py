@@ -162,9 +162,10 @@ class LabelledItems(OfTask):
             raise UsageError(f"no_check=True and check={check!r}: give one of the two")
         instead = Substitutes.wanted(self.task.input, on_unreadable, len(self.train))
         looked_at = not no_check and check
-        look_before_training(self.task, self.sides, looked_at, find_copies, instead is not None)
-        require_sampler(sampler, self.task.target)
-        src = self.with_task(Task(self.task.input.with_cache(cache), self.task.target))
+        how = looked_at, find_copies, instead is not None
+        task = look_before_training(self.task, self.sides, *how)
+        require_sampler(sampler, task.target)
+        src = self.with_task(Task(task.input.with_cache(cache), task.target))
         src = replace(src, train=replace(src.train, substitutes=instead, sampler=sampler))
         return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
 

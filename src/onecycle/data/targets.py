@@ -122,8 +122,9 @@ class Target(TargetSpec):
     def legend(self, figure: Any) -> None:
         """Say below a figure of shown answers what their colours mean."""
 
-    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
-        """Raise, before training, for labels that do not fit their items."""
+    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> Self:
+        """This kind, with what all labels together decide; raises for those that fit no item."""
+        return self
 
     def doubts(self, looks: Sequence[Look], labels: Sequence[Any]) -> Iterable[Finding]:
         """What is odd about labels beside what was seen of their items, for `data.check()`."""

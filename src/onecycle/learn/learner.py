@@ -3,14 +3,13 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
 import torch
 from torch import Tensor, nn
 
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import UsageError, require_whole
 from onecycle.core.machine import defaults, reuse_memory
 from onecycle.core.paths import Path as ListablePath
 from onecycle.data.databunch import DataBunch, DatasetType
@@ -35,6 +34,7 @@ from onecycle.learn.optimizer import AdamW, GroupedOptimizer, Rate, rates_by_gro
 from onecycle.learn.recorder import Recorder
 from onecycle.learn.training import train
 from onecycle.models.groups import Groups, layer_groups, norm_parameters, train_from
+from onecycle.runtime import hub
 from onecycle.runtime.kinds import Answer
 
 
@@ -154,9 +154,7 @@ class Learner:
 
     @accumulate.setter
     def accumulate(self, count: int) -> None:
-        if not isinstance(count, Integral) or count < 1:
-            raise UsageError(f"accumulate is a whole number of batches from 1 on, not {count!r}")
-        self._accumulate: int = int(count)
+        self._accumulate: int = require_whole("accumulate", count)
 
     @property
     def metrics(self) -> list[Any]:
@@ -264,8 +262,7 @@ class Learner:
 
     def create_opt(self, lr: Rate, wd: float | None = None) -> GroupedOptimizer:
         """A fresh optimizer over what is not frozen."""
-        wd = self.wd if wd is None else wd
-        how = self.opt_func, wd, self.true_wd, self.bn_wd
+        how = self.opt_func, self.wd if wd is None else wd, self.true_wd, self.bn_wd
         self.opt = GroupedOptimizer(self.layer_groups, self.model, *how)
         self.opt.set_rates(self.lr_range(lr))
         return self.opt
@@ -355,8 +352,7 @@ class Learner:
         wd: float | None = None,
     ) -> RateCurve:
         """Measure the loss over growing rates, and put everything back; see `find_lr`."""
-        curve = find_lr(self, start_lr, end_lr, num_it, stop_div, wd)
-        self.recorder.curve = curve
+        curve = self.recorder.curve = find_lr(self, start_lr, end_lr, num_it, stop_div, wd)
         if defaults.progress and not self.silent:
             print("LR Finder is complete, type learn.recorder.plot() to see the graph.")
         return curve
@@ -491,6 +487,10 @@ class Learner:
         if destroy:
             self.destroy()
         return path
+
+    def push_to_hub(self, repo: str, private: bool = False, **how: Any) -> str:
+        """Export, and send file and model card to the Hugging Face Hub; see `hub.push_to_hub`."""
+        return hub.push_to_hub(self.export(hub.FILE), repo, private, **how)
 
     def destroy(self) -> None:
         """Let go of model, data and optimizer; any later use is an error that says so."""

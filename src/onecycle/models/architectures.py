@@ -1,7 +1,7 @@
 """From a name to a network: timm's models, torchvision's where timm has none, and our small one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -10,20 +10,27 @@ from typing import Any
 from torch import nn
 
 from onecycle.core.errors import ModelError
+from onecycle.runtime.hub import answering
 
 # names that torchvision (and the course) uses for models that timm has under another name
 _ALIASES = {"mobilenet_v2": "mobilenetv2_100"}
+_HUB = ("hf-hub:", "hf_hub:")
 _TORCHVISION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "googlenet", "mnasnet1_0")
 SMALL = Path(__file__).with_name("weights") / "small.safetensors"
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named network; calling it builds one. `options` are the constructor's own."""
+    """A named network; calling it builds one. `options` are the constructor's own.
+
+    Of one from the hub, `repo` is where its published weights are, `config` what is said of them.
+    """
 
     name: str
     source: str = "timm"
     options: dict[str, Any] = field(default_factory=dict)
+    repo: str | None = None
+    config: dict[str, Any] | None = None
 
     def __call__(self, pretrained: bool = False, **options: Any) -> nn.Module:
         """The network without its classifier, with its published weights if asked for."""
@@ -37,7 +44,7 @@ def find(arch: Any) -> Architecture:
     if isinstance(arch, partial):
         inner = find(arch.func if not arch.args else arch.args[0])
         options = {k: v for k, v in (arch.keywords or {}).items() if k != "pretrained"}
-        return Architecture(inner.name, inner.source, {**inner.options, **options})
+        return replace(inner, options={**inner.options, **options})
     if callable(arch) and getattr(arch, "__module__", "").startswith("torchvision."):
         return Architecture(arch.__name__, "torchvision")
     name = str(arch.__name__ if callable(arch) else arch)
@@ -45,7 +52,9 @@ def find(arch: Any) -> Architecture:
         return Architecture("small", "onecycle")
     import timm
 
-    name = _ALIASES.get(name, name)
+    if name.startswith(_HUB):
+        return _on_hub(name.split(":", 1)[1])
+    name = _ALIASES.get(name, name).removeprefix("timm/")
     if timm.is_model(name.partition(".")[0]):
         return Architecture(name)
     if name in _TORCHVISION:
@@ -55,6 +64,17 @@ def find(arch: Any) -> Architecture:
     raise ModelError(
         f"there is no model {name!r}{hint}. timm.list_models('*resnet*') lists the names"
     )
+
+
+def _on_hub(repo: str) -> Architecture:
+    """The network of timm that a repository of the hub describes in its config.json."""
+    from timm.models import load_model_config_from_hf
+
+    with answering(f"hf-hub:{repo} cannot be had"):
+        config, name, options = load_model_config_from_hf(repo)
+    ours = ("num_classes", "global_pool")
+    options = {key: value for key, value in (options or {}).items() if key not in ours}
+    return Architecture(name, options=options, repo=repo, config=config)
 
 
 def _from_timm(name: str, pretrained: bool, **options: Any) -> nn.Module:

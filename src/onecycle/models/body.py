@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import ModelError
 from onecycle.models.architectures import SMALL, find, planes_of
-from onecycle.models.weights import build_published, load_weights
+from onecycle.models.weights import build_published, load_weights, weights_on_hub
 
 _ENDS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Linear, nn.Flatten)
 _AFTER_POOL = ("pre_logits", "conv_head", "norm_head", "head", "fc", "classifier")
@@ -76,7 +76,7 @@ class Body(nn.Module):
         """The parameters of the early and of the late layers, as timm orders its stages."""
         matcher = getattr(self.net, "group_matcher", None)
         if matcher is None:
-            return _split_by_children(self.net)
+            return split_by_children(self.net)
         from timm.models import group_parameters
 
         groups = group_parameters(self.net, matcher(coarse=True))
@@ -105,7 +105,7 @@ def create_body(
     else:
         architecture = find(arch)
         own = architecture.source == "onecycle"
-        fetch = pretrained is True and not own
+        fetch = pretrained is True and not own and architecture.repo is None
         options = {} if size is None else {"img_size": size}
         build = build_published if fetch else (lambda build, _: build())
         net = build(lambda: architecture(pretrained=fetch, **options), architecture.name)
@@ -116,6 +116,9 @@ def create_body(
             load_weights(net, file)
             if not own:  # what a file was trained with is not what timm's table says
                 net.pretrained_cfg = {}
+        elif architecture.repo is not None and pretrained:
+            load_weights(net, weights_on_hub(architecture.repo))
+            net.pretrained_cfg = architecture.config
     return Body(_cut(net, cut), size or (64, 64))
 
 
@@ -133,11 +136,11 @@ def _cut(net: nn.Module, cut: int | Callable[[nn.Module], nn.Module] | None) -> 
     return nn.Sequential(*children[:cut])
 
 
-def _split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
-    """Two halves of the innermost row of children with more than one entry."""
+def split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
+    """The parameters of two halves of the innermost row of children with more than one entry."""
     children = [child for child in net.children() if any(True for _ in child.parameters())]
     if len(children) == 1:
-        return _split_by_children(children[0])
+        return split_by_children(children[0])
     middle = max(1, len(children) // 2)
     early = [p for child in children[:middle] for p in child.parameters()]
     known = {id(p) for p in early}

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from onecycle.core.errors import UsageError
+from onecycle.models.body import split_by_children
 
 Groups = list[list[nn.Parameter]]
 NORMS = (
@@ -25,17 +26,28 @@ def layer_groups(
 
     `split_on` gives the modules at which a new group begins (or a function of the model that
     does). Without it the model's own `layer_groups()` are taken; a body and a head make three
-    groups: early layers, late layers, head.
+    groups: early layers, late layers, head; likewise an encoder, and decoder and head together.
     """
     if split_on is not None:
         starts = split_on(model) if callable(split_on) else split_on
         return _split_at(model, list(starts))
     if hasattr(model, "layer_groups"):
         return model.layer_groups()  # type: ignore[operator]
+    if is_segmenter(model):
+        encoder: Any = model.encoder
+        known = {id(parameter) for parameter in encoder.parameters()}
+        new = [parameter for parameter in model.parameters() if id(parameter) not in known]
+        return [group for group in (*split_by_children(encoder), new) if group]
     if isinstance(model, nn.Sequential) and hasattr(model[0], "halves"):
         head = [p for part in model[1:] for p in part.parameters()]
         return [group for group in (*model[0].halves(), head) if group]  # type: ignore[operator]
     return [list(model.parameters())]
+
+
+def is_segmenter(model: Any) -> bool:
+    """Whether a module is a whole network for masks, as segmentation_models_pytorch has them."""
+    parts = ("encoder", "decoder", "segmentation_head")
+    return isinstance(model, nn.Module) and all(hasattr(model, part) for part in parts)
 
 
 def _split_at(model: nn.Module, starts: Sequence[nn.Module]) -> Groups:

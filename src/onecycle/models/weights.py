@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from onecycle.core.errors import WeightsError, listing
 from onecycle.models.architectures import planes_of
+from onecycle.runtime.hub import answering
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
@@ -45,6 +46,20 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors")
     return tensors
+
+
+def weights_on_hub(repo: str) -> str:
+    """The file of a repository's weights; WeightsError where these are pickled, so a program."""
+    name, _, revision = repo.partition("@")
+    with answering(f"the weights of hf-hub:{repo} cannot be had") as hub:
+        try:
+            return hub.hf_hub_download(name, _HUB_FILES[0], revision=revision or None)
+        except hub.errors.RemoteEntryNotFoundError:
+            raise WeightsError(
+                f"hf-hub:{repo} has no {_HUB_FILES[0]}. Weights in another form "
+                "(pytorch_model.bin) are pickled: loading them may run any program, so they are "
+                "not loaded. Ask their maker for safetensors, or give pretrained=False"
+            ) from None
 
 
 def load_weights(net: nn.Module, path: str | Path) -> None:

@@ -17,6 +17,7 @@ from onecycle.runtime.file import read
 from onecycle.runtime.kinds import Answer, InputSpec
 from onecycle.runtime.sources import Remarks
 from onecycle.runtime.task import task_from_json
+from onecycle.runtime.tiles import predict_tiled
 
 _HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten times as much
 
@@ -150,6 +151,29 @@ class Predictor:
                     f"{self._path} cannot answer an item of shape {batch.shape[1:]}: {error}"
                 ) from error
         return [found[i] for i in range(len(items))]
+
+    def predict_tiled(
+        self, source: Any, tile: Any, overlap: int | None = None, out: str | Path | None = None
+    ) -> np.ndarray:
+        """The mask (h, w) of an image of any size, uint8 or uint16, from tiles that overlap.
+
+        `tile`, an int or (h, w), is how many pixels of the image the network sees at a time: the
+        size of the images that it was trained on. Tiles overlap by `overlap` pixels (a quarter of
+        a tile), where one goes over into the other. With `out` the mask is a file, .png or .tif.
+        Rows of a TIFF (with tifffile: `onecycle[large]`) or an array are read as they are wanted,
+        and of an `out` that is a TIFF written so: beside them a row of tiles is in memory, 4 bytes
+        a pixel and class. Any other image is decoded whole first. UsageError for models of other
+        answers than masks.
+        """
+
+        def look(tiles: np.ndarray) -> dict[str, np.ndarray]:
+            try:
+                found = self._run.run(None, {self.input.tensor: tiles})
+            except Exception as error:  # the runtime raises many kinds
+                raise ModelError(f"{self._path} cannot answer tiles ({error})") from error
+            return dict(zip(self._outputs, found, strict=True))
+
+        return predict_tiled(look, self.input, self.target, source, tile, overlap, out)
 
     def warm(self) -> None:
         """Answer an item of zeros, so that the first real one is not the slowest.

@@ -64,6 +64,7 @@ from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.head import mlp as mlp
+from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
 from onecycle.runtime.site import write_site as write_site
@@ -134,6 +135,7 @@ __all__ = [
     "faces_sample",
     "fbeta",
     "from_arrays",
+    "from_hub",
     "gadf",
     "gasf",
     "guitars_sample",

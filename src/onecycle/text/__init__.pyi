@@ -64,6 +64,7 @@ from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
+from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
 from onecycle.runtime.inputs.text import Vocab as Vocab
 from onecycle.runtime.predictor import Predictor as Predictor
@@ -139,6 +140,7 @@ __all__ = [
     "f1",
     "faces_sample",
     "fbeta",
+    "from_hub",
     "guitars_sample",
     "hands_sample",
     "higher_is_better",

@@ -69,6 +69,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
 from onecycle.runtime.site import write_site as write_site
@@ -207,6 +208,7 @@ __all__ = [
     "flip_lr",
     "flip_ud",
     "foreground_acc",
+    "from_hub",
     "get_image_files",
     "get_transforms",
     "guitars_sample",

@@ -240,15 +240,8 @@ def _unknown(mask: np.ndarray, n: int) -> tuple[str, frozenset[int]]:
 
 def _hint(values: frozenset[int], n: int) -> str:
     """What numbers like these usually mean, judged by all masks of the set."""
-    others = values - {255}
-    if 255 in values and n <= 255:
-        if others <= {0} and n == 2:
-            return (
-                ": the masks hold nothing but 0 and 255. If 255 is the second class: "
-                "label_cls=Mask(div=True); if it means 'do not count': Mask(void=255)"
-            )
-        if all(0 <= v < n for v in others):
-            return ": if 255 means 'do not count', as is common: label_cls=Mask(void=255)"
+    if 255 in values and n <= 255 and all(0 <= v < n for v in values - {255}):
+        return ": if 255 means 'do not count', as is common: label_cls=Mask(void=255)"
     if values == frozenset(range(1, n + 1)):
         return ": the masks count from 1. Name a class for 0 before the others, or subtract 1"
     return ": name all classes, or a number that is not to count: label_cls=Mask(void=...)"

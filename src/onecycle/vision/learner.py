@@ -1,12 +1,14 @@
 """A pretrained body with a new head, ready to be trained: `cnn_learner`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path as PurePath
 from typing import Any, Unpack
 
+import numpy as np
 from torch import Tensor, nn
 
-from onecycle.core.errors import CheckpointError
+from onecycle.core.errors import CheckpointError, UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.data.databunch import DataBunch, DatasetType, LabelledItems
 from onecycle.data.label_list import LabelList
@@ -23,11 +25,14 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.options import LearnerOptions
 from onecycle.models.architectures import Architecture
 from onecycle.models.body import Pyramid, create_body
-from onecycle.models.groups import layer_groups
+from onecycle.models.groups import is_segmenter, layer_groups
+from onecycle.models.segmenters import require_fit
 from onecycle.models.unet import UNet
 from onecycle.runtime.task import task_from_json
+from onecycle.runtime.tiles import predict_tiled
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
+from onecycle.vision.tiles import look_at_tiles
 from onecycle.vision.tta import TTA
 
 __all__ = [
@@ -53,6 +58,14 @@ class ImageLearner(Learner):
         """Probabilities from several looks at each image; see `vision.tta.TTA`."""
         return TTA(self, beta, scale, ds_type, with_loss)
 
+    def predict_tiled(
+        self, source: Any, tile: Any, overlap: int | None = None, out: str | PurePath | None = None
+    ) -> np.ndarray:
+        """The mask (h, w) of an image of any size, from tiles; see `Predictor.predict_tiled`."""
+        given: Any = self.task.input
+        how = given.file_spec, self.task.target, source, tile, overlap, out
+        return predict_tiled(partial(look_at_tiles, self), *how)
+
 
 def cnn_learner(
     data: DataBunch,
@@ -69,11 +82,12 @@ def cnn_learner(
 ) -> ImageLearner:
     """A learner on `base_arch` with a new head, frozen to the head if pretrained.
 
-    `base_arch` is any timm name ("resnet34"), a constructor (`models.resnet34`), a partial of one,
-    or a module. `pretrained`: True (published weights), False, "small" (with models.small), or
-    the path of a file. `cut` says where the body ends, `lin_ftrs` and `ps` the widths and dropouts
-    inside the head, `concat_pool` whether it looks at the mean and the largest of each channel or
-    at the mean alone, `bn_final` whether it ends in a batch norm; `custom_head` takes its place.
+    `base_arch` is any timm name ("resnet34"), one of the hub ("hf-hub:user/name"), a constructor
+    (`models.resnet34`), a partial of one, or a module. `pretrained`: True (published weights),
+    False, "small" (with models.small), or the path of a file. `cut` says where the body ends,
+    `lin_ftrs` and `ps` the widths and dropouts inside the head, `concat_pool` whether it looks at
+    the mean and the largest of each channel or at the mean alone, `bn_final` whether it ends in a
+    batch norm; `custom_head` takes its place.
     `split_on` are the modules at which a layer group begins. `learner_options` are Learner's.
     """
     how = cut, pretrained, lin_ftrs, ps, custom_head, split_on, bn_final, concat_pool
@@ -119,8 +133,11 @@ def unet_learner(
 
     `arch` and `pretrained` as in `cnn_learner`, the other options as in `UNet` (`norm_type` is
     its `norm`); `learner_options` are Learner's: metrics, wd, loss_func, accumulate, ...
+    `arch` may also be a whole network of segmentation_models_pytorch, such as
+    `smp.FPN("resnet34", classes=data.c)`: options of `UNet` have no effect on it and are refused,
+    and `pretrained` says whether its encoder is.
     """
-    options = {
+    options: dict[str, Any] = {
         "blur": blur,
         "blur_final": blur_final,
         "self_attention": self_attention,
@@ -130,6 +147,9 @@ def unet_learner(
         "norm": norm_type,
         "checkpoint": checkpoint,
     }
+    if is_segmenter(arch):
+        given = {**options, "cut": cut}
+        return _on_segmenter(data, arch, pretrained, split_on, given, learner_options)
     size = data.task.input.size
     model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
@@ -137,6 +157,28 @@ def unet_learner(
         learner.recipe = recipe_of("unet", arch, size, options)
     if pretrained:
         compare_statistics(data, model.encoder.body)
+        learner.freeze()
+    return learner
+
+
+def _on_segmenter(
+    data: DataBunch,
+    model: nn.Module,
+    pretrained: bool | str,
+    split_on: SplitOn | None,
+    options: dict[str, Any],
+    learner_options: Any,
+) -> ImageLearner:
+    """A learner on a whole network, frozen to the decoder if its encoder is pretrained."""
+    usual = {"blur_final": True, "last_cross": True}
+    given = [name for name, value in options.items() if value not in (usual.get(name, False), None)]
+    if given or not isinstance(pretrained, bool):
+        what = listing(given or [f"pretrained={pretrained}"])
+        raise UsageError(f"{what} has no effect on a whole network such as this: leave it out")
+    require_fit(model, data.c, data.task.input.size)
+    learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
+    if pretrained:
+        compare_statistics(data, model.encoder)  # type: ignore[arg-type]
         learner.freeze()
     return learner
 

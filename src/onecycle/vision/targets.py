@@ -15,7 +15,7 @@ from onecycle.core.errors import LabelError, SizeError, UsageError, listing
 from onecycle.core.plot import NAME, add_legend, drawable
 from onecycle.data.looks import Finding, Look
 from onecycle.data.targets import Target, per_item, require_shape
-from onecycle.runtime.inputs.pixels import open_indexes, open_size
+from onecycle.runtime.inputs.pixels import open_size
 from onecycle.runtime.kinds import Answer
 from onecycle.runtime.targets.category import sorted_classes
 from onecycle.runtime.targets.mask import MaskSpec
@@ -24,6 +24,7 @@ from onecycle.vision import geometry as geo
 from onecycle.vision.annotations.shapes import BACKGROUND, coco_box, coco_points, coco_region
 from onecycle.vision.checks import IGNORED, check_masks, mask_doubts
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment, halves
+from onecycle.vision.mask_numbers import settle_255, stored_numbers
 from onecycle.vision.point_labels import (
     OUTSIDE,
     UNITS,
@@ -44,7 +45,8 @@ class Mask(MaskSpec, Target):
     y is int64 (n, 1, h, w), outputs (n, classes, h, w). A raw label is a path or an array.
     `void` says what no loss counts: the name or the number of a class, or another number that
     stands in the files for it (255, -1), which becomes -100 in y. `div` is for files of 0 and 255;
-    `colours`, a table with a row per class, for files of colours.
+    `colours`, a table with a row per class, for files of colours. Where none of the three is given,
+    `databunch()` decides what a 255 means that is no class, with a warning: see `settle_255`.
     """
 
     div: bool = field(default=False, metadata={"json": False})
@@ -74,9 +76,7 @@ class Mask(MaskSpec, Target):
         return replace(self, void=self.classes.index(self.void))
 
     def encode(self, label: Any) -> np.ndarray:
-        source = label.data[0] if isinstance(label, ImageSegment) else label
-        source = source.numpy() if isinstance(source, Tensor) else source
-        stored = open_indexes(source, self.colours).astype(np.int64)
+        stored = stored_numbers(label, self.colours).astype(np.int64)
         is_class = isinstance(self.void, str) or self.void in {None, self.ignore_index}
         left_out = np.zeros(stored.shape, bool) if is_class else stored == self.void
         if self.div:
@@ -98,8 +98,10 @@ class Mask(MaskSpec, Target):
         """As the model needs it: a `void` that is no class is none of its answers."""
         return super().to_json() | {"void": self._void_class}
 
-    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> None:
-        check_masks(sources, labels, self)
+    def inspect(self, sources: Sequence[Any], labels: Sequence[Any]) -> Self:
+        settled = settle_255(labels, self)
+        check_masks(sources, labels, settled)
+        return settled
 
     advice: ClassVar[Mapping[str, str]] = {
         "mask": "correct the mask, or name its numbers: see databunch()'s error for it",
@@ -107,7 +109,7 @@ class Mask(MaskSpec, Target):
     }
 
     def doubts(self, looks: Sequence[Look], labels: Sequence[Any]) -> Iterable[Finding]:
-        return mask_doubts(looks, labels, self)
+        return mask_doubts(looks, labels, settle_255(labels, self, say=False))
 
     def loss(self, outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy per pixel."""
