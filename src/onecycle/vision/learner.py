@@ -18,6 +18,7 @@ from onecycle.learn.cnn import (
     compare_statistics,
     create_cnn_model,
     recipe_of,
+    widened,
 )
 from onecycle.learn.learner import Learner
 from onecycle.learn.options import LearnerOptions
@@ -130,7 +131,8 @@ def unet_learner(
         "norm": norm_type,
         "checkpoint": checkpoint,
     }
-    size = data.task.input.size
+    planes, size = data.task.input.image_shape()
+    arch = widened(arch, planes)
     model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
     if cut is None and not isinstance(arch, nn.Module):
