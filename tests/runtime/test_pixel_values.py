@@ -71,9 +71,7 @@ def test_dark_images_beside_bright_ones_are_merely_dark():
     remarks = Remarks()
     for top in (4000, 60_000, 3000):
         open_pixels(ramp(top), remarks=remarks)
-    with pytest.warns(OnecycleWarning) as caught:
-        remarks.warn(3)
-    assert ["upper 8 bits" in str(said.message) for said in caught] == [True]
+    remarks.warn(3)  # warnings are errors here
     del remarks.names[Remark.DEPTH]
     with pytest.warns(OnecycleWarning, match=r"^2 of 3 images \('the given array'"):
         remarks.warn(3)

@@ -84,7 +84,7 @@ class Remark(Enum):
         "lowest of the value range. Fill them in before, if that is no good value"
     )
     CLIPPED = (
-        "have more than a twentieth of their values outside the value range, at whose ends they "
+        "have more than half of their values outside the value range, at whose ends they "
         "were cut off. with_bands(value_range=(low, high)) sets a wider one"
     )
 
@@ -99,14 +99,16 @@ class Remarks:
         """`remark` holds for the image `name`."""
         self.names.setdefault(remark, []).append(name)
 
-    def warn(self, total: int, stacklevel: int = 1) -> None:
+    def warn(self, total: int, stacklevel: int = 1, of_set: bool = False) -> None:
         """One OnecycleWarning for each kind, with the share of `total` images and a few names.
 
         `stacklevel` 1 is the caller's line. Where some 16-bit images use their range, others are
-        merely dark: that is no remark.
+        merely dark: that is no remark. That bits are left out is said where a set is looked at
+        before training (`of_set`), and not of every answer then.
         """
         for remark, names in self.names.items():
-            if remark is Remark.NARROW and Remark.DEPTH in self.names:
+            dark = remark is Remark.NARROW and Remark.DEPTH in self.names
+            if dark or (remark is Remark.DEPTH and not of_set):
                 continue
             message = f"{len(names)} of {total} images ({listing(sorted(names), 3)}) {remark.value}"
             warn(message, stacklevel + 1)

@@ -77,7 +77,7 @@ def warn_of_surprises(
     rows = np.linspace(0, len(sources) - 1, min(len(sources), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
     in_threads(partial(read, remarks=remarks), [sources[i] for i in rows])
-    remarks.warn(len(rows), stacklevel)
+    remarks.warn(len(rows), stacklevel, of_set=True)
 
 
 def _report(faults: dict[Any, ImageError], total: int) -> str:

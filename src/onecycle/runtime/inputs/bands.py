@@ -17,7 +17,7 @@ from onecycle.runtime.kinds import OPTIONAL, InputSpec
 from onecycle.runtime.sources import IMAGES, Remark, Remarks, cell
 
 Range = tuple[float, float]
-_CLIPPED = 0.05  # of an image's values: so many outside the range are said
+_CLIPPED = 0.5  # of an image's values: more outside the range are said
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class BandsSpec(ImageSpec):
         if ((values < low) | (values > high)).mean() > _CLIPPED:
             found.add(Remark.CLIPPED, name)
         if remarks is None:
-            found.warn(1, stacklevel=3)
+            found.warn(1, stacklevel=2)
         return values
 
     @property

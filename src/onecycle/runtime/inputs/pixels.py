@@ -15,7 +15,6 @@ import numpy as np
 from onecycle.core.errors import DamagedImageError, ImageError, listing
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.inputs import band_files, jpeg
-from onecycle.runtime.inputs.band_files import TIFFS
 from onecycle.runtime.inputs.heic import LACKS, is_heic, open_heic
 from onecycle.runtime.inputs.pixel_values import from_array, from_pil
 from onecycle.runtime.sources import IMAGES, Remark, Remarks, cell, content_of
@@ -340,7 +339,7 @@ def _bits(data: bytes, image: Any) -> int:
 
 def _is_undecodable(data: bytes, name: str, error: Exception) -> ImageError:
     """Cut off and damaged files; TIFF and HEIC may be of a kind that is not known."""
-    if data.startswith(TIFFS) and "truncated" not in str(error):
+    if data.startswith(band_files.TIFFS) and "truncated" not in str(error):
         return ImageError(f"{name}: damaged, or a kind of TIFF that is not known here ({error})")
     if is_heic(data):
         return ImageError(f"{name}: damaged, or a kind of HEIC that is not known here ({error})")
@@ -349,7 +348,7 @@ def _is_undecodable(data: bytes, name: str, error: Exception) -> ImageError:
 
 def _what_instead(data: bytes, name: str) -> ImageError:
     """Why a file is no image that can be read: another kind, or none at all."""
-    if data.startswith(TIFFS):
+    if data.startswith(band_files.TIFFS):
         return ImageError(
             f"{name}: a TIFF with {_tiff_layout(data)}, which is no photo of three bands of 8 bits "
             "(it need not be damaged): ImageList.with_bands(...) takes such files as they are"
