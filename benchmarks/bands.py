@@ -6,9 +6,9 @@
 DATA holds `satellite/` (tiles.csv: file, tags, is_valid). Each tile becomes a TIFF as Planet's are:
 blue, green, red, near-infrared, 16 bits that are used in part. The fourth band is synthetic and
 carries signal: in a tile with vegetation its greenest fifth is bright there, in one with water its
-bluest fifth is dark; elsewhere, and in other tiles, it is noise about the grey. It stands for what a
-sensor sees and a photo does not. "as bytes" are the same three colours as the library took them
-before: 16 bits become 8 over the whole range.
+bluest fifth is dark; elsewhere, and in other tiles, it is noise about the grey. It stands for what
+a sensor sees and a photo does not. "as bytes" are the same three colours as a list of photos takes
+them, without `with_bands`: 16 bits become 8 over the whole range.
 """
 
 import argparse

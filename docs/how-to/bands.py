@@ -49,7 +49,7 @@ src = split.label_from_folder()
 # %% [markdown]
 # ## The value range
 #
-# Each band goes from its range to 0–1; below and above it is cut off. What is known is given, one
+# Each band goes from its range to 0-1; below and above it is cut off. What is known is given, one
 # `(low, high)` for all bands or one for each: `value_range=(0, 10_000)`. What is not is measured, as above,
 # on the training images, and a line says it. 16 bits and floats keep their depth: from there on they are
 # 32-bit floats. Where more than half of an image lies outside the range, a warning counts such
