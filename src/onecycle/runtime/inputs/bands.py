@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar
@@ -98,9 +97,6 @@ class BandsSpec(ImageSpec):
         """`array`'s values as shares 0-1 of their range, by the steps of an exported file."""
         low, high = np.array(self.value_range, np.float32).T
         return ((values - low) / (high - low)).clip(0, 1)
-
-    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
-        return np.stack(items)
 
     def read_upload(self, source: Any, limits: Limits) -> np.ndarray:
         """As `array`; 413 for too many pixels, 422 for what is no such image."""
