@@ -29,7 +29,7 @@ TASKS = {
     ),
     "images": (
         "Images and augmentation",
-        "vision.image vision.input vision.augment vision.transform vision.warp",
+        "vision.image vision.input vision.bands vision.augment vision.transform vision.warp",
     ),
     "learners": (
         "Learners and training",

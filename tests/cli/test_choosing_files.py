@@ -188,10 +188,10 @@ def test_predict_answers_what_training_sees(model, tmp_path, hidden):
 
 def test_predict_counts_the_images_that_it_does_not_take(model, tmp_path):
     root = tree(tmp_path / "set", {"a": 2})
-    for name in ("x.heic", "y.heic"):
-        (root / name).write_bytes(b"....ftypheic")
+    for name in ("x.jxl", "y.jxl"):
+        (root / name).write_bytes(b"\0\0\0\x0cJXL ")
     (root / "table.csv").write_bytes(b"name,answer")
-    with pytest.warns(OnecycleWarning, match=r"2 image files .* 2 that .*: 2 \.heic\. Name such"):
+    with pytest.warns(OnecycleWarning, match=r"2 image files .* 2 that .*: 2 \.jxl\. Name such"):
         assert len(predicted(model, root, tmp_path)) == 2
 
 

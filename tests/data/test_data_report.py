@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named_by_its_reason(folder):
     assert frame.columns.tolist() == ["file", "side", "label", "problem", "detail"]
     row = frame[frame.problem == "unreadable"].iloc[0]
     assert row.tolist()[:3] == [str(folder / "phone.jpg"), "validation", "y"]
-    assert row.detail.startswith("not an image onecycle reads. HEIC")
+    assert row.detail.startswith("damaged, or a kind of HEIC that is not known here")
 
 
 def test_the_same_pixels_are_found_whatever_file_holds_them(folder):

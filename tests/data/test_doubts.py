@@ -286,18 +286,16 @@ def test_images_of_every_common_ending_are_read(tmp_path):
 def test_images_that_are_left_out_are_counted_by_ending_and_can_be_taken(tmp_path):
     tree(tmp_path, {"a": 2})
     for i in range(3):
-        (tmp_path / "a" / f"{i}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+        (tmp_path / "a" / f"{i}.JXL").write_bytes(b"\0\0\0\x0cJXL ")
         (tmp_path / "a" / f"{i}.psd").write_bytes(b"8BPS")
     (tmp_path / "a" / "table.csv").write_text("a,b\n")
     (message,) = lines(lambda: ImageList.from_folder(tmp_path))
     assert "2 image files" in message
-    assert (
-        "6 that seem to hold such data are left out for their endings: 3 .heic, 3 .psd" in message
-    )
+    assert "6 that seem to hold such data are left out for their endings: 3 .jxl, 3 .psd" in message
     assert lines(lambda: ImageList.from_folder(tmp_path, extensions=[".png"])) == []
-    taken = ImageList.from_folder(tmp_path, extensions=["png", ".heic"])
+    taken = ImageList.from_folder(tmp_path, extensions=["png", ".jxl"])
     assert len(taken) == 5
-    with pytest.raises(ValueError, match=r"(?s)3 of 5 files .*HEIC: save it as JPEG.*pillow-heif"):
+    with pytest.raises(ValueError, match=r"(?s)3 of 5 files .*JPEG XL: save it as JPEG or PNG"):
         taken.split_none().label_from_func(lambda path: path.suffix).databunch(bs=2)
 
 

@@ -55,14 +55,14 @@ def test_values_of_10_12_and_14_bits_in_16_are_said(kind, top):
     remarks, pixels = reported(NARROW[kind](top))
     assert remarks == {Remark.NARROW}
     assert pixels.max() <= 64
-    with pytest.warns(OnecycleWarning, match="less than a quarter of the range.* Scale the files"):
+    with pytest.warns(OnecycleWarning, match="less than a quarter of the range.*with_bands"):
         open_pixels(NARROW[kind](top))
 
 
 @pytest.mark.parametrize("kind", NARROW)
-def test_values_that_use_their_16_bits_are_not(kind):
+def test_of_values_that_use_their_16_bits_8_are_said_to_be_taken(kind):
     remarks, pixels = reported(NARROW[kind](65535))
-    assert remarks == set()
+    assert remarks == {Remark.DEPTH}
     wanted = np.rint(ramp(65535) / 257)
     assert np.abs(pixels[:, :, 0] - wanted).max() <= (1 if "RGB" in kind else 0)
 
@@ -72,7 +72,7 @@ def test_dark_images_beside_bright_ones_are_merely_dark():
     for top in (4000, 60_000, 3000):
         open_pixels(ramp(top), remarks=remarks)
     remarks.warn(3)  # warnings are errors here
-    remarks.wide = 0
+    del remarks.names[Remark.DEPTH]
     with pytest.warns(OnecycleWarning, match=r"^2 of 3 images \('the given array'"):
         remarks.warn(3)
 
@@ -90,7 +90,7 @@ def test_a_file_that_says_it_has_12_bits_has_4095_for_white():
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(np.array(image), values)
     remarks, pixels = reported(data)
-    assert (remarks, pixels[0, :, 1].tolist()) == (set(), [0, 255, 128])
+    assert (remarks, pixels[0, :, 1].tolist()) == ({Remark.DEPTH}, [0, 255, 128])
 
 
 def test_where_a_tiff_says_that_0_is_white_it_is():

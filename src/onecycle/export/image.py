@@ -6,6 +6,7 @@ bytes, normalise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,7 @@ _PLANES = """
 _RESIZE = (
     """
     nc = Slice (shape, i0, i1)
-    three = Constant <value = int64[1] {{3}}> ()
-    sizes = Concat <axis = 0> (nc, three, {height}, {width})
+    sizes = Concat <axis = 0> (nc, bands, {height}, {width})
     whole = """
     + RESIZE
     + """ (planes, , , sizes)
@@ -103,9 +103,10 @@ _KEPT = """
     i_last = Constant <value = int64[1] {{-1}}> ()
     y_column = Unsqueeze (y_keep, i_last)
     both = Mul (y_column, x_keep)
-    shown = Cast <to = 2> (both)
+    shown = Cast <to = {number}> (both)
     {kept} = Mul ({given}, shown)
 """
+_NUMBERS = {"float32": 1, "uint8": 2}  # ONNX's, of kinds of numbers
 _AXIS = """
     {a}_total = Constant <value = int64 {{{total}}}> ()
     {a}_range = Range (s0, {a}_total, s1)
@@ -156,7 +157,9 @@ _INTERVAL = """
 
 
 def image_prelude(spec: ImageSpec) -> ModelProto:
-    """uint8 `image` [n, h, w, 3] to float32 `x` [n, 3, H, W], and where what lies.
+    """Pixels [n, h, w, bands] to float32 `x` [n, bands, H, W], and where what lies.
+
+    The pixels are the uint8 `image` in RGB, or the float32 `raw` values of other bands.
 
     `box` [top, left, h, w] is the part of the image that `x` shows, `inner` the same part in `x`;
     the box of a `view` may reach beyond the image. ExportError for a spec with transforms that
@@ -171,10 +174,11 @@ def image_prelude(spec: ImageSpec) -> ModelProto:
             "list of transform((train, valid), ...), or do them to the files beforehand"
         )
     method = "view" if spec.view else "none" if spec.size is None else spec.resize_method
-    body = _constants(spec) + _MEASURE + _STEPS[method](spec) + _normalise(spec, method)
+    steps = _shares(spec) + _MEASURE + _STEPS[method](spec) + _normalise(spec, method)
+    body, n = _constants(spec) + steps, spec.planes
     size = spec.fixed_size or ("H", "W")
-    signature = f"""prelude (uint8[n, h, w, 3] image)
-        => (float[n, 3, {size[0]}, {size[1]}] x, int64[4] box, int64[4] inner)"""
+    signature = f"""prelude ({spec.dtype.removesuffix("32")}[n, h, w, {n}] {spec.tensor})
+        => (float[n, {n}, {size[0]}, {size[1]}] x, int64[4] box, int64[4] inner)"""
     model = onnx.parser.parse_model(f"{HEADER}\n{signature} {{{body}}}")
     used = {name for node in model.graph.node for name in node.input} | {"x", "box", "inner"}
     for node in [n for n in model.graph.node if not used.intersection(n.output)]:
@@ -218,6 +222,7 @@ def _constants(spec: ImageSpec) -> str:
         "zero": 0,
         "one": 1,
         "two": 2,
+        "bands": spec.planes,
         "H": rows,
         "W": cols,
     }
@@ -226,6 +231,27 @@ def _constants(spec: ImageSpec) -> str:
     lines.append("i12 = Constant <value = int64[2] {1, 2}> ()")
     lines.append("half = Constant <value = double[1] {0.5}> ()")
     return "\n" + "\n".join(lines)
+
+
+def _shares(spec: ImageSpec) -> str:
+    """Stored values as shares of each band's range, where there is one; see `BandsSpec.shares`."""
+    if not spec.value_range:
+        return ""
+    low, high = np.array(spec.value_range, np.float32).T
+    text = _table("low", [spec.planes], low) + _table("span", [spec.planes], high - low)
+    return f"""{text}
+    nought = Constant <value = float {{0.0}}> ()
+    full = Constant <value = float {{1.0}}> ()
+    above = Sub ({spec.tensor}, low)
+    share = Div (above, span)
+    image = Clip (share, nought, full)
+"""
+
+
+def _table(name: str, shape: Sequence[int], values: Iterable[float]) -> str:
+    """A constant of floats."""
+    numbers = ", ".join(repr(float(value)) for value in values)
+    return f"\n    {name} = Constant <value = float{list(shape)} {{{numbers}}}> ()"
 
 
 def _bind_names(text: str, **names: str) -> str:
@@ -256,7 +282,7 @@ def _pad(spec: ImageSpec) -> str:
     text += _where(box="zero, zero, h, w", inner="top, left, fh, fw")
     if spec.padding_mode != "zeros":
         return text
-    return text + _KEPT.format(given="padded", kept="laid")
+    return text + _KEPT.format(given="padded", kept="laid", number=_NUMBERS[spec.dtype])
 
 
 def _squish(spec: ImageSpec) -> str:
@@ -284,7 +310,8 @@ def _view(spec: ImageSpec) -> str:
     part = Gather <axis = 2> (tall_part, x_at)
     {"bright" if dark else "planes"} = Transpose <perm = [0, 3, 1, 2]> (part)
 """
-    text += _KEPT.format(given="bright", kept="planes") if dark else ""
+    number = _NUMBERS[spec.dtype]
+    text += _KEPT.format(given="bright", kept="planes", number=number) if dark else ""
     rows, cols = ("H", "W") if spec.fixed_size else ("h", "w")
     text += _RESIZE.format(height=rows, width=cols)
     inner = f"zero, zero, {rows}, {cols}"
@@ -296,13 +323,13 @@ def _where(**places: str) -> str:
 
 
 def _normalise(spec: ImageSpec, method: str) -> str:
-    """(value - 255 mean) / (255 std) of what the steps ended with."""
+    """(value - white mean) / (white std) of what the steps ended with."""
     last = {"none": "planes", "pad": "laid" if spec.padding_mode == "zeros" else "padded"}
-    mean = [255 * v for v in spec.mean or (0, 0, 0)]
-    std = [255 * v for v in spec.std or (1, 1, 1)]
+    n, white = spec.planes, spec.white
+    mean, std = spec.mean or (0,) * n, spec.std or (1,) * n
     tables = "".join(
-        f"\n    {name} = Constant <value = float[1, 3, 1, 1] {{{', '.join(map(repr, values))}}}> ()"
-        for name, values in (("mean", [float(v) for v in mean]), ("std", [float(v) for v in std]))
+        _table(name, [1, n, 1, 1], (white * v for v in values))
+        for name, values in (("mean", mean), ("std", std))
     )
     return f"""{tables}
     values = Cast <to = 1> ({last.get(method, "whole")})
@@ -330,14 +357,17 @@ _STEPS = {"crop": _crop, "pad": _pad, "squish": _squish, "none": _none, "view": 
 # some ratios in three pixels of a hundred and always downwards, which moves a network's points.
 
 
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    """The operator alone. One thread: it is run in many at once, and in forked processes."""
+@lru_cache(maxsize=2)
+def _session(dtype: str) -> Any:
+    """The operator alone, on "uint8" or "float".
+
+    One thread: it is run in many at once, and in forked processes.
+    """
     import onnx
 
     ort = onnx_runtime()
     model = onnx.parser.parse_model(f"""{HEADER}
-        resize (uint8[1, 3, h, w] planes, int64[4] sizes) => (uint8[1, 3, y, x] whole) {{
+        resize ({dtype}[1, c, h, w] planes, int64[4] sizes) => ({dtype}[1, c, y, x] whole) {{
         whole = {RESIZE} (planes, , , sizes)
     }}""")
     options = ort.SessionOptions()
@@ -348,10 +378,10 @@ def _session() -> Any:
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (h, w, 3) to `size`, antialiased, equal to an exported file's to the last bit."""
+    """uint8 or float32 (h, w, c) to `size`, antialiased, equal to an exported file's exactly."""
     if pixels.shape[:2] == size:
         return pixels
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
-    given = {"planes": planes, "sizes": np.array([1, 3, *size], np.int64)}
-    (whole,) = _session().run(None, given)
+    given = {"planes": planes, "sizes": np.array([1, planes.shape[1], *size], np.int64)}
+    (whole,) = _session(str(pixels.dtype).removesuffix("32")).run(None, given)
     return np.ascontiguousarray(whole[0].transpose(1, 2, 0))

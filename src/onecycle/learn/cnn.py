@@ -67,14 +67,7 @@ def build_cnn(
     Arrays are images (planes, h, w); ModelError for those of another shape.
     """
     planes, size = data.task.input.image_shape()
-    if planes != 3 and not isinstance(base_arch, nn.Module):
-        found = find(base_arch)
-        if found.source == "torchvision":
-            raise ModelError(
-                f"{found.name} takes three planes, the data has {planes}: use a network of timm, "
-                'or a SeriesList with layout="grid"'
-            )
-        base_arch = replace(found, options={**found.options, "in_chans": planes})
+    base_arch = widened(base_arch, planes)
     more: Any = {"lin_ftrs": lin_ftrs, "ps": ps, "bn_final": bn_final, "concat_pool": concat_pool}
     model = create_cnn_model(
         base_arch, data.c, pretrained, cut, custom_head=custom_head, size=size, **more
@@ -86,6 +79,19 @@ def build_cnn(
         compare_statistics(data, model[0])
         learner.freeze()
     return learner
+
+
+def widened(arch: Any, planes: int) -> Any:
+    """The architecture for images of so many planes; a module is taken as it is."""
+    if planes == 3 or isinstance(arch, nn.Module):
+        return arch
+    found = find(arch)
+    if found.source == "torchvision":
+        raise ModelError(
+            f"{found.name} takes three planes, the data has {planes}: use a network of timm, three "
+            'bands, or a SeriesList with layout="grid"'
+        )
+    return replace(found, options={**found.options, "in_chans": planes})
 
 
 def recipe_of(
@@ -102,6 +108,7 @@ def compare_statistics(data: DataBunch, body: nn.Module) -> None:
     given, mean, std = data.task.input, data.task.input.mean, data.task.input.std
     wanted = body.stats if isinstance(body, Body) and given.has_channels else None
     advice = f"normalize({wanted})" if wanted else "normalize(...) with the weights' statistics"
+    advice = advice if given.has_channels else "normalize(), which measures them"
     message = ""
     if mean is None or std is None:
         message = f"the data is not normalised, but pretrained weights expect it: data.{advice}"

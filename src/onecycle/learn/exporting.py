@@ -67,8 +67,10 @@ def export(learner: Recorded, path: Path, precision: str, calibrate: int | None 
     finally:
         model.to(device)
     if defaults.progress and not learner.silent:
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. As a page for phones:")
-        print(f"  onecycle site {quote(str(path))} site/")
+        fault = task.input.page_fault()
+        where, command = ("A server of it", "serve") if fault else ("As a page for phones", "site")
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. {where}:")
+        print(f"  onecycle {command} {quote(str(path))}" + ("" if fault else " site/"))
 
 
 def examples_of(

@@ -153,13 +153,14 @@ def split_by_children(net: nn.Module) -> list[list[nn.Parameter]]:
 class Pyramid(nn.Module):
     """Images (n, 3, h, w) to the last feature map of each size, (n, c, h / r, w / r), r growing.
 
-    `channels` and `reductions` are those of the maps. Takes timm's networks, and bodies that are
-    a plain sequence of layers. What only the classifier needed is dropped.
+    They have `planes` bands in place of 3 where the body's first layer takes so many. `channels`
+    and `reductions` are those of the maps. Takes timm's networks, and bodies that are a plain
+    sequence of layers. What only the classifier needed is dropped.
     """
 
     def __init__(self, body: Body, size: tuple[int, int] = (64, 64)) -> None:
         super().__init__()
-        self.body = body
+        self.body, self.planes = body, planes_of(body.net)
         self.by_timm = hasattr(body.net, "forward_intermediates")
         if not self.by_timm and not isinstance(body.net, nn.Sequential):
             raise ModelError(
@@ -204,6 +205,6 @@ class Pyramid(nn.Module):
         mode = self.training
         try:
             with torch.inference_mode():
-                return [m.shape for m in self.eval()(torch.zeros(1, 3, *size))]
+                return [m.shape for m in self.eval()(torch.zeros(1, self.planes, *size))]
         finally:
             self.train(mode)

@@ -149,8 +149,9 @@ class UNet(nn.Module):
             n = self.blocks[-1].channels  # type: ignore[assignment]
         doublings = (encoder.reductions[0] - 1).bit_length()
         self.ups = nn.Sequential(*(PixelShuffle(n, n, norm=norm) for _ in range(doublings)))
-        self.cross = _cross(n + 3, bottle, norm) if last_cross else None
-        self.out = init_layers(nn.Sequential(nn.Conv2d(n + 3 * last_cross, n_outputs, 1)))
+        crossed = n + encoder.planes * last_cross
+        self.cross = _cross(crossed, bottle, norm) if last_cross else None
+        self.out = init_layers(nn.Sequential(nn.Conv2d(crossed, n_outputs, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """One output per pixel and class."""

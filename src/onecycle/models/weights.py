@@ -65,10 +65,10 @@ def weights_on_hub(repo: str) -> str:
 def load_weights(net: nn.Module, path: str | Path) -> None:
     """Fill `net` from a file with the key names of timm or of torchvision, in any precision.
 
-    Where `net` takes other than three planes, each gets the mean of the file's RGB filters, at the
-    size that keeps the answer to grey. A classifier that `net` does not have is left out. Where
-    the names differ, layers are matched in their order, and every shape must agree. Raises
-    WeightsError if anything is left over.
+    Where `net` takes other than three planes, the first three of several keep the file's RGB
+    filters, and others get their mean, at the size that keeps the answer to grey. A classifier
+    that `net` does not have is left out. Where the names differ, layers are matched in their order,
+    and every shape must agree. Raises WeightsError if anything is left over.
     """
     given = read_weights(path)
     wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
@@ -94,7 +94,10 @@ def _spread(filters: Tensor, planes: int) -> Tensor:
     """The filters (out, 3, h, w) of a first convolution for other planes; others stay."""
     if filters.ndim != 4 or filters.shape[1] != 3:
         return filters
-    return filters.float().mean(1, keepdim=True).repeat(1, planes, 1, 1) * (3 / planes)
+    spread = filters.float().mean(1, keepdim=True).repeat(1, planes, 1, 1)
+    if planes > 3:
+        spread[:, :3] = filters
+    return spread * (3 / planes)
 
 
 def _by_order(

@@ -77,9 +77,9 @@ def write_site(
     data, about = read(model)
     given, target = task_from_json(about["task"])
     smileys = {} if theme is None else check_theme(theme, target)
-    sources = _sources(given, target)
     if fault := given.page_fault():
         raise ModelError(fault)
+    sources = _sources(given, target)
     (folder, runtime), out = _runtime(), Path(out)
     shown, tried = read_examples(examples, given)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()

@@ -57,24 +57,36 @@ class Remark(Enum):
 
     NARROW = (
         "hold 16-bit values that use less than a quarter of the range: 65535 is white, so that "
-        "they come out dark and with few grey levels. Scale the files to the whole range, as "
-        "(v - low) * 65535 / (high - low) with one low and high for all, for training and for "
-        "predicting"
+        "they come out dark and with few grey levels. "
+        "ImageList.with_bands(value_range=(low, high)) takes them as they are, with one low and "
+        "high for all, for training and for predicting"
+    )
+    DEPTH = (
+        "hold 16-bit values, of which the upper 8 bits were taken. ImageList.with_bands() takes "
+        "all 16; save the files with 8 bits, if these are enough"
     )
     ALPHA = (
         "have a last band that was taken for transparency and laid on white, though more than half "
         "of its values are neither 0 nor 255, or none is 255. If it is a colour (near-infrared), "
-        "save the files with three bands"
+        'ImageList.with_bands("all") takes it as one; or save the files with three bands'
     )
     BANDS = (
-        "have bands beyond the first three (or beyond grey), which were left out. Save the bands "
-        "that matter as files of three bands"
+        "have bands beyond the first three (or beyond grey), which were left out. "
+        'ImageList.with_bands("all"), or with their numbers, takes them'
     )
     FRAMES = (
         "hold several images (frames or pages), of which the first was read. Save each as a file "
         "of its own to use the others"
     )
     NAN = "hold pixels that are no number (NaN), which became black. Fill them in before"
+    ABSENT = (
+        "hold pixels without a value (NaN, or what the file names as 'no data'), which became the "
+        "lowest of the value range. Fill them in before, if that is no good value"
+    )
+    CLIPPED = (
+        "have more than half of their values outside the value range, at whose ends they "
+        "were cut off. with_bands(value_range=(low, high)) sets a wider one"
+    )
 
 
 class Remarks:
@@ -82,20 +94,21 @@ class Remarks:
 
     def __init__(self) -> None:
         self.names: dict[Remark, list[str]] = {}
-        self.wide = 0  # images of more than 8 bits that use their range
 
     def add(self, remark: Remark, name: str) -> None:
         """`remark` holds for the image `name`."""
         self.names.setdefault(remark, []).append(name)
 
-    def warn(self, total: int, stacklevel: int = 1) -> None:
+    def warn(self, total: int, stacklevel: int = 1, of_set: bool = False) -> None:
         """One OnecycleWarning for each kind, with the share of `total` images and a few names.
 
         `stacklevel` 1 is the caller's line. Where some 16-bit images use their range, others are
-        merely dark: that is no remark.
+        merely dark: that is no remark. That bits are left out is said where a set is looked at
+        before training (`of_set`), and not of every answer then.
         """
         for remark, names in self.names.items():
-            if remark is Remark.NARROW and self.wide:
+            dark = remark is Remark.NARROW and Remark.DEPTH in self.names
+            if dark or (remark is Remark.DEPTH and not of_set):
                 continue
             message = f"{len(names)} of {total} images ({listing(sorted(names), 3)}) {remark.value}"
             warn(message, stacklevel + 1)

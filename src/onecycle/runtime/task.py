@@ -19,6 +19,7 @@ _HERE = "onecycle.runtime"
 # name -> modules that define the class without torch, and the one with it
 _INPUTS = {
     "image": (f"{_HERE}.inputs.image", "onecycle.vision.input"),
+    "bands": (f"{_HERE}.inputs.bands", "onecycle.vision.bands"),
     "text": (f"{_HERE}.inputs.text", "onecycle.text.input"),
     "series": (f"{_HERE}.inputs.series", "onecycle.series.input"),
     "array": (f"{_HERE}.inputs.array", "onecycle.data.arrays"),

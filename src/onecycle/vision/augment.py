@@ -27,6 +27,7 @@ from onecycle.vision.transform import (
     as_draw,
     within,
 )
+from onecycle.vision.warp import by_bands
 
 Range = float | tuple[float, float]
 WholeRange = int | tuple[int, int]
@@ -297,12 +298,16 @@ def _jitter(pixels: np.ndarray, rng: np.random.Generator, magnitude: float) -> n
     rows, cols = np.mgrid[:h, :w].astype(np.float32)
     rows += rng.uniform(-1, 1, (h, w)).astype(np.float32) * magnitude * h / 2
     cols += rng.uniform(-1, 1, (h, w)).astype(np.float32) * magnitude * w / 2
-    return cv2.remap(pixels, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    edge = cv2.BORDER_REFLECT
+    return by_bands(
+        lambda part: cv2.remap(part, cols, rows, cv2.INTER_LINEAR, borderMode=edge), pixels
+    )
 
 
 def _noise_channel(
     pixels: np.ndarray, rng: np.random.Generator, channel: int, thresh: float
 ) -> np.ndarray:
     pixels = pixels.copy()
-    pixels[:, :, channel] = rng.uniform(0, 255 * thresh, pixels.shape[:2])
+    white = 255 if pixels.dtype == np.uint8 else 1
+    pixels[:, :, channel] = rng.uniform(0, white * thresh, pixels.shape[:2])
     return pixels

@@ -1,7 +1,7 @@
 """Faults in image files, found before training: missing, empty, cut off, not an image."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -21,8 +21,9 @@ from onecycle.data.targets import Target
 from onecycle.runtime.inputs import pixels
 from onecycle.runtime.sources import Remarks
 from onecycle.vision.image import size_of
+from onecycle.vision.warp import by_bands
 
-_SHOW_FROM = 5000  # files; below that the check takes no time worth a bar
+SHOW_FROM = 5000  # files; below that the check takes no time worth a bar
 _LOOKED_AT = 200  # files that are opened to see whether they are what they seem
 
 
@@ -44,28 +45,39 @@ def check_files(paths: Sequence[Any], sized: bool) -> None:
             return None
         return 1 if pixels.is_plain(path) else 2
 
-    found = look_at_files("begin and end of images", sound, unique, "checking files", _SHOW_FROM)
-    if faults:
-        raise ImageError(_report({p: faults[p] for p in unique if p in faults}, len(unique)))
+    found = look_at_files("begin and end of images", sound, unique, "checking files", SHOW_FROM)
+    refuse_faults(faults, unique)
     odd = [path for path, kind in zip(unique, found, strict=True) if kind == 2]
     warn_of_surprises(odd, 6)
     if not sized:
-        sizes = in_threads(pixels.open_size, unique)
-        counts = Counter(sizes).most_common(3)
-        if len(counts) > 1:
-            named = [f"{unique[sizes.index(s)]}: {s[0]} x {s[1]} ({n} files)" for s, n in counts]
-            raise SizeError(
-                f"the images have {len(set(sizes))} different sizes: {listing(named)}. Give "
-                "transform() a size, for example size=224"
-            )
+        refuse_sizes(unique, in_threads(pixels.open_size, unique))
 
 
-def warn_of_surprises(sources: Sequence[Any], stacklevel: int = 5) -> None:
-    """What a sample of the images hides, one warning of each kind."""
+def refuse_faults(faults: Mapping[Any, ImageError], paths: Sequence[Any]) -> None:
+    """Raise ImageError where some of the files have faults, naming the first five."""
+    if faults:
+        raise ImageError(_report({p: faults[p] for p in paths if p in faults}, len(paths)))
+
+
+def refuse_sizes(paths: Sequence[Any], sizes: Sequence[tuple[int, int]]) -> None:
+    """Raise SizeError where the files have different sizes (h, w)."""
+    counts = Counter(sizes).most_common(3)
+    if len(counts) > 1:
+        named = [f"{paths[sizes.index(s)]}: {s[0]} x {s[1]} ({n} files)" for s, n in counts]
+        raise SizeError(
+            f"the images have {len(set(sizes))} different sizes: {listing(named)}. Give "
+            "transform() a size, for example size=224"
+        )
+
+
+def warn_of_surprises(
+    sources: Sequence[Any], stacklevel: int = 5, read: Callable[..., Any] = pixels.open_pixels
+) -> None:
+    """What a sample of the images hides as they are `read`, one warning of each kind."""
     rows = np.linspace(0, len(sources) - 1, min(len(sources), _LOOKED_AT)).round().astype(int)
     remarks = Remarks()
-    in_threads(partial(pixels.open_pixels, remarks=remarks), [sources[i] for i in rows])
-    remarks.warn(len(rows), stacklevel)
+    in_threads(partial(read, remarks=remarks), [sources[i] for i in rows])
+    remarks.warn(len(rows), stacklevel, of_set=True)
 
 
 def _report(faults: dict[Any, ImageError], total: int) -> str:
@@ -276,17 +288,18 @@ _FLAT = 3  # levels within which an image is of one colour, after JPEG
 
 
 def look_of_pixels(image: np.ndarray) -> Look:
-    """Of uint8 (h, w, 3): size, digest, and a print of which parts are lighter than their left.
+    """Of uint8 (h, w, c): size, digest, and a print of which parts are lighter than their left.
 
     The print is the difference hash of 8 x 8 parts and, finer, of 16 x 16.
     """
     import cv2
 
-    parts = cv2.resize(image, (17, 16), interpolation=cv2.INTER_AREA)
-    grey, rough = (
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA).mean(2) for size in ((17, 16), (9, 8))
+    parts, fewer = (
+        by_bands(partial(cv2.resize, dsize=size, interpolation=cv2.INTER_AREA), image)
+        for size in ((17, 16), (9, 8))
     )
-    blank = (("blank", "one colour"),) * bool(np.ptp(parts.reshape(-1, 3), axis=0).max() <= _FLAT)
+    grey, rough = parts.mean(2), fewer.mean(2)
+    blank = (("blank", "one colour"),) * bool(np.ptp(parts, axis=(0, 1)).max() <= _FLAT)
     lighter = [(x[:, 1:] > x[:, :-1]).ravel() for x in (rough, grey)]
     shown = np.packbits(np.concatenate(lighter)).tobytes().hex() if np.ptp(grey) > _LEVELS else ""
     return Look(blank, image.shape[:2], "" if blank else digest_of(image), shown)

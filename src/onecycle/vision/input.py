@@ -1,7 +1,7 @@
 """Images as model input: read, warped by a plan, batched as bytes, normalised on the device."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Self
@@ -58,15 +58,39 @@ class ImageInput(ImageSpec, Input):
         """The image at its own size."""
         return Sample(self._pixels(source), *UNLABELLED)
 
+    def shares(self, values: np.ndarray) -> np.ndarray:
+        """What was read, as it is warped: bytes are as they are."""
+        return values
+
     def _pixels(self, source: Any, *how: Any) -> np.ndarray:
         """uint8 (h, w, 3) of an image that is opened already, or as `array` reads it."""
         return source.pixels if isinstance(source, Image) else self.array(source, *how)
+
+    def require_alike(self, other: Any) -> None:
+        mine, theirs = ((x.dtype, x.bands, x.value_range) for x in (self, other))
+        if mine != theirs:
+            raise UsageError(
+                "two lists are joined whose images are read otherwise: call with_bands(...) with "
+                "the same bands and value_range on both, or on what add() gives"
+            )
 
     def check(self, sources: Iterable[Any]) -> None:
         """Raise for missing, empty and unreadable files, and for sizes that cannot be batched.
 
         Warns of images that are not what they seem (see `spec.remarks`).
         """
+        files, others = self.apart(sources)
+        check_files(files, self.is_sized)
+        warn_of_surprises([s for s in others if not isinstance(s, Image)])
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether images of any size become those of one."""
+        crops = [t for t in (*self.train_tfms, *self.valid_tfms) if isinstance(t, Crop)]
+        return self.size is not None or any(tfm.size for tfm in crops)
+
+    def apart(self, sources: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+        """The files among sources, and the others; ImageError for open files."""
         files: list[Any] = []
         others: list[Any] = []
         for source in plain_items(sources):
@@ -76,9 +100,7 @@ class ImageInput(ImageSpec, Input):
                 f"{len(opened)} items are open files ({listing(opened)}), which can be read once "
                 "only, and training reads each item in every epoch: give their paths or their bytes"
             )
-        crops = [t for t in (*self.train_tfms, *self.valid_tfms) if isinstance(t, Crop)]
-        check_files(files, self.size is not None or any(tfm.size for tfm in crops))
-        warn_of_surprises([s for s in others if not isinstance(s, Image)])
+        return files, others
 
     def look(self, source: Any) -> Look:
         """The whole image is decoded, so that damage in its middle is found."""
@@ -112,9 +134,15 @@ class ImageInput(ImageSpec, Input):
         remarks, rng = Remarks(), rng or np.random.default_rng(0)
         enough = self._enough(y) if tfms else None
         read = partial(self._pixels, source, remarks, enough)
-        pixels = self.cache.pixels(source, f"{_RULE} {enough}", read) if self.cache else read()
-        sample = make_sample(pixels, tfms, spec, rng, (y, target))
+        pixels = self._kept(self.cache, source, enough, read) if self.cache else read()
+        sample = make_sample(self.shares(pixels), tfms, spec, rng, (y, target))
         return replace(sample, source=source, remarks=remarks)
+
+    def _kept(
+        self, cache: PixelCache, source: Any, enough: Any, read: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """From the cache, or read."""
+        return cache.pixels(source, f"{_RULE} {enough}", read)
 
     def with_cache(self, given: Any) -> Self:
         """With a cache of decoded images, or with none."""
@@ -153,12 +181,12 @@ class ImageInput(ImageSpec, Input):
         """Float32 (n, 3, h, w): 0-1, or normalised if statistics were given."""
         x = x.float()
         if self.mean is None or self.std is None:
-            return x.div_(255)
-        mean, std = (torch.tensor(v, device=x.device) * 255 for v in (self.mean, self.std))
+            return x.div_(self.white)
+        mean, std = (torch.tensor(v, device=x.device) * self.white for v in (self.mean, self.std))
         last = x.permute(0, 2, 3, 1)
         if last.is_contiguous():  # one long row per line of pixels: ten times as fast as threes
             width = last.shape[2]
-            last.view(-1, 3 * width).sub_(mean.repeat(width)).div_(std.repeat(width))
+            last.view(-1, self.planes * width).sub_(mean.repeat(width)).div_(std.repeat(width))
             return x
         return x.sub_(mean[:, None, None]).div_(std[:, None, None])
 
@@ -179,8 +207,10 @@ class ImageInput(ImageSpec, Input):
             x = data.one_batch()[0].transpose(0, 1).flatten(1)
             stats = x.mean(1).tolist(), x.std(1).tolist()
         mean, std = (tuple(float(v) for v in values) for values in stats)
-        if len(mean) != 3 or len(std) != 3 or not all(v > 0 for v in std):
-            raise ImageError(f"statistics are (mean, std) of 3 channels, std above 0: {stats}")
+        if len(mean) != self.planes or len(std) != self.planes or not all(v > 0 for v in std):
+            raise ImageError(
+                f"statistics are (mean, std) of {self.planes} channels, std above 0, not {stats}"
+            )
         if not all(0 <= v <= 1 for v in (*mean, *std)):
             raise ImageError(
                 f"statistics are of values in 0-1, not {stats}: divide those of 0-255 by 255"
@@ -191,11 +221,15 @@ class ImageInput(ImageSpec, Input):
         """Noise of three sizes, and items of the validation set as the user has them."""
         prelude = image_prelude(learner.task.input.file_spec)
         rng = np.random.default_rng(0)
-        sources: list[Any] = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _SIZES]
+        sources: list[Any] = [self._noise(rng, size) for size in _SIZES]
         sources += sources_of(own_side(learner))
         return examples_of(
             learner, precision, pairs_of(learner, sources, self._pixels), prelude, calibrate
         )
+
+    def _noise(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+        """An image (h, w, bands) with which an exported file is checked."""
+        return rng.integers(0, 256, (*size, 3), dtype=np.uint8)
 
     def loader(self, dataset: Any, **options: Any) -> Loader:
         """Batches from threads, or beside a CUDA device from processes.

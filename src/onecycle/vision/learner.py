@@ -20,6 +20,7 @@ from onecycle.learn.cnn import (
     compare_statistics,
     create_cnn_model,
     recipe_of,
+    widened,
 )
 from onecycle.learn.learner import Learner
 from onecycle.learn.options import LearnerOptions
@@ -147,10 +148,11 @@ def unet_learner(
         "norm": norm_type,
         "checkpoint": checkpoint,
     }
+    planes, size = data.task.input.image_shape()
     if is_segmenter(arch):
         given = {**options, "cut": cut}
         return _on_segmenter(data, arch, pretrained, split_on, given, learner_options)
-    size = data.task.input.size
+    arch = widened(arch, planes)
     model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
     if cut is None and not isinstance(arch, nn.Module):

@@ -17,6 +17,7 @@ from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.annotations import labels as made_of
 from onecycle.vision.annotations.read import IGNORED_NAMES, read_labels, wanted_of
+from onecycle.vision.bands import BandsInput
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Boxes, Mask, Points
 
@@ -61,6 +62,20 @@ class ImageList(ItemList):
         frame = pd.DataFrame({"annotation": pd.Series(found.labels, dtype=object)})
         made = cls._make(found.files, found.root, inner_df=frame)
         return replace(made, label_cls=found.target, label_col="annotation")
+
+    def with_bands(self, bands: Any = "all", value_range: Any = None, rgb: Any = None) -> Self:
+        """The same list, of images as they are stored: these bands, with 16 bits or floats.
+
+        `bands` are "all", or numbers counted from 1, as in GDAL and data sheets: (4, 3, 2).
+        `value_range` is the (low, high) that becomes 0 and 1, one for all bands or one for each;
+        without it that of each band is measured on the training images (0.5 to 99.5 per cent of
+        the values), and a line says it. `rgb` are the three bands that are drawn as red, green and
+        blue, by default the first three. Files are TIFF (`onecycle[tiff]`), DICOM
+        (`onecycle[dicom]`), where `value_range` is the window, PNG, or photos; items may also be
+        arrays (h, w, bands). Networks take so many planes; pretrained ones are widened.
+        """
+        given: Any = self.input
+        return replace(self, input=BandsInput.of(given, bands, value_range, rgb))
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:

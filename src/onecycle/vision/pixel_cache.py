@@ -32,7 +32,7 @@ _ROOM = 1 << 26  # bytes that are left free on the disk
 
 
 class PixelCache:
-    """Pixels uint8 (h, w, 3) by file, its size and times, and the rule by which it was decoded.
+    """Pixels by file, its size and times, and the rule by which it was decoded.
 
     It lies in `folder` (None: ~/.cache/onecycle/pixels, or below ONECYCLE_CACHE) and holds `most`
     bytes, by default half of what is free on that disk beside what it holds already; when it is
@@ -85,13 +85,23 @@ class PixelCache:
         """A copy opens the folder by itself: descriptors and locks are of one object alone."""
         return type(self), (self.folder, self.most)
 
-    def pixels(self, source: Any, rule: str, decode: Callable[[], np.ndarray]) -> np.ndarray:
-        """Those of the file `source`, stored, or else by `decode()`, and stored."""
+    def pixels(
+        self,
+        source: Any,
+        rule: str,
+        decode: Callable[[], np.ndarray],
+        bands: int = 3,
+        dtype: Any = np.uint8,
+    ) -> np.ndarray:
+        """Those of the file `source`, (h, w, bands), stored, or else by `decode()`, and stored.
+
+        The `rule` decides of what number of bands, and of what type, they are.
+        """
         if not isinstance(source, str | os.PathLike) or (key := file_key(rule)(source)) is None:
             return decode()  # no file, or one that may be written just now
         if os.getpid() != self._process:
             self._forget_process()  # a forked one: the file that is written is its parent's
-        if (found := self._find(key)) is not None:
+        if (found := self._find(key, bands, dtype)) is not None:
             return found
         pixels = decode()
         self._store(key, pixels)
@@ -120,7 +130,7 @@ class PixelCache:
 
     # Reading.
 
-    def _find(self, key: bytes) -> np.ndarray | None:
+    def _find(self, key: bytes, bands: int, dtype: Any) -> np.ndarray | None:
         place = self._index.get(key)
         if place is None and time.monotonic() - self._asked > _AGAIN:
             with self._lock:
@@ -128,14 +138,13 @@ class PixelCache:
             place = self._index.get(key)
         if place is None:
             return None
-        pixels = self._read(place)
+        pixels = self._read(place, np.empty((place.height, place.width, bands), dtype))
         if pixels is None or crc32(pixels.data) != place.checksum:
             self._index.pop(key, None)
             return None
         return pixels
 
-    def _read(self, place: _Place) -> np.ndarray | None:
-        pixels = np.empty((place.height, place.width, 3), np.uint8)
+    def _read(self, place: _Place, pixels: np.ndarray) -> np.ndarray | None:
         with suppress(OSError):
             file = self._file(place.segment)
             if hasattr(os, "preadv"):
@@ -145,7 +154,7 @@ class PixelCache:
                     os.lseek(file, place.offset, os.SEEK_SET)
                     data = os.read(file, pixels.nbytes)
                 count = len(data)
-                pixels.reshape(-1)[:count] = np.frombuffer(data, np.uint8)
+                pixels.reshape(-1).view(np.uint8)[:count] = np.frombuffer(data, np.uint8)
             return pixels if count == pixels.nbytes else None
         return None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import hypot
+from itertools import pairwise
+from math import exp, hypot
 from typing import Any
 
 import cv2
@@ -61,9 +62,10 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One loaded image: `x` uint8 (h, w, 3), its label, and what is still to be done with it.
+    """One loaded image, its label, and what is still to be done with it.
 
-    `remarks` are on what was reinterpreted as it was read.
+    `x` is uint8 (h, w, 3), or of bands float32 0-1 (h, w, c). `remarks` are on what was
+    reinterpreted as it was read.
     """
 
     x: np.ndarray
@@ -84,7 +86,7 @@ def make_sample(
     rng: np.random.Generator,
     label: tuple[np.ndarray, Target] = UNLABELLED,
 ) -> Sample:
-    """A uint8 (h, w, 3) image and its label through `tfms`; with none as in the exported file."""
+    """An image (see `warp`) and its label through `tfms`; with none as in the exported file."""
     plan = draw_plan(tfms, spec, _size(pixels), rng) if tfms else exact_plan(_size(pixels), spec)
     x = warp(pixels, plan) if tfms else exact(pixels, spec)
     y, target = label
@@ -176,6 +178,7 @@ def _size(pixels: np.ndarray) -> Size:
 # Pixels through a plan, in the loader's workers.
 #
 # A plan costs one antialiased shrinking at most, one interpolation and one table of 256 values.
+# Bands (float32, 0-1) go the same way, each as if it were alone.
 
 SHRINK_FROM = 1.5  # an image this much larger than its output is shrunk before the warp
 _ROUNDING = 1e-9  # of half a side: a window's own edge is inside it
@@ -190,16 +193,25 @@ _BORDERS = {
 
 
 def warp(pixels: np.ndarray, plan: Plan) -> np.ndarray:
-    """A uint8 (h, w, 3) image through its plan: uint8 (*plan.out, 3)."""
+    """A uint8 (h, w, 3) or float32 0-1 (h, w, c) image through its plan: the same, (*out, c)."""
     pixels, plan = shrink(pixels, plan)
-    pixels = _remap(pixels, plan, nearest=False)
+    pixels = by_bands(lambda part: _remap(part, plan, nearest=False), pixels)
     if plan.lighting != (1.0, 0.0):
-        factor, summand = plan.lighting
-        curve = 255.5 - 255 / (1 + np.exp(_LOGITS * factor + summand))
-        pixels = cv2.LUT(pixels, curve.astype(np.uint8))
+        pixels = _light(pixels, *plan.lighting)
     for tfm, params, seed in plan.pixels:
         pixels = tfm.change(pixels, np.random.default_rng(seed), **params)
     return pixels
+
+
+def _light(pixels: np.ndarray, factor: float, summand: float) -> np.ndarray:
+    """Logits times `factor` plus `summand`, of each value by itself."""
+    if pixels.dtype == np.uint8:
+        curve = 255.5 - 255 / (1 + np.exp(_LOGITS * factor + summand))
+        return cv2.LUT(pixels, curve.astype(np.uint8))
+    shares = pixels.clip(_EPS, 1 - _EPS)
+    with np.errstate(over="ignore"):  # infinite odds against white are black
+        against = ((1 - shares) / shares) ** np.float32(factor) * np.float32(exp(-summand))
+    return 1 / (1 + against)
 
 
 def warp_mask(mask: np.ndarray, plan: Plan, void: int | None) -> np.ndarray:
@@ -242,8 +254,23 @@ def shrink(pixels: np.ndarray, plan: Plan) -> tuple[np.ndarray, Plan]:
     )
     if (rows, cols) == size:
         return pixels, plan
-    small = cv2.resize(pixels, (cols, rows), interpolation=cv2.INTER_AREA)
+    area = cv2.INTER_AREA
+    small = by_bands(lambda part: cv2.resize(part, (cols, rows), interpolation=area), pixels)
     return small, plan.for_source((rows, cols))
+
+
+def by_bands(change: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    """OpenCV's `change` of an image (h, w, c), each band as if it were alone.
+
+    OpenCV takes at most four bands, drops the axis of one, and places pixels of two or of five in
+    steps of 1/32 where it is exact for one, three and four.
+    """
+    bands = pixels.shape[2]
+    if bands in {3, 4}:
+        return change(pixels)
+    ends = [*range(0, bands - 2, 3), *range(bands - bands % 3, bands), bands]
+    parts = [np.ascontiguousarray(pixels[:, :, a:b]) for a, b in pairwise(ends)]
+    return np.dstack([change(part) for part in parts])
 
 
 def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = 0) -> np.ndarray:
@@ -259,7 +286,7 @@ def _remap(pixels: np.ndarray, plan: Plan, nearest: bool, outside: int | None = 
 
 
 def exact(pixels: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """A uint8 (h, w, 3) image prepared as in the exported file: crop or pad, antialiased resize.
+    """An image (see `warp`) prepared as in the exported file: crop or pad, antialiased resize.
 
     Every validation image and every prediction goes this way, unless validation transforms have
     no place in a file (`spec.in_python`).
@@ -320,7 +347,7 @@ _HALF = 0.5 / 255  # of a grey level: what rounding takes
 def run_foreign(sample: Sample, size: Size | None = None) -> Sample:
     """The sample through the foreign transforms of its plan, each seeded by the plan.
 
-    torchvision's v2 transforms see the image as `tv_tensors.Image`, uint8 (3, h, w), masks and
+    torchvision's v2 transforms see the image as `tv_tensors.Image` (c, h, w), masks and
     points as its types too, so that they move together. Runs where the batch is collated, not in
     a worker: these transforms draw from torch's global generator.
 
@@ -339,7 +366,7 @@ def run_foreign(sample: Sample, size: Size | None = None) -> Sample:
         image, label = _call(tfm, seed, image, label)
         if before and not _is_in_range(image):
             culprit = tfm
-    x = _bytes(image, culprit.name)
+    x = _array(image, culprit.name, sample.x)
     if size is not None and _size(x) != size:
         raise SizeError(
             f"the transform {culprit.name} made an image of {x.shape[0]} x {x.shape[1]}, wanted is "
@@ -381,15 +408,16 @@ def _is_in_range(out: Any) -> bool:
     return bool(((out >= -_HALF) & (out <= 1 + _HALF)).all())  # not a NaN either
 
 
-def _bytes(out: Any, name: str) -> np.ndarray:
-    """What a transform gave back, as uint8 (h, w, 3)."""
-    wanted = "wanted is (3, h, w) of uint8, or of floats in 0-1"
+def _array(out: Any, name: str, given: np.ndarray) -> np.ndarray:
+    """What a transform gave back, as an array of the type and number of bands of what it got."""
+    bands = given.shape[2]
+    wanted = f"wanted is ({bands}, h, w) of uint8, or of floats in 0-1"
     if not isinstance(out, Tensor):
         values = np.asarray(out)
         if values.dtype.kind not in "bufi" or values.ndim not in {2, 3}:
             raise UsageError(f"the transform {name} returned {type(out).__name__}, {wanted}")
         out = torch.from_numpy(np.atleast_3d(values).copy()).permute(2, 0, 1)
-    if out.ndim != 3 or out.shape[0] != 3:
+    if out.ndim != 3 or out.shape[0] != bands:
         raise UsageError(f"the transform {name} returned shape {tuple(out.shape)}, {wanted}")
     if not _is_in_range(out):
         raise UsageError(
@@ -398,8 +426,10 @@ def _bytes(out: Any, name: str) -> np.ndarray:
             "exported file would not do the same. Normalising is data.normalize(stats), after "
             "databunch(); v2.ToDtype(torch.float32) wants scale=True"
         )
-    if out.is_floating_point():
-        out = (out * 255).round().clamp(0, 255).to(torch.uint8)
-    if out.dtype != torch.uint8:
+    if not out.is_floating_point() and out.dtype != torch.uint8:
         raise UsageError(f"the transform {name} returned {out.dtype}, {wanted}")
+    if given.dtype != np.uint8:
+        out = (out if out.is_floating_point() else out / 255).float().clamp(0, 1)
+    elif out.is_floating_point():
+        out = (out * 255).round().clamp(0, 255).to(torch.uint8)
     return out.permute(1, 2, 0).contiguous().numpy()

@@ -46,6 +46,7 @@ class ImageSpec(InputSpec):
     axes: ClassVar[tuple[Any, ...]] = ("n", "h", "w", 3)
     files: ClassVar[FileKind] = pixels.FILES
     columns: ClassVar[tuple[str, ...]] = IMAGES
+    white: ClassVar[float] = 255  # the number of a pixel that is 1
     media_types: ClassVar[tuple[str, ...]] = tuple(
         f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff")
     )
@@ -57,6 +58,21 @@ class ImageSpec(InputSpec):
         ):
             if value not in allowed:
                 raise UsageError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+
+    @property
+    def planes(self) -> int:
+        """The bands of an image: 3, red, green and blue."""
+        return 3
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """The numbers of the bands, counted from 1, where they are chosen."""
+        return ()
+
+    @property
+    def value_range(self) -> tuple[tuple[float, float], ...]:
+        """The (low, high) of each band's stored values that become 0 and 1; none of bytes."""
+        return ()
 
     @property
     def fixed_size(self) -> tuple[int, int] | None:

@@ -44,7 +44,7 @@ def decode(
         if _DAMAGE.search(message) and not _HARMLESS.search(message):
             raise DamagedImageError(f"{name}: damaged or cut off ({message})") from error
         return None
-    return pixels if turn == 1 else _turn(pixels, turn).copy()  # also of 1 x 1: no turned strides
+    return pixels if turn == 1 else turned(pixels, turn).copy()  # also of 1 x 1: no turned strides
 
 
 def _strip_padding(data: bytes) -> bytes | None:
@@ -106,7 +106,7 @@ def _segments(data: bytes) -> Iterator[bytes]:
         at += 2 + max(2, length)
 
 
-def _turn(pixels: np.ndarray, turn: int) -> np.ndarray:
+def turned(pixels: np.ndarray, turn: int) -> np.ndarray:
     """EXIF orientation 1-8 applied: 5-8 swap the axes, then rows and columns are reversed."""
     if turn >= 5:
         pixels = pixels.swapaxes(0, 1)

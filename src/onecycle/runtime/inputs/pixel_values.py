@@ -90,9 +90,9 @@ def _note_alpha(partial: float, top: int, name: str, remarks: Remarks) -> None:
 
 
 def _note_range(top: int, name: str, remarks: Remarks) -> None:
-    """Remark on 16-bit values that end at `top`, far from white; black ones say nothing."""
+    """Remark on 16-bit values, which end at `top`, maybe far from white; black ones say nothing."""
     if top >= _FEW:
-        remarks.wide += 1
+        remarks.add(Remark.DEPTH, name)
     elif top:
         remarks.add(Remark.NARROW, name)
 

@@ -14,21 +14,24 @@ import numpy as np
 
 from onecycle.core.errors import DamagedImageError, ImageError, listing
 from onecycle.core.walk import FileKind, with_dots
-from onecycle.runtime.inputs import jpeg
+from onecycle.runtime.inputs import band_files, jpeg
+from onecycle.runtime.inputs.heic import LACKS, is_heic, open_heic
 from onecycle.runtime.inputs.pixel_values import from_array, from_pil
 from onecycle.runtime.sources import IMAGES, Remark, Remarks, cell, content_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_TAKEN = "jpg jpeg jpe jfif pjpeg pjp png apng webp gif bmp dib tif tiff avif"
+_TAKEN = (
+    "jpg jpeg jpe jfif pjpeg pjp png apng webp gif bmp dib tif tiff avif heic heif hif dcm dicom"
+)
 _FAMILY = (  # images that are not taken: they need more than Pillow has by itself
-    "heic heif hif avifs jxl jp2 j2k jpf jpx jxr svg svgz psd psb xcf tga pcx ppm pgm pbm pnm pam "
-    "qoi exr hdr dds sgi eps dcm dicom nii mha fits raw dng cr2 cr3 nef arw orf rw2 raf pef srw mpo"
+    "avifs jxl jp2 j2k jpf jpx jxr svg svgz psd psb xcf tga pcx ppm pgm pbm pnm pam "
+    "qoi exr hdr dds sgi eps nii mha fits raw dng cr2 cr3 nef arw orf rw2 raf pef srw mpo"
 )
 SUFFIXES = with_dots(_TAKEN.split())
-MAX_PIXELS = 150_000_000
-_HEIC = (
-    "HEIC: save it as JPEG or PNG, or install pillow-heif and call "
-    "pillow_heif.register_heif_opener() first"
+MAX_PIXELS = band_files.MOST
+_DICOM = (
+    "DICOM has no range of its own: ImageList.with_bands(value_range=(low, high)) reads it, as a "
+    "window (pip install 'onecycle[dicom]'); or save its pixels as PNG"
 )
 _BEGINS = (  # JPEG, PNG, GIF, TIFF, PSD, JPEG 2000, JPEG XL, OpenEXR, DDS
     *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"8BPS"),
@@ -36,10 +39,9 @@ _BEGINS = (  # JPEG, PNG, GIF, TIFF, PSD, JPEG 2000, JPEG XL, OpenEXR, DDS
 )
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _ORIENTATION = 274  # EXIF's tag
-_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHERS = (  # (where, mark, what to do): sound files of another kind
-    (4, b"ftyphei", _HEIC),
-    (4, b"ftypmif", _HEIC),
+    (4, b"ftyphei", LACKS),
+    (4, b"ftypmif", LACKS),
     (4, b"ftypavif", "AVIF, which this Pillow was built without: save it as JPEG or PNG"),
     (4, b"ftyp", "a film, or an image in a film's container: save it as JPEG or PNG"),
     (4, b"jP  ", "JPEG 2000: save it as JPEG or PNG"),
@@ -47,7 +49,7 @@ _OTHERS = (  # (where, mark, what to do): sound files of another kind
     (0, b"\xff\x0a", "JPEG XL: save it as JPEG or PNG"),
     (0, b"8BPS", "a Photoshop file: save it as JPEG or PNG"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR: save it as 8 or 16 bits, PNG or TIFF"),
-    (128, b"DICM", "DICOM: save its pixels as PNG or TIFF"),
+    (128, b"DICM", _DICOM),
     (0, b"%!PS", "PostScript is a drawing, not pixels: render it to PNG"),
     (0, b"%PDF", "this is a PDF document"),
 )
@@ -256,7 +258,21 @@ def open_size(source: Any) -> tuple[int, int]:
             return _upright_size(image)
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
         name = "the given bytes" if isinstance(source, bytes) else source
+        if (size := _other_size(source, str(name))) is not None:
+            return size
         raise ImageError(f"{name}: its size cannot be read ({error})") from error
+
+
+def _other_size(source: Any, name: str) -> tuple[int, int] | None:
+    """The (h, w) of files that Pillow does not know; None for no image."""
+    data, _ = read_bytes(source)
+    if is_heic(data):
+        width, height = open_heic(data, name).size
+        return height, width
+    if data.startswith(band_files.PNG):
+        return None
+    found = band_files.shape_of(io.BytesIO(data), name)
+    return found and found[:2]
 
 
 def _upright_size(image: Any) -> tuple[int, int]:
@@ -287,10 +303,13 @@ def _pillow(data: bytes, name: str, remarks: Remarks | None) -> tuple[Any, int]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(data), formats=formats())
-        if image.width * image.height > MAX_PIXELS:
-            size = f"{image.width} x {image.height}"
+        heic = open_heic(data, name) if is_heic(data) else None
+        image = heic or Image.open(io.BytesIO(data), formats=formats())
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            size = f"{width} x {height}"
             raise Image.DecompressionBombError(f"{size} is more than the limit of {MAX_PIXELS:,}")
+        image = heic.to_pillow() if heic else image
         several = image.format not in {"JPEG", "MPO"} and getattr(image, "is_animated", False)
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -299,6 +318,8 @@ def _pillow(data: bytes, name: str, remarks: Remarks | None) -> tuple[Any, int]:
         ) from None
     except UnidentifiedImageError:
         raise _what_instead(data, name) from None
+    except ImageError:  # a package is missing
+        raise
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise _is_undecodable(data, name, error) from error
     if several and remarks is None:
@@ -317,18 +338,20 @@ def _bits(data: bytes, image: Any) -> int:
 
 
 def _is_undecodable(data: bytes, name: str, error: Exception) -> ImageError:
-    """Cut off and damaged files; of a TIFF it may be that only Pillow does not know its kind."""
-    if data.startswith(_TIFFS) and "truncated" not in str(error):
+    """Cut off and damaged files; TIFF and HEIC may be of a kind that is not known."""
+    if data.startswith(band_files.TIFFS) and "truncated" not in str(error):
         return ImageError(f"{name}: damaged, or a kind of TIFF that is not known here ({error})")
+    if is_heic(data):
+        return ImageError(f"{name}: damaged, or a kind of HEIC that is not known here ({error})")
     return DamagedImageError(f"{name}: damaged or cut off ({error})")
 
 
 def _what_instead(data: bytes, name: str) -> ImageError:
     """Why a file is no image that can be read: another kind, or none at all."""
-    if data.startswith(_TIFFS):
+    if data.startswith(band_files.TIFFS):
         return ImageError(
-            f"{name}: a TIFF with {_tiff_layout(data)}, which is not read (it need not "
-            "be damaged): save it with 8 or 16 bits of grey, or as three bands of 8 bits"
+            f"{name}: a TIFF with {_tiff_layout(data)}, which is no photo of three bands of 8 bits "
+            "(it need not be damaged): ImageList.with_bands(...) takes such files as they are"
         )
     for at, mark, hint in _OTHERS:
         if data.startswith(mark, at):
