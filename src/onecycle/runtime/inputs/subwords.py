@@ -139,6 +139,14 @@ def unknown_of(definition: str) -> int | None:
 
 
 @lru_cache(maxsize=8)
+def limit_of(definition: str) -> int | None:
+    """How many tokens of a text are read; None where all are."""
+    tokenizer_of(definition)
+    cut = json.loads(definition).get("truncation")
+    return None if cut is None else int(cut["max_length"])
+
+
+@lru_cache(maxsize=8)
 def uncut(definition: str) -> str:
     """The same tokenizer without a limit of tokens."""
     tokenizer_of(definition)
