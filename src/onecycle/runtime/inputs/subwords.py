@@ -138,6 +138,30 @@ def unknown_of(definition: str) -> int | None:
     return None if found is None else int(found)
 
 
+# Parts that web/page/inputs/subwords.js splits by as the library does; tests compare the two.
+_IN_PAGE = frozenset(
+    "BertNormalizer Lowercase NFC NFD NFKC NFKD Prepend Replace Strip StripAccents "
+    "BertPreTokenizer ByteLevel Metaspace Whitespace WhitespaceSplit BPE Unigram WordLevel "
+    "WordPiece BertProcessing RobertaProcessing TemplateProcessing".split()
+)
+_INSIDE = ("normalizers", "pretokenizers", "processors")  # of a Sequence
+
+
+def parts_not_in_page(definition: str) -> list[str]:
+    """The kinds of the tokenizer's parts that the page has not, or that are otherwise there."""
+    known = json.loads(definition)
+    left = [known.get(part) for part in ("normalizer", "pre_tokenizer", "model", "post_processor")]
+    found = list[str]()
+    while left:
+        part = left.pop(0) or {}
+        left += [inner for name in _INSIDE for inner in part.get(name) or ()]
+        kind = part.get("type", "Sequence")
+        if kind not in _IN_PAGE | {"Sequence"}:
+            found.append(kind)
+        found += ["byte_fallback"] * (kind == "Unigram" and bool(part.get("byte_fallback")))
+    return found
+
+
 @lru_cache(maxsize=8)
 def limit_of(definition: str) -> int | None:
     """How many tokens of a text are read; None where all are."""
