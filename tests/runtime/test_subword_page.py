@@ -10,7 +10,7 @@ from encoders import encoder, reviews, strange_texts, tokenizer
 from folder_server import Host, served
 from test_page import made, opened, until
 
-from onecycle.core.errors import ModelError, UsageError
+from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.subwords import encode_texts, train_subwords
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.predictor import Predictor
@@ -108,32 +108,33 @@ def definitions():
         [t.normalizers.NFD(), t.normalizers.Lowercase(), t.normalizers.StripAccents()]
     )
     found["plain"].pre_tokenizer = t.pre_tokenizers.Whitespace()
-    for made in found.values():
-        made.enable_truncation(20)
-        made.enable_padding(pad_id=made.token_to_id("[PAD]") or 1)
+    for whole in found.values():
+        whole.enable_truncation(20)
+        whole.enable_padding(pad_id=whole.token_to_id("[PAD]") or 1)
     found["left"] = tokenizer("roberta", texts)[0]
     found["left"].enable_truncation(9, direction="left")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         own = {kind: train_subwords(texts, 500, kind) for kind in ("unigram", "bpe")}
-    return {name: made.to_str() for name, made in found.items()} | own
+    return {name: whole.to_str() for name, whole in found.items()} | own
 
 
 def test_every_family_of_tokenizers_gives_the_numbers_of_python(page):
-    texts = strange_texts(1500, seed=2)
-    script = page.evaluate("fetch('model.json').then((r) => r.json()).then((a) => a.runtime.folder)")
+    texts = strange_texts(600, seed=2)
+    told = page.evaluate("fetch('model.json').then((reply) => reply.json())")
     for name, definition in definitions().items():
         found = page.evaluate(
-            """async ([definition, script, texts]) => {
+            """async ([definition, folder, texts]) => {
                 const { subwordNumbering } = await import("./inputs/subwords.js");
-                const number = await subwordNumbering(definition, `../${script}tokenizers.min.mjs`);
+                const library = `../${folder}tokenizers.min.mjs`;
+                const number = await subwordNumbering(definition, library);
                 const whole = (points) => points.map((p) => String.fromCodePoint(p)).join("");
                 return texts.map((points) => Array.from(number(whole(points)), Number));
             }""",
-            [definition, script, [[ord(c) for c in text] for text in texts]],
+            [definition, told["runtime"]["folder"], [[ord(c) for c in text] for text in texts]],
         )
         wanted = encode_texts(definition, texts)
-        assert len({tuple(row) for row in found}) > 1000, name
+        assert len({tuple(row) for row in found}) > 400, name
         for text, row, ids in zip(texts, found, wanted, strict=True):
             assert row == ids.tolist(), (name, text)
         assert TextSpec(tokenizer=definition).page_fault() is None, name
@@ -156,7 +157,6 @@ def test_a_checkout_without_the_script_says_how_to_get_it(model, tmp_path, monke
 
 @pytest.mark.parametrize("kind", ["Precompiled", "Digits", "byte_fallback"])
 def test_a_tokenizer_that_the_page_would_only_guess_is_refused(kind, model, tmp_path):
-    t = pytest.importorskip("tokenizers")
     tokenized = tokenizer("deberta", list(reviews(100).text))[0]
     tokenized.enable_padding()
     known = json.loads(tokenized.to_str())
@@ -170,4 +170,3 @@ def test_a_tokenizer_that_the_page_would_only_guess_is_refused(kind, model, tmp_
     else:
         known["model"]["byte_fallback"] = True
     assert kind in TextSpec(tokenizer=json.dumps(known)).page_fault()
-    assert t

@@ -129,7 +129,8 @@ def _part(place: str, packed: bytes) -> dict[str, Any]:
 def _runtime(more: Sequence[str]) -> tuple[str, dict[str, bytes]]:
     """ONNX Runtime Web: the site's folder for it, named after what is in it, and files by place.
 
-    Beside it lie `more` scripts, which few pages need. Browsers may keep the folder for a year, and a newer version of the page need not fetch it.
+    Beside it lie `more` scripts, which few pages need. Browsers may keep the folder for a year, and
+    a newer version of the page need not fetch it.
     """
     folder = runtime_folder()
     ready = folder / f"{WASM}.gz"

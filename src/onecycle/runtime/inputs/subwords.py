@@ -140,9 +140,30 @@ def unknown_of(definition: str) -> int | None:
 
 # Parts that web/page/inputs/subwords.js splits by as the library does; tests compare the two.
 _IN_PAGE = frozenset(
-    "BertNormalizer Lowercase NFC NFD NFKC NFKD Prepend Replace Strip StripAccents "
-    "BertPreTokenizer ByteLevel Metaspace Whitespace WhitespaceSplit BPE Unigram WordLevel "
-    "WordPiece BertProcessing RobertaProcessing TemplateProcessing".split()
+    [
+        "BertNormalizer",
+        "Lowercase",
+        "NFC",
+        "NFD",
+        "NFKC",
+        "NFKD",
+        "Prepend",
+        "Replace",
+        "Strip",
+        "StripAccents",
+        "BertPreTokenizer",
+        "ByteLevel",
+        "Metaspace",
+        "Whitespace",
+        "WhitespaceSplit",
+        "BPE",
+        "Unigram",
+        "WordLevel",
+        "WordPiece",
+        "BertProcessing",
+        "RobertaProcessing",
+        "TemplateProcessing",
+    ]
 )
 _INSIDE = ("normalizers", "pretokenizers", "processors")  # of a Sequence
 
