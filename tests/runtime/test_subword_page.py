@@ -113,9 +113,11 @@ def definitions():
         whole.enable_padding(pad_id=whole.token_to_id("[PAD]") or 1)
     found["left"] = tokenizer("roberta", texts)[0]
     found["left"].enable_truncation(9, direction="left")
+    bare = {**json.loads(found["deberta"].to_str()), "post_processor": None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        own = {kind: train_subwords(texts, 500, kind) for kind in ("unigram", "bpe")}
+        own = {"bare": json.dumps(bare)}
+        own |= {kind: train_subwords(texts, 500, kind) for kind in ("unigram", "bpe")}
     return {name: whole.to_str() for name, whole in found.items()} | own
 
 
@@ -128,15 +130,19 @@ def test_every_family_of_tokenizers_gives_the_numbers_of_python(page):
                 const { subwordNumbering } = await import("./inputs/subwords.js");
                 const library = `../${folder}tokenizers.min.mjs`;
                 const number = await subwordNumbering(definition, library);
+                const back = await subwordNumbering(definition, library, true);
                 const whole = (points) => points.map((p) => String.fromCodePoint(p)).join("");
-                return texts.map((points) => Array.from(number(whole(points)), Number));
+                const given = texts.map(whole);
+                const rows = (f) => given.map((text) => Array.from(f(text), Number));
+                return [rows(number), rows(back)];
             }""",
             [definition, told["runtime"]["folder"], [[ord(c) for c in text] for text in texts]],
         )
-        wanted = encode_texts(definition, texts)
-        assert len({tuple(row) for row in found}) > 400, name
-        for text, row, ids in zip(texts, found, wanted, strict=True):
-            assert row == ids.tolist(), (name, text)
+        wanted = [ids.tolist() for ids in encode_texts(definition, texts)]
+        assert len({tuple(row) for row in found[0]}) > 400, name
+        for text, row, ids in zip(texts, found[0], wanted, strict=True):
+            assert row == ids, (name, text)
+        assert found[1] == [row[::-1] for row in wanted], name
         assert TextSpec(tokenizer=definition).page_fault() is None, name
 
 
@@ -146,6 +152,7 @@ def test_only_pages_that_need_the_script_have_it(model, script, tmp_path):
 
     assert scripts(model, "texts") == [SCRIPT]
     assert scripts(made("category", tmp_path), "images") == []
+    assert TextSpec(vocab=("xxunk", "film")).page_scripts == ()
 
 
 def test_a_checkout_without_the_script_says_how_to_get_it(model, tmp_path, monkeypatch):
