@@ -1,5 +1,7 @@
 """Tiny encoders in folders, as a hub gives them: a config, weights and a trained tokenizer."""
 
+import base64
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,6 +96,34 @@ def encoder(folder, kind="bert", seed=0, limit=64):
     transformers.AutoModel.from_config(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
+
+
+RULES = {"①": "1", "ﬁ": "fi", "é": "e\u0301", "\t": " ", "\r": " ", "\u200b": "", "電": "电"}
+
+
+def charsmap(rules):
+    """SentencePiece's precompiled rules (base64): a Darts trie of bytes, and what they become."""
+    strings, places = b"", {}
+    for key, value in rules.items():
+        places[key.encode()] = len(strings)
+        strings += value.encode() + b"\0"
+    units = {0: 0}
+
+    def place(at, keys):
+        """Put the children of the node at `at` where all of them are free."""
+        labels = sorted({key[0] if key else 0 for key in keys})
+        base = next(b for b in range(1, 1 << 20) if not any(b ^ label in units for label in labels))
+        units[at] |= (at ^ base) << 10 | (0 in labels) << 8
+        units.update({base ^ label: label for label in labels})
+        if 0 in labels:
+            units[base] = keys[b""] | 1 << 31
+        for label in filter(None, labels):
+            start = bytes([label])
+            place(base ^ label, {k[1:]: v for k, v in keys.items() if k.startswith(start)})
+
+    place(0, places)
+    table = np.array([units.get(i, 1 << 8) for i in range(1 + (max(units) | 255))], "<u4").tobytes()
+    return base64.b64encode(len(table).to_bytes(4, "little") + table + strings).decode()
 
 
 def strange_texts(count, seed=0):

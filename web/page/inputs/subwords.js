@@ -46,6 +46,7 @@ function mend(part, library) {
   const of = (name) => part instanceof library[name];
   if (of("BertNormalizer")) part.normalize = (text) => asBert(text, part.config);
   if (of("LowercaseNormalizer")) part.normalize = lower;
+  if (of("PrecompiledNormalizer")) part.normalize = asSentencePiece(part.config.precompiled_charsmap ?? "");
   if (of("StripNormalizer")) part.normalize = (text) => strip(text, part.config);
   if (of("WhitespacePreTokenizer")) part.pre_tokenize_text = (text) => text.match(WORDS) ?? [];
   if (of("WhitespaceSplitPreTokenizer")) part.pre_tokenize_text = (text) => text.match(/\P{White_Space}+/gu) ?? [];
@@ -86,4 +87,36 @@ function divide(part) {
   const join = part.pre_tokenize_text.bind(part);
   const { replacement } = part;
   part.pre_tokenize_text = (text, options) => join(text, options).flatMap((whole) => whole.split(new RegExp(`(?=${replacement})`, "u")));
+}
+
+/** SentencePiece's rules: a table of strings, and a trie (of Darts) from bytes of UTF-8 to places in it. */
+function asSentencePiece(encoded) {
+  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+  if (!bytes.length) return (text) => text;
+  const view = new DataView(bytes.buffer);
+  const strings = 4 + view.getUint32(0, true);
+  const unit = (i) => view.getUint32(4 + 4 * i, true);
+  const offset = (node) => (node >>> 10) << ((node & 0x200) >>> 6);
+  const [encoder, decoder] = [new TextEncoder(), new TextDecoder()];
+  const meaning = (utf8) => { // of the shortest beginning that has one: so does the Python package
+    let at = offset(unit(0));
+    for (const byte of utf8) {
+      at ^= byte;
+      const node = unit(at);
+      if (byte === 0 || (node & 0x800000ff) !== byte) return null;
+      at ^= offset(node);
+      if (node & 0x100) {
+        const start = strings + (unit(at) & 0x7fffffff);
+        return decoder.decode(bytes.subarray(start, bytes.indexOf(0, start)));
+      }
+    }
+    return null;
+  };
+  const clusters = new Intl.Segmenter("en", { granularity: "grapheme" });
+  const replaced = (cluster) => {
+    const utf8 = encoder.encode(cluster);
+    const whole = utf8.length < 6 ? meaning(utf8) : null;
+    return whole ?? Array.from(cluster, (letter) => meaning(encoder.encode(letter)) ?? letter).join("");
+  };
+  return (text) => Array.from(clusters.segment(text), ({ segment }) => replaced(segment)).join("");
 }

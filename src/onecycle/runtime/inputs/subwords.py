@@ -4,6 +4,7 @@ The JSON holds everything (pieces, rules, what is added, where to cut), and trav
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -139,31 +140,10 @@ def unknown_of(definition: str) -> int | None:
 
 
 # Parts that web/page/inputs/subwords.js splits by as the library does; tests compare the two.
-_IN_PAGE = frozenset(
-    [
-        "BertNormalizer",
-        "Lowercase",
-        "NFC",
-        "NFD",
-        "NFKC",
-        "NFKD",
-        "Prepend",
-        "Replace",
-        "Strip",
-        "StripAccents",
-        "BertPreTokenizer",
-        "ByteLevel",
-        "Metaspace",
-        "Whitespace",
-        "WhitespaceSplit",
-        "BPE",
-        "Unigram",
-        "WordLevel",
-        "WordPiece",
-        "BertProcessing",
-        "RobertaProcessing",
-        "TemplateProcessing",
-    ]
+_IN_PAGE = re.compile(
+    "Sequence|BertNormalizer|Lowercase|NFK?[CD]|Precompiled|Prepend|Replace|Strip(Accents)?|"
+    "BertPreTokenizer|ByteLevel|Metaspace|Whitespace(Split)?|BPE|Unigram|WordLevel|WordPiece|"
+    "BertProcessing|RobertaProcessing|TemplateProcessing"
 )
 _INSIDE = ("normalizers", "pretokenizers", "processors")  # of a Sequence
 
@@ -177,7 +157,7 @@ def parts_not_in_page(definition: str) -> list[str]:
         part = left.pop(0) or {}
         left += [inner for name in _INSIDE for inner in part.get(name) or ()]
         kind = part.get("type", "Sequence")
-        if kind not in _IN_PAGE | {"Sequence"}:
+        if not _IN_PAGE.fullmatch(kind):
             found.append(kind)
         found += ["byte_fallback"] * (kind == "Unigram" and bool(part.get("byte_fallback")))
     return found
