@@ -175,7 +175,7 @@ def test_a_checkout_without_the_script_says_how_to_get_it(model, tmp_path, monke
 
 
 @pytest.mark.parametrize("kind", ["Punctuation", "Nmt", "byte_fallback"])
-def test_a_tokenizer_that_the_page_would_only_guess_is_refused(kind, model, tmp_path):
+def test_a_tokenizer_that_the_page_would_only_guess_is_refused(kind):
     tokenized = tokenizer("deberta", list(reviews(100).text))[0]
     tokenized.enable_padding()
     known = json.loads(tokenized.to_str())
