@@ -85,18 +85,18 @@ for answer in Predictor(file).predict_batch(["a lovely film", "dull " * 40, ""])
     print(answer, answer.probabilities.round(3))
 
 # %% [markdown]
-# `precision="int8"` is a quarter of the size and takes 40 to 60 % of the time on a processor,
-# `"fp16"` is half the size and as fast (`benchmarks/results/encoders.md`): DistilBERT's 266 MB become 67. A file in
-# whose answers int8 costs more than a point of the validation figure is not written.
+# `precision="int8"` is a quarter of the size (DistilBERT's 266 MB become 67) and takes 40 to 70 % of the
+# time on a processor; `"fp16"` is half the size and as fast (`benchmarks/results/encoders.md`). A file
+# in which int8 costs more than a point of the validation figure is not written.
 #
 # ## The page
 #
-# `onecycle site reviews.onnx site/` runs the same in the browser, also without a network: texts are
-# split by the Hugging Face tokenizers for JavaScript, with those parts put right that split otherwise
-# than the Python package. Byte-level BPE (RoBERTa) gives the same numbers for every character of
-# Unicode. WordPiece and Unigram do for all but a few hundred that Unicode has gained in the last years,
-# in scripts that hardly anybody writes: one side does not know them yet. A tokenizer with a part that
-# the browser has not exactly is refused by name, and answers through `onecycle serve`: digits that are
-# split one by one, or patterns of one's own.
+# `onecycle site reviews.onnx site/` runs the same in the browser, also without a network. Texts are
+# split by Hugging Face's tokenizers for JavaScript, and those parts of it that split otherwise than the
+# Python package are put right. Byte-level BPE (RoBERTa) and SentencePiece's own rules (XLM-RoBERTa,
+# ALBERT, T5) give the same for every character of Unicode. BERT's WordPiece does for all but a few
+# hundred that Unicode has gained since 2014, in scripts that hardly anybody writes. A tokenizer with a
+# part that is not exactly there is refused by name, and answers through `onecycle serve`: digits that
+# are split one by one, or patterns of one's own.
 #
 # A visitor fetches the model: choose a small encoder, in int8 (a MiniLM of six layers has 23 MB).
