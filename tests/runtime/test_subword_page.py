@@ -140,8 +140,8 @@ def test_every_family_of_tokenizers_gives_the_numbers_of_python(sources):
     for name, definition in definitions().items():
         found = sources.evaluate(
             """async ([definition, texts]) => {
-                const { subwordNumbering } = await import("/inputs/subwords.js");
-                const library = "../ort/tokenizers.min.mjs";
+                const { subwordNumbering } = await import("/subwords.js");
+                const library = "./ort/tokenizers.min.mjs";
                 const number = await subwordNumbering(definition, library);
                 const back = await subwordNumbering(definition, library, true);
                 const whole = (points) => points.map((p) => String.fromCodePoint(p)).join("");

@@ -25,8 +25,8 @@ export async function feed(spec, folder) {
 
 async function numberingOf({ vocab, backwards, tokenizer }, folder) {
   if (!tokenizer) return numbering(vocab, backwards);
-  const { subwordNumbering } = await import("./subwords.js");
-  return subwordNumbering(tokenizer, `../${folder}tokenizers.min.mjs`, backwards);
+  const { subwordNumbering } = await import("../subwords.js");
+  return subwordNumbering(tokenizer, `./${folder}tokenizers.min.mjs`, backwards);
 }
 
 /** The box; its text is answered at every pause and on request. */

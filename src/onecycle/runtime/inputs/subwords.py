@@ -139,7 +139,7 @@ def unknown_of(definition: str) -> int | None:
     return None if found is None else int(found)
 
 
-# Parts that web/page/inputs/subwords.js splits by as the library does; tests compare the two.
+# Parts that web/page/subwords.js splits by as the library does; tests compare the two.
 _IN_PAGE = re.compile(
     "Sequence|BertNormalizer|Lowercase|NFK?[CD]|Precompiled|Prepend|Replace|Strip(Accents)?|"
     "BertPreTokenizer|ByteLevel|Metaspace|Whitespace(Split)?|BPE|Unigram|WordLevel|WordPiece|"
