@@ -25,9 +25,7 @@ import pandas as pd
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from onecycle.core.machine import defaults
-from onecycle.runtime.predictor import Predictor
-from onecycle.text import TextClasDataBunch, text_classifier_learner
+from onecycle import Predictor, TextClasDataBunch, defaults, text_classifier_learner
 
 defaults.progress = False
 home = Path(tempfile.mkdtemp())
