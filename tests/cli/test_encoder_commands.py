@@ -29,8 +29,8 @@ def trained(tmp_path_factory):
     """What the command reports of a training on a folder's model, and the model's file."""
     root = tmp_path_factory.mktemp("encoder")
     encoder(root / "model")
-    reviews(240).to_csv(root / "reviews.csv", index=False)
-    options = ("--arch", root / "model", "--lr", 4e-3, "--unfrozen-epochs", 5)
+    reviews(300).to_csv(root / "reviews.csv", index=False)
+    options = ("--arch", root / "model", "--lr", 4e-3, "--unfrozen-epochs", 10)
     command = ("train", "text", root / "reviews.csv", *options, "--out", root / "out", "--json")
     return json.loads(run(*command))
 
