@@ -10,7 +10,7 @@ WASM := ort-wasm-simd-threaded.wasm
 help:
 	@echo "make demo   train on drawn satellite tiles; plots and model in demo-output/"
 	@echo "make test   the tests"
-	@echo "make web    fetch ONNX Runtime Web, which \`onecycle site\` copies (needs npm)"
+	@echo "make web    fetch what the page runs on, which \`onecycle site\` copies (needs npm)"
 	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
 	@echo "make faults plant small faults and see which the tests notice (hours; ROOM=learn: some)"
 	@echo "make size   how large the library is, against its limits"
@@ -39,6 +39,7 @@ web/node_modules/ready: web/package-lock.json web/pack.mjs
 	cd web && npm ci --ignore-scripts --no-audit --no-fund
 	mkdir -p web/page/ort
 	cp $(addprefix web/node_modules/onnxruntime-web/dist/,$(ORT)) web/page/ort/
+	cp web/node_modules/@huggingface/tokenizers/dist/tokenizers.min.mjs web/page/ort/
 	rm -f web/page/ort/$(WASM)
 	node web/pack.mjs web/node_modules/onnxruntime-web/dist/$(WASM) web/page/ort/$(WASM)
 	touch web/node_modules/ready

@@ -5,7 +5,8 @@
 //
 //   subtitle                 the line under the page's title
 //   rows(spec)               {name: value} for "About this model"; values "" are left out
-//   feed(spec)               a function from a source to the graph's inputs: {name: [type, values, shape]}
+//   feed(spec, folder)       a function from a source to the graph's inputs: {name: [type, values, shape]}, or a
+//                            promise of one. `folder` holds the scripts of other projects that this kind needs
 //   start(spec, page)        puts the controls on the page (`controls` in view.js) and from then on gives `page`,
 //                            which is described in app.js, each source. Returns a function that takes files (those
 //                            that are dropped, and the page's examples), or nothing

@@ -12,7 +12,7 @@ export async function describe() {
 /** A function from a source, as the input's module takes it, to {probabilities, …}; `progress` is told bytes and all bytes. */
 export async function load(about, progress = () => {}) {
   const spec = about.task.input;
-  const feed = (await kindModule("inputs", spec.kind)).feed(spec);
+  const feed = await (await kindModule("inputs", spec.kind)).feed(spec, about.runtime.folder);
   const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   const ask = dialogue(thread, progress);
   const { runtime, model } = about;

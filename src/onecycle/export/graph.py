@@ -131,10 +131,18 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def trace(model: nn.Module, x: Tensor, output: str = "probabilities") -> Any:
-    """The network as ONNX from `x` to `output`, any number of items at once."""
+def trace(
+    model: nn.Module, x: Tensor, output: str = "probabilities", longest: int | None = None
+) -> Any:
+    """The network as ONNX from `x` to `output`, any number of items at once.
+
+    With `longest` the second axis may have any length up to it.
+    """
     x = x[:1].expand(2, *x.shape[1:]).contiguous()
-    free = {"x": {0: torch.export.Dim("n", min=1)}}
+    axes = {0: torch.export.Dim("n", min=1)}
+    if longest is not None:
+        axes[1] = torch.export.Dim("t", min=1, max=longest)
+    free = {"x": axes}
     with _quiet():
         try:
             program = torch.onnx.export(

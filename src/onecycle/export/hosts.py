@@ -1,7 +1,7 @@
 """Whole folders for hosts: the static page, or a container with the server that needs no torch."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,9 @@ from onecycle.core.errors import UsageError, warn
 from onecycle.core.files import write_errors, write_folder
 from onecycle.export.sbom import bill_of_materials
 from onecycle.runtime.file import read
+from onecycle.runtime.kinds import InputSpec
 from onecycle.runtime.site import ORT, page_folder, runtime_folder, variable_of, write_site
+from onecycle.runtime.task import task_from_json
 
 STATIC = ("vercel", "netlify", "pages")
 CONTAINERS = ("docker", "spaces", "render")
@@ -137,18 +139,21 @@ def write_recipe(
 
 
 def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str, Path]) -> None:
-    data, _ = read(model)
+    data, about = read(model)
+    given, _ = task_from_json(about["task"])
     if title or own:
         with TemporaryDirectory() as folder:  # a look that does not do is refused here
             write_site(model, Path(folder) / "site", title, **own)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds something already: give a new folder")
-    write_folder(out, lambda folder: _fill(folder, data, to, title, own))
+    write_folder(out, lambda folder: _fill(folder, data, given, to, title, own))
 
 
-def _fill(out: Path, data: bytes, to: str, title: str | None, own: dict[str, Path]) -> None:
+def _fill(
+    out: Path, data: bytes, given: InputSpec, to: str, title: str | None, own: dict[str, Path]
+) -> None:
     """What the host needs, into an empty folder."""
-    versions, needs = installed_versions(PACKAGES)
+    versions, needs = installed_versions([*PACKAGES, *given.packages])
     pins = "".join(f"{name}=={number}\n" for name, number in sorted(versions.items()))
     port = 7860 if to == "spaces" else 8000
     (out / "model.onnx").write_bytes(data)
@@ -168,7 +173,7 @@ def _fill(out: Path, data: bytes, to: str, title: str | None, own: dict[str, Pat
         texts["compose.yaml"] = _COMPOSE.format(tmp=64 + sites // 1_000_000)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
-    _modules(out / "onecycle")
+    _modules(out / "onecycle", given.page_scripts)
     files = [out / "model.onnx", *sorted((out / "onecycle/runtime/page/ort").glob("*"))]
     (out / "sbom.cdx.json").write_text(bill_of_materials(versions, needs, files))
 
@@ -205,7 +210,7 @@ def installed_versions(names: Iterable[str]) -> tuple[dict[str, str], dict[str, 
     return found, arrows
 
 
-def _modules(to: Path) -> None:
+def _modules(to: Path, scripts: Sequence[str]) -> None:
     """Copy the half of the package that runs without torch, with the page if it is at hand."""
     package = Path(__file__).parents[1]
     to.mkdir()
@@ -221,6 +226,6 @@ def _modules(to: Path) -> None:
         return
     shutil.copytree(page_folder(), to / "runtime" / "page", ignore=shutil.ignore_patterns("ort"))
     (to / "runtime" / "page" / "ort").mkdir()
-    for file in runtime.glob("ort*"):
-        if file.name in ORT:
+    for file in runtime.iterdir():
+        if file.name in (*ORT, *scripts):
             shutil.copyfile(file, to / "runtime" / "page" / "ort" / file.name)

@@ -1,12 +1,14 @@
 """A text classifier as an ONNX graph from token ids to probabilities, texts of any length."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from onecycle.core.errors import ExportError
-from onecycle.export.graph import Answering
+from onecycle.export.graph import Answering, trace
 from onecycle.export.image import OPSET
 
 _GATES = (0, 3, 1, 2)  # input, output, forget, cell, as ONNX has them, among torch's
@@ -88,6 +90,14 @@ def classifier_graph(answering: Answering, x: Tensor) -> Any:
     tensors = {**weights, **head_weights}
     made.graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in tensors.items())
     return made
+
+
+def encoder_graph(longest: int) -> Callable[[Answering, Tensor], Any]:
+    """Makes the ONNX model of a transformer's classifier, for batches of up to `longest` tokens.
+
+    Which tokens are padding is asked inside the graph, of `x` int64 (n, t) itself.
+    """
+    return partial(trace, longest=longest)
 
 
 def _lstm(inner: nn.LSTM, i: int) -> dict[str, np.ndarray]:

@@ -176,6 +176,16 @@ class InputSpec(Plain):
         except DataError as error:
             raise RequestError(422, str(error).replace("the given bytes", "the upload")) from None
 
+    @property
+    def page_scripts(self) -> tuple[str, ...]:
+        """Other projects' scripts that its module of the page imports, as `make web` names them."""
+        return ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that reading an item needs, beside those of any exported file."""
+        return ()
+
     def page_fault(self) -> str | None:
         """Why the page in the browser cannot take such items, or None."""
         return None

@@ -80,7 +80,7 @@ def write_site(
     if fault := given.page_fault():
         raise ModelError(fault)
     sources = _sources(given, target)
-    (folder, runtime), out = _runtime(), Path(out)
+    (folder, runtime), out = _runtime(given.page_scripts), Path(out)
     shown, tried = read_examples(examples, given)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
     name, packed = f"model.{_digest(data)}.onnx", _pack(data)
@@ -126,15 +126,23 @@ def _part(place: str, packed: bytes) -> dict[str, Any]:
     return {"file": place, "bytes": whole, "packed": len(packed)}
 
 
-def _runtime() -> tuple[str, dict[str, bytes]]:
+def _runtime(more: Sequence[str]) -> tuple[str, dict[str, bytes]]:
     """ONNX Runtime Web: the site's folder for it, named after what is in it, and files by place.
 
-    Browsers may keep the folder for a year, and a newer version of the page need not fetch it.
+    Beside it lie `more` scripts, which few pages need. Browsers may keep the folder for a year, and
+    a newer version of the page need not fetch it.
     """
     folder = runtime_folder()
     ready = folder / f"{WASM}.gz"
     wasm = ready.read_bytes() if ready.is_file() else _pack((folder / WASM).read_bytes())
-    files = {**{name: (folder / name).read_bytes() for name in SCRIPTS}, ready.name: wasm}
+    for name in more:
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"{name}, which this model's page needs, is not here: it comes with a released "
+                "onecycle; in a source checkout `make web` fetches it (needs npm)"
+            )
+    scripts = {name: (folder / name).read_bytes() for name in (*SCRIPTS, *more)}
+    files = {**scripts, ready.name: wasm}
     home = f"ort/{_digest(*files.values())}/"
     return home, {f"{home}{name}": content for name, content in files.items()}
 

@@ -16,10 +16,11 @@ from onecycle.data.looks import Finding, Look, digest_of, print_of_text
 from onecycle.data.targets import Target, per_item, require_shape
 from onecycle.data.task import Batches, Input, Sample
 from onecycle.export.graph import Examples
-from onecycle.export.text import classifier_graph
+from onecycle.export.text import classifier_graph, encoder_graph
 from onecycle.learn.exporting import cost_on, own_side, pairs_of, sources_of
 from onecycle.models.awd_lstm import TextClassifier, Undecoded
-from onecycle.runtime.inputs.subwords import padding_of, pieces_of
+from onecycle.models.head import TransformerClassifier
+from onecycle.runtime.inputs.subwords import limit_of, padding_of, pieces_of
 from onecycle.runtime.inputs.text import TextSpec, commonest, text_of
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.kinds import Answer
@@ -166,22 +167,28 @@ class TextInput(TextSpec, Input):
 
     def export_examples(self, learner: Any, precision: str, calibrate: int | None) -> Examples:
         """Random ids of several lengths and texts of the validation set."""
-        if not isinstance(learner.model, TextClassifier):
+        model, limit = learner.model, limit_of(self.tokenizer) if self.tokenizer else None
+        if isinstance(model, TransformerClassifier) and limit is not None:
+            body = encoder_graph(limit)
+        elif isinstance(model, TextClassifier):
+            body = classifier_graph
+        else:
             raise UsageError(
-                "an AWD-LSTM classifier is exported; a language model only gives its encoder, and "
-                "a Hugging Face model stays in Python (learn.save)"
+                "a classifier of texts is exported: an AWD-LSTM's, or one on a Hugging Face model; "
+                "a language model only gives its encoder (learn.save_encoder)"
             )
         if calibrate is not None:
             raise UsageError("calibrate= is for images and series: texts are scaled as they come")
         if precision == "int8" and learner.data.valid_dl is None:
             raise UsageError("int8 needs the data: export it from the learner that was trained")
         rng = np.random.default_rng(0)
-        raw = [rng.integers(0, len(self.vocab), n) for n in _LENGTHS]
+        lengths = sorted({min(n, limit or n) for n in _LENGTHS})
+        raw = [rng.integers(0, len(self.vocab), n) for n in lengths]
         pairs = [(ids, torch.as_tensor(ids)[None]) for ids in raw]
         side = own_side(learner)
         texts = [] if side is None else [self.text_of(source) for source in sources_of(side)]
         pairs += pairs_of(learner, texts, self.ids)
-        return Examples(pairs, [pairs[1][1]], cost_on(learner), None, classifier_graph)
+        return Examples(pairs, [pairs[1][1]], cost_on(learner), None, body)
 
     def loader(self, dataset: Any, **options: Any) -> Batches:
         """A stream for language models, batches by length for everything else; without threads."""

@@ -270,7 +270,9 @@ def _load(name: str) -> tuple[Any, Any]:
     body = body.get_encoder() if body.config.is_encoder_decoder else body
     try:
         with groups.modes_kept(body), torch.no_grad():
-            features = body.eval()(input_ids=torch.tensor([[0, 1]])).last_hidden_state
+            ids = torch.tensor([[0, 1]])
+            found = body.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+            features = found.last_hidden_state
         assert features.shape == (1, 2, body.config.hidden_size)
     except Exception as error:  # whatever this architecture wants
         raise ModelError(

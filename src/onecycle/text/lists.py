@@ -16,7 +16,7 @@ from onecycle.data.checks import require_folders
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.items import check_positions
 from onecycle.data.label_list import LabelList
-from onecycle.data.labels import Labeller, SplitItems
+from onecycle.data.labels import Labeller, SplitItems, from_columns
 from onecycle.data.lists import ItemList
 from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
 from onecycle.data.task import Task
@@ -216,7 +216,8 @@ class TextDataBunch(DataBunch):
     out. The test set has no labels.
 
     Where nothing else says what validates, the random share `valid_pct` (0.2) does, drawn by
-    `seed`; UsageError where it is given beside something else that does.
+    `seed`: item by item, or with `stratify` each class in proportion; UsageError where these are
+    given beside something else that does.
     """
 
     for_lm: ClassVar[bool] = False
@@ -234,6 +235,7 @@ class TextDataBunch(DataBunch):
         label_delim: str | None = None,
         valid_pct: float | None = None,
         seed: int | None = None,
+        stratify: bool = False,
         is_valid: bool = True,
         vocab: Sequence[str] | None = None,
         classes: Sequence[Any] | None = None,
@@ -247,9 +249,11 @@ class TextDataBunch(DataBunch):
         items = TextList.from_df(train_df, path, text_cols, vocab=vocab, **numbering)
         test = None if test_df is None else TextList.from_df(test_df, path, text_cols)
         if valid_df is None:
-            split = _split(items, valid_pct, seed, is_valid)
-        elif valid_pct is not None:
-            raise UsageError("valid_df= says what validates: leave valid_pct= out")
+            by = stratify and cls._classes_of(items, label_cols, label_delim)
+            split = _split(items, valid_pct, seed, is_valid, by)
+        elif valid_pct is not None or stratify:
+            name = "stratify" if valid_pct is None else "valid_pct"
+            raise UsageError(f"valid_df= says what validates: leave {name}= out")
         else:
             held = TextList.from_df(valid_df, path, text_cols, vocab=vocab, **numbering)
             split = items.split_by_list(items, held)
@@ -268,6 +272,7 @@ class TextDataBunch(DataBunch):
         label_cols: Column | Sequence[Column] = 0,
         label_delim: str | None = None,
         seed: int | None = None,
+        stratify: bool = False,
         vocab: Sequence[str] | None = None,
         header: int | str | None = "infer",
         delimiter: str | None = None,
@@ -282,7 +287,8 @@ class TextDataBunch(DataBunch):
         how: Any = {"delimiter": delimiter, "header": header}
         numbering = _numbering(options)
         items = TextList.from_csv(path, csv_name, text_cols, **how, vocab=vocab, **numbering)
-        split = _split(items, valid_pct, seed, is_valid)
+        by = stratify and cls._classes_of(items, label_cols, label_delim)
+        split = _split(items, valid_pct, seed, is_valid, by)
         held = None if test is None else TextList.from_csv(path, test, text_cols, **how)
         return cls._label(split, held, options, label_cols, label_delim, classes)
 
@@ -304,6 +310,13 @@ class TextDataBunch(DataBunch):
         items = found.filter_by_folder([train, valid]).with_vocab(vocab, **_numbering(options))
         held = None if test is None else TextList.from_folder(Path(path) / test)
         return cls._label(items.split_by_folder(train, valid), held, options, classes=classes)
+
+    @classmethod
+    def _classes_of(cls, items: TextList, cols: Any, delim: str | None) -> list[Any]:
+        """What each text's classes are, for a split by them."""
+        if cls.for_lm:
+            raise UsageError("a language model has no labels: leave stratify out")
+        return list(from_columns(cols, delim)(items))
 
     @classmethod
     def _label(
@@ -331,13 +344,20 @@ class TextDataBunch(DataBunch):
         return databunch_of(labelled, options, NUMBERING)
 
 
-def _split(items: TextList, valid_pct: float | None, seed: int | None, is_valid: bool) -> Any:
+def _split(
+    items: TextList,
+    valid_pct: float | None,
+    seed: int | None,
+    is_valid: bool,
+    stratify: list[Any] | bool,
+) -> Any:
     """By the column `is_valid` where there is one that counts, or else a random share."""
     if not is_valid or "is_valid" not in items.frame:
-        return items.split_by_rand_pct(0.2 if valid_pct is None else valid_pct, seed)
-    if valid_pct is not None:
+        return items.split_by_rand_pct(0.2 if valid_pct is None else valid_pct, seed, stratify)
+    if valid_pct is not None or stratify:
+        name = "stratify" if valid_pct is None else "valid_pct"
         raise UsageError(
-            "the column is_valid says what validates: leave valid_pct= out, or say is_valid=False"
+            f"the column is_valid says what validates: leave {name}= out, or say is_valid=False"
         )
     return items.split_from_df("is_valid")
 

@@ -1,4 +1,5 @@
-// Texts: a box to write in; tokens and numbers by the same rules as the Python side's, word for word.
+// Texts: a box to write in; tokens and numbers by the same rules as the Python side's, word for word. Of models that
+// read parts of words subwords.js finds these.
 
 import { at, controls } from "../view.js";
 
@@ -14,12 +15,18 @@ export const subtitle = "Runs on this device. No word leaves it.";
 
 export const rows = ({ vocab }) => ({ Vocabulary: `${vocab.length} tokens` });
 
-export function feed({ vocab, backwards }) {
-  const number = numbering(vocab, backwards);
+export async function feed(spec, folder) {
+  const number = await numberingOf(spec, folder);
   return (text) => {
     const ids = number(text);
     return { ids: ["int64", ids, [1, ids.length]] };
   };
+}
+
+async function numberingOf({ vocab, backwards, tokenizer }, folder) {
+  if (!tokenizer) return numbering(vocab, backwards);
+  const { subwordNumbering } = await import("../subwords.js");
+  return subwordNumbering(tokenizer, `./${folder}tokenizers.min.mjs`, backwards);
 }
 
 /** The box; its text is answered at every pause and on request. */

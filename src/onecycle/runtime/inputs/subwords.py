@@ -4,6 +4,7 @@ The JSON holds everything (pieces, rules, what is added, where to cut), and trav
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -136,6 +137,38 @@ def unknown_of(definition: str) -> int | None:
         return int(model["unk_id"])
     found = made.token_to_id(model.get("unk_token") or "")
     return None if found is None else int(found)
+
+
+# Parts that web/page/subwords.js splits by as the library does; tests compare the two.
+_IN_PAGE = re.compile(
+    "Sequence|BertNormalizer|Lowercase|NFK?[CD]|Precompiled|Prepend|Replace|Strip(Accents)?|"
+    "BertPreTokenizer|ByteLevel|Metaspace|Whitespace(Split)?|BPE|Unigram|WordLevel|WordPiece|"
+    "BertProcessing|RobertaProcessing|TemplateProcessing"
+)
+_INSIDE = ("normalizers", "pretokenizers", "processors")  # of a Sequence
+
+
+def parts_not_in_page(definition: str) -> list[str]:
+    """The kinds of the tokenizer's parts that the page has not, or that are otherwise there."""
+    known = json.loads(definition)
+    left = [known.get(part) for part in ("normalizer", "pre_tokenizer", "model", "post_processor")]
+    found = list[str]()
+    while left:
+        part = left.pop(0) or {}
+        left += [inner for name in _INSIDE for inner in part.get(name) or ()]
+        kind = part.get("type", "Sequence")
+        if not _IN_PAGE.fullmatch(kind):
+            found.append(kind)
+        found += ["byte_fallback"] * (kind == "Unigram" and bool(part.get("byte_fallback")))
+    return found
+
+
+@lru_cache(maxsize=8)
+def limit_of(definition: str) -> int | None:
+    """How many tokens of a text are read; None where all are."""
+    tokenizer_of(definition)
+    cut = json.loads(definition).get("truncation")
+    return None if cut is None else int(cut["max_length"])
 
 
 @lru_cache(maxsize=8)

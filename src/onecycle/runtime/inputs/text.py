@@ -13,12 +13,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from onecycle.core.errors import DataError
+from onecycle.core.errors import DataError, listing
 from onecycle.core.files import encoding_by_mark, write_atomically
 from onecycle.core.json_text import parse_json
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.http.body import Body, Limits, RequestError
-from onecycle.runtime.inputs.subwords import encode_texts, padding_of, tokenizer_of, unknown_of
+from onecycle.runtime.inputs.subwords import (
+    encode_texts,
+    padding_of,
+    parts_not_in_page,
+    tokenizer_of,
+    unknown_of,
+)
 from onecycle.runtime.inputs.words import PAD, SPECIAL, UNK, detokenize, tokenize
 from onecycle.runtime.kinds import InputSpec, object_schema
 from onecycle.runtime.sources import TEXTS, Remarks, cell
@@ -157,13 +163,22 @@ class TextSpec(InputSpec):
         return found
 
     def page_fault(self) -> str | None:
-        """Subwords."""
-        if not self.tokenizer:
+        """Parts of a tokenizer that its twin in JavaScript has not, or only nearly."""
+        strange = parts_not_in_page(self.tokenizer) if self.tokenizer else []
+        if not strange:
             return None
         return (
-            "the page splits texts into words only, and this model reads subwords: serve it with "
-            "`onecycle serve`, or train it on words"
+            f"the page cannot split texts as this model's tokenizer does: in the browser there is "
+            f"no {listing(strange)} that does exactly the same. Serve it with `onecycle serve`"
         )
+
+    @property
+    def page_scripts(self) -> tuple[str, ...]:
+        return ("tokenizers.min.mjs",) if self.tokenizer else ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("tokenizers",) if self.tokenizer else ()
 
     @cached_property
     def numbers(self) -> dict[str, int]:
