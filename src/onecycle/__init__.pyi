@@ -66,6 +66,7 @@ from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import WordScores as WordScores
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import Calibration as Calibration
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
@@ -212,6 +213,9 @@ from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
+from onecycle.vision.policies import aug_mix as aug_mix
+from onecycle.vision.policies import rand_augment as rand_augment
+from onecycle.vision.policies import trivial_augment as trivial_augment
 from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
@@ -348,6 +352,7 @@ __all__ = [
     "__version__",
     "accuracy",
     "accuracy_thresh",
+    "aug_mix",
     "auroc",
     "average_precision",
     "balanced_loss",
@@ -409,6 +414,7 @@ __all__ = [
     "precision",
     "r2",
     "r2_score",
+    "rand_augment",
     "rand_crop",
     "rand_pad",
     "rand_resize_crop",
@@ -423,6 +429,7 @@ __all__ = [
     "series_transforms",
     "set_seed",
     "skew",
+    "soup",
     "squish",
     "streets_sample",
     "symmetric_warp",
@@ -431,6 +438,7 @@ __all__ = [
     "to_coco",
     "top_k_accuracy",
     "train_subwords",
+    "trivial_augment",
     "unet_learner",
     "untar_data",
     "verify_images",

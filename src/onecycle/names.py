@@ -34,6 +34,7 @@ _LEARN = {
     "LabelSmoothingCrossEntropy": "onecycle.learn.losses",
     "Learner": "onecycle.learn.learner",
     "StopFit": "onecycle.learn.callback",
+    "soup": "onecycle.learn.averaging",
     "cross_validate": "onecycle.learn.cross_validation",
     "higher_is_better": "onecycle.learn.metric",
     "lower_is_better": "onecycle.learn.metric",
@@ -112,7 +113,10 @@ _AUGMENT = dict.fromkeys(
     ),
     "onecycle.vision.augment",
 )
-_VISION = {
+_POLICIES = dict.fromkeys(
+    ("aug_mix", "rand_augment", "trivial_augment"), "onecycle.vision.policies"
+)
+_VISION = _POLICIES | {
     "FlowField": "onecycle.vision.image",
     "Image": "onecycle.vision.image",
     "ImageDataBunch": "onecycle.vision.lists",

@@ -46,6 +46,7 @@ from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -165,6 +166,9 @@ from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
+from onecycle.vision.policies import aug_mix as aug_mix
+from onecycle.vision.policies import rand_augment as rand_augment
+from onecycle.vision.policies import trivial_augment as trivial_augment
 from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
@@ -317,6 +321,7 @@ __all__ = [
     "accuracy_thresh",
     "add_datepart",
     "array",
+    "aug_mix",
     "auroc",
     "average_precision",
     "balanced_loss",
@@ -410,6 +415,7 @@ __all__ = [
     "precision",
     "r2",
     "r2_score",
+    "rand_augment",
     "rand_crop",
     "rand_pad",
     "rand_resize_crop",
@@ -428,6 +434,7 @@ __all__ = [
     "set_seed",
     "shutil",
     "skew",
+    "soup",
     "squish",
     "streets_sample",
     "string",
@@ -444,6 +451,7 @@ __all__ = [
     "top_k_accuracy",
     "torch",
     "train_subwords",
+    "trivial_augment",
     "types",
     "typing",
     "unet_learner",

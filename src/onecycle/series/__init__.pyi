@@ -24,6 +24,7 @@ from onecycle.interpret.classification import SegmentationInterpretation as Segm
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -165,6 +166,7 @@ __all__ = [
     "series_learner",
     "series_transforms",
     "set_seed",
+    "soup",
     "streets_sample",
     "top_k_accuracy",
     "untar_data",

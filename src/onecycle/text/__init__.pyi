@@ -23,6 +23,7 @@ from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -163,6 +164,7 @@ __all__ = [
     "rmse",
     "root_mean_squared_error",
     "set_seed",
+    "soup",
     "streets_sample",
     "text_classifier_learner",
     "top_k_accuracy",
