@@ -120,6 +120,7 @@ from onecycle.learn.metrics import rmse as rmse
 from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_error
 from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.optimizer import GroupedOptimizer as GroupedOptimizer
+from onecycle.learn.options import FitOptions as FitOptions
 from onecycle.learn.options import LearnerOptions as LearnerOptions
 from onecycle.learn.predictions import Predictions as Predictions
 from onecycle.learn.recorder import CSVLogger as CSVLogger
@@ -127,6 +128,7 @@ from onecycle.learn.recorder import Recorder as Recorder
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.architectures import Architecture as Architecture
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
@@ -261,6 +263,7 @@ __all__ = [
     "ExportError",
     "Figure",
     "FileKind",
+    "FitOptions",
     "FlowField",
     "FocalLoss",
     "GradientClipping",
@@ -341,6 +344,7 @@ __all__ = [
     "TextLMDataBunch",
     "TextLearner",
     "TextList",
+    "Tracker",
     "TrainingError",
     "Transform",
     "URLs",

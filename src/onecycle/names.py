@@ -82,6 +82,7 @@ _CALLBACKS = {
     "ReduceLROnPlateau": "onecycle.learn.callbacks",
     "SaveModel": "onecycle.learn.callbacks",
     "TensorBoardLogger": "onecycle.learn.recorder",
+    "Tracker": "onecycle.learn.tracker",
 }
 _AUGMENT = dict.fromkeys(
     (
@@ -226,6 +227,7 @@ TYPES = {  # what public functions take and return, for annotations
     "Engine": "onecycle.learn.engine",
     "Evaluation": "onecycle.learn.held_out",
     "Figure": "onecycle.learn.held_out",
+    "FitOptions": "onecycle.learn.options",
     "GroupedOptimizer": "onecycle.learn.optimizer",
     "ImageLearner": "onecycle.vision.learner",
     "Items": "onecycle.data.items",

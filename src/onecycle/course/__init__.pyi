@@ -95,6 +95,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
@@ -315,6 +316,7 @@ __all__ = [
     "TextDataBunch",
     "TextLMDataBunch",
     "TextList",
+    "Tracker",
     "URLs",
     "Vocab",
     "accuracy",

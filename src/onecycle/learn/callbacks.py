@@ -18,7 +18,7 @@ from onecycle.learn.metric import COLUMNS
 from onecycle.learn.optimizer import GroupedOptimizer, one_cycle
 
 
-class Tracker(Callback):
+class Monitor(Callback):
     """Says after each epoch whether `monitor` got better by more than `min_delta`.
 
     `mode` is "min", "max", or "auto": as the metric itself says (`higher_is_better`), or else its
@@ -86,8 +86,8 @@ class Tracker(Callback):
         return bool(better)
 
 
-class Patient(Tracker):
-    """A tracker that does something once `patience` epochs in a row brought no improvement.
+class Patient(Monitor):
+    """A monitor that does something once `patience` epochs in a row brought no improvement.
 
     0 is as 1: the first such epoch is enough.
     """
@@ -165,7 +165,7 @@ class ReduceLROnPlateau(Patient):
             print(f"epoch {run.epoch}: learning rate lowered to {run.optimizer.rates()[-1]:.2e}")
 
 
-class SaveModel(Tracker):
+class SaveModel(Monitor):
     """Saves the learner at each improvement, and loads the best one at the end of the fit.
 
     Without `learner` it is the one that trains. Each fit begins afresh, and its best replaces the

@@ -64,6 +64,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
@@ -116,6 +117,7 @@ __all__ = [
     "StopFit",
     "TensorBoardLogger",
     "TensorList",
+    "Tracker",
     "URLs",
     "accuracy",
     "accuracy_thresh",

@@ -70,6 +70,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
 from onecycle.runtime.site import write_site as write_site
@@ -179,6 +180,7 @@ __all__ = [
     "StopFit",
     "TTA",
     "TensorBoardLogger",
+    "Tracker",
     "URLs",
     "accuracy",
     "accuracy_thresh",
