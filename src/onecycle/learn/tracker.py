@@ -92,12 +92,14 @@ class Tracker(Callback):
         if self.backend is None:
             return
         self._send_rows(run)
-        if self.export is not None and run.complete:
-            file = self.learner.export(self.export)
-            self._try(lambda to: to.add(file))
         ended = "FINISHED" if run.complete else "KILLED" if run.stopping else "FAILED"
-        self._try(lambda to: to.end(ended))
-        self.backend = None
+        try:
+            if self.export is not None and run.complete:
+                file = self.learner.export(self.export)
+                self._try(lambda to: to.add(file))
+        finally:
+            self._try(lambda to: to.end(ended))
+            self.backend = None
 
     def _send_rows(self, run: Run) -> None:
         for row in run.history[self.rows :]:
