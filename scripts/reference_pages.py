@@ -29,7 +29,7 @@ TASKS = {
     ),
     "images": (
         "Images and augmentation",
-        "vision.image vision.input vision.bands vision.augment vision.transform vision.warp",
+        "vision.image vision.input vision.bands vision.augment vision.policies vision.transform vision.warp",
     ),
     "learners": (
         "Learners and training",
@@ -40,7 +40,7 @@ TASKS = {
     ),
     "callbacks": (
         "Callbacks and trackers",
-        "learn.callback learn.callbacks learn.averaging learn.resume",
+        "learn.callback learn.callbacks learn.averaging learn.tracker learn.resume",
     ),
     "metrics": ("Metrics and losses", "learn.metrics learn.metric learn.calibration learn.losses"),
     "looking": (

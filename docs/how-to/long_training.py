@@ -81,6 +81,20 @@ make_learner().fit(1, 1e-3, callbacks=[often])
 # Where the disk is full in mid-training, a warning says so and the training goes on; where the very
 # first file cannot be written, it is an error before anything is trained.
 #
+# ## A budget of time in place of epochs
+#
+# With `minutes=` the first steps are measured, and the number of steps is decided so that the schedule
+# ends in time, validations included. What was decided is said, and again where more measuring changes
+# it by more than a tenth. The last epoch may be a part of one.
+
+# %%
+make_learner().fit_one_cycle(max_lr=1e-2, minutes=0.02)
+
+# %% [markdown]
+# It works with `fit`, `fit_one_cycle` and `fit_flat_cos`, and with `resume=`: a fit that goes on has the
+# time that was left. Should the machine become slower, the fit ends all the same, after the step at hand
+# and a validation.
+#
 # ## Ctrl-C, SIGTERM, SLURM, spot machines
 #
 # Ctrl-C, and SIGTERM where there is a checkpoint, let the step end, write the file and end the fit; a

@@ -67,6 +67,7 @@ from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import WordScores as WordScores
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import Calibration as Calibration
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
@@ -120,6 +121,7 @@ from onecycle.learn.metrics import rmse as rmse
 from onecycle.learn.metrics import root_mean_squared_error as root_mean_squared_error
 from onecycle.learn.metrics import top_k_accuracy as top_k_accuracy
 from onecycle.learn.optimizer import GroupedOptimizer as GroupedOptimizer
+from onecycle.learn.options import FitOptions as FitOptions
 from onecycle.learn.options import LearnerOptions as LearnerOptions
 from onecycle.learn.predictions import Predictions as Predictions
 from onecycle.learn.recorder import CSVLogger as CSVLogger
@@ -127,6 +129,7 @@ from onecycle.learn.recorder import Recorder as Recorder
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.architectures import Architecture as Architecture
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
@@ -214,6 +217,9 @@ from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
+from onecycle.vision.policies import aug_mix as aug_mix
+from onecycle.vision.policies import rand_augment as rand_augment
+from onecycle.vision.policies import trivial_augment as trivial_augment
 from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
@@ -259,6 +265,7 @@ __all__ = [
     "ExportError",
     "Figure",
     "FileKind",
+    "FitOptions",
     "FlowField",
     "FocalLoss",
     "GradientClipping",
@@ -340,6 +347,7 @@ __all__ = [
     "TextLMDataBunch",
     "TextLearner",
     "TextList",
+    "Tracker",
     "TrainingError",
     "Transform",
     "URLs",
@@ -351,6 +359,7 @@ __all__ = [
     "__version__",
     "accuracy",
     "accuracy_thresh",
+    "aug_mix",
     "auroc",
     "average_precision",
     "balanced_loss",
@@ -413,6 +422,7 @@ __all__ = [
     "precision",
     "r2",
     "r2_score",
+    "rand_augment",
     "rand_crop",
     "rand_pad",
     "rand_resize_crop",
@@ -427,6 +437,7 @@ __all__ = [
     "series_transforms",
     "set_seed",
     "skew",
+    "soup",
     "squish",
     "streets_sample",
     "symmetric_warp",
@@ -435,6 +446,7 @@ __all__ = [
     "to_coco",
     "top_k_accuracy",
     "train_subwords",
+    "trivial_augment",
     "unet_learner",
     "untar_data",
     "verify_images",

@@ -34,6 +34,7 @@ _LEARN = {
     "LabelSmoothingCrossEntropy": "onecycle.learn.losses",
     "Learner": "onecycle.learn.learner",
     "StopFit": "onecycle.learn.callback",
+    "soup": "onecycle.learn.averaging",
     "cross_validate": "onecycle.learn.cross_validation",
     "higher_is_better": "onecycle.learn.metric",
     "lower_is_better": "onecycle.learn.metric",
@@ -81,6 +82,7 @@ _CALLBACKS = {
     "ReduceLROnPlateau": "onecycle.learn.callbacks",
     "SaveModel": "onecycle.learn.callbacks",
     "TensorBoardLogger": "onecycle.learn.recorder",
+    "Tracker": "onecycle.learn.tracker",
 }
 _AUGMENT = dict.fromkeys(
     (
@@ -112,7 +114,10 @@ _AUGMENT = dict.fromkeys(
     ),
     "onecycle.vision.augment",
 )
-_VISION = {
+_POLICIES = dict.fromkeys(
+    ("aug_mix", "rand_augment", "trivial_augment"), "onecycle.vision.policies"
+)
+_VISION = _POLICIES | {
     "FlowField": "onecycle.vision.image",
     "Image": "onecycle.vision.image",
     "ImageDataBunch": "onecycle.vision.lists",
@@ -224,6 +229,7 @@ TYPES = {  # what public functions take and return, for annotations
     "Engine": "onecycle.learn.engine",
     "Evaluation": "onecycle.learn.held_out",
     "Figure": "onecycle.learn.held_out",
+    "FitOptions": "onecycle.learn.options",
     "GroupedOptimizer": "onecycle.learn.optimizer",
     "ImageLearner": "onecycle.vision.learner",
     "Items": "onecycle.data.items",

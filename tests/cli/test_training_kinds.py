@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from onecycle.cli import train as work
 from onecycle.cli.main import app
-from onecycle.cli.options import Fit, How
+from onecycle.cli.options import Fit
 from onecycle.runtime.predictor import Predictor
 from onecycle.samples import butterflies_sample
 from onecycle.samples.streets import streets_sample
@@ -195,19 +196,19 @@ def test_names_of_classes_that_no_file_can_hold_are_refused(tmp_path):
     assert "1 names of classes are no valid UTF-8" in done.output
 
 
-@pytest.mark.parametrize(
-    ("seconds", "frozen", "wanted", "word"),
-    [(6, True, (5, 5), "5 with a frozen body and 5 of everything"),
-     (6, False, (0, 10), "0 with a frozen body and 10"),
-     (25, True, (1, 1), "1 with a frozen body and 1"),
-     (90, True, (0, 1), "not even time for one")],
-)  # fmt: skip
-def test_a_budget_chooses_the_epochs_and_says_so(
-    monkeypatch, capsys, seconds, frozen, wanted, word
-):
-    monkeypatch.setattr(work, "_seconds_of_epoch", lambda learn: seconds)
-    assert work._epochs(work.Job(Fit(minutes=1)), None, frozen, (4, 4)) == wanted
-    assert word in capsys.readouterr().out
+def test_a_budget_is_divided_as_the_usual_epochs_are():
+    job = work.Job(Fit(minutes=8))
+    assert work._lengths(job, None, True, (1, 3)) == ((2, "minutes"), (6, "minutes"))
+    assert work._lengths(job, None, False, (1, 3)) == ((0, "minutes"), (8, "minutes"))
+
+
+def test_a_budget_trains_both_stages_and_says_what_it_decided(butterflies, tmp_path):
+    made, said = results("images", butterflies, "--size", 32, "--minutes", 0.05, "--out", tmp_path)
+    assert "frozen: 0.025 minutes" in said
+    assert "0.025 minutes:" in said
+    assert " steps of " in said
+    assert Path(made["model"]).is_file()
+    assert made["metrics"]["loss"][0] > 0
 
 
 @pytest.mark.parametrize(
@@ -220,16 +221,6 @@ def test_options_that_contradict_one_another_are_refused_at_once(tmp_path, optio
     done = run("images", tmp_path / "nowhere", *options, "--out", tmp_path)
     assert done.exit_code == 2
     assert message in done.output
-
-
-def test_measuring_an_epoch_changes_nothing(butterflies):
-    labelled = work.layouts.images(work.Where(butterflies)).labelled()
-    learn = work.image_learner(How(size=32), labelled)
-    before = {name: value.clone() for name, value in learn.model.state_dict().items()}
-    frozen = [p.requires_grad for p in learn.model.parameters()]
-    assert work._seconds_of_epoch(learn) > 0
-    assert [p.requires_grad for p in learn.model.parameters()] == frozen
-    assert all(value.equal(before[name]) for name, value in learn.model.state_dict().items())
 
 
 @pytest.mark.slow

@@ -316,13 +316,14 @@ def test_data_with_other_classes_is_refused(multi, items, make_bunch, single):
     assert learn.data is multi
 
 
-def test_data_that_is_normalised_otherwise_warns(multi, multi_src):
+def test_data_that_nobody_has_normalised_is_as_the_learners_own(multi, multi_src):
     """The slip of progressive resizing: the larger data, and no normalize() on it."""
     learn = tiny_learner(multi)
     plain = multi_src.databunch(bs=8, num_workers=0, device="cpu", no_check=True)
-    with pytest.warns(OnecycleWarning, match=r"mean was \[0\.5, .*\], here it is None"):
+    with pytest.warns(OnecycleWarning, match="it is now, as this learner's was, with"):
         learn.data = plain
-    assert learn.data is plain
+    assert learn.data.task.input.mean == multi.task.input.mean
+    assert plain.task.input.mean is None
 
 
 @pytest.mark.parametrize(

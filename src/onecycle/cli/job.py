@@ -22,6 +22,9 @@ _KEPT_FILES = "encoder.safetensors *.resume.safetensors *.resume.*.safetensors"
 _OURS = ("*rate.json", "*plan.json", "*figures.json", *_KEPT_FILES.split(), ".*.lock", ".*.tmp")
 
 
+Length = tuple[float, str]  # of a stage, in "epochs" or "minutes"
+
+
 @dataclass
 class Job:
     """One training: what it was told, and what it says of itself on the way."""
@@ -86,15 +89,19 @@ class Job:
         self.fold = f"fold-{fold + 1}-"
         self.stages, self.epochs, self.rows = {}, {}, []
 
-    def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
-        """Train for some epochs; with --resume from where that was cut off."""
-        if not epochs:
+    def stage(self, name: str, learn: Learner, length: Length, rates: Any, **more: Any) -> None:
+        """Train for some epochs, or minutes; with --resume from where that was cut off."""
+        amount, unit = length
+        if not amount:
             return
-        print(f"\n{name}: {epochs} epochs", flush=True)
+        print(f"\n{name}: {amount:.3g} {unit}", flush=True)
         resume = self.fold + name.replace(" ", "-") if self.fit.resume else None
-        learn.fit_one_cycle(epochs, rates, resume=resume, **more)
-        self.stages[name], self.epochs[name] = learn.history[-1], epochs
-        self.rows += learn.history[-epochs:]
+        how: dict[str, Any] = {"cyc_len" if unit == "epochs" else unit: amount}
+        before = len(learn.history)
+        learn.fit_one_cycle(**how, max_lr=rates, resume=resume, **more)
+        rows = learn.history[before:]
+        self.stages[name], self.epochs[name] = rows[-1], len(rows)
+        self.rows += rows
 
     def finish(self, learn: Learner) -> None:
         """Once everything is written; here nothing."""

@@ -345,7 +345,7 @@ class Fit:
     minutes: Annotated[
         float | None,
         Option(
-            help="A budget instead of epochs: a few steps are measured, and epochs chosen.",
+            help="A budget instead of epochs: the first steps are measured, and all end in time.",
             rich_help_panel=_TRAINING,
         ),
     ] = None

@@ -14,7 +14,7 @@ from warnings import catch_warnings, simplefilter
 import torch
 
 from onecycle.cli import layouts
-from onecycle.cli.job import Job
+from onecycle.cli.job import Job, Length
 from onecycle.cli.layouts import Found
 from onecycle.cli.options import CHANGES, Fit, How, HowTexts, Where
 from onecycle.cli.plots import stage_table
@@ -31,7 +31,6 @@ from onecycle.learn.cross_validation import CrossValidation
 from onecycle.learn.learner import Learner
 from onecycle.learn.losses import balanced_loss
 from onecycle.learn.lr_find import find_lr
-from onecycle.models.body import Body
 from onecycle.series.encode import series_transforms
 from onecycle.series.learner import series_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
@@ -42,7 +41,6 @@ from onecycle.vision.learner import cnn_learner, unet_learner
 _LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were read amiss
 _SIDE = 128
 _STEPS = 300  # of everything: small sets are seen more often, at most four times as often
-_FEW, _MANY = 2, 8  # steps of the two measurements of a budget
 
 
 def _require_sense(fit: Fit) -> None:
@@ -57,11 +55,14 @@ def _require_sense(fit: Fit) -> None:
         raise UsageError(f"--minutes is a number above 0, not {fit.minutes:g}")
 
 
-def _epochs(job: Job, learn: Learner, frozen: bool, usual: tuple[int, int]) -> tuple[int, int]:
-    """(epochs with a frozen body, epochs of everything): as asked, usual, or within a budget."""
+def _lengths(
+    job: Job, learn: Learner, frozen: bool, usual: tuple[int, int]
+) -> tuple[Length, Length]:
+    """(with a frozen body, of everything): epochs as asked or usual, or minutes of a budget."""
     fit = job.fit
     if fit.minutes is not None:
-        return _within(fit.minutes, learn, usual if frozen else (0, sum(usual)))
+        share = usual[0] / sum(usual) if frozen else 0.0
+        return (fit.minutes * share, "minutes"), (fit.minutes * (1 - share), "minutes")
     if fit.epochs and not frozen:
         print(
             f"--epochs {fit.epochs} are not used: they are those with a frozen body, and from "
@@ -73,35 +74,7 @@ def _epochs(job: Job, learn: Learner, frozen: bool, usual: tuple[int, int]) -> t
     first = first if frozen else 0
     if first < 0 or second < 0 or not first + second:
         raise UsageError("train for at least one epoch: --epochs or --unfrozen-epochs")
-    return first, second
-
-
-def _within(minutes: float, learn: Learner, usual: tuple[int, int]) -> tuple[int, int]:
-    """As many epochs as there is time for, one at least, divided as is usual."""
-    seconds = _seconds_of_epoch(learn)
-    total = int(60 * minutes / seconds)
-    frozen = min(round(total * usual[0] / sum(usual)), max(0, total - 1))
-    epochs = frozen, max(1, total - frozen)
-    late = "" if total else "; there is not even time for one, which is trained all the same"
-    print(
-        f"an epoch takes about {seconds:.1f} s, measured on a few steps: {epochs[0]} with a frozen "
-        f"body and {epochs[1]} of everything in {minutes:g} minutes{late}"
-    )
-    return epochs
-
-
-def _seconds_of_epoch(learn: Learner) -> float:
-    """Measured on a few steps with everything trained; the learner stays as it was."""
-    ends = []
-    with learn.preserve_state():
-        learn.unfreeze()
-        for steps in (_FEW, _MANY):
-            start = perf_counter()
-            find_lr(learn, 1e-8, 1e-7, steps, stop_div=False)
-            ends.append(perf_counter() - start)
-    step = max(ends[1] - ends[0], 0.1 * ends[1]) / (_MANY - _FEW)
-    batches = ceil(len(learn.data.valid_ds) / learn.data.options["val_bs"])
-    return step * (len(learn.data.train_dl) + batches / 2)
+    return (first, "epochs"), (second, "epochs")
 
 
 # The learner of each kind, and the stages that it is trained in.
@@ -126,15 +99,13 @@ def _normalized(
     """A learner on data that is normalised as its pretrained body expects."""
     wanted = _pretrained(how)
     changed = labelled.transform(get_transforms(**how.changes()), size=size)
-    data = _loaders(how, changed).normalize(imagenet_stats)
+    data = _loaders(how, changed)
     with catch_warnings():
-        if wanted is True:  # normalised below as these weights expect
+        if wanted is True:  # the learner normalises as these weights expect
             simplefilter("ignore", OnecycleWarning)
-        learn = make(data, how.arch, pretrained=wanted, **more)
-        body = next(m for m in learn.model.modules() if isinstance(m, Body))
-        if body.stats and wanted is True:
-            learn.data = _loaders(how, changed, data.batch_size).normalize(body.stats)
-    return learn
+        else:
+            data = data.normalize(imagenet_stats)
+        return make(data, how.arch, pretrained=wanted, **more)
 
 
 def _shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
@@ -167,10 +138,9 @@ def _two_stages(
     """The head at `lr`, then everything: the first layers at lr/`deep`, the last at lr/`top`."""
     lr = lr if job.fit.lr is None else job.fit.lr
     frozen = how.pretrained != "no"
-    plan = job.decide("plan", lambda: {"epochs": _epochs(job, learn, frozen, usual)})
-    first, second = plan["epochs"]
+    first, second = _lengths(job, learn, frozen, usual)
     job.stage("frozen", learn, first, slice(lr))
-    if second:
+    if second[0]:
         learn.unfreeze()
         job.stage("unfrozen", learn, second, slice(lr / deep, lr / top) if frozen else lr)
 
@@ -234,12 +204,13 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
     data = _loaders(how, labelled)
     classifier = text_classifier_learner(data, pretrained=encoder, drop_mult=0.3)
     learn = job.prepare(_suited(how, classifier))
-    plan = job.decide("plan", lambda: {"epochs": _epochs(job, learn, bool(encoder), (1, 4))})
-    head, whole = plan["epochs"]
+    head, whole = _lengths(job, learn, bool(encoder), (1, 4))
     lr = job.fit.lr or 1e-2
-    if head:
+    if head[0]:
+        budget = job.fit.minutes is not None
+        head, last = ((head[0] / 2, "minutes"),) * 2 if budget else (head, (1, "epochs"))
         job.stage("head", learn.freeze(), head, slice(2 * lr), moms=moms)
-        job.stage("last layer", learn.freeze_to(-2), 1, slice(lr / 2.6**2, lr), moms=moms)
+        job.stage("last layer", learn.freeze_to(-2), last, slice(lr / 2.6**2, lr), moms=moms)
     job.stage("all layers", learn.unfreeze(), whole, slice(lr / 2.6**2 / 2, lr), moms=moms)
     return learn
 
@@ -255,7 +226,7 @@ def _encoder(job: Job, how: HowTexts, labelled: LabelledItems) -> bool | str:
     stream = _loaders(how, _as_stream(labelled))
     language = language_model_learner(stream, pretrained=encoder, drop_mult=0.3)
     job.prepare(language).unfreeze()
-    job.stage("language model", language, how.lm_epochs, 5e-3, moms=(0.8, 0.7))
+    job.stage("language model", language, (how.lm_epochs, "epochs"), 5e-3, moms=(0.8, 0.7))
     job.rows.clear()  # its losses are others than the classifier's
     return str(language.save_encoder("encoder"))
 

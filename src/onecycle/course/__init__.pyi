@@ -46,6 +46,7 @@ from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -94,6 +95,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.hub import from_hub as from_hub
@@ -166,6 +168,9 @@ from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
+from onecycle.vision.policies import aug_mix as aug_mix
+from onecycle.vision.policies import rand_augment as rand_augment
+from onecycle.vision.policies import trivial_augment as trivial_augment
 from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
@@ -312,12 +317,14 @@ __all__ = [
     "TextDataBunch",
     "TextLMDataBunch",
     "TextList",
+    "Tracker",
     "URLs",
     "Vocab",
     "accuracy",
     "accuracy_thresh",
     "add_datepart",
     "array",
+    "aug_mix",
     "auroc",
     "average_precision",
     "balanced_loss",
@@ -412,6 +419,7 @@ __all__ = [
     "precision",
     "r2",
     "r2_score",
+    "rand_augment",
     "rand_crop",
     "rand_pad",
     "rand_resize_crop",
@@ -430,6 +438,7 @@ __all__ = [
     "set_seed",
     "shutil",
     "skew",
+    "soup",
     "squish",
     "streets_sample",
     "string",
@@ -446,6 +455,7 @@ __all__ = [
     "top_k_accuracy",
     "torch",
     "train_subwords",
+    "trivial_augment",
     "types",
     "typing",
     "unet_learner",

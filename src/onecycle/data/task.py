@@ -47,8 +47,9 @@ class Input(InputSpec):
     Class variables: `shows_samples` where `as_item` wants a loaded sample and no row of a batch;
     `in_tables` where items are shown in the rows of a table (see `table`), not drawn; `augmented`
     where several looks at an item can be drawn by `train_tfms`, as test-time augmentation does;
-    `has_channels` where mean and std are those of red, green and blue; `reads_files`
-    where an item is read from its file each time it is needed. `advice` says what to do about the
+    `has_channels` where mean and std are those of channels, and not of every place;
+    `suits_stats_of_weights` where the statistics of pretrained weights are right for its items;
+    `reads_files` where an item is read from its file each time. `advice` says what to do about the
     problems that `look` and `doubts` name; `look_version` grows when `look` sees otherwise, since
     what it saw of files is kept between runs.
     """
@@ -58,6 +59,7 @@ class Input(InputSpec):
     in_tables: ClassVar[bool] = False
     augmented: ClassVar[bool] = False
     has_channels: ClassVar[bool] = True
+    suits_stats_of_weights: ClassVar[bool] = False
     reads_files: ClassVar[bool] = False
     advice: ClassVar[Mapping[str, str]] = {}
     look_version: ClassVar[int] = 1

@@ -1,12 +1,14 @@
 """An average of the weights, which is often better than the last of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from onecycle.core.errors import require_share
+from onecycle.core.errors import UsageError, require_share
+from onecycle.learn.calibration import forget_temperature
 from onecycle.learn.callback import Callback, Run
 
 
@@ -70,3 +72,55 @@ class ModelEMA(Callback):
         if run.complete and kept:
             run.model.load_state_dict(self.average.module.state_dict())
         self.trained = {}
+
+
+# Of several trainings: model soups.
+
+State = Mapping[str, Tensor]
+
+
+def soup(learner: Any, files: Sequence[str | Path], greedy: bool = True) -> list[str | Path]:
+    """Give `learner` the mean of the weights that `save` wrote to `files`; returns those in it.
+
+    With `greedy` the file of the lowest validation loss comes first, and each other one, from the
+    better to the worse, is left out where the loss would rise by it: so the soup is no worse than
+    the best of them on the validation side (Wortsman et al. 2022, arXiv 2203.05482). Statistics of
+    batch norm are renewed by a pass over the training side, by torch's `update_bn`. For trainings
+    that went on from the same pretrained weights: means of others answer nothing. Raises
+    CheckpointError for files of other models; the learner is then as it was.
+    """
+    names = [files] if isinstance(files, str | Path) else list(files)
+    if len(names) < 2:
+        raise UsageError(f"a soup is made of two saved models or more, not of {len(names)}")
+    with learner.preserve_state():
+        read = [(*_read(learner, name), name) for name in names]
+        order = sorted(read, key=lambda one: one[0]) if greedy else read
+        chosen, (best, found, _) = order[:1], order[0]
+        for more in [[one] for one in order[1:]] if greedy else [order[1:]]:
+            mixed = _mixed(learner, [state for _, state, _ in (*chosen, *more)])
+            loss = learner.validate()[0]
+            if loss <= best or not greedy:
+                chosen, best, found = [*chosen, *more], loss, mixed
+    forget_temperature(learner, "the soup has weights of its own", 2)
+    learner.model.load_state_dict(found)
+    learner.opt = None
+    return [name for _, _, name in chosen]
+
+
+def _read(learner: Any, name: str | Path) -> tuple[float, State]:
+    """The validation loss and the weights of a file, which the learner has for that time."""
+    learner.load(name, with_opt=False)
+    return learner.validate()[0], {k: v.clone() for k, v in learner.model.state_dict().items()}
+
+
+def _mixed(learner: Any, states: Sequence[State]) -> State:
+    """The mean of the weights, in the learner's model, and its renewed state."""
+    from torch.optim.swa_utils import update_bn
+
+    mean = {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+        for name, value in states[0].items()
+    }
+    learner.model.load_state_dict(mean)
+    update_bn(learner.data.train_dl, learner.model)
+    return {name: value.clone() for name, value in learner.model.state_dict().items()}

@@ -18,7 +18,7 @@ from onecycle.learn.metric import COLUMNS
 from onecycle.learn.optimizer import GroupedOptimizer, one_cycle
 
 
-class Tracker(Callback):
+class Monitor(Callback):
     """Says after each epoch whether `monitor` got better by more than `min_delta`.
 
     `mode` is "min", "max", or "auto": as the metric itself says (`higher_is_better`), or else its
@@ -86,8 +86,8 @@ class Tracker(Callback):
         return bool(better)
 
 
-class Patient(Tracker):
-    """A tracker that does something once `patience` epochs in a row brought no improvement.
+class Patient(Monitor):
+    """A monitor that does something once `patience` epochs in a row brought no improvement.
 
     0 is as 1: the first such epoch is enough.
     """
@@ -165,7 +165,7 @@ class ReduceLROnPlateau(Patient):
             print(f"epoch {run.epoch}: learning rate lowered to {run.optimizer.rates()[-1]:.2e}")
 
 
-class SaveModel(Tracker):
+class SaveModel(Monitor):
     """Saves the learner at each improvement, and loads the best one at the end of the fit.
 
     Without `learner` it is the one that trains. Each fit begins afresh, and its best replaces the
@@ -259,7 +259,7 @@ class OneCycle(Callback):
     def __init__(
         self,
         max_rates: Sequence[float],
-        moms: tuple[float, float],
+        moms: tuple[float, float] | None,
         div_factor: float,
         pct_start: float,
         final_div: float,
@@ -267,7 +267,7 @@ class OneCycle(Callback):
         if not 0 <= pct_start <= 1:
             raise UsageError(f"pct_start is a share of the steps from 0 to 1, not {pct_start}")
         pair = isinstance(moms, tuple | list) and len(moms) == 2
-        if not pair or not all(0 <= m < 1 for m in moms):
+        if moms is not None and (not pair or not all(0 <= m < 1 for m in moms)):
             raise UsageError(f"moms are two momenta from 0 to below 1, (high, low), not {moms!r}")
         if not (0 < div_factor < inf and 0 < final_div < inf):
             raise UsageError(
@@ -276,7 +276,7 @@ class OneCycle(Callback):
             )
         self.max_rates, self.div_factor, self.final_div = [*max_rates], div_factor, final_div
         self.ends = [(rate / div_factor, rate, rate / final_div) for rate in max_rates]
-        self.moms, self.pct_start = (*moms, moms[0]), pct_start
+        self.moms, self.pct_start = moms and (*moms, moms[0]), pct_start
 
     def claims(self) -> tuple[str, ...]:
         """Of two schedules the last would win."""
@@ -295,7 +295,8 @@ class OneCycle(Callback):
     def _set(self, run: Run) -> None:
         where = run.step, run.n_steps
         run.optimizer.set_rates([one_cycle(*where, ends, self.pct_start) for ends in self.ends])
-        run.optimizer.set_momentum(one_cycle(*where, self.moms, self.pct_start))
+        if self.moms:
+            run.optimizer.set_momentum(one_cycle(*where, self.moms, self.pct_start))
         self.values = _values(run.optimizer)
 
     def _compare(self, run: Run) -> None:

@@ -308,8 +308,24 @@ def _check_weights(
 _LONG = 60  # characters of a value in a message
 
 
-def check_swap(ours: Task, theirs: Task) -> None:
-    """Raise where the answers differ (other classes, another width), warn of other statistics."""
+def fit_swapped(ours: Task, data: Any) -> Any:
+    """The other data of a learner, images normalised as its own where nobody has normalised them.
+
+    Raise where the answers differ (other classes, another width), warn of other statistics.
+    """
+    given = data.task.input
+    if given.suits_stats_of_weights and given.mean is None and ours.input.mean is not None:
+        message = (
+            "the other data is not normalised: it is now, as this learner's was, with "
+            f"{(ours.input.mean, ours.input.std)}"
+        )
+        warn(message, 3)
+        data = data.normalize((ours.input.mean, ours.input.std))
+    _check_swap(ours, data.task)
+    return data
+
+
+def _check_swap(ours: Task, theirs: Task) -> None:
     old, new = ours.target.to_json(), theirs.target.to_json()
     differ = [k for k in old | new if k not in TUNED and old.get(k) != new.get(k)]
     if differ:
@@ -326,7 +342,7 @@ def check_swap(ours: Task, theirs: Task) -> None:
             f"{'; '.join(found)}. Make it in the same way: normalize() with the same statistics, "
             "transform() with the same ways of resizing"
         )
-        warn(message, 3)
+        warn(message, 4)
 
 
 def different(

@@ -32,8 +32,10 @@ def instead_of(name: str) -> str:
     return f": {_INSTEAD[name]}" if name in _INSTEAD else ""
 
 
-def require_bunch(data: Any) -> None:
-    """UsageError for data that is no DataBunch."""
+def require_bunch(data: Any, callback_fns: Any) -> None:
+    """UsageError for data that is no DataBunch, and for functions that make callbacks."""
+    if callback_fns:
+        raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
     if not isinstance(data, DataBunch):
         raise UsageError(
             f"a Learner trains on a DataBunch, not {type(data)}: the data block makes one "
@@ -112,6 +114,12 @@ def on_device(loss_func: Any, device: torch.device) -> Any:
             moved = {name: tensor.to(device) for name, tensor in held.items()}
             return partial(loss_func.func, *loss_func.args, **{**loss_func.keywords, **moved})
     return loss_func
+
+
+def listed(given: Any) -> list[Any]:
+    """Metrics as a list: one, several or none were given."""
+    every = given if isinstance(given, list | tuple) else [given]
+    return [metric for metric in every if metric is not None]
 
 
 def warn_of_seen(before: DataBunch, after: DataBunch) -> None:

@@ -72,13 +72,11 @@ def build_cnn(
     model = create_cnn_model(
         base_arch, data.c, pretrained, cut, custom_head=custom_head, size=size, **more
     )
+    data = normalize_for(data, model[0]) if pretrained else data
     learner = kind(data, model, groups=layer_groups(model, split_on), **learner_options)
     if custom_head is None and cut is None and not isinstance(base_arch, nn.Module):
         learner.recipe = recipe_of("cnn", base_arch, size, more)
-    if pretrained:
-        compare_statistics(data, model[0])
-        learner.freeze()
-    return learner
+    return learner.freeze() if pretrained else learner
 
 
 def widened(arch: Any, planes: int) -> Any:
@@ -103,14 +101,25 @@ def recipe_of(
     return {"model": model, **named, "size": size, "more": more}
 
 
-def compare_statistics(data: DataBunch, body: nn.Module) -> None:
-    """Warn where the data is not normalised as the body's weights expect."""
+def normalize_for(data: DataBunch, body: nn.Module) -> DataBunch:
+    """The data as the body's weights expect it; `data` itself stays as it is.
+
+    Images that nobody has normalised are, with a warning; a warning where others are normalised
+    otherwise than the weights expect.
+    """
     given, mean, std = data.task.input, data.task.input.mean, data.task.input.std
     wanted = body.stats if isinstance(body, Body) and given.has_channels else None
     advice = f"normalize({wanted})" if wanted else "normalize(...) with the weights' statistics"
     advice = advice if given.has_channels else "normalize(), which measures them"
     message = ""
-    if mean is None or std is None:
+    if mean is None and wanted and given.suits_stats_of_weights:
+        message = (
+            f"the data is not normalised: this learner's is, as its pretrained weights expect, by "
+            f"{advice}. To decide otherwise normalize() it before: data.normalize(([0.0] * 3, "
+            "[1.0] * 3)) leaves the values in 0-1"
+        )
+        data = data.normalize(wanted)
+    elif mean is None or std is None:
         message = f"the data is not normalised, but pretrained weights expect it: data.{advice}"
     elif wanted:
         pairs = zip((*mean, *std), (*wanted[0], *wanted[1]), strict=True)
@@ -118,3 +127,4 @@ def compare_statistics(data: DataBunch, body: nn.Module) -> None:
             message = f"the data is normalised with {(mean, std)}, the weights expect data.{advice}"
     if message:
         warn(message, 3)
+    return data

@@ -70,6 +70,12 @@ def fit(
     run.history = learner.history
     kept = [callback for callback in everyone if isinstance(callback, Checkpoint)]
     run.resumed = any(callback.source for callback in kept)
+    if learner.accumulate > 1 and shown and not bare:
+        each, bs = run.n_steps // epochs, data.batch_size
+        print(
+            f"accumulate={learner.accumulate}: a step after as many batches of {bs}, as with "
+            f"bs={learner.accumulate * bs}; {each} steps an epoch"
+        )
     found = lambda run: evaluate.validate(run, learner.loss_func, metrics)  # noqa: E731
     if bare:
         loop.fit(run, found if validate else None, show=False)

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,16 @@ from onecycle.learn import (
     fitting,
     held_out,
     predictions,
+    recipes,
 )
+from onecycle.learn.budget import length
 from onecycle.learn.callback import Callback
-from onecycle.learn.callbacks import CutMix, MixUp, OneCycle, blend_by
+from onecycle.learn.callbacks import CutMix, MixUp, blend_by
 from onecycle.learn.engine import Engine, distribute
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, Rate, rates_by_group
+from onecycle.learn.options import FitOptions
 from onecycle.learn.recorder import Recorder
 from onecycle.learn.training import train
 from onecycle.models.groups import Groups, layer_groups, norm_parameters, train_from
@@ -68,18 +71,15 @@ class Learner:
         accumulate: int = 1,
         callback_fns: Any = None,
     ) -> None:
-        if callback_fns:
-            raise UsageError("callback_fns are made first: callbacks=[...], here or in fit()")
-        checks.require_bunch(data)
+        checks.require_bunch(data, callback_fns)
         self._data, self._model = data, model.to(data.device)
         self.recorder = Recorder([])
         self.opt_func, self.loss_func, self.metrics = opt_func, loss_func, metrics
         self.wd = defaults.wd if wd is None else wd
         self.true_wd, self.bn_wd, self.train_bn = true_wd, bn_wd, train_bn
         self.path, self.model_dir = ListablePath(path or data.path), model_dir
-        self.callbacks = list(callbacks)
+        self.callbacks, self.silent, self.accumulate = list(callbacks), silent, accumulate
         self._layers = checks.Layers(self.model, groups)
-        self.silent, self.accumulate = silent, accumulate
         self.engine = Engine(data.device)
         if data.device.type == "cpu":
             reuse_memory(self.largest_kept)
@@ -128,7 +128,7 @@ class Learner:
 
     @data.setter
     def data(self, other: DataBunch) -> None:
-        checkpoint.check_swap(self.task, other.task)
+        other = checkpoint.fit_swapped(self.task, other)
         checks.warn_of_seen(self._data, other)
         target, self._data = self.task.target, other
         calibration.carry_over(self, target)  # it belongs to the weights
@@ -163,8 +163,7 @@ class Learner:
 
     @metrics.setter
     def metrics(self, given: Any) -> None:
-        listed = given if isinstance(given, list | tuple) else [given]
-        found = [metric for metric in listed if metric is not None]
+        found = checks.listed(given)
         names = names_of(found)
         if not self.recorder.metrics:  # else they are those of the fit that is recorded
             self.recorder.metric_names = names
@@ -238,18 +237,15 @@ class Learner:
 
         Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
         `lr_find` and `save` are called in all of them, files are written by the first. Batch norm
-        normalises by each process's own items, with `sync_bn` by those of all, as one process
-        would; its running statistics are averaged before every validation. Needs Accelerate
-        (`onecycle[scale]`); a process that is silent for `timeout` seconds ends all.
+        normalises by each process's own items, with `sync_bn` by those of all; running statistics
+        are averaged before every validation. Needs Accelerate (`onecycle[scale]`); a process that
+        is silent for `timeout` seconds ends all.
         """
         self.engine = distribute(self, timeout, sync_bn)
         return self
 
     def mixup(self, alpha: float = 0.4) -> Self:
-        """Train on blends of two items from now on; see `MixUp`. With 0 no longer.
-
-        Called again, the new `alpha` takes the place of the old one.
-        """
+        """Train on blends of two items from now on (`MixUp`), by the last `alpha`; 0: no longer."""
         self.callbacks = blend_by(MixUp, alpha, self.callbacks)
         return self
 
@@ -273,28 +269,29 @@ class Learner:
 
     def fit(
         self,
-        epochs: int,
+        epochs: int | None = None,
         lr: Rate | None = None,
         wd: float | None = None,
         callbacks: Sequence[Callback] = (),
         resume: str | Path | None = None,
         cache_features: bool | int = False,
+        minutes: float | None = None,
     ) -> Self:
-        """Train for `epochs` at constant rates.
+        """Train for `epochs`, or for `minutes` in their place (see `Budget`), at constant rates.
 
         With `resume`, a name, the fit is kept on disk, and the same call goes on where it was cut
         off; see `Checkpoint`. Ctrl-C ends it after the current step, a second one at once.
         With `cache_features` a frozen body runs once and the head trains on what it gave, without
         augmentation, or with a number on so many augmented looks; see `learn.features`.
         """
-        train(self, epochs, lr, wd, callbacks, resume, cache_features)
+        train(self, length(epochs, minutes), lr, wd, callbacks, resume, cache_features)
         return self
 
     def fit_one_cycle(
         self,
-        cyc_len: int,
+        cyc_len: int | None = None,
         max_lr: Rate | None = None,
-        moms: tuple[float, float] = (0.95, 0.85),
+        moms: tuple[float, float] | None = (0.95, 0.85),
         div_factor: float = 25.0,
         pct_start: float = 0.3,
         final_div: float | None = None,
@@ -303,20 +300,31 @@ class Learner:
         lr: Rate | None = None,
         resume: str | Path | None = None,
         cache_features: bool | int = False,
+        minutes: float | None = None,
     ) -> Self:
-        """Train for `cyc_len` epochs with one cycle; `lr` is another name of `max_lr`.
+        """Train for `cyc_len` epochs, or `minutes`, with one cycle; `lr` is as `max_lr`.
 
         The rate climbs from max/div_factor to `max_lr` in the share `pct_start` of all steps and
         falls to max/final_div (div_factor * 1e4); the momentum falls from moms[0] to moms[1] and
-        comes back. `resume` and `cache_features` as in `fit`.
+        comes back (None: it stays). The rest as in `fit`.
         """
-        final = final_div or div_factor * 1e4
-        if max_lr is not None and lr is not None:
-            raise UsageError("max_lr and lr are the same rate: give one of them")
-        max_lr = next((rate for rate in (max_lr, lr) if rate is not None), defaults.lr)
-        cycle = OneCycle(self.lr_range(max_lr), moms, div_factor, pct_start, final)
-        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
-        return self.fit(cyc_len, max_lr, wd, [*given, cycle], resume, cache_features)
+        cycle = recipes.cycle(self, max_lr, lr, moms, div_factor, pct_start, final_div)
+        how = wd, recipes.joined(callbacks, cycle), resume, cache_features, minutes
+        return self.fit(cyc_len, cycle.max_rates, *how)
+
+    def fit_flat_cos(
+        self,
+        epochs: int | None = None,
+        lr: Rate | None = None,
+        div_final: float = 1e5,
+        pct_start: float = 0.75,
+        **options: Unpack[FitOptions],
+    ) -> Self:
+        """Train at `lr` for the share `pct_start` of all steps, then fall by a cosine to lr/1e5.
+
+        The momentum stays; `div_final` is another divisor. The options are those of `fit`.
+        """
+        return self.fit_one_cycle(epochs, lr, None, 1.0, pct_start, div_final, **options)
 
     def fine_tune(
         self,
@@ -328,14 +336,11 @@ class Learner:
     ) -> Self:
         """The new head alone for `freeze_epochs`, then all layers for `epochs`, one cycle each.
 
-        The rates of the second part are half as large, and by depth: those of the first layers
-        divided by `lr_mult` (Howard & Gugger 2020, fastai's recipe of this name). `resume` as in
-        `fit`, for both parts.
+        Those of the second part are half as high, and by depth: those of the first layers divided
+        by `lr_mult` (fastai's recipe of this name). `resume` as in `fit`, for both parts.
         """
-        head, whole = (None, None) if resume is None else (f"{resume}-head", f"{resume}-all")
-        self.freeze().fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99, resume=head)
-        rates = slice(base_lr / 2 / lr_mult, base_lr / 2)
-        return self.unfreeze().fit_one_cycle(epochs, rates, div_factor=5.0, resume=whole)
+        recipes.fine_tune(self, epochs, base_lr, freeze_epochs, lr_mult, resume)
+        return self
 
     def run_fit(
         self, epochs: int, callbacks: Sequence[Callback], validate: bool, bare: bool = False
@@ -359,11 +364,8 @@ class Learner:
 
     @contextmanager
     def preserve_state(self) -> Iterator[None]:
-        """Whatever happens inside: weights, modes, optimizer and random state come out as before.
-
-        Also what is frozen, the loss scale, the history and the order of the data. The optimizer
-        is put aside, so that one begins afresh inside.
-        """
+        """Weights, modes, what is frozen, optimizer (inside one begins afresh), loss scale,
+        history, order of the data and random state come out as before, whatever happens inside."""
         with fitting.preserve_state(self):
             yield
 

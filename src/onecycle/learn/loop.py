@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import count, takewhile
 from typing import Any, Protocol
 
 import torch
@@ -31,14 +32,16 @@ class Passes(Protocol):
 
 
 def fit(run: Run, validate: Validate | None, show: bool = True) -> None:
-    """Train for `run.epochs`, with a row of results in `run.history` after each."""
+    """Train for `run.epochs`, with a row of results in `run.history` after each.
+
+    Callbacks may change how many there are, and `run.n_steps`, after which the last one ends.
+    """
     callbacks = sorted(run.callbacks, key=lambda callback: callback.order)
     notify = partial(_notify, run, callbacks)
-    end = run.epoch + run.epochs
     try:
         run.engine.begin(run.model, run.optimizer.inner)
         notify("before_fit")
-        for epoch in range(run.epoch, end):
+        for epoch in takewhile(lambda epoch: epoch < run.epochs, count(run.epoch)):
             run.epoch, run.row = epoch, {"epoch": epoch}
             train_epoch(run, notify, show)
             _validate(run, validate, notify)
@@ -99,6 +102,8 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     weight = weight_of(run.loss_func, run.data.task.target.weight)
     steps = Accumulation(run.engine, weight, run.accumulate, total)
     for x, y in bar(loader, total, f"epoch {run.epoch}", show, run.batch):
+        if run.step >= run.n_steps:
+            break
         run.x, run.y, loss_func = x, y, run.loss_func
         notify("before_batch")
         run.outputs = _forward(run)

@@ -26,3 +26,13 @@ class LearnerOptions(TypedDict, total=False):
     silent: bool
     accumulate: int
     callback_fns: Any
+
+
+class FitOptions(TypedDict, total=False):
+    """What the recipes pass on to `Learner.fit`, which says what they mean."""
+
+    wd: float | None
+    callbacks: Sequence[Callback]
+    resume: str | Path | None
+    cache_features: bool | int
+    minutes: float | None

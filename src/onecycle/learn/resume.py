@@ -117,7 +117,7 @@ class Checkpoint(Callback):
             self._restore(run)
             self.within = False
         self.order_of_data = run.data.train_dl.state()
-        if run.batch >= len(run.data.train_dl):  # it was validation that was cut off
+        if _epoch_ends(run, run.step):  # it was validation that was cut off
             self.at_end = self._pack(run)
 
     def after_step(self, run: Run) -> None:
@@ -125,8 +125,7 @@ class Checkpoint(Callback):
         self.steps_since += 1
         late = perf_counter() - self.since >= self.seconds
         due = run.engine.agree(late or run.stopping) or self.steps_since >= self.steps
-        ended = run.batch >= len(run.data.train_dl)
-        if due or ended:
+        if due or _epoch_ends(run, run.step + 1):
             self.at_end = self._pack(run, step=run.step + 1)
         if due:
             self._try_to_write(run, run.epoch, run.batch, self.at_end)
@@ -299,6 +298,11 @@ def _warn_of_lost(run: Run, learner: Any) -> None:
             "anew. A callback keeps more by methods state_dict() and load_state_dict(state)"
         )
         warn(message, 3)
+
+
+def _epoch_ends(run: Run, steps: int) -> bool:
+    """Whether validation comes next, once so many steps are done."""
+    return run.batch >= len(run.data.train_dl) or steps >= run.n_steps
 
 
 def _carriers(run: Run) -> list[Any]:

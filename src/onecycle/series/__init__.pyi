@@ -24,6 +24,7 @@ from onecycle.interpret.classification import SegmentationInterpretation as Segm
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -63,6 +64,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.predictor import Predictor as Predictor
@@ -116,6 +118,7 @@ __all__ = [
     "StopFit",
     "TensorBoardLogger",
     "TensorList",
+    "Tracker",
     "URLs",
     "accuracy",
     "accuracy_thresh",
@@ -167,6 +170,7 @@ __all__ = [
     "series_learner",
     "series_transforms",
     "set_seed",
+    "soup",
     "streets_sample",
     "top_k_accuracy",
     "untar_data",

@@ -23,6 +23,7 @@ from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.interpret.words import word_scores as word_scores
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -63,6 +64,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
 from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
@@ -121,6 +123,7 @@ __all__ = [
     "TextDataBunch",
     "TextLMDataBunch",
     "TextList",
+    "Tracker",
     "URLs",
     "Vocab",
     "accuracy",
@@ -165,6 +168,7 @@ __all__ = [
     "rmse",
     "root_mean_squared_error",
     "set_seed",
+    "soup",
     "streets_sample",
     "text_classifier_learner",
     "top_k_accuracy",

@@ -22,6 +22,7 @@ from onecycle.interpret.classification import SegmentationInterpretation as Segm
 from onecycle.interpret.classification import best_threshold as best_threshold
 from onecycle.interpret.report import write_report as write_report
 from onecycle.learn.averaging import ModelEMA as ModelEMA
+from onecycle.learn.averaging import soup as soup
 from onecycle.learn.calibration import calibration_error as calibration_error
 from onecycle.learn.callback import Callback as Callback
 from onecycle.learn.callback import StopFit as StopFit
@@ -69,6 +70,7 @@ from onecycle.learn.recorder import CSVLogger as CSVLogger
 from onecycle.learn.recorder import TensorBoardLogger as TensorBoardLogger
 from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
+from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.predictor import Predictor as Predictor
 from onecycle.runtime.predictor import load_learner as load_learner
@@ -125,6 +127,9 @@ from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
+from onecycle.vision.policies import aug_mix as aug_mix
+from onecycle.vision.policies import rand_augment as rand_augment
+from onecycle.vision.policies import trivial_augment as trivial_augment
 from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
@@ -176,9 +181,11 @@ __all__ = [
     "StopFit",
     "TTA",
     "TensorBoardLogger",
+    "Tracker",
     "URLs",
     "accuracy",
     "accuracy_thresh",
+    "aug_mix",
     "auroc",
     "average_precision",
     "balanced_loss",
@@ -236,6 +243,7 @@ __all__ = [
     "precision",
     "r2",
     "r2_score",
+    "rand_augment",
     "rand_crop",
     "rand_pad",
     "rand_resize_crop",
@@ -248,12 +256,14 @@ __all__ = [
     "rotate",
     "set_seed",
     "skew",
+    "soup",
     "squish",
     "streets_sample",
     "symmetric_warp",
     "tilt",
     "to_coco",
     "top_k_accuracy",
+    "trivial_augment",
     "unet_learner",
     "untar_data",
     "verify_images",

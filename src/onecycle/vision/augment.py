@@ -13,6 +13,7 @@ import numpy as np
 from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.image import parse_size
 from onecycle.vision import geometry as geo
+from onecycle.vision.policies import by_name
 from onecycle.vision.transform import (
     Always,
     Crop,
@@ -45,13 +46,19 @@ def get_transforms(
     p_affine: float = 0.75,
     p_lighting: float = 0.75,
     xtra_tfms: Sequence[Any] | None = None,
+    policy: str | None = None,
 ) -> Tfms:
     """(train, valid) transforms that suit most photographs.
 
     `flip_vert` draws one of the 8 symmetries of the square (satellite images); a magnitude of
     zero leaves the transform out; `max_lighting` 0.2 shifts brightness by up to logit(0.6) and
     scales contrast by 0.8 to 1.25; `xtra_tfms` come after, torchvision's v2 transforms too.
+    With `policy`, "trivialaugment", "randaugment" or "augmix" (see `trivial_augment`,
+    `rand_augment`, `aug_mix`), that takes the place of rotation, zoom, warp and lighting.
     """
+    if policy is not None:
+        usual = max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting
+        max_rotate = max_zoom = max_lighting = max_warp = _no_tuning(policy, usual)
     if flip_vert and not do_flip:
         raise UsageError(
             "flip_vert=True goes with do_flip=True; flip_ud() alone mirrors top-bottom"
@@ -73,7 +80,18 @@ def get_transforms(
         change = (0.5 * (1 - max_lighting), 0.5 * (1 + max_lighting))
         tfms.append(brightness(change=change, p=p_lighting))
         tfms.append(contrast(scale=(1 - max_lighting, 1 / (1 - max_lighting)), p=p_lighting))
-    return tfms + list(xtra_tfms or ()), [crop_pad()]
+    chosen = [by_name(policy)] if policy is not None else []
+    return tfms + chosen + list(xtra_tfms or ()), [crop_pad()]
+
+
+def _no_tuning(policy: str, given: tuple[float, ...]) -> float:
+    """UsageError where a policy was given ranges that it would not use."""
+    if given != (10.0, 1.1, 0.2, 0.2, 0.75, 0.75):
+        raise UsageError(
+            f"policy={policy!r} takes the place of rotation, zoom, warp and lighting: leave these "
+            "out, or put trivial_augment() and its kind into xtra_tfms"
+        )
+    return 0.0
 
 
 def rotate(degrees: Range = 0.0, p: float = 1.0) -> Transform:

@@ -38,6 +38,7 @@ class ImageInput(ImageSpec, Input):
 
     augmented: ClassVar[bool] = True
     reads_files: ClassVar[bool] = True
+    suits_stats_of_weights: ClassVar[bool] = True
     advice: ClassVar[Mapping[str, str]] = ADVICE
     train_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)
     valid_tfms: tuple[Transform, ...] = field(default=(), metadata=_HIDDEN)

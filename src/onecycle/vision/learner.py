@@ -17,8 +17,8 @@ from onecycle.learn.checkpoint import read
 from onecycle.learn.cnn import (
     SplitOn,
     build_cnn,
-    compare_statistics,
     create_cnn_model,
+    normalize_for,
     recipe_of,
     widened,
 )
@@ -39,9 +39,9 @@ from onecycle.vision.tta import TTA
 __all__ = [
     "ImageLearner",
     "cnn_learner",
-    "compare_statistics",
     "create_cnn",
     "create_cnn_model",
+    "normalize_for",
     "recipe_of",
 ]
 
@@ -85,10 +85,11 @@ def cnn_learner(
 
     `base_arch` is any timm name ("resnet34"), one of the hub ("hf-hub:user/name"), a constructor
     (`models.resnet34`), a partial of one, or a module. `pretrained`: True (published weights),
-    False, "small" (with models.small), or the path of a file. `cut` says where the body ends,
-    `lin_ftrs` and `ps` the widths and dropouts inside the head, `concat_pool` whether it looks at
-    the mean and the largest of each channel or at the mean alone, `bn_final` whether it ends in a
-    batch norm; `custom_head` takes its place.
+    False, "small" (with models.small), or the path of a file; data that is not normalised then is,
+    as those weights expect. `cut` says where the body ends, `lin_ftrs` and `ps` the widths and
+    dropouts inside the head, `concat_pool` whether it looks at the mean and the largest of each
+    channel or at the mean alone, `bn_final` whether it ends in a batch norm; `custom_head` takes
+    its place.
     `split_on` are the modules at which a layer group begins. `learner_options` are Learner's.
     """
     how = cut, pretrained, lin_ftrs, ps, custom_head, split_on, bn_final, concat_pool
@@ -154,13 +155,11 @@ def unet_learner(
         return _on_segmenter(data, arch, pretrained, split_on, given, learner_options)
     arch = widened(arch, planes)
     model = create_unet_model(arch, data.c, pretrained, cut, size, **options)
+    data = normalize_for(data, model.encoder.body) if pretrained else data
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
     if cut is None and not isinstance(arch, nn.Module):
         learner.recipe = recipe_of("unet", arch, size, options)
-    if pretrained:
-        compare_statistics(data, model.encoder.body)
-        learner.freeze()
-    return learner
+    return learner.freeze() if pretrained else learner
 
 
 def _on_segmenter(
@@ -178,11 +177,9 @@ def _on_segmenter(
         what = listing(given or [f"pretrained={pretrained}"])
         raise UsageError(f"{what} has no effect on a whole network such as this: leave it out")
     require_fit(model, data.c, data.task.input.size)
+    data = normalize_for(data, cast(nn.Module, model.encoder)) if pretrained else data
     learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
-    if pretrained:
-        compare_statistics(data, model.encoder)  # type: ignore[arg-type]
-        learner.freeze()
-    return learner
+    return learner.freeze() if pretrained else learner
 
 
 # A learner for predicting from the one file that `learn.save` wrote.

@@ -57,7 +57,17 @@ class Always:
         return self.value
 
 
-Draw = Uniform | LogUniform | Whole | Always
+@dataclass(frozen=True)
+class Signed:
+    """`value` or its negative, as often."""
+
+    value: float
+
+    def __call__(self, rng: np.random.Generator) -> float:
+        return self.value if rng.random() < 0.5 else -self.value
+
+
+Draw = Uniform | LogUniform | Whole | Always | Signed
 
 
 def within(name: str, value: Any, low: float, high: float, ends: bool = True) -> Any:
@@ -101,6 +111,11 @@ class Transform:
             return None
         return {name: draw(rng) for name, draw in self.draws.items()}
 
+    def draw_all(self, rng: np.random.Generator) -> list[tuple["Transform", Params]]:
+        """What acts on one sample, each with its parameters: this one, or those it chooses."""
+        params = self.draw(rng)
+        return [] if params is None else [(self, params)]
+
 
 @dataclass(frozen=True)
 class Geometric(Transform):
@@ -114,6 +129,18 @@ class Lighting(Transform):
     """`logits(**params)` gives (factor, summand) for the logits of all pixel values."""
 
     logits: Callable[..., tuple[float, float]] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Choice(Transform):
+    """Draws `which` of `among` acts, `count` times; the same one may come again."""
+
+    among: tuple[Transform, ...] = field(kw_only=True)
+    count: int = field(default=1, kw_only=True)
+
+    def draw_all(self, rng: np.random.Generator) -> list[tuple[Transform, Params]]:
+        drawn = [self.draw(rng) for _ in range(self.count)]
+        return [pair for d in drawn if d for pair in self.among[d["which"]].draw_all(rng)]
 
 
 @dataclass(frozen=True)
@@ -145,9 +172,13 @@ class Pixels(Transform):
 
 @dataclass(frozen=True)
 class Foreign(Transform):
-    """Any callable on torchvision's typed tensors (its v2 transforms), run last."""
+    """Any callable on torchvision's typed tensors (its v2 transforms), run last.
+
+    One that does not move labels is refused where these lie on the image.
+    """
 
     call: Callable[..., Any] = field(kw_only=True)
+    moves_labels: bool = field(default=True, kw_only=True)
 
 
 def as_transform(tfm: Any) -> Transform:

@@ -97,7 +97,7 @@ def draw_plan(
     tfms: Sequence[Transform], spec: ImageSpec, source: Size, rng: np.random.Generator
 ) -> Plan:
     """Draw every transform for an image of size `source` (h, w)."""
-    drawn = [(tfm, params) for tfm in tfms if (params := tfm.draw(rng)) is not None]
+    drawn = [pair for tfm in tfms for pair in tfm.draw_all(rng)]
     crops = [(tfm, params) for tfm, params in drawn if isinstance(tfm, Crop)]
     sizes = [tfm.size for tfm, _ in crops if tfm.size]
     method = spec.resize_method if spec.size is not None else "none"
@@ -379,6 +379,11 @@ def run_foreign(sample: Sample, size: Size | None = None) -> Sample:
 
 def _call(tfm: Foreign, seed: int, image: Any, label: Any) -> tuple[Any, Any]:
     """What a transform makes of an image, or of the pair of an image and its label."""
+    if label is not None and not tfm.moves_labels:
+        raise UsageError(
+            f"{tfm.name} would leave masks, points and boxes behind: trivial_augment() and "
+            "rand_augment() move them along"
+        )
     with preserve_rng(torch):
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)

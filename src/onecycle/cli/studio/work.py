@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from onecycle.cli import layouts, train
-from onecycle.cli.job import Job
+from onecycle.cli.job import Job, Length
 from onecycle.cli.options import Fit
 from onecycle.cli.studio.jobs import Reporter, result
 from onecycle.cli.studio.layout import LAYOUTS
@@ -57,14 +57,14 @@ class _Live(Callback):
         return {}
 
     def before_fit(self, run: Run) -> None:
-        self.reporter.say("fit", epochs=run.epochs, steps=run.n_steps, step=run.step)
+        self.reporter.say("fit", step=run.step)
 
     def after_step(self, run: Run) -> None:
         if perf_counter() - self.last < _PAUSE and run.step + 1 < run.n_steps:
             return
         self.last = perf_counter()
         rate = run.optimizer.rates()[-1]
-        self.reporter.say("step", step=run.step, loss=run.loss_value, lr=rate)
+        self.reporter.say("step", step=run.step, steps=run.n_steps, loss=run.loss_value, lr=rate)
 
     def before_validate(self, run: Run) -> None:
         self.reporter.say("validating", epoch=run.epoch)
@@ -90,10 +90,10 @@ class _Job(Job):
         self.reporter.say("decided", what=name, **chosen)
         return chosen
 
-    def stage(self, name: str, learn: Learner, epochs: int, rates: Any, **more: Any) -> None:
-        if epochs:
-            self.reporter.say("stage", name=name, epochs=epochs)
-        super().stage(name, learn, epochs, rates, **more)
+    def stage(self, name: str, learn: Learner, length: Length, rates: Any, **more: Any) -> None:
+        if length[0]:
+            self.reporter.say("stage", name=name, length=length[0], unit=length[1])
+        super().stage(name, learn, length, rates, **more)
 
     def finish(self, learn: Learner) -> None:
         self.reporter.say("looking")
