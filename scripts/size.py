@@ -18,9 +18,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "onecycle"
 SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
-    "code": 24_750,
-    "way of an image": 17_000,
-    "imports in 100 lines": 9.6,
+    "code": 28_700,
+    "way of an image": 18_700,
+    "imports in 100 lines": 9.8,
     "lines of a file": 500,
 }
 _STATEMENTS, _PARAMETERS = 25, 7

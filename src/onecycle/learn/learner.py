@@ -406,8 +406,7 @@ class Learner:
         found = self.predictions(ds_type)
         if with_loss:
             found.require_labels("losses")
-        pair = [found.probabilities, found.targets]
-        return [*pair, found.losses] if with_loss else pair
+        return [found.probabilities, found.targets, *[found.losses] * with_loss]
 
     @overload
     def predict(
@@ -459,7 +458,6 @@ class Learner:
 
         `with_opt` also what training goes on from: optimizer, history and order of the data. A
         temperature that was fitted to the weights comes with them.
-
         Other classes, or another vocabulary, are a CheckpointError; other statistics, sizes or
         thresholds than those of the saved model are a warning that names them, or with
         `differences="error"` an error. With "ignore" only the weights have to fit.
