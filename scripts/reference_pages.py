@@ -29,7 +29,8 @@ TASKS = {
     ),
     "images": (
         "Images and augmentation",
-        "vision.image vision.input vision.bands vision.augment vision.policies vision.transform vision.warp",
+        "vision.image vision.input vision.bands vision.augment vision.policies vision.transform "
+        "vision.warp",
     ),
     "learners": (
         "Learners and training",
