@@ -86,9 +86,7 @@ class _Job(Job):
 
     def decide(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         self.reporter.say("deciding", what=name)
-        chosen = super().decide(name, choose)
-        self.reporter.say("decided", what=name, **chosen)
-        return chosen
+        return super().decide(name, choose)
 
     def stage(self, name: str, learn: Learner, length: Length, rates: Any, **more: Any) -> None:
         if length[0]:

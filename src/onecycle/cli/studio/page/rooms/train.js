@@ -13,7 +13,7 @@ export async function show(place, left, [start]) {
   place.append(h("h1", {}, t("train.title")), h("div", { className: "two" }, form(runs, start), h("div", { className: "two even", style: { gridTemplateColumns: "minmax(0, 1fr)" } }, live, history)));
   table(history, runs);
   const last = runs.at(-1);
-  if (last) await watch(live, last.run, last.state, left);
+  if (last) await watch(live, last, left);
 }
 
 function form(runs, start) {
@@ -69,31 +69,47 @@ function rates() {
 }
 
 // A run as it goes: everything is drawn again from what it has said.
-async function watch(box, run, now, left) {
-  const seen = { losses: [], rates: [], epochs: [], stages: [], plan: null, fit: null, began: null, step: 0, what: "", notes: [] };
-  const title = h("h2"), bar = h("progress", { max: 1, "aria-label": t("train.progress") }), about = h("p", { className: "soft", role: "status" });
-  const chart = h("div"), epochs = h("div", { className: "wide" }), buttons = h("div", { className: "row" });
+async function watch(box, about, left) {
+  const seen = { losses: [], rates: [], epochs: [], stage: null, step: 0, steps: 0, first: null, last: null, spent: 0, what: "" };
+  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide" }), buttons: h("div", { className: "row" }) };
   box.hidden = false;
-  box.replaceChildren(title, bar, about, chart, epochs, buttons);
-  const found = await follow(`api/runs/${run}/jobs/train`, (said, all) => {
-    if (!all) { about.textContent = t("job.away"); return; }
+  box.replaceChildren(place.title, place.bar, place.about, place.chart, place.epochs, place.buttons);
+  const found = await follow(`api/runs/${about.run}/jobs/train`, (said, all) => {
+    if (!all) { place.about.textContent = t("job.away"); return; }
     for (const one of said) hear(seen, one);
-    draw(seen, { run, title, bar, about, chart, epochs, buttons }, all.state);
+    draw(seen, place, all.state);
   }, left);
   if (!found) return;
-  draw(seen, { run, title, bar, about, chart, epochs, buttons }, found.state, found.result);
-  if (now === "running") location.reload();
+  draw(seen, place, found.state, found.result);
+  if (about.state === "running") location.reload();
 }
 
 function hear(seen, one) {
-  if (one.kind === "begin") { seen.began = one.at; seen.what = t("train.reading"); }
-  if (one.kind === "deciding") seen.what = t(`train.deciding_${one.what}`);
-  if (one.kind === "decided" && one.epochs) seen.plan = one.epochs[0] + one.epochs[1];
-  if (one.kind === "stage") { seen.stages.push(one); seen.what = t("train.stage", { name: one.name, n: one.epochs }); }
-  if (one.kind === "fit") { seen.fit = { ...one, offset: seen.losses.at(-1)?.[0] ?? 0, first: one.at }; if (one.step) seen.what = t("train.resumed"); }
-  if (one.kind === "step") { const x = seen.fit.offset + one.step + 1; seen.step = one.step + 1; seen.losses.push([x, one.loss]); seen.rates.push([x, one.lr]); seen.last = one.at; }
+  if (one.kind === "begin") seen.what = t("train.reading");
+  if (one.kind === "deciding") seen.what = t("train.deciding");
+  if (one.kind === "stage") { seen.stage = one; seen.what = t("train.stage", { name: one.name, n: +one.length.toPrecision(3), unit: t(`unit.${one.unit}`) }); }
+  if (one.kind === "fit") {
+    seen.spent += seen.last && seen.first ? seen.last - seen.first : 0;
+    Object.assign(seen, { offset: seen.losses.at(-1)?.[0] ?? 0, first: one.at, last: one.at, step: 0 });
+    if (one.step) seen.what = t("train.resumed");
+  }
+  if (one.kind === "step") {
+    const x = seen.offset + one.step + 1;
+    Object.assign(seen, { step: one.step + 1, steps: one.steps, last: one.at });
+    seen.losses.push([x, one.loss]);
+    seen.rates.push([x, one.lr]);
+  }
   if (one.kind === "epoch") seen.epochs.push({ ...one.row, x: seen.losses.at(-1)?.[0] ?? 0 });
-  if (one.kind === "looking") seen.what = t("train.looking");
+  if (one.kind === "looking") { seen.what = t("train.looking"); seen.stage = null; }
+}
+
+// The share that is done and the seconds that are left; null where nobody knows.
+function progress(seen, minutes) {
+  if (!seen.stage || !seen.step) return [null, null];
+  const gone = seen.last - seen.first;
+  if (seen.stage.unit === "minutes") return [Math.min(1, (seen.spent + gone) / (60 * minutes)), Math.max(0, 60 * minutes - seen.spent - gone)];
+  const part = seen.step / seen.steps;
+  return [part, part > .05 ? gone * (1 - part) / part : null];
 }
 
 function draw(seen, place, state_, result) {
@@ -106,13 +122,9 @@ function draw(seen, place, state_, result) {
   place.epochs.replaceChildren(names.length ? h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, t("train.epoch")), names.map(name => h("th", { className: "number" }, name)))),
     h("tbody", {}, seen.epochs.map((row, i) => h("tr", {}, h("td", {}, String(i + 1)), names.map(name => h("td", { className: "number" }, fixed(row[name], 4))))))) : "");
   if (state_ === "running") {
-    const done = seen.epochs.length, part = seen.fit ? seen.step / seen.fit.steps : 0;
-    const all = seen.plan ?? seen.fit?.epochs ?? 0;
-    const share = all ? Math.min(1, (seen.epochs.length + (part * (seen.fit?.epochs ?? 0)) % 1) / all) : 0;
-    if (all && seen.fit) place.bar.value = share; else place.bar.removeAttribute("value");
-    const gone = seen.last ? seen.last - seen.fit.first : 0, rest = part > .05 ? gone * (1 - part) / part : null;
-    const later_ = all && seen.fit && done ? (all - done - Math.round(seen.fit.epochs * (1 - part))) * (gone / Math.max(1, part * seen.fit.epochs)) : 0;
-    place.about.textContent = seen.what + (rest === null ? "" : ` · ${t("train.left", { time: clock(rest + Math.max(0, later_)) })}`);
+    const [share, seconds] = progress(seen, place.minutes);
+    if (share === null) place.bar.removeAttribute("value"); else place.bar.value = share;
+    place.about.textContent = seen.what + (seconds === null ? "" : ` · ${t("train.left", { time: clock(seconds) })}`);
     if (!place.buttons.childElementCount) place.buttons.replaceChildren(h("button", { onclick: async event => { event.target.disabled = true; try { await post(`api/runs/${place.run}/stop`); say(t("train.stopping")); } catch (error) { say(error.message); } } }, t("train.stop")));
     return;
   }
