@@ -227,7 +227,8 @@ def test_a_training_goes_on_when_the_studio_was_killed(browser, place):
         trained, stage = [], ""
         for one in said:
             stage = one["name"] if one["kind"] == "stage" else stage
-            trained += [(stage, one["epoch"])] * (one["kind"] == "epoch")
+            if one["kind"] == "epoch":
+                trained.append((stage, one["epoch"]))
         assert {stage for stage, _ in trained} == {"frozen", "unfrozen"}
         assert len({*trained}) == len(trained)  # no epoch was trained twice
 

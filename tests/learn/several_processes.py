@@ -1,5 +1,6 @@
 """What `test_processes.py` starts in one and in two processes; each writes what it saw."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -21,6 +22,11 @@ warnings.simplefilter("ignore")
 out = Path(sys.argv[1])
 OWN = out / f"files{os.environ['RANK']}"  # what this process writes through the library
 torch.manual_seed(0)
+
+
+@atexit.register  # the first that is registered is the last that is called
+def tell_whether_in_a_group():
+    (out / f"group{os.environ['RANK']}.txt").write_text(str(torch.distributed.is_initialized()))
 
 
 def arrays(shift=0.0):

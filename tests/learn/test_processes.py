@@ -56,6 +56,11 @@ def test_two_processes_train_as_one_does(one, two, what):
             np.testing.assert_allclose(ours, theirs, atol=2e-6, rtol=2e-5)
 
 
+def test_processes_leave_their_group_before_python_ends(two):
+    """Else threads of the group now and then end a program whose work is done by SIGABRT."""
+    assert [(two[0] / f"group{rank}.txt").read_text() for rank in (0, 1)] == ["False", "False"]
+
+
 def test_two_processes_go_on_where_they_were_cut_off(two):
     for rank in (0, 1):
         whole, again = json.loads((two[0] / f"resumed{rank}.json").read_text())

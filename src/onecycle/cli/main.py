@@ -392,7 +392,7 @@ def studio(
     lan: Annotated[
         bool, typer.Option("--lan", help="Let phones of this network in, with the token.")
     ] = False,
-) -> None:
+) -> dict[str, Any]:
     """A local page for the whole way: data, training, mistakes, decisions, the page for phones.
 
     Nothing leaves this machine, and nothing below SOURCE is changed. Trainings go on when the page
@@ -400,7 +400,7 @@ def studio(
     """
     from onecycle.cli.studio.start import start
 
-    start(source, kind, home, label_delim, port, lan)
+    return start(source, kind, home, label_delim, port, lan)
 
 
 @app.command(

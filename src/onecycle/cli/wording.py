@@ -27,10 +27,6 @@ WORDS: tuple[tuple[str, str], ...] = (
         "write them into the table with a point, as 7.0",
     ),
     (r"\(label_delim=\)\? label_cls=Category keeps them without this warning", "(--label-delim)?"),
-    (
-        r"label_cls=Mask\(div=True\); if it means 'do not count': Mask\(void=255\)",
-        "name two classes in --classes; if it means 'do not count': --void 255",
-    ),
     (r"label_cls=Mask\(void=255\)", "--void 255"),
     (r"label_cls=Mask\(void=\.\.\.\)", "--void NUMBER"),
     (r"with unicodedata\.normalize\('NFC', name\), in label_from_func or in", "on the disk or in"),

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import torch
@@ -63,7 +64,9 @@ def decided(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     target = target.with_temperature(1.0)
     with np.load(folder / "outputs.npz", allow_pickle=False) as stored:
         shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
-    fitted, spread = fitted_temperature(folder, target)
+    with catch_warnings(record=True) as said:
+        simplefilter("always")
+        fitted, spread = fitted_temperature(folder, target)
     chosen = given.get("temperature")
     if chosen is not None:
         require_number("temperature", chosen, 0.05, 20)
@@ -76,6 +79,7 @@ def decided(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         "items": len(y),
         "fitted": fitted,
         "spread": spread,
+        "notes": [str(one.message) for one in said],
         "bins": BINS,
         "before": _reliability(shares, y),
         "after": _reliability(now, y),

@@ -1,6 +1,7 @@
 """`onecycle studio`: open the project, say the address, serve."""
 
 from pathlib import Path
+from typing import Any
 
 from onecycle.cli.lan import local_address, show
 from onecycle.cli.studio.layout import LAYOUTS
@@ -14,8 +15,8 @@ from onecycle.runtime.http.local import HERE, new_token, serve_here
 
 def start(
     source: Path | None, kind: str, home: Path | None, delimiter: str | None, port: int, lan: bool
-) -> None:
-    """Serve the studio until Ctrl-C; UsageError where it cannot be."""
+) -> dict[str, Any]:
+    """Serve the studio until Ctrl-C; returns what --json prints then."""
     if kind not in LAYOUTS:
         raise UsageError(f"--kind is one of {', '.join(LAYOUTS)}, not {kind!r}")
     labels = LAYOUTS[kind].labels
@@ -42,6 +43,7 @@ def start(
             f"its own files are in {home.absolute()}; Ctrl-C ends it, trainings go on", flush=True
         )
         serve_here(application(studio, token, hosts), host, port)
+    return {"home": str(home.absolute()), "trainings": studio.runs.numbers()}
 
 
 def make_studio(source: Path | None, kind: str, home: Path, delimiter: str | None) -> Studio:

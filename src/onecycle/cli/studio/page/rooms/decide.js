@@ -72,7 +72,7 @@ export async function show(place, left, [asked]) {
 
   place.append(h("div", { className: "two even" },
     h("div", { className: "card" }, h("h2", {}, t("decide.honest")), h("p", { className: "lead" }, t("decide.honest_what")), plot,
-      h("label", { className: "check" }, honest, t("decide.use", { value: fixed(found.fitted, 2), spread: fixed(found.spread, 2) })), doubtful ? h("p", { className: "soft" }, t("decide.doubtful")) : null), below),
+      h("label", { className: "check" }, honest, t("decide.use", { value: fixed(found.fitted, 2), spread: fixed(found.spread, 2) })), doubtful ? h("p", { className: "soft" }, t("decide.doubtful")) : null, found.notes.map(note => h("p", { className: "soft" }, note))), below),
   h("div", { className: "row" }, save, note));
   draw();
 }
