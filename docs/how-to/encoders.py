@@ -25,9 +25,8 @@ import pandas as pd
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from onecycle import Predictor, TextClasDataBunch, defaults, text_classifier_learner
+from onecycle import Predictor, TextClasDataBunch, text_classifier_learner
 
-defaults.progress = False
 home = Path(tempfile.mkdtemp())
 rng = np.random.default_rng(0)
 words = ["the", "film", "plot", "cast", "was", "very", "quite", "a", "scene"]

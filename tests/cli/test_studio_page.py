@@ -200,6 +200,7 @@ def offline(browser, page, address, text, image):
     tab.close()
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_when_the_studio_was_killed(browser, place):
     """Killed in mid-training: the studio, then the training; both come back where they were."""
     home, port = place / "killed", free_port()
@@ -270,7 +271,7 @@ def test_classes_that_are_made_in_the_studio(browser, tmp_path, place):
         page.get_by_role("heading", name="5 Bilder, 2 Klassen").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 def test_axe_finds_nothing(browser, place, scheme):
     """WCAG 2 AA in all rooms, in both schemes, at a phone's width."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

@@ -152,7 +152,7 @@ def test_the_pages_show_what_they_drew(site):
         images[source.stem] = len(re.findall(rf'src="{source.stem}-\d+-\d+\.png"', text))
     assert images.pop("behind-the-scenes") == 6
     without = [name for name, n in images.items() if not n]
-    words = ["faster", "long_training", "own_parts", "recipes", "search"]
+    words = ["encoders", "faster", "long_training", "own_parts", "recipes", "search"]
     words += ["splits", "trackers", "shipping", "text"]
     assert without == words
 
@@ -178,7 +178,7 @@ def test_stacked_linear_layers_are_off_from_linear_by_nothing_and_others_are_not
         ("transform", "reference/data.html#labelleditemstransform"),
         ("label-delim", "reference/command-line.html#"),
         ("multipart", "reference/http.html#"),
-        ("tensorboard", "how-to/trackers.html"),
+        ("sync", "how-to/trackers.html"),
         ("competition", "how-to/data.html"),
         ("torchrun", "how-to/"),
     ],

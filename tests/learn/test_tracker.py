@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-TRACKERS = ("csv", "tensorboard", "mlflow", "wandb")
 
 
 class Seen(Callback):
@@ -33,7 +32,18 @@ class Seen(Callback):
         self.rows.append((at, "step/lr", run.optimizer.rates()[-1]))
 
 
-@pytest.fixture(params=TRACKERS)
+@pytest.fixture(scope="module", autouse=True)
+def _no_service_stays():
+    """W&B keeps a process for the runs to come."""
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
+
+
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("mlflow", "wandb")]
+
+
+@pytest.fixture(params=["csv", "tensorboard", *LONG])
 def place(request, tmp_path, monkeypatch):
     """A tracker by name, its reader, and options of a Tracker that writes below `tmp_path`."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")

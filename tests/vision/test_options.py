@@ -99,6 +99,7 @@ def test_each_parameter_of_the_common_transforms_changes_them():
         "p_affine": 1.0,
         "p_lighting": 1.0,
         "xtra_tfms": [augment.cutout()],
+        "policy": "trivialaugment",
     }
     assert set(changes) == set(inspect.signature(get_transforms).parameters)
 

@@ -10,9 +10,10 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.numpy import load_file
 
 from onecycle.cli.studio import jobs
-from onecycle.cli.studio.work import fitted_temperature
+from onecycle.cli.studio.work import OUTPUTS, fitted_temperature
 from onecycle.core.errors import EmptyDataError, UsageError, require_number
 from onecycle.learn.calibration import BINS, reliability
 from onecycle.runtime.file import read
@@ -58,12 +59,12 @@ def _address(image: np.ndarray) -> str:
 
 def decided(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """The validation items under a temperature (None: that which fits) and thresholds."""
-    if not (folder / "outputs.npz").exists():
+    if not (folder / OUTPUTS).exists():
         raise UsageError("there is nothing to decide here: train on images with classes first")
     _, target = task_from_json(read(folder / "model.onnx")[1]["task"], torch=True)
     target = target.with_temperature(1.0)
-    with np.load(folder / "outputs.npz", allow_pickle=False) as stored:
-        shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
+    stored = load_file(folder / OUTPUTS)
+    shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
     with catch_warnings(record=True) as said:
         simplefilter("always")
         fitted, spread = fitted_temperature(folder, target)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 
 from onecycle.cli import layouts, train
 from onecycle.cli.job import Job, Length
@@ -37,6 +38,7 @@ from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
 from onecycle.vision.learner import load_cnn
 
+OUTPUTS = "outputs.safetensors"  # probabilities and labels of both sides
 WORST = 48  # items with heat maps
 _PAUSE = 0.25  # seconds between two lines about steps
 _MEASURED = 100  # items on which the time of an answer is measured
@@ -133,7 +135,7 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
         "rows": rows,
         "heats": [i for i, there in heats.items() if there],
     }
-    write_atomically(out / "outputs.npz", lambda to: _write_arrays(to, outputs))
+    write_atomically(out / OUTPUTS, lambda to: save_file(outputs, to))
     _write(out / "mistakes.json", json.dumps(about))
 
 
@@ -239,8 +241,8 @@ def _export_as(learn: Any, decided: dict[str, Any], to: Path, precision: str, fo
 
 def fitted_temperature(folder: Path, target: Any) -> tuple[float, float]:
     """The temperature of the validation side and its standard error; see `learn.calibrate`."""
-    with np.load(folder / "outputs.npz", allow_pickle=False) as stored:
-        shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
+    stored = load_file(folder / OUTPUTS)
+    shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
     many = target.activation == "sigmoid"
     outputs = torch.logit(shares, 1e-7) if many else shares.clamp(min=1e-30).log()
     plain = target.with_temperature(1.0)
@@ -397,11 +399,6 @@ def _write(path: Path, text: str) -> None:
 
 def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
