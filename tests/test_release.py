@@ -28,7 +28,11 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     files = [p for kind in ("*.py", "*.pyi") for p in (ROOT / "src").rglob(kind)]
     sources = {path.relative_to(ROOT / "src").as_posix() for path in files}
     assert sources <= names
-    assert {"onecycle/py.typed", "onecycle/interpret/cleaner.html"} <= names
+    assert {
+        "onecycle/py.typed",
+        "onecycle/interpret/cleaner.html",
+        "onecycle/cli/studio/page/words/de.json",
+    } <= names
     assert {"onecycle/runtime/page/index.html", "onecycle/runtime/page/app.js"} <= names
     code = f"""
 import sys
