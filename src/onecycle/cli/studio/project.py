@@ -326,7 +326,10 @@ def _read_source(project: Project, table: Path) -> None:
     sides = frame["is_valid"] if "is_valid" in frame.columns else [""] * len(frame)
     for row, (name, label, side) in enumerate(zip(frame.iloc[:, 0], labels, sides, strict=True), 2):
         if not (project.folder / str(name)).is_file():
-            raise TableError(f"{table}, row {row}: there is no image {project.folder / str(name)}")
+            raise TableError(
+                f"{table}, row {row}: there is no image {project.folder / str(name)}. A table of "
+                "texts or series is opened with --kind text or --kind series"
+            )
         text = str(side).strip().lower()
         where_to = "" if side == "" else VALID if text in {"true", "1", "yes"} else TRAIN
         project.items.append(Item(str(name), str(label).strip() or None, where_to))

@@ -156,7 +156,9 @@ class Studio:
         """The positions, remembered for the next window of the same question."""
         project = self._project()
         wanted = {k: asked.get(k) for k in ("label", "side", "state", "text", "problem")}
-        key = (tuple(wanted.values()), project.revision)
+        checked = self.home / "check.json"
+        looked = checked.stat().st_mtime_ns if checked.exists() else 0
+        key = (tuple(wanted.values()), project.revision, looked)
         if self._selected is None or self._selected[0] != key:
             problem, among = wanted.pop("problem"), None
             if problem:
