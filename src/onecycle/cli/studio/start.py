@@ -17,13 +17,7 @@ def start(
     source: Path | None, kind: str, home: Path | None, delimiter: str | None, port: int, lan: bool
 ) -> dict[str, Any]:
     """Serve the studio until Ctrl-C; returns what --json prints then."""
-    if kind not in LAYOUTS:
-        raise UsageError(f"--kind is one of {', '.join(LAYOUTS)}, not {kind!r}")
-    labels = LAYOUTS[kind].labels
-    if source is None and not labels:
-        raise UsageError(f"name the folder or table of the {kind}")
-    if delimiter is not None and not (labels and source is not None and source.is_file()):
-        raise UsageError("--label-delim is for a table of images")
+    _require_sense(source, kind, delimiter)
     address = local_address() if lan else None
     home = home or Path("onecycle-studio") / (source.absolute().name if source else "new")
     host = "0.0.0.0" if lan else "127.0.0.1"
@@ -44,6 +38,17 @@ def start(
         )
         serve_here(application(studio, token, hosts), host, port)
     return {"home": str(home.absolute()), "trainings": studio.runs.numbers()}
+
+
+def _require_sense(source: Path | None, kind: str, delimiter: str | None) -> None:
+    """UsageError for options that do not go together."""
+    if kind not in LAYOUTS:
+        raise UsageError(f"--kind is one of {', '.join(LAYOUTS)}, not {kind!r}")
+    labels = LAYOUTS[kind].labels
+    if source is None and not labels:
+        raise UsageError(f"name the folder or table of the {kind}")
+    if delimiter is not None and not (labels and source is not None and source.is_file()):
+        raise UsageError("--label-delim is for a table of images")
 
 
 def make_studio(source: Path | None, kind: str, home: Path, delimiter: str | None) -> Studio:
