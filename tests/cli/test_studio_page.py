@@ -97,15 +97,20 @@ def opened(browser, address, **how):
 def room(page, name):
     page.get_by_role("link", name=re.compile(name)).first.click()
     page.wait_for_url(re.compile(f"#/{name.lower()}"))
+    page.wait_for_timeout(200)
+    page.locator("main h1").wait_for()
 
 
 def train(page, minutes="0.05", start=None):
-    room(page, "Train")
+    """Begin in the room Train; with `start` that is where the page is already."""
+    if start is None:
+        room(page, "Train")
     page.get_by_label("Minutes").fill(minutes)
     page.get_by_label("Learning rate", exact=True).fill("0.01")
     page.get_by_label("Side of what it sees, pixels").fill("32")
     if start:
         page.get_by_label("Begin with").select_option(start)
+    assert page.get_by_label("Minutes").input_value() == minutes
     page.get_by_role("button", name="Train", exact=True).click()
 
 

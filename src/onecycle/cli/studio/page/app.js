@@ -23,12 +23,12 @@ async function show() {
     h("a", { href: `#/${one}`, "aria-current": one === room ? "page" : undefined }, `${i + 1} ${t(`room.${one}`)}`)));
   document.title = `${t(`room.${room}`)} – onecycle studio`;
   const place = document.getElementById("room"), mine = leave.signal;
+  const inside = h("div", { className: "room" });  // a room that was left goes on writing into its own
+  place.replaceChildren(inside);  // at once: what is left of a room must not be clicked
   try {
     await refresh();
     const module = await import(`./rooms/${room}.js`);
     if (mine.aborted) return;
-    const inside = h("div", { className: "room" });  // a room that was left goes on writing into its own
-    place.replaceChildren(inside);
     await module.show(inside, mine, rest);
   } catch (error) {
     if (!mine.aborted) place.replaceChildren(h("p", { className: "error", role: "alert" }, error.message));

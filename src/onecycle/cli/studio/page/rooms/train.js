@@ -71,7 +71,7 @@ function rates() {
 // A run as it goes: everything is drawn again from what it has said.
 async function watch(box, about, left) {
   const seen = { losses: [], rates: [], epochs: [], stage: null, step: 0, steps: 0, first: null, last: null, spent: 0, what: "" };
-  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide" }), buttons: h("div", { className: "row" }) };
+  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide", tabIndex: 0 }), buttons: h("div", { className: "row" }) };
   box.hidden = false;
   box.replaceChildren(place.title, place.bar, place.about, place.chart, place.epochs, place.buttons);
   const found = await follow(`api/runs/${about.run}/jobs/train`, (said, all) => {
