@@ -85,6 +85,7 @@ def killed_when(command, found):
     return False
 
 
+@pytest.mark.slow
 def test_killed_for_good_every_part_is_whole_and_none_is_answered_again(texts, tmp_path):
     out, whole = tmp_path / "answers", tmp_path / "whole.parquet"
     command = (*texts, "--out", out)

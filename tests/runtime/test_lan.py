@@ -127,6 +127,7 @@ def test_without_the_packages_the_address_is_shown_and_what_to_install(monkeypat
     assert "that is a token" in said
 
 
+@pytest.mark.slow
 def test_a_phone_sees_its_camera_answered_after_it_took_certificate_and_token(
     browser, address, tmp_path, monkeypatch
 ):

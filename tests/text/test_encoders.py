@@ -27,7 +27,10 @@ def learner(folder, path, count=160, **options):
     return text_classifier_learner(data, folder, path=path, silent=True, **options)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+LONG = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("distilbert", "deberta")]
+
+
+@pytest.fixture(scope="module", params=["bert", "roberta", *LONG])
 def trained(request, tmp_path_factory):
     """A learner on each kind of model, and its file."""
     root = tmp_path_factory.mktemp(request.param)

@@ -353,6 +353,7 @@ def test_every_way_of_resizing_is_in_the_file(folder, tmp_path, method, mode):
         assert np.abs(predictor.predict(file).probabilities - wanted).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_mask_over_bands_is_that_of_the_file(folder, tmp_path):
     items = SegmentationItemList.from_folder(folder).with_bands("all")
     items = items.split_by_idx(range(10)).label_from_func(_mask, classes=["low", "high"])
