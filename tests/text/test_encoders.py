@@ -15,7 +15,6 @@ from onecycle.text.learner import text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* texts have more tokens than the")
-KINDS = ("bert", "distilbert", "roberta", "deberta")
 NOISE = pytest.mark.filterwarnings("ignore:.* holds no word", "ignore:.*more of this one are cut")
 
 
