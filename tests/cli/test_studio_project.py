@@ -10,7 +10,7 @@ from PIL import Image
 
 from helpers.hostile import NAMES
 from onecycle.cli import layouts
-from onecycle.cli.options import Where
+from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import open_project
 from onecycle.core.errors import DataError, TableError, UsageError
 
@@ -58,7 +58,7 @@ def test_what_is_trained_on_is_what_the_page_shows(photos, tmp_path):
     """The command line reads the studio's tables: the same images, labels and sides."""
     project = open_project(photos, tmp_path / "home")
     project.change([{"i": 0, "label": "dog"}, {"i": 3, "out": True}])
-    where = Where(project.labels, folder=project.where(), label_col="label")
+    where, _ = LAYOUTS["images"].options({"where": project.where(project.home), "how": {}})
     found = layouts.images(where).labelled()
     seen = {}
     for side in (found.train, found.valid):
@@ -138,7 +138,10 @@ def test_folders_that_divide_are_the_sides(tmp_path):
     assert found["test/a/x.png"] == ("test", "a", False)
     assert found["rest/b/x.png"][2]
     assert any(note.startswith("1 images are left out") for note in project.notes)
-    assert project.tested() is not None
+    assert project.where(project.home)["test"] == str(tmp_path / "home/test.csv")
+    tests = [i for i, item in enumerate(project.items) if item.side == "test"]
+    project.change([{"i": i, "out": True} for i in tests])
+    assert project.where(project.home)["test"] is None
 
 
 def test_another_programs_change_is_not_lost(photos, tmp_path):

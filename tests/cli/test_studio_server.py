@@ -1,6 +1,8 @@
 """Who may ask the studio, and what it says to what makes no sense."""
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -81,6 +83,11 @@ def test_what_cannot_be_opened_is_named_and_the_rest_is_kept(own):
         ("/api/runs", {"minutes": "5"}),
         ("/api/runs", {"password": "x"}),
         ("/api/runs", {"minutes": 1}),
+        ("/api/runs", {"arch": {"a": 1}}),
+        ("/api/runs", {"size": 3}),
+        ("/api/runs", {"flip_vert": "no"}),
+        ("/api/runs", {"start": "../.."}),
+        ("/api/look", {"max_zoom": 0.5}),
         ("/api/look", {"max_rotate": "much"}),
         ("/api/jobs/rm", {}),
         ("/api/runs/7/stop", {}),
@@ -132,3 +139,21 @@ def test_names_come_as_they_are_and_files_of_others_do_not_come(tmp_path):
     for path in ("../../../../secret.txt", "%2e%2e/%2e%2e/%2e%2e/%2e%2e/secret.txt", "..%2ftrain"):
         assert asking.get(f"/site/1/{path}").status_code == 404
     assert asking.get("/../project.json").status_code == 404
+
+
+def test_a_training_goes_on_with_the_labels_that_it_began_with(own):
+    """What is relabelled meanwhile is for the next one."""
+    for name, colour in (("cat", 0), ("dog", 99)):
+        files = [("files", (f"{i}.png", png((i, colour, 0)))) for i in range(3)]
+        own.post("/api/files", data={"label": name}, files=files)
+    assert own.post("/api/runs", json={"epochs": 1}).json() == {"run": 1}
+    own.post("/api/runs/1/stop", json={})
+    home = Path(own.get("/api/project").json()["home"])
+    before = (home / "labels.csv").read_text()
+    own.post("/api/change", json={"changes": [{"i": 0, "label": "dog"}]})
+    assert (home / "labels.csv").read_text() != before
+    assert (home / "runs/1/labels.csv").read_text() == before
+    told = json.loads((home / "runs/1/train.args.json").read_text())["where"]
+    assert told["source"] == str(home / "runs/1/labels.csv")
+    images = {path.name for path in (home / "images").iterdir()}
+    assert images == {path.name for path in (home / "runs/1" / told["folder"]).iterdir()}

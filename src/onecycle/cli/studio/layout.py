@@ -14,7 +14,16 @@ from onecycle.cli.options import (
     WhereSeries,
     WhereTexts,
 )
+from onecycle.core.errors import UsageError, require_number, require_whole
 
+_WHOLE = {"size": 8, "seed": 0}
+_SWITCHES = {"flip_vert", "do_flip"}
+_LIMITS = {  # of what the sliders of the room Look choose
+    "max_rotate": (0.0, 180.0),
+    "max_zoom": (1.0, 3.0),
+    "max_lighting": (0.0, 0.9),
+    "max_warp": (0.0, 0.8),
+}
 _PATHS = {"source", "test", "classes", "valid_names"}
 
 
@@ -31,6 +40,18 @@ class Layout:
     settings: tuple[str, ...] = ()
     labels: bool = False
     precisions: bool = False
+
+    def require_settings(self, how: Mapping[str, Any], kind: str) -> None:
+        """UsageError for what is no setting of this kind, or has a value that none can have."""
+        if unknown := sorted(set(how) - {*self.settings}):
+            raise UsageError(f"a training of {kind} has no setting {unknown[0]!r}")
+        for name, value in how.items():
+            if name in _LIMITS:
+                require_number(name, value, *_LIMITS[name])
+            elif name in _WHOLE:
+                require_whole(name, value, _WHOLE[name])
+            elif not isinstance(value, bool if name in _SWITCHES else str):
+                raise UsageError(f"{name} is {'true or false' if name in _SWITCHES else 'a name'}")
 
     def options(self, args: Mapping[str, Any]) -> tuple[Any, Any]:
         """Where the items are and which model sees them, of a run's settings."""

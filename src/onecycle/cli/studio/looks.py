@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from onecycle.cli.studio import jobs
+from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.work import OUTPUTS, fitted_temperature
 from onecycle.core.errors import EmptyDataError, UsageError, require_number
 from onecycle.learn.calibration import BINS, reliability
@@ -22,26 +23,16 @@ from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import open_image
 
 _SIDE, _DRAWS = 160, 5
-_STRENGTHS = {  # name: (lowest, highest, of get_transforms by default)
-    "max_rotate": (0.0, 180.0, 10.0),
-    "max_zoom": (1.0, 3.0, 1.1),
-    "max_lighting": (0.0, 0.9, 0.2),
-    "max_warp": (0.0, 0.8, 0.2),
-}
 
 
 def augmented(files: Sequence[Path], given: Mapping[str, Any]) -> list[list[str]]:
     """For each file itself, and some draws of the transforms, as data addresses of JPEGs."""
     if not files:
         raise EmptyDataError("there are no training images yet")
-    how: dict[str, Any] = {}
-    for name, (low, high, usual) in _STRENGTHS.items():
-        value = given.get(name, usual)
-        require_number(name, value, low, high)
-        how[name] = float(value)
-    flip_vert = bool(given.get("flip_vert"))
-    how |= {"do_flip": flip_vert or bool(given.get("do_flip", True)), "flip_vert": flip_vert}
-    tfms, whole = get_transforms(**how)[0], get_transforms()[1]
+    layout = LAYOUTS["images"]
+    layout.require_settings(given, "images")
+    changes = layout.how(**given).changes()  # those of the training
+    tfms, whole = get_transforms(**changes)[0], get_transforms()[1]
     rows = []
     for file in files:
         image = open_image(file)

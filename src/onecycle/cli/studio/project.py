@@ -11,6 +11,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from os.path import relpath
 from pathlib import Path
@@ -164,7 +165,7 @@ class Project:
                 to = self.images / f"{key}{suffix}"
                 if any(item.name == to.name for item in self.items):
                     continue  # the same image again
-                write_atomically(to, lambda path, data=data: _write_bytes(path, data))  # type: ignore[misc]
+                write_atomically(to, partial(_write_bytes, data=data))
                 self.items.append(Item(to.name, label))
                 self._settle([self.items[-1]])
                 added.append(len(self.items) - 1)
@@ -204,20 +205,34 @@ class Project:
         """The table that a training reads."""
         return self.home / _LABELS
 
-    def tested(self) -> Path | None:
-        """The table of the test set, where there is one."""
-        return self.home / _TESTED if any(one.side == TEST for one in self.items) else None
+    def tables(self) -> dict[str, str]:
+        """The tables that are trained on, and measured where there is a test set, by name."""
+        kept = [one for one in self.items if one.label and not one.out]
+        rows = [(o.name, o.label, o.side == VALID) for o in kept if o.side != TEST]
+        tested = [(o.name, o.label) for o in kept if o.side == TEST]
+        found = {_LABELS: _table(("name", "label", "is_valid"), rows)}
+        return found | ({_TESTED: _table(("name", "label"), tested)} if tested else {})
 
-    def where(self) -> str:
-        """The folder of the images as seen from the tables."""
-        return relpath(self.folder, self.home)
+    def where(self, folder: Path) -> dict[str, Any]:
+        """Options of `onecycle train images` for the tables in a folder."""
+        tested = folder.absolute() / _TESTED
+        return {
+            "source": str(folder.absolute() / _LABELS),
+            "folder": relpath(self.folder, folder),
+            "label_col": "label",
+            "label_delim": self.delimiter,
+            "test": str(tested) if tested.exists() else None,
+        }
+
+    def keep_tables(self, folder: Path) -> None:
+        """Write the tables as they are now into a folder, for what goes on from them later."""
+        with self.lock:
+            for name, text in self.tables().items():
+                write_atomically(folder / name, partial(_write_bytes, data=text.encode()))
 
     def save(self) -> None:
         """Write the tables; UsageError where another program has changed one meanwhile."""
         with self.lock:
-            kept = [one for one in self.items if one.label and not one.out]
-            rows = [(o.name, o.label, o.side == VALID) for o in kept if o.side != TEST]
-            tested = [(o.name, o.label) for o in kept if o.side == TEST]
             about = {
                 "version": 1,
                 "source": str(self.source),
@@ -229,9 +244,11 @@ class Project:
                     if one.out or not one.label
                 },
             }
-            self._write(_LABELS, _table(("name", "label", "is_valid"), rows))
-            if tested:
-                self._write(_TESTED, _table(("name", "label"), tested))
+            tables = self.tables()
+            for name, text in tables.items():
+                self._write(name, text)
+            if _TESTED not in tables and self._written.pop(_TESTED, None) is not None:
+                (self.home / _TESTED).unlink(missing_ok=True)
             self._write(_ABOUT, json.dumps(about, indent=1))
             self.revision += 1
 
@@ -341,7 +358,7 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
     project.classes = [str(name) for name in kept["classes"]]
     gone = 0
     for file, side in ((_LABELS, None), (_TESTED, TEST)):
-        for name, label, is_valid in _rows(project.home / file):
+        for name, label, is_valid in read_rows(project.home / file):
             if (item := by_name.get(name)) is None:
                 gone += 1
                 continue
@@ -354,7 +371,8 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
         project.notes.append(f"{gone} images of {_LABELS} are no longer there")
 
 
-def _rows(file: Path) -> list[tuple[str, str, str]]:
+def read_rows(file: Path) -> list[tuple[str, str, str]]:
+    """Name, label and is_valid of each row of a table; none where there is no file."""
     if not file.exists():
         return []
     try:

@@ -8,9 +8,10 @@ from typing import Any
 
 from onecycle.cli.studio import jobs
 from onecycle.cli.studio.layout import LAYOUTS
-from onecycle.cli.studio.project import TEST, Project
+from onecycle.cli.studio.project import Project, read_rows
 from onecycle.core.errors import UsageError, require_number, require_whole
 
+_MEASURED = 100  # items on which the time and the changes of a precision are measured
 _OF_FIT = ("minutes", "epochs", "start", "lr")
 _HOSTS = ("vercel", "netlify", "pages", "docker", "spaces", "render")
 
@@ -59,6 +60,7 @@ class Runs:
 
     def begin(self, asked: Mapping[str, Any]) -> int:
         """A new training with these wishes; its number. UsageError for those that make no sense."""
+        wishes = self._wishes(asked)
         running = [n for n in self.numbers() if jobs.state(self.folder(n), "train") == jobs.RUNNING]
         if running:
             raise UsageError(f"training {running[0]} runs: stop it first, or wait for it")
@@ -68,11 +70,14 @@ class Runs:
                 "no_validation": "images that validate are wanted: two of a class at least",
             }
             raise UsageError(what[fault])
-        args = self._args(asked)
         number = max(self.numbers(), default=0) + 1
         folder = self.home / "runs" / str(number)
         folder.mkdir(parents=True)
-        jobs.start(folder, "train", args)
+        if self.project is not None:  # what it trains on stays what it is, also when it goes on
+            self.project.keep_tables(folder)
+        counts = {} if self.project is None else self.project.counts()
+        about = {"kind": self.kind, "where": self.where(folder), "counts": counts}
+        jobs.start(folder, "train", {**about, **wishes, "asked": dict(asked)})
         return number
 
     def go_on(self, run: int) -> None:
@@ -83,7 +88,8 @@ class Runs:
         args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
         jobs.start(folder, "train", args)
 
-    def _args(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _wishes(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """How long, and which model; UsageError for what makes no sense."""
         fit: dict[str, Any] = {}
         if asked.get("epochs") is not None:
             require_whole("epochs", asked["epochs"], 1)
@@ -94,40 +100,28 @@ class Runs:
         if asked.get("lr") is not None:
             fit["lr"] = require_number("the learning rate", asked["lr"], 1e-7, 10)
         if asked.get("start") is not None:
-            fit["start"] = str(self.folder(asked["start"]).absolute() / "model.safetensors")
+            weights = self.folder(require_whole("start", asked["start"])) / "model.safetensors"
+            if not weights.exists():
+                raise UsageError(f"training {asked['start']} has left no weights to begin with")
+            fit["start"] = str(weights.absolute())
         how = {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
-        if unknown := sorted(set(how) - {*LAYOUTS[self.kind].settings}):
-            raise UsageError(f"a training of {self.kind} has no setting {unknown[0]!r}")
-        counts = {} if self.project is None else self.project.counts()
-        return {
-            "kind": self.kind,
-            "where": self.where(),
-            "how": how,
-            "fit": fit,
-            "asked": dict(asked),
-            "counts": counts,
-        }
+        LAYOUTS[self.kind].require_settings(how, self.kind)
+        return {"how": how, "fit": fit}
 
-    def where(self) -> dict[str, Any]:
-        """Where a training finds its items: of images in the project's tables as they are now."""
+    def where(self, folder: Path) -> dict[str, Any]:
+        """Where items are found: of images in the tables that lie in a folder."""
         if self.project is None:
             return {"source": str(self.source and self.source.absolute())}
-        project = self.project
-        tested = project.tested()
-        return {
-            "source": str(project.labels.absolute()),
-            "folder": project.where(),
-            "label_col": "label",
-            "label_delim": project.delimiter,
-            "test": str(tested.absolute()) if tested else None,
-        }
+        return self.project.where(folder)
 
     def job_args(self, name: str, given: Mapping[str, Any], run: int | None) -> dict[str, Any]:
         """What a job is told, besides what the page says."""
         if run is None:
             how = {k: given[k] for k in ("arch", "size") if given.get(k) is not None}
             folder = str(self.project.folder) if self.project else ""
-            return {"kind": self.kind, "where": self.where(), "how": how, "folder": folder}
+            return {"kind": self.kind, "where": self.where(self.home), "how": how} | {
+                "folder": folder
+            }
         args = json.loads((self.folder(run) / "train.args.json").read_text(encoding="utf-8"))
         if name == "decide":
             self._require_decision(given)
@@ -137,7 +131,7 @@ class Runs:
             if precision not in ("fp32", "fp16", "int8"):
                 raise UsageError(f"a precision is fp32, fp16 or int8, not {precision!r}")
             title = {"title": str(given.get("title", ""))[:80], "precision": precision}
-            return {**args, **title, "sources": self._sources()}
+            return {**args, **title, "sources": _validating(Path(args["where"]["source"]), args)}
         if given.get("to") not in _HOSTS:
             raise UsageError(f"a host is one of {', '.join(_HOSTS)}")
         shipped = jobs.result(self.folder(run), "ship")
@@ -158,13 +152,6 @@ class Runs:
         elif thresh is not None:
             require_number("thresh", thresh, 0, 1)
 
-    def _sources(self) -> list[str]:
-        if self.project is None:
-            return []
-        with self.project.lock:
-            kept = [o for o in self.project.items if o.side not in ("train", TEST) and not o.out]
-        return [str(self.project.folder / item.name) for item in kept]
-
     def mistakes(self, run: int) -> dict[str, Any]:
         """What a training left of its answers, each item with its number in the project."""
         folder = self.folder(run)
@@ -176,13 +163,23 @@ class Runs:
             with self.project.lock:
                 numbers = {item.name: i for i, item in enumerate(self.project.items)}
                 for row in found["rows"]:
-                    row["name"] = _seen_from(row["name"], self.project)
+                    row["name"] = _seen_from(folder, row["name"], self.project)
                     row["i"] = numbers.get(row["name"])
                     item = None if row["i"] is None else self.project.items[row["i"]]
                     row["now"] = item and (None if item.out else item.label)
         return found
 
 
-def _seen_from(name: str, project: Project) -> str:
-    """A name as seen from the table of labels, as seen from the folder of the images."""
-    return Path(relpath(project.home.absolute() / name, project.folder.absolute())).as_posix()
+def _seen_from(run: Path, name: str, project: Project) -> str:
+    """A name as seen from the folder of a run, as seen from the folder of the images."""
+    return Path(relpath(run.absolute() / name, project.folder.absolute())).as_posix()
+
+
+def _validating(table: Path, args: Mapping[str, Any]) -> list[str]:
+    """Some files that validated a run, evenly spread: a table begins with one class."""
+    if not LAYOUTS[args["kind"]].labels:
+        return []
+    held = [name for name, _, valid in read_rows(table) if valid == "True"]
+    step = max(1, len(held) // _MEASURED)
+    folder = table.parent / args["where"]["folder"]
+    return [str(folder / name) for name in held[::step][:_MEASURED]]

@@ -289,6 +289,8 @@ class Studio:
         run = request.path_params.get("run")
         args = self.runs.job_args(name, given, run)
         (folder / f"{name}.jsonl").unlink(missing_ok=True)
+        if name == "decide":  # what was shipped before does not answer so
+            (folder / "ship.json").unlink(missing_ok=True)
         jobs.start(folder, name, args)
         return {}
 

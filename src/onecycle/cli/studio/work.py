@@ -41,7 +41,6 @@ from onecycle.vision.learner import load_cnn
 OUTPUTS = "outputs.safetensors"  # probabilities and labels of both sides
 WORST = 48  # items with heat maps
 _PAUSE = 0.25  # seconds between two lines about steps
-_MEASURED = 100  # items on which the time of an answer is measured
 
 
 # Training.
@@ -254,7 +253,7 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
     """The file in each precision with its size, cost and time, and the page of the one chosen."""
     model, rows = folder / "model.onnx", []
     decided = result(folder, "decide") or {}
-    sources = [Path(name) for name in args["sources"]][:_MEASURED]
+    sources = [Path(name) for name in args["sources"]]
     before: list[Any] | None = None
     for precision in ("fp32", "fp16", "int8"):
         reporter.say("exporting", precision=precision)

@@ -71,9 +71,9 @@ function rates() {
 // A run as it goes: everything is drawn again from what it has said.
 async function watch(box, about, left) {
   const seen = { losses: [], rates: [], epochs: [], stage: null, step: 0, steps: 0, first: null, last: null, spent: 0, what: "" };
-  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide", tabIndex: 0 }), buttons: h("div", { className: "row" }) };
+  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide", tabIndex: 0 }), buttons: h("div", { className: "row" }), notes: h("div") };
   box.hidden = false;
-  box.replaceChildren(place.title, place.bar, place.about, place.chart, place.epochs, place.buttons);
+  box.replaceChildren(place.title, place.bar, place.about, place.chart, place.epochs, place.buttons, place.notes);
   const found = await follow(`api/runs/${about.run}/jobs/train`, (said, all) => {
     if (!all) { place.about.textContent = t("job.away"); return; }
     for (const one of said) hear(seen, one);
@@ -98,6 +98,7 @@ function hear(seen, one) {
     Object.assign(seen, { step: one.step + 1, steps: one.steps, last: one.at });
     seen.losses.push([x, one.loss]);
     seen.rates.push([x, one.lr]);
+    if (seen.losses.length > 4000) for (const name of ["losses", "rates"]) seen[name] = seen[name].filter((_, i) => i % 2);
   }
   if (one.kind === "epoch") seen.epochs.push({ ...one.row, x: seen.losses.at(-1)?.[0] ?? 0 });
   if (one.kind === "looking") { seen.what = t("train.looking"); seen.stage = null; }
@@ -131,6 +132,7 @@ function draw(seen, place, state_, result) {
   place.bar.hidden = true;
   place.about.textContent = t(`job.${state_}`) + (result?.message ? `: ${result.message}` : "");
   place.about.className = state_ === "failed" ? "error" : "soft";
+  place.notes.replaceChildren(...(result?.notes ?? []).map(note => h("p", { className: "soft" }, note)));
   place.buttons.replaceChildren(
     ...(state_ === "done" ? [link(`#/mistakes/${place.run}`, t("train.see_mistakes"), true), link(`#/ship/${place.run}`, t("train.ship")), link(`report/${place.run}`, t("train.report"))] : [h("button", { className: "primary", onclick: async () => { try { await post(`api/runs/${place.run}/go-on`); location.reload(); } catch (error) { say(error.message); } } }, t("train.go_on"))]));
 }
