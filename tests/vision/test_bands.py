@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from band_helpers import as_dicom, as_tiff, ramps
 from starlette.testclient import TestClient
@@ -366,6 +367,10 @@ def test_a_mask_over_bands_is_that_of_the_file(folder, tmp_path):
         found, wanted = predictor.predict(file), learn.predict(file)
         assert np.abs(found.probabilities - wanted[2].numpy()).max() < 1e-4
         assert found.answer.data.shape[1:] == _mask(file).shape
+    large = np.tile(tifffile.imread(file), (3, 2, 1))
+    ours, theirs = (one.predict_tiled(large, (32, 40), 8) for one in (learn, predictor))
+    assert ours.shape == large.shape[:2]
+    assert (ours != theirs).mean() < 1e-3
 
 
 def test_a_saved_learner_is_built_again_with_its_bands(folder, tmp_path):

@@ -13,7 +13,7 @@ from onecycle.learn.predictions import OneBatch, Trained
 
 
 def look_at_tiles(learner: Trained, tiles: np.ndarray) -> dict[str, np.ndarray]:
-    """Probabilities (n, classes, h, w) of tiles uint8 (n, h, w, 3), and where these lie in them."""
+    """Probabilities (n, classes, h, w) of tiles (n, h, w, bands), and where these lie there."""
     given: Any = learner.data.task.input
     spec, target = given.file_spec, learner.data.task.target
     if spec.in_python:
@@ -24,5 +24,5 @@ def look_at_tiles(learner: Trained, tiles: np.ndarray) -> dict[str, np.ndarray]:
     x = torch.cat([next(iter(learner.data.single([tile])))[0] for tile in tiles])
     outputs, _ = next(iter(loop.predict(learner.model, OneBatch(x), learner.engine)))
     run = session(image_prelude(spec).SerializeToString())
-    box, inner = run.run(["box", "inner"], {"image": tiles[:1]})
+    box, inner = run.run(["box", "inner"], {spec.tensor: tiles[:1]})
     return {"probabilities": target.activate(outputs).cpu().numpy(), "box": box, "inner": inner}
