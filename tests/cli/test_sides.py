@@ -162,6 +162,7 @@ def test_weights_of_answers_without_classes_are_refused(kind, tmp_path):
     assert f"--weights has no effect on {kind}" in done.output
 
 
+@pytest.mark.slow
 def test_folds_leave_their_figures_and_the_last_model(table, tmp_path, monkeypatch):
     """With --resume a fold that has ended is not trained again, and what is left is the same."""
     how = (*SHORT, "--stratify", "--folds", 3, "--test-pct", 0.2, "--weights", "balanced")
