@@ -2,11 +2,12 @@
 
     python scripts/studio_shots.py docs/studio
 
-Draws butterflies, trains on them through the page for a minute, ships; needs chromium.
+Draws guitars, trains on them through the page, ships; needs chromium.
 """
 
 import argparse
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from onecycle import butterflies_sample
+from onecycle import guitars_sample
 
 ROOMS = ("data", "look", "train", "mistakes", "decide", "ship")
 WIDE, NARROW = 1440, (768, 360)
@@ -30,10 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path, help="The folder for the images.")
     parser.add_argument("--minutes", default="1", help="Of the training.")
+    parser.add_argument("--least", type=float, default=0.8, help="Accuracy, or no image.")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        photos = butterflies_sample(Path(folder) / "butterflies", n=300, layout="folders")
+        photos = guitars_sample(Path(folder) / "guitars", n=300)
         command = [sys.executable, "-c", "from onecycle.cli.main import app; app()", "studio"]
         options = [str(photos), "--home", f"{folder}/home", "--port", str(PORT)]
         process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
@@ -48,6 +50,11 @@ def main() -> None:
                 page.set_default_timeout(600_000)
                 page.goto(found[0])
                 _work(page, given.minutes)
+                reached = json.loads(Path(folder, "home/runs/1/train.json").read_text())["metrics"]
+                accuracy = reached["accuracy"][0]
+                print(f"accuracy {accuracy:.3f}")
+                if accuracy < given.least:
+                    sys.exit("the model has not learned enough to be shown: give more --minutes")
                 for width in (WIDE, *NARROW):
                     shots = [_shot(page, room, width) for room in ROOMS]
                     _keep(given.out, width, shots)

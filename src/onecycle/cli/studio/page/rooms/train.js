@@ -71,7 +71,7 @@ function rates() {
 // A run as it goes: everything is drawn again from what it has said.
 async function watch(box, about, left) {
   const seen = { losses: [], rates: [], epochs: [], stage: null, step: 0, steps: 0, first: null, last: null, spent: 0, what: "" };
-  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide", tabIndex: 0 }), buttons: h("div", { className: "row" }), notes: h("div") };
+  const place = { run: about.run, minutes: about.asked.minutes, title: h("h2"), bar: h("progress", { max: 1, "aria-label": t("train.progress") }), about: h("p", { className: "soft", role: "status" }), chart: h("div"), epochs: h("div", { className: "wide low", tabIndex: 0 }), buttons: h("div", { className: "row" }), notes: h("div") };
   box.hidden = false;
   box.replaceChildren(place.title, place.bar, place.about, place.chart, place.epochs, place.buttons, place.notes);
   const found = await follow(`api/runs/${about.run}/jobs/train`, (said, all) => {
@@ -117,7 +117,7 @@ function draw(seen, place, state_, result) {
   place.title.textContent = t("train.run", { n: place.run });
   const smooth = averaged(seen.losses);
   const valid = seen.epochs.map(row => [row.x, row.valid_loss]);
-  place.chart.replaceChildren(smooth.length > 1 ? h("div", {}, lines([{ name: t("train.loss"), points: smooth }, { name: t("train.valid_loss"), points: valid, kind: "second", dots: true }], { label: t("train.curves") }),
+  place.chart.replaceChildren(smooth.length > 1 ? h("div", {}, lines([{ name: t("train.loss"), points: smooth }, { name: t("train.valid_loss"), points: valid, kind: "second", dots: valid.length < 40 }], { label: t("train.curves") }),
     h("p", { className: "soft" }, t("train.legend")), lines([{ name: t("train.rate"), points: seen.rates }], { label: t("train.rate") })) : "");
   const names = Object.keys(seen.epochs.at(-1) ?? {}).filter(name => !["epoch", "x", "seconds"].includes(name));
   place.epochs.replaceChildren(names.length ? h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, t("train.epoch")), names.map(name => h("th", { className: "number" }, name)))),
