@@ -2,8 +2,8 @@
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
-ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs
-WASM := ort-wasm-simd-threaded.wasm
+ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort.webgpu.min.mjs ort-wasm-simd-threaded.asyncify.mjs
+WASM := ort-wasm-simd-threaded.wasm ort-wasm-simd-threaded.asyncify.wasm
 
 .PHONY: docs demo test web slow faults size lint types audit bench clean help
 
@@ -30,7 +30,7 @@ demo: .venv/ready
 	$(BIN)/onecycle demo planet --out demo-output
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --hypothesis-profile=default
@@ -40,8 +40,8 @@ web/node_modules/ready: web/package-lock.json web/pack.mjs
 	mkdir -p web/page/ort
 	cp $(addprefix web/node_modules/onnxruntime-web/dist/,$(ORT)) web/page/ort/
 	cp web/node_modules/@huggingface/tokenizers/dist/tokenizers.min.mjs web/page/ort/
-	rm -f web/page/ort/$(WASM)
-	node web/pack.mjs web/node_modules/onnxruntime-web/dist/$(WASM) web/page/ort/$(WASM)
+	rm -f $(addprefix web/page/ort/,$(WASM))
+	cd web && node pack.mjs node_modules/onnxruntime-web/dist page/ort $(WASM)
 	touch web/node_modules/ready
 
 web: web/node_modules/ready

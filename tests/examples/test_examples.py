@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from onecycle.core.errors import UsageError
-from onecycle.runtime.site import runtime_folder
+from onecycle.runtime.web_runtime import runtime_folder
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/data"))

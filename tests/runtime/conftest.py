@@ -9,7 +9,7 @@ from trained_models import drawn, trained
 
 from onecycle.core.errors import UsageError
 from onecycle.export import graph as export
-from onecycle.runtime.site import runtime_folder
+from onecycle.runtime.web_runtime import runtime_folder
 
 FLAGS = [
     "--no-sandbox",

@@ -5,7 +5,7 @@ from starlette import responses
 from starlette.testclient import TestClient
 
 from onecycle.runtime.http.server import _Page
-from onecycle.runtime.site import page_folder
+from onecycle.runtime.web_runtime import page_folder
 
 WANTED = {
     "app.js": "text/javascript; charset=utf-8",

@@ -13,8 +13,9 @@ from test_page import NETS, RGB, made, opened, until
 from onecycle.core.errors import ModelError, UsageError
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.predictor import Predictor
-from onecycle.runtime.site import page_folder, write_site
+from onecycle.runtime.site import write_site
 from onecycle.runtime.targets.category import CategorySpec
+from onecycle.runtime.web_runtime import page_folder
 
 EXPORTS = {
     "inputs": {"subtitle": "string", "rows": "function", "feed": "function", "start": "function"},

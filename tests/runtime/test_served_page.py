@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from onecycle.cli.main import app
 from onecycle.export.hosts import write_recipe
 from onecycle.runtime.http.server import application
-from onecycle.runtime.site import WASM, pack_site, runtime_folder, write_site
+from onecycle.runtime.site import pack_site, write_site
+from onecycle.runtime.web_runtime import CPU, runtime_folder
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_texts_are_sent_as_gzip_to_those_who_take_it(path, client):
 
 def test_the_runtime_is_sent_as_brotli_to_those_who_take_it(model, client, tmp_path):
     place = client.get("/model.json").json()["runtime"]["file"]
-    if not (runtime_folder() / f"{WASM}.br").is_file():
+    if not (runtime_folder() / f"{CPU.wasm}.br").is_file():
         pytest.skip("no brotli: `make web` makes it")
     brotli = pytest.importorskip("brotli")
     coding, packed, _ = sent(client, f"/{place}.gz", "gzip, br")

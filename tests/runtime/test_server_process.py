@@ -30,7 +30,7 @@ from onecycle.runtime.http.renewal import Renewal
 from onecycle.runtime.http.server import Service, application
 from onecycle.runtime.http.settings import Settings
 from onecycle.runtime.predictor import Predictor
-from onecycle.runtime.site import runtime_folder
+from onecycle.runtime.web_runtime import runtime_folder
 
 TOKEN = "kiwi-7f3a9c2e41b8"
 

@@ -14,7 +14,8 @@ from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.subwords import encode_texts, train_subwords
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.predictor import Predictor
-from onecycle.runtime.site import page_folder, write_site
+from onecycle.runtime.site import write_site
+from onecycle.runtime.web_runtime import page_folder
 from onecycle.text.learner import text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch
 

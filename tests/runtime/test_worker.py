@@ -8,7 +8,8 @@ from folder_server import served
 from PIL import Image as Pillow
 from test_page import asked, made, opened, until
 
-from onecycle.runtime.site import SCRIPTS, write_site
+from onecycle.runtime.site import write_site
+from onecycle.runtime.web_runtime import CPU
 
 KEPT = """async () => {
     const found = {};
@@ -135,7 +136,7 @@ def test_the_worker_keeps_the_pages_own_files_and_leaves_all_others_alone(browse
     assert {"notes.txt", "CNAME", "vercel.json", "netlify.toml", "sw.js"} & set(own) == set()
     assert {".", "index.html", "app.js", "model.json", "manifest.webmanifest"} <= set(own)
     assert {"style.css", "icon.svg", "targets/category.js", "worker.js"} <= set(own)
-    assert [name.split("/")[-1] for name in own if name.startswith("ort/")] == sorted(SCRIPTS)
+    assert [name.split("/")[-1] for name in own if name.startswith("ort/")] == sorted(CPU.scripts)
     parts = listed(site, "PARTS")
     assert [name.endswith(".onnx") for name in parts] == [True, False]
     own += parts  # which are kept as they are when unpacked

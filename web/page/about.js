@@ -21,3 +21,14 @@ export function describeModel({ task: { target: { kind } }, made = {}, trained =
     if (value !== "") at("about").append(element("dt", {}, name), element("dd", {}, String(value)));
   }
 }
+
+/** Say there what computes the answers, and why it is not the GPU that the page was made for. */
+export function describeComputing({ computes, why }) {
+  document.body.dataset.computes = computes;
+  let row = document.getElementById("computes");
+  if (!row) {
+    row = element("dd", { id: "computes" });
+    at("about").append(element("dt", {}, "Computed by"), row);
+  }
+  row.textContent = `this device's ${computes}${why ? ` (${why})` : ""}`;
+}

@@ -1,6 +1,6 @@
 // The page: it brings the model, the module of its input and that of its answers together.
 
-import { describeModel } from "./about.js";
+import { describeComputing, describeModel } from "./about.js";
 import { offer } from "./examples.js";
 import { kindModule } from "./kinds.js";
 import { describe, load } from "./model.js";
@@ -113,7 +113,7 @@ async function start() {
   try {
     state.about = await describe();
     await introduce(state.about);
-    state.run = await load(state.about, progress);
+    state.run = await load(state.about, progress, describeComputing);
     at("progress").hidden = true;
     say("Ready.");
     document.body.dataset.ready = "yes";

@@ -9,16 +9,19 @@ export async function describe() {
   return reply.json();
 }
 
-/** A function from a source, as the input's module takes it, to {probabilities, …}; `progress` is told bytes and all bytes. */
-export async function load(about, progress = () => {}) {
+/**
+ * A function from a source, as the input's module takes it, to {probabilities, …}. `progress` is told bytes and all
+ * bytes, `computing` what computes ("GPU" or "processor") and why no GPU does that could.
+ */
+export async function load(about, progress = () => {}, computing = () => {}) {
   const spec = about.task.input;
   const feed = await (await kindModule("inputs", spec.kind)).feed(spec, about.runtime.folder);
   const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  const ask = dialogue(thread, progress);
-  const { runtime, model } = about;
+  const ask = dialogue(thread, progress, computing);
+  const { runtime, gpu, model } = about;
   const served = Boolean(navigator.serviceWorker?.controller);
   try {
-    await ask({ files: { runtime, model, served, threads: threadsOf(window) } });
+    computing(await ask({ files: { runtime, gpu, model, served, threads: threadsOf(window) } }));
   } catch (error) {
     thread.terminate(); // else it goes on fetching the other file
     throw error;
@@ -32,10 +35,11 @@ function threadsOf({ crossOriginIsolated, navigator: { hardwareConcurrency = 1 }
 }
 
 /** A function that sends the thread a message, and gives back its reply to that one. */
-function dialogue(thread, progress) {
+function dialogue(thread, progress, computing) {
   const open = new Map();
   let last = 0;
-  thread.addEventListener("message", ({ data: { id, outputs, error, done, total } }) => {
+  thread.addEventListener("message", ({ data: { id, outputs, error, done, total, computes, why } }) => {
+    if (computes) return computing({ computes, why });
     if (id === undefined) return progress(done, total);
     const [resolve, reject] = open.get(id);
     open.delete(id);

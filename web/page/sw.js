@@ -6,6 +6,7 @@ const OURS = `onecycle ${HOME} `; // caches belong to the origin, and other site
 const CACHE = OURS + VERSION;
 const FILES = @FILES@;
 const PARTS = @PARTS@; // large, in the site as gzip, kept as they are when unpacked
+const GPU = @GPU@; // the folder of what only devices with a GPU need
 const SPARE = /^(icon|examples\/|manifest)/; // the page answers without these, which a host may hide
 const OWN = new Set([...FILES, ...PARTS].map((file) => new URL(file, HOME).href));
 const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
@@ -14,15 +15,18 @@ self.addEventListener("install", (event) => event.waitUntil(fill().then(() => se
 
 async function fill() {
   const cache = await caches.open(CACHE);
+  const without = GPU && !(await self.navigator.gpu?.requestAdapter().catch(() => null));
+  const here = (file) => !(without && file.startsWith(GPU));
   const keep = async (file) => {
     const request = new Request(file, { cache: "no-cache" }); // the host says whether what the browser has is the newest
     await cache.put(request, whole(await fetch(request)));
   };
   // A part is named after its content: what the page has just fetched, or an earlier version's, is not fetched again.
   const keepPart = async (file) => cache.put(file, (await caches.match(new URL(file, HOME).href)) ?? (await unpacked(file)));
-  const spare = FILES.filter((file) => SPARE.test(file));
-  const needed = FILES.filter((file) => !SPARE.test(file));
-  await Promise.all([...needed.map(keep), ...PARTS.map(keepPart), Promise.allSettled(spare.map(keep))]);
+  const files = FILES.filter(here);
+  const spare = files.filter((file) => SPARE.test(file));
+  const needed = files.filter((file) => !SPARE.test(file));
+  await Promise.all([...needed.map(keep), ...PARTS.filter(here).map(keepPart), Promise.allSettled(spare.map(keep))]);
 }
 
 function whole(reply) {

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from onecycle.cli.options import examples, plain_errors
+from onecycle.cli.page_options import Examples, Gpu, Icon, Theme, Title
 from onecycle.cli.training import lr_find, train
 from onecycle.version import __version__
 
@@ -22,16 +23,6 @@ Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, su
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
 Model = Annotated[Path, typer.Argument(help="model.onnx; model.safetensors is exported first.")]
-Title = Annotated[str | None, typer.Option(help="The page's heading.")]
-Theme = Annotated[
-    Path | None, typer.Option(help="JSON file: class to an emoji, or to a smiley's features.")
-]
-Icon = Annotated[
-    Path | None, typer.Option(help="The page's icon: a square image of 180 pixels or more.")
-]
-Examples = Annotated[
-    Path | None, typer.Option(help="Folder of up to 12 items to try; the page publishes them.")
-]
 _DOOR, _RUN = "Who may ask", "How it runs"  # groups of options of `serve`
 Sha256 = Annotated[
     str | None,
@@ -233,7 +224,11 @@ def evaluate(
 
 
 @app.command(
-    "site", epilog=examples("onecycle site model.onnx site/ --title Flowers --examples photos/best")
+    "site",
+    epilog=examples(
+        "onecycle site model.onnx site/ --title Flowers --examples photos/best",
+        "onecycle site model.onnx site/ --gpu",
+    ),
 )
 @plain_errors
 def site(
@@ -243,6 +238,7 @@ def site(
     theme: Theme = None,
     icon: Icon = None,
     examples: Examples = None,
+    gpu: Gpu = False,
     sha256: Sha256 = None,
 ) -> dict[str, Any]:
     """Write a web page that runs a model inside the visitor's browser, for any static host."""
@@ -251,7 +247,7 @@ def site(
 
     _require_sha256(model, sha256)
     look = {"title": title, "theme": theme, "icon": icon, "examples": examples}
-    return work(exported(model), out, look)
+    return work(exported(model), out, look | {"gpu": gpu})
 
 
 @app.command(

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from onecycle.core.errors import UsageError, warn
 from onecycle.core.files import write_errors, write_folder
 from onecycle.export.sbom import bill_of_materials
 from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec
-from onecycle.runtime.site import ORT, page_folder, runtime_folder, variable_of, write_site
+from onecycle.runtime.site import variable_of, write_site
 from onecycle.runtime.task import task_from_json
+from onecycle.runtime.web_runtime import CPU, page_folder, runtime_folder
 
 STATIC = ("vercel", "netlify", "pages")
 CONTAINERS = ("docker", "spaces", "render")
@@ -138,7 +140,7 @@ def write_recipe(
     return _COMMANDS[to].format(out=out)
 
 
-def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str, Path]) -> None:
+def _container(model: Path, to: str, out: Path, title: str | None, own: dict[str, Any]) -> None:
     data, about = read(model)
     given, _ = task_from_json(about["task"])
     if title or own:
@@ -227,5 +229,5 @@ def _modules(to: Path, scripts: Sequence[str]) -> None:
     shutil.copytree(page_folder(), to / "runtime" / "page", ignore=shutil.ignore_patterns("ort"))
     (to / "runtime" / "page" / "ort").mkdir()
     for file in runtime.iterdir():
-        if file.name in (*ORT, *scripts):
+        if file.name in (*CPU.files, *scripts):
             shutil.copyfile(file, to / "runtime" / "page" / "ort" / file.name)

@@ -1,6 +1,5 @@
 """A static site that runs the model in the browser: a folder to put on any host."""
 
-import gzip
 import hashlib
 import html
 import json
@@ -17,10 +16,18 @@ from onecycle.runtime.file import read
 from onecycle.runtime.kinds import InputSpec, TargetSpec
 from onecycle.runtime.look import ICONS, check_theme, make_icons, read_examples
 from onecycle.runtime.task import task_from_json
+from onecycle.runtime.web_runtime import (
+    CPU,
+    GPU,
+    digest,
+    gpu_probe,
+    pack,
+    page_folder,
+    part,
+    runtime_folder,
+    site_files,
+)
 
-WASM = "ort-wasm-simd-threaded.wasm"
-SCRIPTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs")
-ORT = (*SCRIPTS, WASM, f"{WASM}.gz", f"{WASM}.br")  # the last two by `make web`, in place of WASM
 LOOK = ("title", "theme", "icon", "examples")  # what `write_site` takes besides a model
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -36,26 +43,6 @@ _TEXTS = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".webmanifest"}
 _DRAWN = "icon.svg"
 
 
-def page_folder() -> Path:
-    """Where the page's sources are: in the package, or beside it in a source checkout."""
-    inside = Path(__file__).with_name("page")
-    return inside if inside.is_dir() else Path(__file__).parents[3] / "web" / "page"
-
-
-def runtime_folder() -> Path:
-    """Where ONNX Runtime Web is; UsageError that says how to get it."""
-    inside = page_folder() / "ort"
-    checkout = page_folder().parent / "node_modules" / "onnxruntime-web" / "dist"
-    for folder in (inside, checkout):
-        wasm = [(folder / name).is_file() for name in (WASM, f"{WASM}.gz")]
-        if all((folder / name).is_file() for name in SCRIPTS) and any(wasm):
-            return folder
-    raise UsageError(
-        "ONNX Runtime Web is not here: it comes with a released onecycle; in a source checkout "
-        "`make web` fetches it (needs npm)"
-    )
-
-
 def write_site(
     model: str | Path,
     out: str | Path,
@@ -63,6 +50,7 @@ def write_site(
     theme: str | Path | Mapping[str, Any] | None = None,
     icon: str | Path | None = None,
     examples: str | Path | None = None,
+    gpu: bool = False,
 ) -> Path:
     """Write page, model and runtime into `out`, a new folder or an older site; returns it.
 
@@ -70,6 +58,9 @@ def write_site(
     beside the answer. `icon` is a square image of 180 pixels or more. `examples` is a folder of up
     to 12 items that visitors may try; they are published as they are. A kind from outside the
     package brings its module as its class's `page`; the page's `kinds.js` says what modules export.
+    With `gpu` the page computes by WebGPU where a browser has it (6.6 MB more to fetch there), once
+    the GPU has answered an input of noise as this machine's processor did (within 1e-3); else on
+    the device's processor, as without.
     Raises ModelError for files that `Predictor` refuses and for kinds without a module, DataError
     for an example that the model cannot take, UsageError for a theme, icon or number of examples
     that does not do, and where `out` holds something else.
@@ -80,14 +71,15 @@ def write_site(
     if fault := given.page_fault():
         raise ModelError(fault)
     sources = _sources(given, target)
-    (folder, runtime), out = _runtime(given.page_scripts), Path(out)
+    (built, runtime), out = site_files(CPU, given.page_scripts), Path(out)
     shown, tried = read_examples(examples, given)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    name, packed = f"model.{_digest(data)}.onnx", _pack(data)
-    parts = {
-        "model": _part(name, packed),
-        "runtime": {"folder": folder, **_part(f"{folder}{WASM}", runtime[f"{folder}{WASM}.gz"])},
-    }
+    name, packed = f"model.{digest(data)}.onnx", pack(data)
+    parts = {"model": part(name, packed), "runtime": built}
+    if gpu:
+        told, more = site_files(GPU)
+        parts["gpu"] = told | {"probe": gpu_probe(data, given)}
+        runtime |= more
     files = {place: file.read_bytes() for place, file in sources.items()} | tried
     files |= {**make_icons(icon), **runtime, f"{name}.gz": packed}
     details = {**about, "title": title, "theme": smileys, "examples": shown, **parts}
@@ -101,7 +93,7 @@ def write_site(
     return out
 
 
-def look_from_environment() -> dict[str, str | None]:
+def look_from_environment() -> dict[str, Any]:
     """How the page of a server looks: ONECYCLE_TITLE, _THEME, _ICON and _EXAMPLES."""
     return {name: os.environ.get(variable_of(name)) for name in LOOK}
 
@@ -111,42 +103,6 @@ def variable_of(name: str) -> str:
     return f"ONECYCLE_{name.upper()}"
 
 
-def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
-
-
-def _pack(data: bytes) -> bytes:
-    """As gzip, which the page unpacks itself: not every host compresses a model or WebAssembly."""
-    return gzip.compress(data, mtime=0)
-
-
-def _part(place: str, packed: bytes) -> dict[str, Any]:
-    """A large file as the page is told of it: its name, its bytes, and those of its gzip."""
-    whole = int.from_bytes(packed[-4:], "little")  # gzip ends with it
-    return {"file": place, "bytes": whole, "packed": len(packed)}
-
-
-def _runtime(more: Sequence[str]) -> tuple[str, dict[str, bytes]]:
-    """ONNX Runtime Web: the site's folder for it, named after what is in it, and files by place.
-
-    Beside it lie `more` scripts, which few pages need. Browsers may keep the folder for a year, and
-    a newer version of the page need not fetch it.
-    """
-    folder = runtime_folder()
-    ready = folder / f"{WASM}.gz"
-    wasm = ready.read_bytes() if ready.is_file() else _pack((folder / WASM).read_bytes())
-    for name in more:
-        if not (folder / name).is_file():
-            raise UsageError(
-                f"{name}, which this model's page needs, is not here: it comes with a released "
-                "onecycle; in a source checkout `make web` fetches it (needs npm)"
-            )
-    scripts = {name: (folder / name).read_bytes() for name in (*SCRIPTS, *more)}
-    files = {**scripts, ready.name: wasm}
-    home = f"ort/{_digest(*files.values())}/"
-    return home, {f"{home}{name}": content for name, content in files.items()}
-
-
 def pack_site(site: Path) -> None:
     """Lay beside the files of a site what a server may send in their place, smaller.
 
@@ -154,11 +110,11 @@ def pack_site(site: Path) -> None:
     """
     for file in site.rglob("*"):
         if file.suffix in _TEXTS:
-            file.with_name(f"{file.name}.gz").write_bytes(_pack(file.read_bytes()))
-    brotli = runtime_folder() / f"{WASM}.br"
+            file.with_name(f"{file.name}.gz").write_bytes(pack(file.read_bytes()))
+    brotli = runtime_folder() / f"{CPU.wasm}.br"
     if brotli.is_file():
-        for folder in (site / "ort").iterdir():
-            shutil.copyfile(brotli, folder / brotli.name)
+        for packed in (site / "ort").glob(f"*/{CPU.wasm}.gz"):
+            shutil.copyfile(brotli, packed.with_name(brotli.name))
 
 
 def _sources(given: InputSpec, target: TargetSpec) -> dict[str, Path]:
@@ -196,9 +152,10 @@ def _fill(out: Path, files: Mapping[str, bytes], details: dict[str, Any]) -> Non
     (out / "index.html").write_bytes(text.encode())
     _json(out / "model.json", details)
     _json(out / "manifest.webmanifest", _manifest(details["title"], _DRAWN in files))
-    parts = [details[part]["file"] for part in ("model", "runtime")]
-    rest = sorted({*files, *_WRITTEN} - {f"{part}.gz" for part in parts})
-    _service_worker(out, rest, parts)
+    large = {name: details[name]["file"] for name in ("model", "runtime", "gpu") if name in details}
+    home = details["gpu"]["folder"] if "gpu" in large else None
+    rest = sorted({*files, *_WRITTEN} - {f"{file}.gz" for file in large.values()})
+    _service_worker(out, rest, [*large.values()], home)
     _hosts(out)
 
 
@@ -247,12 +204,12 @@ def _manifest(title: str, ours: bool) -> dict[str, Any]:
     }
 
 
-def _service_worker(out: Path, files: Sequence[str], parts: Sequence[str]) -> None:
+def _service_worker(out: Path, files: Sequence[str], parts: Sequence[str], gpu: str | None) -> None:
     """Lists the page's own files, and is another one whenever any of them is.
 
     Nothing that a host, git or an older site put beside them is listed: a listed file that a host
     does not give away would keep the page from working without a network. `parts` are named after
-    their content.
+    their content. What is in the folder `gpu` is for devices that have one.
     """
     whole = hashlib.sha256("".join(parts).encode())
     for file in files:
@@ -260,7 +217,7 @@ def _service_worker(out: Path, files: Sequence[str], parts: Sequence[str]) -> No
     source = (page_folder() / "sw.js").read_text(encoding="utf-8")
     source = source.replace("@VERSION@", whole.hexdigest()[:12])
     source = source.replace("@FILES@", json.dumps([".", *files]))
-    source = source.replace("@PARTS@", json.dumps(parts))
+    source = source.replace("@PARTS@", json.dumps(parts)).replace("@GPU@", json.dumps(gpu))
     (out / "sw.js").write_text(source, encoding="utf-8")
 
 
