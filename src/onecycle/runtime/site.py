@@ -71,17 +71,11 @@ def write_site(
     if fault := given.page_fault():
         raise ModelError(fault)
     sources = _sources(given, target)
-    (built, runtime), out = site_files(CPU, given.page_scripts), Path(out)
+    (parts, large), out = _large_parts(data, given, gpu), Path(out)
     shown, tried = read_examples(examples, given)
     title = title or Path(model).stem.replace("-", " ").replace("_", " ").capitalize()
-    name, packed = f"model.{digest(data)}.onnx", pack(data)
-    parts = {"model": part(name, packed), "runtime": built}
-    if gpu:
-        told, more = site_files(GPU)
-        parts["gpu"] = told | {"probe": gpu_probe(data, given)}
-        runtime |= more
     files = {place: file.read_bytes() for place, file in sources.items()} | tried
-    files |= {**make_icons(icon), **runtime, f"{name}.gz": packed}
+    files |= {**make_icons(icon), **large}
     details = {**about, "title": title, "theme": smileys, "examples": shown, **parts}
     if icon is not None:
         del files[_DRAWN]
@@ -101,6 +95,20 @@ def look_from_environment() -> dict[str, Any]:
 def variable_of(name: str) -> str:
     """The environment variable that stands for one of LOOK."""
     return f"ONECYCLE_{name.upper()}"
+
+
+def _large_parts(
+    data: bytes, given: InputSpec, gpu: bool
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What the page is told of model and runtimes, and their files by place."""
+    built, files = site_files(CPU, given.page_scripts)
+    name, packed = f"model.{digest(data)}.onnx", pack(data)
+    parts = {"model": part(name, packed), "runtime": built}
+    if gpu:
+        told, more = site_files(GPU)
+        parts["gpu"] = told | {"probe": gpu_probe(data, given)}
+        files |= more
+    return parts, files | {f"{name}.gz": packed}
 
 
 def pack_site(site: Path) -> None:
