@@ -196,6 +196,7 @@ from onecycle.vision.augment import symmetric_warp as symmetric_warp
 from onecycle.vision.augment import tilt as tilt
 from onecycle.vision.augment import zoom as zoom
 from onecycle.vision.augment import zoom_crop as zoom_crop
+from onecycle.vision.boxes import Boxes as Boxes
 from onecycle.vision.checks import verify_images as verify_images
 from onecycle.vision.image import FlowField as FlowField
 from onecycle.vision.image import Image as Image
@@ -209,6 +210,7 @@ from onecycle.vision.input import imagenet_stats as imagenet_stats
 from onecycle.vision.learner import ImageLearner as ImageLearner
 from onecycle.vision.learner import cnn_learner as cnn_learner
 from onecycle.vision.learner import create_cnn as create_cnn
+from onecycle.vision.learner import detection_learner as detection_learner
 from onecycle.vision.learner import unet_learner as unet_learner
 from onecycle.vision.lists import ImageDataBunch as ImageDataBunch
 from onecycle.vision.lists import ImageList as ImageList
@@ -216,11 +218,12 @@ from onecycle.vision.lists import ObjectItemList as ObjectItemList
 from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
+from onecycle.vision.mean_ap import mean_ap as mean_ap
+from onecycle.vision.mean_ap import mean_ap50 as mean_ap50
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
 from onecycle.vision.policies import aug_mix as aug_mix
 from onecycle.vision.policies import rand_augment as rand_augment
 from onecycle.vision.policies import trivial_augment as trivial_augment
-from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
 from onecycle.vision.transform import Transform as Transform
@@ -375,6 +378,7 @@ __all__ = [
     "cross_validate",
     "cutout",
     "defaults",
+    "detection_learner",
     "dice",
     "dihedral",
     "dihedral_affine",
@@ -407,6 +411,8 @@ __all__ = [
     "ls",
     "mae",
     "mean_absolute_error",
+    "mean_ap",
+    "mean_ap50",
     "mean_iou",
     "mean_squared_error",
     "mlp",

@@ -18,8 +18,8 @@ from onecycle.learn import exporting
 from onecycle.learn.learner import Learner
 from onecycle.runtime.kinds import Answer
 from onecycle.runtime.predictor import Predictor
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.input import ImageInput
-from onecycle.vision.targets import Boxes
 
 pytestmark = pytest.mark.usefixtures("traced_once")
 
