@@ -156,6 +156,7 @@ _SERIES = {
     "series_transforms": "onecycle.series.encode",
 }
 _INTERPRET = {
+    "Interpretation": "onecycle.interpret.classification",
     "ClassificationInterpretation": "onecycle.interpret.classification",
     "MultiLabelInterpretation": "onecycle.interpret.classification",
     "SegmentationInterpretation": "onecycle.interpret.classification",
