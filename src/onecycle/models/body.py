@@ -172,7 +172,7 @@ class Pyramid(nn.Module):
         ends = [i for i, m in enumerate(maps) if i + 1 == len(maps) or m != maps[i + 1]]
         if len(ends) < 2:
             raise ModelError(
-                f"all feature maps of {type(body.net).__name__} have one size: a U-Net needs "
+                f"all feature maps of {type(body.net).__name__} have one size: what is built on them needs "
                 "falling sizes, as resnet, mobilenet, efficientnet or convnext have them"
             )
         self.kept = ends

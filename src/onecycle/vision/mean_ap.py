@@ -73,7 +73,7 @@ def _rows(boxes: np.ndarray) -> list[dict[str, Any]]:
     for item, own in enumerate(boxes):
         for top, left, bottom, right, kind, *score in own[own[:, 4] >= 0].astype(float).tolist():
             x, y, w, h = ((1 + v) * _SCALE for v in (left, top, right - left - 1, bottom - top - 1))
-            row = {"id": len(rows) + 1, "image_id": item, "category_id": int(kind), "iscrowd": 0}
-            row |= {"bbox": [x, y, w, h], "area": w * h}
-            rows.append(row | ({"score": score[0]} if score else {}))
+            row = {"id": len(rows) + 1, "image_id": item, "category_id": int(kind)}
+            place = {"bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
+            rows.append(row | place | ({"score": score[0]} if score else {}))
     return rows
