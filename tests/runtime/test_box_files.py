@@ -223,6 +223,9 @@ def test_what_a_precision_costs_is_counted_in_boxes():
     assert SPEC.changes(both, right).tolist() == [0.5]
     twice = np.array([[-0.5, -0.5, 0.5, 0.5, 1, 0.9], [-0.5, -0.5, 0.5, 0.5, 1, 0.8]])
     assert hit(twice, actual[0][:2]).tolist() == [True, False]
+    near = np.array([[-0.5, -0.5, 0.5, 0.5, 1], [-0.5, -0.3, 0.5, 0.5, 1]])
+    assert hit(twice, near).tolist() == [True, True]  # the second takes what is left
+    assert hit(twice[:1], near[::-1]).tolist() == [False, True]
 
 
 def test_a_file_with_options_that_make_no_sense_is_refused():
