@@ -36,7 +36,7 @@ TASKS = {
         "Learners and training",
         "vision.learner learn.learner learn.held_out learn.cross_validation learn.options models "
         "models.architectures learn.lr_find "
-        "learn.recorder learn.seed learn.predictions vision.tta vision.mean_ap learn.engine "
+        "learn.recorder learn.seed learn.predictions vision.tta vision.box_metrics learn.engine "
         "learn.optimizer "
         "core.machine",
     ),

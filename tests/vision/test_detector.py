@@ -12,9 +12,9 @@ from torchvision.models.detection.fcos import FCOS, FCOSHead
 from onecycle.core.errors import ModelError, OnecycleWarning, UsageError
 from onecycle.models.detector import assign, detection_losses, outputs_of, scores_of
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.box_metrics import mean_ap, mean_ap50
 from onecycle.vision.boxes import Boxes
 from onecycle.vision.learner import cnn_learner, create_detector_model, detection_learner, load_cnn
-from onecycle.vision.mean_ap import mean_ap, mean_ap50
 
 
 @pytest.fixture(scope="module")

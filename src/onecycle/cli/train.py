@@ -35,9 +35,9 @@ from onecycle.series.encode import series_transforms
 from onecycle.series.learner import series_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.box_metrics import mean_ap, mean_ap50
 from onecycle.vision.input import imagenet_stats
 from onecycle.vision.learner import cnn_learner, detection_learner, unet_learner
-from onecycle.vision.mean_ap import mean_ap, mean_ap50
 
 _LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were read amiss
 _SIDE = 128

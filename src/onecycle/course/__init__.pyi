@@ -150,6 +150,8 @@ from onecycle.vision.augment import symmetric_warp as symmetric_warp
 from onecycle.vision.augment import tilt as tilt
 from onecycle.vision.augment import zoom as zoom
 from onecycle.vision.augment import zoom_crop as zoom_crop
+from onecycle.vision.box_metrics import mean_ap as mean_ap
+from onecycle.vision.box_metrics import mean_ap50 as mean_ap50
 from onecycle.vision.boxes import Boxes as Boxes
 from onecycle.vision.checks import verify_images as verify_images
 from onecycle.vision.image import FlowField as FlowField
@@ -170,8 +172,6 @@ from onecycle.vision.lists import ObjectItemList as ObjectItemList
 from onecycle.vision.lists import PointsItemList as PointsItemList
 from onecycle.vision.lists import SegmentationItemList as SegmentationItemList
 from onecycle.vision.lists import get_image_files as get_image_files
-from onecycle.vision.mean_ap import mean_ap as mean_ap
-from onecycle.vision.mean_ap import mean_ap50 as mean_ap50
 from onecycle.vision.pixel_cache import PixelCache as PixelCache
 from onecycle.vision.policies import aug_mix as aug_mix
 from onecycle.vision.policies import rand_augment as rand_augment
