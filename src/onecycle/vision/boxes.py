@@ -25,6 +25,7 @@ from onecycle.vision.point_labels import OUTSIDE, located_boxes, outside
 from onecycle.vision.targets import Points
 from onecycle.vision.warp import Plan, draw_plan, exact_plan
 
+_BEHIND = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1}  # of a caption
 CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)  # (y, x) of the four corners in (top, left, bottom, right)
 
 
@@ -165,7 +166,7 @@ class Boxes(BoxesSpec, Target):
         for (top, left, bottom, right), caption in zip(edges, captions, strict=True):
             box = Rectangle((left, top), right - left, bottom - top, fill=False, ec="w", lw=1.5)
             ax.add_patch(box)
-            ax.text(left, top, caption, color="w", fontsize=7, va="top")
+            ax.text(left, top, caption, color="w", fontsize=7, va="top", bbox=_BEHIND)
 
 
 def warn_of_lost(data: Any) -> None:
