@@ -281,9 +281,10 @@ def test_predictions_are_boxes_in_each_images_own_shares(learned, shapes):
     assert min(scores) > 0.3
 
 
-def test_boxes_that_augmentation_loses_are_counted_as_the_first_epoch_will_lose_them(shapes):
+@pytest.mark.parametrize("zoom", [1.8, 2.5, 4.0])
+def test_boxes_that_augmentation_loses_are_counted_as_the_first_epoch_will_lose_them(shapes, zoom):
     root, labels = shapes
-    tfms = get_transforms(max_zoom=2.5, max_rotate=30, p_affine=1)
+    tfms = get_transforms(max_zoom=zoom, max_rotate=30, p_affine=1)
     data = boxes_data(root, labels, (tfms[0], []))
     with pytest.warns(OnecycleWarning, match="in training") as seen:
         detection_learner(data, "small", pretrained=False, width=32)
