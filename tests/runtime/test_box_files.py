@@ -144,6 +144,7 @@ def test_predictions_are_written_as_coco(learn, shapes, tmp_path):
     assert sum(len(names) for _, names in again.frame["annotation"]) == len(rows)
 
 
+@pytest.mark.slow
 def test_int8_says_how_many_boxes_it_changes(learn, file, tmp_path):
     with pytest.warns(OnecycleWarning, match="int8 changes .* of the answers"):
         small = learn.export(tmp_path / "small.onnx", precision="int8")
