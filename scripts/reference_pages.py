@@ -25,7 +25,7 @@ TASKS = {
         "core.paths core.path_list data.lists vision.lists data.items data.labels data.databunch "
         "data.label_list vision.pixel_cache data.report "
         "data.checks data.looks data.unreadable data.task "
-        "data.targets vision.targets vision.checks vision.annotations.write",
+        "data.targets vision.targets vision.boxes vision.checks vision.annotations.write",
     ),
     "images": (
         "Images and augmentation",
@@ -36,7 +36,8 @@ TASKS = {
         "Learners and training",
         "vision.learner learn.learner learn.held_out learn.cross_validation learn.options models "
         "models.architectures learn.lr_find "
-        "learn.recorder learn.seed learn.predictions vision.tta learn.engine learn.optimizer "
+        "learn.recorder learn.seed learn.predictions vision.tta vision.box_metrics learn.engine "
+        "learn.optimizer "
         "core.machine",
     ),
     "callbacks": (

@@ -72,8 +72,8 @@ learn.fit_one_cycle(4, 3e-3)
 #
 # `to_coco` writes what is predicted, over the whole images, as a COCO file that pycocotools and labelling
 # tools read, and `from_annotations` again; with `data.valid_ds` in place of the predictions it writes the
-# labels. A mask becomes one object for each class of an image, points one of the category "points",
-# classes and tags objects without a place. Names of images are relative to the data's folder.
+# labels. A mask becomes one object for each class of an image, boxes one each, points one of the category
+# "points", classes and tags objects without a place. Names of images are relative to the data's folder.
 
 # %%
 file = to_coco(learn.predictions(), "predicted.json")

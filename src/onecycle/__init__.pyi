@@ -60,6 +60,7 @@ from onecycle.fetch.urls import Config as Config
 from onecycle.fetch.urls import URLs as URLs
 from onecycle.fetch.urls import untar_data as untar_data
 from onecycle.interpret.classification import ClassificationInterpretation as ClassificationInterpretation
+from onecycle.interpret.classification import Interpretation as Interpretation
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
@@ -196,6 +197,9 @@ from onecycle.vision.augment import symmetric_warp as symmetric_warp
 from onecycle.vision.augment import tilt as tilt
 from onecycle.vision.augment import zoom as zoom
 from onecycle.vision.augment import zoom_crop as zoom_crop
+from onecycle.vision.box_metrics import mean_ap as mean_ap
+from onecycle.vision.box_metrics import mean_ap50 as mean_ap50
+from onecycle.vision.boxes import Boxes as Boxes
 from onecycle.vision.checks import verify_images as verify_images
 from onecycle.vision.image import FlowField as FlowField
 from onecycle.vision.image import Image as Image
@@ -209,6 +213,7 @@ from onecycle.vision.input import imagenet_stats as imagenet_stats
 from onecycle.vision.learner import ImageLearner as ImageLearner
 from onecycle.vision.learner import cnn_learner as cnn_learner
 from onecycle.vision.learner import create_cnn as create_cnn
+from onecycle.vision.learner import detection_learner as detection_learner
 from onecycle.vision.learner import unet_learner as unet_learner
 from onecycle.vision.lists import ImageDataBunch as ImageDataBunch
 from onecycle.vision.lists import ImageList as ImageList
@@ -220,7 +225,6 @@ from onecycle.vision.pixel_cache import PixelCache as PixelCache
 from onecycle.vision.policies import aug_mix as aug_mix
 from onecycle.vision.policies import rand_augment as rand_augment
 from onecycle.vision.policies import trivial_augment as trivial_augment
-from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
 from onecycle.vision.transform import Transform as Transform
@@ -282,6 +286,7 @@ __all__ = [
     "ImageSpec",
     "Input",
     "InputSpec",
+    "Interpretation",
     "ItemList",
     "Items",
     "LabelError",
@@ -375,6 +380,7 @@ __all__ = [
     "cross_validate",
     "cutout",
     "defaults",
+    "detection_learner",
     "dice",
     "dihedral",
     "dihedral_affine",
@@ -407,6 +413,8 @@ __all__ = [
     "ls",
     "mae",
     "mean_absolute_error",
+    "mean_ap",
+    "mean_ap50",
     "mean_iou",
     "mean_squared_error",
     "mlp",

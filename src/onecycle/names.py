@@ -131,10 +131,13 @@ _VISION = _POLICIES | {
     "TTA": "onecycle.vision.tta",
     "cnn_learner": "onecycle.vision.learner",
     "create_cnn": "onecycle.vision.learner",
+    "detection_learner": "onecycle.vision.learner",
     "get_image_files": "onecycle.vision.lists",
-    "Boxes": "onecycle.vision.targets",
+    "Boxes": "onecycle.vision.boxes",
     "Mask": "onecycle.vision.targets",
     "Points": "onecycle.vision.targets",
+    "mean_ap": "onecycle.vision.box_metrics",
+    "mean_ap50": "onecycle.vision.box_metrics",
     "half_stats": "onecycle.vision.input",
     "imagenet_stats": "onecycle.vision.input",
     "models": "onecycle.models",
@@ -153,6 +156,7 @@ _SERIES = {
     "series_transforms": "onecycle.series.encode",
 }
 _INTERPRET = {
+    "Interpretation": "onecycle.interpret.classification",
     "ClassificationInterpretation": "onecycle.interpret.classification",
     "MultiLabelInterpretation": "onecycle.interpret.classification",
     "SegmentationInterpretation": "onecycle.interpret.classification",

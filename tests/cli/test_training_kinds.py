@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from drawn_boxes import drawn
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
@@ -52,6 +53,33 @@ def test_points_are_learned_and_answered_in_pixels(tmp_path):
     answer = Predictor(out / "model.onnx").predict(tmp_path / "3.png")
     assert np.shape(answer.answer.data) == (1, 2)
     assert found["model"] == str(out.absolute() / "model.onnx")
+
+
+def test_boxes_are_learned_from_a_tools_file(tmp_path):
+    labels = drawn(tmp_path, 12)
+    names = ["bar", "disc"]
+    rows = [
+        {
+            "image_id": i,
+            "category_id": names.index(name),
+            "bbox": [left, top, right - left, bottom - top],
+        }
+        for i, file in enumerate(sorted(labels))
+        for (top, left, bottom, right), name in zip(*labels[file], strict=True)
+    ]
+    content = {
+        "images": [{"id": i, "file_name": f} for i, f in enumerate(sorted(labels))],
+        "annotations": rows,
+        "categories": [{"id": i, "name": name} for i, name in enumerate(names)],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    out = tmp_path / "out"
+    how = ("--arch", "small", "--size", 64, *SHORT, "--out", out)
+    found, said = results("boxes", tmp_path / "labels.json", *how)
+    assert "COCO" in said or "coco" in said
+    assert set(found["metrics"]) == {"mean_ap", "mean_ap50", "loss"}
+    assert list(Predictor(out / "model.onnx").classes) == names
+    assert "<td>disc</td>" in (out / "report.html").read_text()
 
 
 def test_masks_are_learned_with_the_names_of_their_classes(tmp_path):

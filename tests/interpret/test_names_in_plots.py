@@ -16,8 +16,9 @@ from onecycle.interpret.classification import (
 from onecycle.learn.predictions import Predictions
 from onecycle.learn.recorder import Recorder
 from onecycle.text.input import Text
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.image import Image
-from onecycle.vision.targets import Boxes, Mask
+from onecycle.vision.targets import Mask
 
 NAMES = {
     "prices": ("$5_to_$10", "$10_to_$20"),

@@ -24,6 +24,7 @@ from onecycle.runtime.inputs.series import as_series
 from onecycle.runtime.inputs.text import TextSpec
 from onecycle.runtime.inputs.words import SPECIAL
 from onecycle.runtime.site import write_site
+from onecycle.runtime.targets.boxes import BoxesSpec
 from onecycle.runtime.targets.category import CategorySpec
 from onecycle.runtime.targets.mask import MaskSpec
 from onecycle.runtime.targets.multi_category import MultiCategorySpec
@@ -140,6 +141,35 @@ def test_points_lie_where_pythons_lie(page, numbers, box, method):
     np.testing.assert_allclose(found["points"], wanted, rtol=1e-4, atol=1e-3)
 
 
+@MANY
+@given(
+    st.integers(0, 2**31),
+    st.integers(0, 40),
+    st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    st.floats(0, 1),
+    st.integers(1, 6),
+    st.sampled_from(["pad", "squish", "none"]),
+)
+@example(7, 40, 0.3, 0.5, 100, "pad")
+def test_boxes_are_pythons_in_their_order(page, seed, count, thresh, overlap, most, method):
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(-1, 0.8, (2, count))
+    given = np.concatenate([corner, corner + rng.uniform(0, 0.9, (2, count))]).clip(-1, 1)
+    scores = rng.integers(0, 11, (3, count)) / 10  # of which many are equal, some on the threshold
+    given = np.concatenate([given, scores]).astype(np.float32)
+    spec, target = ImageSpec((30, 50), method), BoxesSpec(("<b>", 0, "c"), thresh, overlap, most)
+    inner = {"pad": (4, 7, 20, 33), "squish": (0, 0, 30, 50), "none": (0, 0, 70, 80)}[method]
+    values = {"probabilities": given[None], "box": np.array((3, -5, 60, 90))}
+    values["inner"] = np.array(inner)
+    wanted = target.place(values, 0, (70, 80), spec.fixed_size)
+    messages = {"probabilities": given.ravel().tolist(), "box": [3, -5, 60, 90]}
+    found = decoded(page, spec, target, messages | {"inner": list(inner)}, [70, 80])
+    assert [box["name"] for box in found["boxes"]] == [str(name) for name in wanted.obj]
+    rows = [[*box["box"], box["index"], box["score"]] for box in found["boxes"]]
+    np.testing.assert_allclose(np.reshape(rows, (-1, 6)), wanted.data, rtol=1e-5, atol=1e-4)
+    assert bool(found["headline"]) == (not wanted.obj)
+
+
 boxes = st.tuples(*[st.integers(-6, 6)] * 2, *[st.integers(1, 8)] * 2)
 
 
@@ -180,7 +210,8 @@ def test_the_classes_of_a_mask_have_colours_of_their_own(page):
 # --- what is drawn -------------------------------------------------------------------------
 
 OVER = """async ([w, h, answer]) => {
-    const { draw } = await import(`./targets/${answer.mask ? "mask" : "points"}.js`);
+    const kind = ["mask", "boxes"].find((name) => answer[name]) ?? "points";
+    const { draw } = await import(`./targets/${kind}.js`);
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [w, h];
     const context = canvas.getContext("2d");
@@ -225,6 +256,18 @@ def test_a_point_is_drawn_at_its_row_and_column(page):
     rows, cols = np.indices(red.shape)
     assert (red * rows).sum() / red.sum() == pytest.approx(8, abs=0.3)
     assert (red * cols).sum() / red.sum() == pytest.approx(27, abs=0.3)
+
+
+def test_a_box_is_drawn_around_its_object_with_a_name(page):
+    box = {"index": 1, "name": "<i>", "score": 0.5, "box": [40, 20, 70, 90]}
+    found = drawn(page, 120, 100, {"boxes": [box]}).astype(int)
+    coloured = found.max(2) - found.min(2) > 40
+    rows, cols = np.nonzero(coloured)
+    assert [rows.min(), cols.min(), rows.max() + 1, cols.max() + 1] == pytest.approx(
+        [40, 20, 70, 90], abs=1.5
+    )
+    assert (found[45:65, 25:85] == 255).all()  # nothing inside
+    assert (found[30:39, 20:60] < 128).any()  # the name above it
 
 
 SHOW = """async ([kind, answer, smiley]) => {

@@ -11,7 +11,7 @@ from trained_models import trained
 
 from onecycle.core.errors import ExportError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
-from onecycle.data.targets import Category
+from onecycle.data.targets import Category, Numbers
 from onecycle.data.task import Task
 from onecycle.export.graph import Cost, store_in_half
 from onecycle.learn import exporting
@@ -19,7 +19,6 @@ from onecycle.learn.learner import Learner
 from onecycle.runtime.kinds import Answer
 from onecycle.runtime.predictor import Predictor
 from onecycle.vision.input import ImageInput
-from onecycle.vision.targets import Boxes
 
 pytestmark = pytest.mark.usefixtures("traced_once")
 
@@ -71,14 +70,17 @@ def test_answers_made_in_python_are_noticed(learners, tmp_path):
     assert not (tmp_path / "m.onnx").exists()
 
 
+class Strange(Numbers):
+    """A kind of answer that has no half without torch."""
+
+    kind = "strange"
+
+
 def test_a_kind_of_answer_that_no_file_knows_is_refused_by_name(learners, tmp_path):
     learn = learners["numbers"]
-    boxes = Boxes(classes=("a", "b"), count=1)
-    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5))
-    data = learn.data.with_task(Task(learn.task.input, boxes))
-    data = replace(data, valid_dl=None, train_dl=None)  # the labels are no boxes
-    with pytest.raises(ExportError, match="kind Boxes"):
-        Learner(data, net, silent=True).export(tmp_path / "m.onnx")
+    strange = with_task(learn, Task(learn.task.input, Strange(learn.task.target.names)))
+    with pytest.raises(ExportError, match="kind Strange"):
+        strange.export(tmp_path / "m.onnx")
 
 
 def test_the_items_to_compare_lie_all_over_the_set(learners):

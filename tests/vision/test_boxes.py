@@ -10,8 +10,8 @@ from test_geometry import FAMILY, drawn, law, methods, seeds, sizes
 from onecycle.core.errors import LabelError
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.lists import ObjectItemList
-from onecycle.vision.targets import Boxes
 from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, warp
 

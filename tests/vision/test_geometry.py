@@ -9,9 +9,10 @@ from pixel_helpers import blob, brightest, encoded, on_pixels, smooth_noise
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision import geometry as geo
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.checks import IGNORED
 from onecycle.vision.input import ImageInput
-from onecycle.vision.targets import Boxes, Mask, Points
+from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flatten
 from onecycle.vision.warp import draw_plan, exact, exact_plan, warp
 

@@ -18,10 +18,11 @@ from onecycle.learn.learner import Learner
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.image import FlowField, ImagePoints
 from onecycle.vision.learner import ImageLearner
 from onecycle.vision.lists import ImageList, ObjectItemList, PointsItemList, SegmentationItemList
-from onecycle.vision.targets import Boxes, Mask, Points
+from onecycle.vision.targets import Mask, Points
 from onecycle.vision.transform import flatten
 from onecycle.vision.tta import TTA
 from onecycle.vision.warp import Plan, draw_plan, exact_plan, warp_maps

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.cli.options import Where, WhereMasks, WherePoints, WhereSeries, WhereTexts
+from onecycle.cli.options import Where, WhereBoxes, WhereMasks, WherePoints, WhereSeries, WhereTexts
 from onecycle.cli.sides import DRAWS, column, draw, of_table, refuse
 from onecycle.core.display import threaded
 from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
@@ -22,7 +22,7 @@ from onecycle.data.tables import read_table
 from onecycle.runtime.inputs.pixels import open_indexes
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList
-from onecycle.vision.lists import ImageList, PointsItemList, SegmentationItemList
+from onecycle.vision.lists import ImageList, ObjectItemList, PointsItemList, SegmentationItemList
 from onecycle.vision.targets import Mask, Points
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -349,6 +349,16 @@ def _numbers_of(file: Path) -> np.ndarray:
 
 
 # Points, texts and series.
+
+
+def boxes(where: WhereBoxes) -> Found:
+    """Images with the boxes that a labelling tool has written."""
+    items = ObjectItemList.from_annotations(where.source, where.format, where.images)
+    return Found(_split_folders(where, items, of_classes=False), _as_annotated)
+
+
+def _as_annotated(split: SplitItems) -> LabelledItems:
+    return split.label_from_annotations()
 
 
 def points(where: WherePoints) -> Found:

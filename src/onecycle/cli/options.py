@@ -173,6 +173,21 @@ class WhereMasks(Sides):
 
 
 @dataclass(frozen=True)
+class WhereBoxes(Sides):
+    """Where images and what a labelling tool says of them are, and who validates."""
+
+    source: Annotated[
+        Path, Argument(help="A file or folder of COCO, Pascal VOC, YOLO, LabelMe, CVAT, ...")
+    ]
+    images: Annotated[
+        Path | None, Option(help="The folder of the images, where they lie elsewhere.")
+    ] = None
+    format: Annotated[
+        str | None, Option(help="coco, voc, yolo, labelme, labelstudio or cvat, if not guessed.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class WherePoints(SidesOfTable):
     """Where images and the table of their points are, and who validates."""
 

@@ -35,8 +35,9 @@ from onecycle.series.encode import series_transforms
 from onecycle.series.learner import series_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.vision.augment import get_transforms
+from onecycle.vision.box_metrics import mean_ap, mean_ap50
 from onecycle.vision.input import imagenet_stats
-from onecycle.vision.learner import cnn_learner, unet_learner
+from onecycle.vision.learner import cnn_learner, detection_learner, unet_learner
 
 _LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were read amiss
 _SIDE = 128
@@ -183,6 +184,16 @@ def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
     return learn
 
 
+def train_boxes(job: Job, how: How, labelled: LabelledItems) -> Learner:
+    """Boxes of things in images."""
+    refuse(how, "boxes", "weights")
+    size = _shorter_side(labelled, how.size or _SIDE)
+    learn = job.prepare(_normalized(how, labelled, size, detection_learner))
+    learn.metrics = [mean_ap, mean_ap50]
+    _two_stages(job, how, learn, (4, 16), 5e-3, 10, 1)
+    return learn
+
+
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Classes or numbers of series, which become images."""
     refuse(how, "series", *CHANGES)
@@ -252,6 +263,7 @@ KINDS: dict[str, tuple[Callable[..., Found], Callable[..., Learner]]] = {
     "images": (layouts.images, train_images),
     "masks": (layouts.masks, train_masks),
     "points": (layouts.points, train_points),
+    "boxes": (layouts.boxes, train_boxes),
     "text": (layouts.texts, train_texts),
     "series": (layouts.series, train_series),
 }

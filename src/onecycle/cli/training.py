@@ -10,6 +10,7 @@ from onecycle.cli.options import (
     How,
     HowTexts,
     Where,
+    WhereBoxes,
     WhereMasks,
     WherePoints,
     WhereSeries,
@@ -68,6 +69,20 @@ def train_masks(where: WhereMasks, how: How, fit: Fit) -> dict[str, Any]:
 def train_points(where: WherePoints, how: How, fit: Fit) -> dict[str, Any]:
     """Where something is: a table of names of images and points in their pixels."""
     return _train("points", where, how, fit)
+
+
+@train.command(
+    "boxes",
+    epilog=examples(
+        "onecycle train boxes annotations.json --images photos",
+        "onecycle train boxes VOC2007/ --arch resnet34 --size 320 --minutes 60",
+    ),
+)
+@plain_errors
+@spread
+def train_boxes(where: WhereBoxes, how: How, fit: Fit) -> dict[str, Any]:
+    """Where things are: images, and the boxes that a labelling tool has written (a detector)."""
+    return _train("boxes", where, how, fit)
 
 
 @train.command(

@@ -40,6 +40,7 @@ from onecycle.fetch.urls import Config as Config
 from onecycle.fetch.urls import URLs as URLs
 from onecycle.fetch.urls import untar_data as untar_data
 from onecycle.interpret.classification import ClassificationInterpretation as ClassificationInterpretation
+from onecycle.interpret.classification import Interpretation as Interpretation
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
@@ -149,6 +150,9 @@ from onecycle.vision.augment import symmetric_warp as symmetric_warp
 from onecycle.vision.augment import tilt as tilt
 from onecycle.vision.augment import zoom as zoom
 from onecycle.vision.augment import zoom_crop as zoom_crop
+from onecycle.vision.box_metrics import mean_ap as mean_ap
+from onecycle.vision.box_metrics import mean_ap50 as mean_ap50
+from onecycle.vision.boxes import Boxes as Boxes
 from onecycle.vision.checks import verify_images as verify_images
 from onecycle.vision.image import FlowField as FlowField
 from onecycle.vision.image import Image as Image
@@ -160,6 +164,7 @@ from onecycle.vision.input import half_stats as half_stats
 from onecycle.vision.input import imagenet_stats as imagenet_stats
 from onecycle.vision.learner import cnn_learner as cnn_learner
 from onecycle.vision.learner import create_cnn as create_cnn
+from onecycle.vision.learner import detection_learner as detection_learner
 from onecycle.vision.learner import unet_learner as unet_learner
 from onecycle.vision.lists import ImageDataBunch as ImageDataBunch
 from onecycle.vision.lists import ImageList as ImageList
@@ -171,7 +176,6 @@ from onecycle.vision.pixel_cache import PixelCache as PixelCache
 from onecycle.vision.policies import aug_mix as aug_mix
 from onecycle.vision.policies import rand_augment as rand_augment
 from onecycle.vision.policies import trivial_augment as trivial_augment
-from onecycle.vision.targets import Boxes as Boxes
 from onecycle.vision.targets import Mask as Mask
 from onecycle.vision.targets import Points as Points
 from onecycle.vision.tta import TTA as TTA
@@ -274,6 +278,7 @@ __all__ = [
     "ImageList",
     "ImagePoints",
     "ImageSegment",
+    "Interpretation",
     "ItemList",
     "LabelList",
     "LabelSmoothingCrossEntropy",
@@ -347,6 +352,7 @@ __all__ = [
     "cutout",
     "defaultdict",
     "defaults",
+    "detection_learner",
     "dice",
     "dihedral",
     "dihedral_affine",
@@ -393,6 +399,8 @@ __all__ = [
     "mae",
     "math",
     "mean_absolute_error",
+    "mean_ap",
+    "mean_ap50",
     "mean_iou",
     "mean_squared_error",
     "mlp",

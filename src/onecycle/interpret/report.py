@@ -33,7 +33,7 @@ from onecycle.learn import loop
 from onecycle.learn.cross_validation import CrossValidation
 from onecycle.learn.evaluate import evaluate
 from onecycle.learn.learner import Learner
-from onecycle.learn.metric import names_of
+from onecycle.learn.metric import keep_once, keeps_less, name_of, names_of
 from onecycle.learn.metrics import confusion, shares
 from onecycle.learn.predictions import Predictions, item_losses, of_part
 from onecycle.version import __version__
@@ -153,14 +153,19 @@ def intervals(
 def _look_at_items(learn: Learner) -> _Seen:
     seen, target = _Seen(), learn.task.target
     found = learn.predictions()
-    outputs = _undone(found.probabilities, target.activation)  # calibrated where the answers are
+    outputs = _undone(found.probabilities, target)  # calibrated where the answers are
     plain = target.uncalibrated()
-    names = names_of(learn.metrics)
+    kept = {
+        name_of(m): keep_once(m, outputs, found.targets) for m in learn.metrics if keeps_less(m)
+    }
+    each = [m for m in learn.metrics if not keeps_less(m)]
+    names = names_of(each)
 
     def values_of(positions: np.ndarray) -> dict[str, float]:
         at = torch.from_numpy(positions)
-        values = evaluate([(outputs[at], found.targets[at])], None, learn.metrics, plain)[1:]
+        values = evaluate([(outputs[at], found.targets[at])], None, each, plain)[1:] if each else []
         own = {n: float("nan") if v is None else v for n, v in zip(names, values, strict=True)}
+        own |= {name: value_of(at) for name, value_of in kept.items()}
         return own | {"loss": float(found.losses[at].mean())}
 
     seen.count, seen.intervals = len(found), intervals(len(found), values_of)
@@ -207,11 +212,13 @@ def _frame(what: str, table: Any) -> str:
     return _table([what, *table.columns], rows)
 
 
-def _undone(probabilities: Tensor, activation: str) -> Tensor:
+def _undone(probabilities: Tensor, target: Any) -> Tensor:
     """Outputs of the network whose activation gave these."""
-    if activation == "sigmoid":
+    if target.activation == "sigmoid":
         return torch.logit(probabilities, 1e-7)
-    return probabilities.clamp(min=1e-30).log() if activation == "softmax" else probabilities
+    if target.activation == "softmax":
+        return probabilities.clamp(min=1e-30).log()
+    return target.outputs_for(probabilities)
 
 
 def _look_at_masks(learn: Learner) -> _Seen:

@@ -142,11 +142,12 @@ class Mean:
 class Whole:
     """A function of all outputs and all labels, which are kept on the CPU."""
 
-    def __init__(self, func: Any, name: str) -> None:
-        self.func, self.name = func, name
+    def __init__(self, func: Any, name: str, keep: Any = None) -> None:
+        self.func, self.name, self.keep = func, name, keep
         self.batches: list[tuple[Tensor, Tensor]] = []
 
     def update(self, outputs: Tensor, y: Tensor) -> None:
+        outputs, y = (outputs, y) if self.keep is None else self.keep(outputs, y)
         self.batches.append((outputs.cpu(), y.cpu()))
 
     def compute(self) -> list[float]:
@@ -213,7 +214,8 @@ def _state(given: Any, target: Target | None, weight: Callable[[Tensor], float])
     if metric.of_sklearn(given):
         return Whole(metric.for_sklearn(given, target), name)
     if isinstance(plain, metric.Metric):
-        return Whole(_of_answers(partial(plain, **options), target), name)
+        of_kept = plain if plain.keep is None else plain.func
+        return Whole(_of_answers(partial(of_kept, **options), target), name, plain.keep)
     return Mean(_of_answers(given, target), name, weight)
 
 

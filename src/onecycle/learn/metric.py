@@ -31,20 +31,23 @@ class Metric:
     `func(outputs, y)` is called once with the whole set. With `value` it gives counts (a tensor)
     of each batch instead, which are added up, and `value` makes the figure of their sum: so no set
     is too large. Options go to both; `takes` names those that the target fills in where the user
-    does not.
+    does not. With `keep`, a function of (outputs, y) that gives what is kept of a batch in their
+    place, `func` is called with that of the whole set.
     """
 
     func: Callable[..., Any]
     value: Callable[..., Tensor] | None = None
     higher_is_better: bool | None = None
     takes: tuple[str, ...] = ()
+    keep: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.func.__doc__)
         object.__setattr__(self, "__wrapped__", self.func)  # its signature is the one to show
 
     def __call__(self, outputs: Tensor, y: Tensor, **options: Any) -> Any:
-        found = self.func(outputs, y, **options)
+        given = (outputs, y) if self.keep is None else self.keep(outputs, y)
+        found = self.func(*given, **options)
         return found if self.value is None else self.value(found, **options)
 
     @property
@@ -200,6 +203,19 @@ def needs_whole_set(metric: Any) -> bool:
     """Whether a metric, or the function inside a partial, is marked by `whole_set`."""
     inner = unwrap(metric)[0]
     return isinstance(inner, Metric) and inner.value is None
+
+
+def keeps_less(metric: Any) -> bool:
+    """Whether a metric keeps something else of a batch than outputs and labels."""
+    inner = unwrap(metric)[0]
+    return isinstance(inner, Metric) and inner.keep is not None
+
+
+def keep_once(metric: Any, outputs: Tensor, y: Tensor) -> Callable[[Tensor], float]:
+    """A function from positions of items to the metric of these, of what it keeps of all."""
+    inner, options = unwrap(metric)
+    kept = inner.keep(outputs, y)
+    return lambda at: float(inner.func(*(part[at] for part in kept), **options))
 
 
 # What metrics of other libraries are given: scikit-learn's functions, torchmetrics' objects.

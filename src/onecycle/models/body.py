@@ -172,8 +172,8 @@ class Pyramid(nn.Module):
         ends = [i for i, m in enumerate(maps) if i + 1 == len(maps) or m != maps[i + 1]]
         if len(ends) < 2:
             raise ModelError(
-                f"all feature maps of {type(body.net).__name__} have one size: a U-Net needs "
-                "falling sizes, as resnet, mobilenet, efficientnet or convnext have them"
+                f"all feature maps of {type(body.net).__name__} have one size, and falling "
+                "ones are needed, as resnet, mobilenet, efficientnet or convnext have them"
             )
         self.kept = ends
         shapes = self._shapes(size)

@@ -26,9 +26,9 @@ _HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten time
 class Prediction:
     """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
 
-    Unpacks as (answer, its encoded form, probabilities). A mask's and points' data refer to the
-    whole image: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points (n, 2)
-    as (y, x) in its pixels.
+    Unpacks as (answer, its encoded form, probabilities). The data of masks, points and boxes refer
+    to the whole image: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points
+    (n, 2) as (y, x) in its pixels, boxes (k, 6) as top, left, bottom, right in them, class, score.
     """
 
     answer: Answer

@@ -30,6 +30,7 @@ _TARGETS = {
     "numbers": (f"{_HERE}.targets.numbers", "onecycle.data.targets"),
     "mask": (f"{_HERE}.targets.mask", "onecycle.vision.targets"),
     "points": (f"{_HERE}.targets.points", "onecycle.vision.targets"),
+    "boxes": (f"{_HERE}.targets.boxes", "onecycle.vision.boxes"),
     "none": (NoLabelSpec.__module__, "onecycle.data.targets"),
 }
 

@@ -19,6 +19,7 @@ from onecycle.fetch.urls import Config as Config
 from onecycle.fetch.urls import URLs as URLs
 from onecycle.fetch.urls import untar_data as untar_data
 from onecycle.interpret.classification import ClassificationInterpretation as ClassificationInterpretation
+from onecycle.interpret.classification import Interpretation as Interpretation
 from onecycle.interpret.classification import MultiLabelInterpretation as MultiLabelInterpretation
 from onecycle.interpret.classification import SegmentationInterpretation as SegmentationInterpretation
 from onecycle.interpret.classification import best_threshold as best_threshold
@@ -101,6 +102,7 @@ __all__ = [
     "DatasetType",
     "EarlyStopping",
     "GradientClipping",
+    "Interpretation",
     "ItemList",
     "LabelSmoothingCrossEntropy",
     "Learner",

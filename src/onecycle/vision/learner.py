@@ -26,11 +26,13 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.options import LearnerOptions
 from onecycle.models.architectures import Architecture
 from onecycle.models.body import Pyramid, create_body
+from onecycle.models.detector import Detector, create_detector
 from onecycle.models.groups import is_segmenter, layer_groups
 from onecycle.models.segmenters import require_fit
 from onecycle.models.unet import UNet
 from onecycle.runtime.task import task_from_json
 from onecycle.runtime.tiles import predict_tiled
+from onecycle.vision.boxes import warn_of_lost
 from onecycle.vision.input import ImageInput
 from onecycle.vision.lists import ImageList
 from onecycle.vision.tiles import look_at_tiles
@@ -182,9 +184,54 @@ def _on_segmenter(
     return learner.freeze() if pretrained else learner
 
 
+# Boxes: `detection_learner`.
+
+
+def create_detector_model(
+    arch: Any,
+    n_outputs: int,
+    pretrained: bool | str = True,
+    size: tuple[int, int] | None = None,
+    width: int = 128,
+) -> Detector:
+    """A detector on a body, for 4 + classes outputs; see `models.detector.Detector`."""
+    shape = size or (64, 64)
+    return create_detector(create_body(arch, pretrained, size=size), n_outputs - 4, shape, width)
+
+
+def detection_learner(
+    data: DataBunch,
+    arch: Any,
+    pretrained: bool | str = True,
+    width: int = 128,
+    split_on: SplitOn | None = None,
+    **learner_options: Unpack[LearnerOptions],
+) -> ImageLearner:
+    """A learner that finds boxes (`ObjectItemList`), frozen to what is new if pretrained.
+
+    `arch`, any network with feature maps of falling sizes, and `pretrained` as in `cnn_learner`.
+    On it come a feature pyramid and torchvision's head of FCOS with `width` channels, a multiple
+    of 32. Its metrics are `mean_ap` and `mean_ap50`. Boxes that leave their image as it is cut are
+    dropped, with a warning that counts them. `learner_options` are Learner's.
+    """
+    planes, size = data.task.input.image_shape()
+    arch = widened(arch, planes)
+    model = create_detector_model(arch, data.c, pretrained, size, width)
+    data = normalize_for(data, model.body.body) if pretrained else data
+    learner = ImageLearner(data, model, groups=layer_groups(model, split_on), **learner_options)
+    if not isinstance(arch, nn.Module):
+        learner.recipe = recipe_of("detector", arch, size, {"width": width})
+    warn_of_lost(data)
+    return learner.freeze() if pretrained else learner
+
+
 # A learner for predicting from the one file that `learn.save` wrote.
 
-MODELS: dict[str, Any] = {"cnn": create_cnn_model, "unet": create_unet_model}
+MODELS: dict[str, Any] = {
+    "cnn": create_cnn_model,
+    "unet": create_unet_model,
+    "detector": create_detector_model,
+}
 
 
 def load_cnn(path: str | PurePath) -> ImageLearner:

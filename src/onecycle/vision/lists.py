@@ -18,8 +18,9 @@ from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.annotations import labels as made_of
 from onecycle.vision.annotations.read import IGNORED_NAMES, read_labels, wanted_of
 from onecycle.vision.bands import BandsInput
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.input import ImageInput
-from onecycle.vision.targets import Boxes, Mask, Points
+from onecycle.vision.targets import Mask, Points
 
 
 class ImageList(ItemList):

@@ -14,8 +14,9 @@ from onecycle.data.targets import Category, MultiCategory
 from onecycle.vision.annotations import coco, voc
 from onecycle.vision.annotations.records import Found, Record, Thing
 from onecycle.vision.annotations.shapes import BACKGROUND
+from onecycle.vision.boxes import Boxes
 from onecycle.vision.image import FlowField, ImagePoints, ImageSegment
-from onecycle.vision.targets import Boxes, Mask, Points
+from onecycle.vision.targets import Mask, Points
 
 _ROUNDING = 0.05  # pixels by which an edge may pass that of its image before it is counted
 _LEVEL = 6  # frames from here to the line that called from_annotations

@@ -22,10 +22,11 @@ _Row = tuple[Answer, np.ndarray | None]
 def to_coco(answers: Predictions | LabelList, file: str | PurePath) -> Path:
     """Write predictions (`learn.predictions()`), or the labels of a side (`data.valid_ds`).
 
-    Masks become one object for each class in an image, with its pixels as run lengths; classes and
-    tags become objects without a place; points one object of the category "points". All are in
-    pixels of the whole images, with a `score` where they are predicted. Names of images are
-    relative to the folder of their list, in which a relative `file` lies, too. Gives its path.
+    Masks become one object for each class in an image, with its pixels as run lengths; boxes one
+    each; classes and tags become objects without a place; points one object of the category
+    "points". All are in pixels of the whole images, with a `score` where they are predicted. Names
+    of images are relative to the folder of their list, in which a relative `file` lies, too. Gives
+    its path.
     """
     side = answers.items if isinstance(answers, Predictions) else answers
     target = answers.task.target
