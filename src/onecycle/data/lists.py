@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from onecycle.core.addresses import place_of
 from onecycle.core.errors import EmptyDataError, UsageError, warn
 from onecycle.core.files import read_lines
 from onecycle.core.path_list import joined
-from onecycle.core.paths import Path
 from onecycle.data import splits
 from onecycle.data.groups import By
 from onecycle.data.items import Items, note_item, refuse_empty, require_function, warn_of_absent
@@ -171,7 +171,7 @@ class ItemList(Items):
         self, fname: str | PurePath, path: str | PurePath | None = None
     ) -> SplitItems:
         """The items named in the lines of a text file (relative to `path`) validate."""
-        file = Path(path or self.path) / fname
+        file = place_of(path or self.path) / fname
         return self.split(splits.by_names(read_lines(file), str(file)))
 
     def split_by_list(self, train: Self, valid: Self) -> SplitItems:

@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
+from onecycle.core.addresses import is_address, place_of
 from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
@@ -39,7 +40,7 @@ class TextList(ItemList):
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
         sources = items if isinstance(items, StoredTexts) else tuple(items)
-        return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
+        return cls(Texts(Corpus(sources)), place_of(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
         index = check_positions(positions, len(self))
@@ -82,8 +83,8 @@ class TextList(ItemList):
 
         The texts of a large file (over 50 MB) stay on disk; the frame's cells are empty then.
         """
-        file = Path(path) / csv_name
-        if not file.is_file() or file.stat().st_size < _LARGE:
+        file = place_of(path) / csv_name
+        if is_address(file) or not file.is_file() or file.stat().st_size < _LARGE:
             frame = read_table(file, delimiter, header)
             if delimiter is None:
                 columns.refuse_joined(frame, file)

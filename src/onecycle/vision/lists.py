@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
 
+from onecycle.core.addresses import place_of
 from onecycle.core.errors import EmptyDataError, UsageError, warn
 from onecycle.core.path_list import PathList, compact
 from onecycle.core.paths import Path
@@ -79,7 +80,9 @@ class ImageList(ItemList):
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
-        return cls(compact(items), Path(path), ImageInput(), label_cls=cls.default_target, **more)
+        return cls(
+            compact(items), place_of(path), ImageInput(), label_cls=cls.default_target, **more
+        )
 
 
 class SegmentationItemList(ImageList):
