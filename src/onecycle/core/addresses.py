@@ -33,6 +33,7 @@ _SECRET = re.compile(r"(?<=://)[^/@\s]+@|(?<=\?)[^\s'\")>]+")  # a password, a s
 _TRIES = 4
 _WAIT = 0.5  # seconds before the second try, and twice as long before each that follows
 _PART = ".part"
+_STALE = 3600  # seconds without a byte, after which nobody fetches that part any more
 _SINCE = time.time()  # copies that were compared later are known to be what lies there
 _VERSION = ("size", "ETag", "etag", "mtime", "created", "LastModified", "last_modified", "oid")
 
@@ -47,6 +48,35 @@ class Stored(os.PathLike[str], ABC):
     @abstractmethod
     def version(self) -> str:
         """A text that changes with the content; OSError as for `open`."""
+
+    @property
+    def _path(self) -> PurePosixPath:
+        return PurePosixPath(os.fspath(self).partition("?")[0])
+
+    @property
+    def name(self) -> str:
+        """The last part, as of a path."""
+        return self._path.name
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return self._path.stem
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the name, with its dot."""
+        return self._path.suffix
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Scheme, bucket or host, folders and name."""
+        return self._path.parts
+
+    @property
+    def parent(self) -> Any:
+        """The folder that holds it."""
+        return self._path.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +100,12 @@ class Address(Stored):
         return Address(f"{self.url.rstrip('/')}/{os.fspath(name)}")  # type: ignore[call-overload]
 
     @property
-    def _path(self) -> PurePosixPath:
-        return PurePosixPath(self.url.partition("?")[0])
-
-    @property
-    def name(self) -> str:
-        """The last part, as of a path."""
-        return self._path.name
-
-    @property
-    def stem(self) -> str:
-        """The name without its ending."""
-        return self._path.stem
-
-    @property
-    def suffix(self) -> str:
-        """The ending of the name, with its dot."""
-        return self._path.suffix
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Scheme, bucket or host, folders and name."""
-        return self._path.parts
-
-    @property
     def parent(self) -> Address:
         """The folder that holds it."""
         return Address(self.url.partition("?")[0].rstrip("/").rpartition("/")[0])
 
     def open(self) -> BinaryIO:
-        return self.local_copy().open("rb")
+        return open_here(self)
 
     def version(self) -> str:
         return f"{self.url}\0{_kept().version(self)}"
@@ -147,6 +153,15 @@ def local_file(place: Any) -> Path:
     """A path of this machine, or the copy of what lies at an address; OSError for none."""
     found = place_of(place)
     return found.local_copy() if isinstance(found, Address) else found
+
+
+def open_here(place: Any) -> BinaryIO:
+    """A path, or the copy of an address, opened; a copy that had to make room is fetched again."""
+    for _ in range(_TRIES if isinstance(place, Address) else 0):
+        copy = local_file(place)
+        with suppress(FileNotFoundError):
+            return copy.open("rb")
+    return local_file(place).open("rb")
 
 
 def open_binary(source: Any) -> BinaryIO:
@@ -227,6 +242,7 @@ class _Kept:
         self.folder, self._lock = folder, threading.Lock()
         self._locks = [threading.Lock() for _ in range(64)]
         folder.mkdir(parents=True, exist_ok=True)
+        self._coming = 0  # bytes that are being fetched
         self.used = sum(size for _, size, _ in self._copies())
         self.most = self.used + shutil.disk_usage(folder).free // 2 if most is None else most
 
@@ -254,6 +270,13 @@ class _Kept:
 
     def _fetch(self, address: Address, copy: Path, size: int | None) -> None:
         self._make_room(size or 0)
+        try:
+            self._fetch_into(address, copy, size)
+        finally:
+            with self._lock:
+                self._coming -= size or 0
+
+    def _fetch_into(self, address: Address, copy: Path, size: int | None) -> None:
         shutil.rmtree(copy.parent, ignore_errors=True)  # what it was before
         copy.parent.mkdir(parents=True, exist_ok=True)
         part = copy.with_name(f"{uuid4().hex}{_PART}")
@@ -277,11 +300,12 @@ class _Kept:
                 "defaults.fetched_bytes sets how much that is"
             )
         with self._lock:
+            self._coming += size
             self.used += size
             if self.used <= self.most:
                 return
             copies = self._copies()  # others may have added or removed some
-            self.used = sum(own for _, own, _ in copies) + size
+            self.used = sum(own for _, own, _ in copies) + self._coming
             for _, own, path in copies:
                 if self.used <= 0.9 * self.most:
                     return
@@ -289,12 +313,13 @@ class _Kept:
                 self.used -= own
 
     def _copies(self) -> list[tuple[float, int, Path]]:
-        """(time, size, file) of each, the oldest first."""
-        found = []
+        """(time, size, file) of each, the oldest first; also of what a killed process left."""
+        found, begun = [], time.time() - _STALE
         for path in self.folder.glob("*/*"):
             with suppress(OSError):
                 stat = path.stat()
-                found.append((stat.st_mtime, stat.st_size, path))
+                if path.suffix != _PART or stat.st_mtime < begun:
+                    found.append((stat.st_mtime, stat.st_size, path))
         return sorted(found)
 
 

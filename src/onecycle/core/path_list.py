@@ -27,7 +27,7 @@ class PathList(Sequence[Path]):
     _kind: ClassVar[type[Any]] = Path
 
     def __init__(self, columns: Any, rows: np.ndarray | None = None) -> None:
-        self._columns: _Columns = columns
+        self._columns: Columns = columns
         self._rows = np.arange(len(columns.folder), dtype=np.int64) if rows is None else rows
 
     @classmethod
@@ -118,7 +118,7 @@ class AddressList(PathList):
         return iter(self)
 
 
-class _Columns:
+class Columns:
     """Folders (with their separator), and of each path its folder and its name.
 
     `folder` int32 (n,), `ends` int64 (n + 1,) where names begin and end in the bytes `names`.
@@ -152,12 +152,16 @@ class PathListBuilder:
         self._lengths.extend(map(len, encoded))
         self._folder += array("i", [number]) * len(names)
 
-    def columns(self) -> _Columns:
+    def columns(self) -> Columns:
         """What was collected."""
+        return Columns(*self.parts())
+
+    def parts(self) -> tuple[Sequence[str], np.ndarray, bytes, np.ndarray]:
+        """The same as what `Columns` are made of."""
         ends = np.zeros(len(self._lengths) + 1, np.int64)
         np.cumsum(np.frombuffer(self._lengths, np.int32), out=ends[1:])
         folder = np.frombuffer(self._folder, np.int32)
-        return _Columns(tuple(self._numbers), folder, bytes(self._names), ends)
+        return tuple(self._numbers), folder, bytes(self._names), ends
 
     def finish(self) -> PathList:
         """The paths collected, in their order."""
@@ -179,7 +183,8 @@ def joined(*parts: Sequence[Any]) -> Sequence[Any]:
     """All one after the other, as a `PathList` where each is one."""
     lists = [part for part in parts if isinstance(part, PathList)]
     kind = type(lists[0]) if lists else PathList
-    if len(lists) < len(parts) or any(type(part) is not kind for part in lists):
+    plain = kind in (PathList, AddressList) and all(type(part) is kind for part in lists)
+    if len(lists) < len(parts) or not plain:
         return tuple(chain.from_iterable(parts))
     made = PathListBuilder()
     for paths in lists:
