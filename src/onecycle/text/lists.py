@@ -19,6 +19,7 @@ from onecycle.data.items import check_positions
 from onecycle.data.label_list import LabelList
 from onecycle.data.labels import Labeller, SplitItems, from_columns
 from onecycle.data.lists import ItemList
+from onecycle.data.rows import frame_of
 from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
 from onecycle.data.task import Task
 from onecycle.runtime.inputs.subwords import pieces_of
@@ -111,6 +112,13 @@ class TextList(ItemList):
         """Every .txt file below `path`; `options` are TextInput's and those of `ItemList`."""
         numbering = _numbering(options)
         return super().from_folder(path, **options).with_vocab(vocab, **numbering)
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: Any, cols: Column | Sequence[Column] = "text", **options: Any
+    ) -> Self:
+        """The texts of a Hugging Face dataset, a `datasets.Dataset`; as `from_df` of its rows."""
+        return cls.from_df(frame_of(dataset), ".", cols, **options)
 
     def with_vocab(self, vocab: Sequence[str] | None = None, **options: Any) -> Self:
         """The same texts, to be numbered by this vocabulary; `options` are TextInput's.
