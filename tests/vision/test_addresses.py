@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 
 from onecycle.core import addresses
 from onecycle.core.addresses import Address
-from onecycle.core.errors import ImageError, OnecycleWarning, TableError, UsageError
+from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, TableError, UsageError
 from onecycle.core.machine import defaults
 from onecycle.vision import ImageList, SegmentationItemList, get_transforms, open_image
 
@@ -219,7 +219,7 @@ def test_decoded_pixels_of_an_address_are_kept_by_its_content(stored, tmp_path):
     assert all(torch.equal(a, c) for (a, _), (c, _) in zip(first, again.train_dl, strict=True))
 
 
-def test_masks_by_address_are_read_and_missing_ones_named(stored):
+def test_masks_by_address_are_read_and_missing_ones_named(stored, monkeypatch):
     image = np.zeros((40, 48), np.uint8)
     image[3:9, 5:30] = 1
     file = BytesIO()
@@ -239,6 +239,12 @@ def test_masks_by_address_are_read_and_missing_ones_named(stored):
     assert databunch(2).valid_dl.dataset[0][1].data.sum() == 6 * 25
     with pytest.raises(ImageError, match=r"1 of 3 masks are missing"):
         databunch(3)
+    monkeypatch.setattr(addresses, "_SINCE", addresses.time.time() + 60)  # another process, later
+    file = BytesIO()
+    Pillow.fromarray(image * 7).save(file, "png")
+    Counted().pipe_file("/bucket/masks/1.png", file.getvalue())
+    with pytest.raises(LabelError, match=r"masks/1.png holds 7"):
+        databunch(2)
 
 
 @contextmanager
