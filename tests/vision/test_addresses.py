@@ -16,7 +16,14 @@ from PIL import Image as Pillow
 
 from onecycle.core import addresses
 from onecycle.core.addresses import Address
-from onecycle.core.errors import ImageError, LabelError, OnecycleWarning, TableError, UsageError
+from onecycle.core.errors import (
+    EmptyDataError,
+    ImageError,
+    LabelError,
+    OnecycleWarning,
+    TableError,
+    UsageError,
+)
 from onecycle.core.machine import defaults
 from onecycle.vision import ImageList, SegmentationItemList, get_transforms, open_image
 
@@ -201,6 +208,31 @@ def test_hidden_names_and_other_endings_are_counted(stored):
     assert "train/.trash/1.png" in text
     assert "1 .psd" in text
     assert len(ImageList.from_folder(stored, include=["valid"])) == 8
+
+
+def test_two_programs_fetch_one_address_at_once(stored, monkeypatch):
+    """The other one begins, and ends, while the first is at it."""
+    address, plain, others = f"{stored}/train/red/1.png", Counted.get_file, []
+
+    def slow(self, rpath, lpath, **options):
+        plain(self, rpath, lpath, **options)
+        if not others:
+            others.append(addresses._Kept(addresses._kept().folder, 10**9))
+            others.append(others[0].copy_of(Address(address)))
+
+    monkeypatch.setattr(Counted, "get_file", slow)
+    assert open_image(address).size == (40, 48)
+    assert [file.name for file in others[1].parent.iterdir()] == [others[1].name]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(stored, monkeypatch):
+    def find(self, path, **options):
+        raise OSError("403 for counted://bucket/?sig=secret")
+
+    monkeypatch.setattr(Counted, "find", find)
+    with pytest.raises(EmptyDataError, match=r"counted://bucket/photos: .*listed.*403") as found:
+        ImageList.from_folder(stored)
+    assert "secret" not in str(found.value)
 
 
 def test_a_path_made_of_an_address_is_refused():

@@ -109,7 +109,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
     sources: Annotated[
         list[Path],
-        typer.Argument(parser=place_of, metavar="SOURCES...", help=_SOURCES),
+        typer.Argument(parser=place_of, metavar="sources", help=_SOURCES),
     ],
     thresh: Annotated[
         float | None, typer.Option(help="Another decision threshold, for several labels.")

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 from onecycle.core import paths
-from onecycle.core.errors import UsageError
+from onecycle.core.errors import EmptyDataError, UsageError
 from onecycle.core.machine import defaults
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -117,12 +117,18 @@ class Address(Stored):
     def is_dir(self) -> bool:
         """Whether it is a folder."""
         files, name = _filesystem(self)
-        return bool(_try(self, lambda: files.isdir(name)))
+        return bool(self._list(lambda: files.isdir(name)))
+
+    def _list(self, ask: Callable[[], Any]) -> Any:
+        try:
+            return _try(self, ask)
+        except OSError as error:
+            raise EmptyDataError(f"{self}: its files cannot be listed ({error})") from error
 
     def below(self, recurse: bool = True) -> list[str]:
         """The names of all files below, in the order of their parts."""
         files, root = _filesystem(self)
-        found = _try(self, lambda: files.find(root, maxdepth=None if recurse else 1))
+        found = self._list(lambda: files.find(root, maxdepth=None if recurse else 1))
         begin = f"{files._strip_protocol(root).rstrip('/')}/"
         names = [name.removeprefix(begin) for name in found if name.startswith(begin)]
         return sorted((name for name in names if name), key=lambda name: name.split("/"))
@@ -240,7 +246,7 @@ class _Kept:
 
     def __init__(self, folder: Path, most: int | None) -> None:
         self.folder, self._lock = folder, threading.Lock()
-        self._locks = [threading.Lock() for _ in range(64)]
+        self._locks = [threading.Lock() for _ in range(1024)]
         folder.mkdir(parents=True, exist_ok=True)
         self._coming = 0  # bytes that are being fetched
         self.used = sum(size for _, size, _ in self._copies())
@@ -277,7 +283,6 @@ class _Kept:
                 self._coming -= size or 0
 
     def _fetch_into(self, address: Address, copy: Path, size: int | None) -> None:
-        shutil.rmtree(copy.parent, ignore_errors=True)  # what it was before
         copy.parent.mkdir(parents=True, exist_ok=True)
         part = copy.with_name(f"{uuid4().hex}{_PART}")
         files, name = _filesystem(address)
@@ -290,6 +295,9 @@ class _Kept:
         try:
             _try(address, fetch)
             part.replace(copy)
+            for other in copy.parent.iterdir():  # what it was before; not what others fetch
+                if other.name != copy.name and other.suffix != _PART:
+                    other.unlink(missing_ok=True)
         finally:
             part.unlink(missing_ok=True)
 
@@ -309,8 +317,9 @@ class _Kept:
             for _, own, path in copies:
                 if self.used <= 0.9 * self.most:
                     return
-                shutil.rmtree(path.parent, ignore_errors=True)
-                self.used -= own
+                with suppress(OSError):  # its folder stays: another process may be filling it
+                    path.unlink()
+                    self.used -= own
 
     def _copies(self) -> list[tuple[float, int, Path]]:
         """(time, size, file) of each, the oldest first; also of what a killed process left."""
