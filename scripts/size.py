@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "onecycle"
 SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
-    "code": 28_700,
-    "way of an image": 18_700,
+    "code": 29_400,
+    "way of an image": 19_400,
     "imports in 100 lines": 9.8,
     "lines of a file": 500,
 }

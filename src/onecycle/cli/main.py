@@ -8,6 +8,7 @@ import typer
 from onecycle.cli.options import examples, plain_errors
 from onecycle.cli.page_options import Examples, Gpu, Icon, Theme, Title
 from onecycle.cli.training import lr_find, train
+from onecycle.core.addresses import place_of
 from onecycle.version import __version__
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ Suffix = Annotated[str, typer.Option(help='CSV: what is missing at the names, su
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split and the same run.")]
 Out = Annotated[Path, typer.Option(help="The folder for the model and the plots.")]
 Model = Annotated[Path, typer.Argument(help="model.onnx; model.safetensors is exported first.")]
+_SOURCES = "Files, folders, addresses (s3://...), or a CSV of names or texts, or of series."
 _DOOR, _RUN = "Who may ask", "How it runs"  # groups of options of `serve`
 Sha256 = Annotated[
     str | None,
@@ -88,6 +90,7 @@ app.command("lr-find", epilog=examples("onecycle lr-find photos/ --arch resnet34
         "onecycle predict model.onnx photos/ --out answers.csv",
         "onecycle predict model.onnx reviews.csv --column text --out answers.parquet",
         "onecycle predict model.onnx photos/ --shard 2/8 --out answers/",
+        "onecycle predict model.onnx s3://bucket/photos --out answers.parquet",
         "onecycle predict model.onnx photos/ --providers cuda,cpu --json",
         "onecycle predict roofs.onnx town.tif --tile 512 --out roofs.tif",
     ),
@@ -97,9 +100,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors, or model.onnx as exported.")],
     sources: Annotated[
         list[Path],
-        typer.Argument(
-            help="Files, folders of them, or one CSV of names or texts; series: .csv, .ts, .tsv."
-        ),
+        typer.Argument(parser=place_of, metavar="sources", help=_SOURCES),
     ],
     thresh: Annotated[
         float | None, typer.Option(help="Another decision threshold, for several labels.")

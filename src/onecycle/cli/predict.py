@@ -15,6 +15,7 @@ import numpy as np
 from onecycle.cli.answers import Answers, Row, require_known_ending, write_csv
 from onecycle.cli.parts import Parts
 from onecycle.cli.series_table import is_series_table, series_rows
+from onecycle.core.addresses import Stored, is_address, local_file, place_of
 from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of
@@ -235,7 +236,8 @@ def table_of_series(
     if given.tensor != "series" or len(sources) != 1 or sources[0].suffix.lower() != ".csv":
         return []
     table = sources[0]
-    lines = [*_lines(table, encoding_of(table))] if table.is_file() else []
+    is_file = isinstance(table, Stored) or table.is_file()
+    lines = [*_lines(table, encoding_of(_here(table), table))] if is_file else []
     if not lines or not is_series_table(table, lines[0][1], len(lines) - 1, given):
         return []
     _looked_through(table, iter(lines))
@@ -243,7 +245,7 @@ def table_of_series(
 
 
 def _of_table(table: Path, given: Any, where: Where) -> tuple[str, int, Iterator[tuple[str, Any]]]:
-    encoding = encoding_of(table)
+    encoding = encoding_of(_here(table), table)
     total, names = _looked_through(table, _lines(table, encoding))
     columns = given.columns if where.column is None else (where.column,)
     fitting = [name for name in columns if name in names] or (
@@ -258,7 +260,8 @@ def _of_table(table: Path, given: Any, where: Where) -> tuple[str, int, Iterator
         name = line[1][at]
         if not given.by_file:
             return name, name
-        return name, table.parent / where.folder / f"{name}{where.suffix}"
+        full = f"{name}{where.suffix}"
+        return name, place_of(full) if is_address(full) else table.parent / where.folder / full
 
     return heading, total, map(source, islice(_lines(table, encoding), 1, None))
 
@@ -292,12 +295,20 @@ def _looked_through(table: Path, lines: Iterator[tuple[int, list[str]]]) -> tupl
 def _lines(table: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """(number of its last line, cells) of the header and each row of a table, one at a time."""
     try:
-        with table.open(encoding=encoding, newline="") as file:
+        with _here(table).open(encoding=encoding, newline="") as file:
             reader = csv.reader(file, delimiter=_TABLES[table.suffix.lower()])
             while (cells := _next_row(reader)) is not None:
                 if cells:
                     yield reader.line_num, cells
     except (OSError, csv.Error) as error:
+        raise TableError(f"{table}: cannot be read ({error})") from error
+
+
+def _here(table: Any) -> Path:
+    """A table, or the copy of one from elsewhere."""
+    try:
+        return local_file(table)
+    except OSError as error:
         raise TableError(f"{table}: cannot be read ({error})") from error
 
 

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from onecycle.core.addresses import Stored
 from onecycle.core.display import bar, in_threads, threaded
 
 _MOST = 500_000_000  # bytes of the cache; a larger one is begun anew
@@ -56,6 +57,8 @@ def file_key(name: str) -> Callable[[Any], bytes | None]:
 
     def key(file: Any) -> bytes | None:
         try:
+            if isinstance(file, Stored):
+                return _digest(begin + file.version().encode("utf-8", "surrogateescape"))
             path = os.fspath(file)
             stat = os.stat(path)  # noqa: PTH116 - a million times
         except (OSError, ValueError):
@@ -63,10 +66,13 @@ def file_key(name: str) -> Callable[[Any], bytes | None]:
         if stat.st_mtime_ns > recent:
             return None
         about = f"{os.path.join(here, path)}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"  # noqa: PTH118
-        content = begin + about.encode("utf-8", "surrogateescape")
-        return hashlib.blake2b(content, digest_size=16).digest()
+        return _digest(begin + about.encode("utf-8", "surrogateescape"))
 
     return key
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _open() -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from time import time
 from typing import Any
 from zlib import crc32
 
+from onecycle.core.addresses import Stored, local_file
 from onecycle.core.errors import OnecycleError, TableError, UsageError, WriteError, warn
 
 
@@ -198,8 +199,12 @@ def encoding_by_mark(begin: bytes) -> str:
     return "utf-16" if begin[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
-def encoding_of(path: Path) -> str:
-    """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning; the file is read in pieces."""
+def encoding_of(path: Path, name: object = None) -> str:
+    """UTF-8, UTF-16 with its mark, or else Latin-1 with a warning; the file is read in pieces.
+
+    `name` is what messages call it.
+    """
+    name = path if name is None else name
     try:
         with path.open("rb") as file:
             encoding = encoding_by_mark(file.read(2))
@@ -209,17 +214,21 @@ def encoding_of(path: Path) -> str:
                 decoder.decode(piece)
             decoder.decode(b"", True)
     except OSError as error:
-        raise TableError(f"{path}: cannot be read ({error.strerror})") from error
+        raise TableError(f"{name}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError:
-        warn(f"{path} is not UTF-8; read as Latin-1", 3)
+        warn(f"{name} is not UTF-8; read as Latin-1", 3)
         return "latin-1"
     return encoding
 
 
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a text file in any of the encodings that tables come in."""
-    encoding = encoding_of(Path(path))  # raises for a file that cannot be read
-    text = Path(path).read_bytes().decode(encoding)
+    try:
+        file = local_file(path)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error})") from error
+    encoding = encoding_of(file, path)  # raises for a file that cannot be read
+    text = file.read_bytes().decode(encoding)
     if "\0" in text:
         raise TableError(f"{path}: cannot be read as text: it holds bytes that no text has")
     return text.splitlines()
@@ -239,6 +248,9 @@ class CheckCache:
         digest = hashlib.sha256(name.encode())
         for file in files:
             try:
+                if isinstance(file, Stored):
+                    digest.update(f"{file.version()}\n".encode())
+                    continue
                 found = Path(file).stat()
                 about = f"{Path(file).absolute()} {found.st_size} {found.st_mtime_ns}\n"
             except OSError:

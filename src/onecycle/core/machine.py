@@ -20,6 +20,7 @@ class Defaults:
     """Assignable settings. `device` None means the first CUDA device, or else the CPU.
 
     `cpus` are the loaders' workers: the processors that this process may use, at most 16.
+    `fetched_bytes` bounds the copies of files from addresses; None: half of what is free there.
     """
 
     device: Any = None
@@ -27,6 +28,7 @@ class Defaults:
     lr: slice = field(default_factory=lambda: slice(3e-3))
     wd: float = 1e-2
     progress: bool = True
+    fetched_bytes: int | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         names = [f.name for f in fields(self)]

@@ -7,10 +7,11 @@ import pathlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 
+from onecycle.core.addresses import Address
 from onecycle.core.paths import Path
 
 _AT_ONCE = 10_000  # paths whose columns become Python's objects at once while iterating
@@ -23,8 +24,10 @@ class PathList(Sequence[Path]):
     A path costs its name and 28 bytes, and each list that is taken from another 8 bytes.
     """
 
+    _kind: ClassVar[type[Any]] = Path
+
     def __init__(self, columns: Any, rows: np.ndarray | None = None) -> None:
-        self._columns: _Columns = columns
+        self._columns: Columns = columns
         self._rows = np.arange(len(columns.folder), dtype=np.int64) if rows is None else rows
 
     @classmethod
@@ -51,10 +54,14 @@ class PathList(Sequence[Path]):
             index = np.array(index, None if index else np.int64)
         if isinstance(index, slice) or np.ndim(index):
             return type(self)(self._columns, self._rows[index])
-        return Path(next(self._columns.strings(self._rows[[index]])))
+        return self._kind(next(self._columns.strings(self._rows[[index]])))
 
     def __iter__(self) -> Iterator[Path]:
-        return map(Path, self.strings())
+        return map(self._kind, self.strings())
+
+    def plain(self) -> Iterator[Any]:
+        """Each path as what can be opened and named, at the least cost: a str."""
+        return self.strings()
 
     def strings(self) -> Iterator[str]:
         """Each path as a str, which takes a fifth of the time."""
@@ -65,7 +72,7 @@ class PathList(Sequence[Path]):
         """`func(path.parent)` of each path; it is called once for each folder."""
         folders = self._columns.folder[self._rows]
         used = np.unique(folders).tolist()
-        found = {i: func(Path(self._columns.prefixes[i])) for i in used}
+        found = {i: func(self._kind(self._columns.prefixes[i])) for i in used}
         return list(map(found.__getitem__, folders.tolist()))
 
     def runs(self) -> Iterator[tuple[str, list[str]]]:
@@ -93,7 +100,25 @@ class PathList(Sequence[Path]):
         return f"{type(self).__name__}({len(self)}: {shown}{', ...' * (len(self) > _SHOWN)})"
 
 
-class _Columns:
+class AddressList(PathList):
+    """Addresses in their order, as compact as paths."""
+
+    _kind: ClassVar[type[Any]] = Address
+
+    @classmethod
+    def of(cls, paths: Iterable[os.PathLike[str]]) -> Self:
+        made = PathListBuilder()
+        for address in paths:
+            folder, slash, name = os.fspath(address).rpartition("/")
+            made.add(folder + slash, [name])
+        return cls(made.columns())
+
+    def plain(self) -> Iterator[Any]:
+        """The addresses: a str would show what they keep to themselves."""
+        return iter(self)
+
+
+class Columns:
     """Folders (with their separator), and of each path its folder and its name.
 
     `folder` int32 (n,), `ends` int64 (n + 1,) where names begin and end in the bytes `names`.
@@ -127,12 +152,16 @@ class PathListBuilder:
         self._lengths.extend(map(len, encoded))
         self._folder += array("i", [number]) * len(names)
 
-    def columns(self) -> _Columns:
+    def columns(self) -> Columns:
         """What was collected."""
+        return Columns(*self.parts())
+
+    def parts(self) -> tuple[Sequence[str], np.ndarray, bytes, np.ndarray]:
+        """The same as what `Columns` are made of."""
         ends = np.zeros(len(self._lengths) + 1, np.int64)
         np.cumsum(np.frombuffer(self._lengths, np.int32), out=ends[1:])
         folder = np.frombuffer(self._folder, np.int32)
-        return _Columns(tuple(self._numbers), folder, bytes(self._names), ends)
+        return tuple(self._numbers), folder, bytes(self._names), ends
 
     def finish(self) -> PathList:
         """The paths collected, in their order."""
@@ -144,22 +173,26 @@ def compact(items: Iterable[Any]) -> Sequence[Any]:
     if isinstance(items, PathList):
         return items
     items = tuple(items)
-    plain = (Path, type(pathlib.Path()))
-    return PathList.of(items) if items and all(type(x) in plain for x in items) else items
+    for kinds, made in ((Path, type(pathlib.Path())), PathList), ((Address,), AddressList):
+        if items and all(type(x) in kinds for x in items):
+            return made.of(items)
+    return items
 
 
 def joined(*parts: Sequence[Any]) -> Sequence[Any]:
     """All one after the other, as a `PathList` where each is one."""
     lists = [part for part in parts if isinstance(part, PathList)]
-    if len(lists) < len(parts):
+    kind = type(lists[0]) if lists else PathList
+    plain = kind in (PathList, AddressList) and all(type(part) is kind for part in lists)
+    if len(lists) < len(parts) or not plain:
         return tuple(chain.from_iterable(parts))
     made = PathListBuilder()
     for paths in lists:
         for folder, names in paths.runs():
             made.add(folder, names)
-    return made.finish()
+    return kind(made.columns())
 
 
 def plain_items(items: Iterable[Any]) -> Iterator[Any]:
     """Each item, the paths of a `PathList` as str: for passes over all that only read names."""
-    return items.strings() if isinstance(items, PathList) else iter(items)
+    return items.plain() if isinstance(items, PathList) else iter(items)

@@ -5,12 +5,14 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import PurePath
+from itertools import groupby, islice
+from pathlib import PurePath, PurePosixPath
+from typing import Any
 from unicodedata import normalize
 
+from onecycle.core.addresses import Address, is_address, place_of
 from onecycle.core.errors import EmptyDataError, listing, warn
-from onecycle.core.path_list import PathList, PathListBuilder
+from onecycle.core.path_list import AddressList, PathList, PathListBuilder
 from onecycle.core.paths import Path
 
 _OF_TOOLS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
@@ -39,9 +41,9 @@ class FileKind:
 class Walk:
     """The files below `root`: those taken, in the order of their paths, and what was passed by."""
 
-    root: Path
+    root: Any
     taken: PathList
-    hidden: list[Path] = field(default_factory=list)  # would be taken if their names were others
+    hidden: list[Any] = field(default_factory=list)  # would be taken if their names were others
     others: dict[str, list[str]] = field(default_factory=dict)  # by ending; not hidden
     closed: list[str] = field(default_factory=list)  # folders that could not be read, with reason
     doubled: list[Path] = field(default_factory=list)  # links to folders that are walked anyway
@@ -75,7 +77,8 @@ def files_below(
     endings that hold the same kind of data. `option` is the name under which the caller takes
     `suffixes`.
     """
-    found = walk(root, with_dots(suffixes or kind.suffixes), recurse, include)
+    look = _walk_addresses if is_address(root) else walk
+    found = look(place_of(root), with_dots(suffixes or kind.suffixes), recurse, include)
     _warn_of_hidden(found, kind.what)
     if not suffixes:
         _warn_of_family(found, kind, option)
@@ -132,6 +135,34 @@ def walk(
         todo += reversed(_in_order(folder, entered, kept))
     found.taken = taken.finish()
     return found
+
+
+def _walk_addresses(
+    root: Address, suffixes: Collection[str], recurse: bool, include: Collection[str] | None
+) -> Walk:
+    """The same of the files below an address."""
+    found, taken = Walk(root, AddressList.of(())), PathListBuilder()
+    below = [PurePosixPath(name) for name in root.below(recurse)]
+    for folder, files in groupby(below, lambda file: file.parent):
+        first, *others = folder.parts or ("",)
+        if include is not None and first and first not in include:
+            continue
+        asked = not first or first in (include or ()) or not is_hidden(first)
+        names, place = [file.name for file in files], root / f"{folder}/" if first else root / ""
+        if asked and not any(map(is_hidden, others)):
+            taken.add(place.url, sorted(_taken_of(found, place.url, names, suffixes)))
+        elif first not in _NO_DATA:
+            hidden = [name for name in names if PurePosixPath(name).suffix.lower() in suffixes]
+            found.hidden += [place / name for name in hidden]
+    found.taken = AddressList(taken.columns())
+    return found
+
+
+def folders_in(root: Any) -> list[str]:
+    """The names of the folders in a folder, also of an address."""
+    if isinstance(root, Address):
+        return sorted({name.partition("/")[0] for name in root.below() if "/" in name})
+    return [entry.name for entry in root.iterdir() if entry.is_dir()]
 
 
 def _entries(found: Walk, folder: str) -> tuple[dict[str, bool], list[str]]:
@@ -225,7 +256,7 @@ def _taken_of(found: Walk, folder: str, names: list[str], suffixes: Collection[s
         ending = name[dot:].lower() if 0 < dot < len(name) - 1 else ""  # as Path.suffix
         if ending in suffixes:
             if is_hidden(name):
-                found.hidden.append(Path(folder) / name)
+                found.hidden.append(place_of(folder) / name)
             else:
                 taken.append(name)
         elif not is_hidden(name):
@@ -235,7 +266,7 @@ def _taken_of(found: Walk, folder: str, names: list[str], suffixes: Collection[s
 
 def _warn_of_hidden(found: Walk, what: str) -> None:
     if found.hidden:
-        names = [file.relative_to(found.root).as_posix() for file in found.hidden]
+        names = [PurePath(f).relative_to(found.root).as_posix() for f in found.hidden]
         warn(
             f"{len(names)} hidden {what} files below {found.root} are left out, since names with a "
             f"dot in front and __MACOSX are a tool's own: {listing(sorted(names))}. To take them, "

@@ -71,14 +71,14 @@ def warn_of_held_out(train: Items, classes: Iterable[Any] = ()) -> None:
 
 def warn_of_loose_files(items: Items) -> None:
     """Say how many files lie in no folder of their own, so that the list's one is their class."""
-    root = Path(items.path)
+    root: Any = items.path
     in_root = by_folder(items.items, lambda folder: folder == root)
     loose = [PurePath(items.items[i]).name for i, here in enumerate(in_root) if here]
     if loose and len(loose) < len(items):
         message = (
             f"{len(loose)} of {len(items)} files lie in {root} itself, whose name "
-            f"{root.resolve().name!r} becomes their class: {listing(loose)}. To leave them out, "
-            "filter_by_func(lambda path: path.parent != items.path) before the split"
+            f"{Path(root).resolve().name!r} becomes their class: {listing(loose)}. To leave them "
+            "out, filter_by_func(lambda path: path.parent != items.path) before the split"
         )
         warn(message, 3)
 

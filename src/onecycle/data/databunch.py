@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onecycle.core.addresses import local_folder
 from onecycle.core.display import refuse_figsize
 from onecycle.core.errors import EmptyDataError, UsageError, require_whole
 from onecycle.core.machine import checked_device, defaults
@@ -55,8 +56,8 @@ class LabelledItems(OfTask):
         return self.train.task
 
     @property
-    def path(self) -> Path:
-        """The folder that names are relative to."""
+    def path(self) -> Any:
+        """The folder that names are relative to, or its address."""
         return self.train.x.path
 
     def add_test(self, items: Items | Iterable[Any]) -> Self:
@@ -167,7 +168,9 @@ class LabelledItems(OfTask):
         require_sampler(sampler, task.target)
         src = self.with_task(Task(task.input.with_cache(cache), task.target))
         src = replace(src, train=replace(src.train, substitutes=instead, sampler=sampler))
-        return DataBunch.of(src, path or self.path, bs, val_bs, num_workers, device, seed)
+        return DataBunch.of(
+            src, path or local_folder(self.path), bs, val_bs, num_workers, device, seed
+        )
 
 
 class DatasetType(Enum):

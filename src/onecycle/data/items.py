@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from onecycle.core.addresses import is_address, place_of
 from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
-from onecycle.core.path_list import PathList
-from onecycle.core.paths import Path
-from onecycle.core.walk import FileKind, files_below, with_dots
+from onecycle.core.path_list import PathList, compact
+from onecycle.core.walk import FileKind, files_below, folders_in, with_dots
 from onecycle.data.tables import Column, as_array, as_frame, column, read_table
 from onecycle.data.task import Input
 
@@ -29,7 +29,7 @@ class Items:
     """
 
     items: Sequence[Any]
-    path: Path
+    path: Any  # a Path, or the Address of a folder
     input: Input
     inner_df: pd.DataFrame | None = None
     label_cls: Any = None
@@ -52,11 +52,12 @@ class Items:
     ) -> Self:
         """Every file below `path` with one of `extensions`, sorted; hidden files are left out.
 
-        With `include`, only the first-level folders of those names. Warns of hidden files, of
-        folders in `include` that there are not, and without `extensions` of files of other
-        endings that seem to hold such items.
+        `path` may be an address that can be listed, such as "s3://bucket/photos". With `include`,
+        only the first-level folders of those names. Warns of hidden files, of folders in `include`
+        that there are not, and without `extensions` of files of other endings that seem to hold
+        such items.
         """
-        root = Path(path)
+        root = place_of(path)
         if not (cls.suffixes or extensions):
             raise UsageError(f"{cls.__name__} has no files of its own: name their extensions=")
         extensions = None if extensions is None else with_dots(extensions)
@@ -65,7 +66,7 @@ class Items:
             raise UsageError("include= names folders below, which recurse=False leaves out")
         kind = replace(cls.files, suffixes=cls.suffixes)
         found = files_below(root, kind, extensions, recurse, include, "extensions")
-        warn_of_absent(include, (entry.name for entry in root.iterdir() if entry.is_dir()), root)
+        warn_of_absent(include, folders_in(root) if include else (), root)
         if not found:
             kinds = "/".join(sorted(extensions or cls.suffixes))
             raise EmptyDataError(f"no {kinds} file below {root}")
@@ -73,10 +74,10 @@ class Items:
 
     @classmethod
     def from_paths(cls, paths: Iterable[str | PurePath], path: str | PurePath = ".") -> Self:
-        """The given files in the given order; relative names are looked for below `path`."""
+        """The given files, or addresses, in this order; relative names lie below `path`."""
         if isinstance(paths, str | PurePath):
             raise UsageError(f"a list of paths is wanted, not {str(paths)!r}")
-        items = PathList.of(Path(path) / p for p in paths)
+        items = _places(place_of(path), paths)
         if not len(items):
             raise EmptyDataError("no paths were given")
         return cls._make(items, path)
@@ -90,13 +91,16 @@ class Items:
         folder: str | PurePath | None = None,
         suffix: str = "",
     ) -> Self:
-        """One item a row: the file `path/folder/(value of cols)(suffix)`; keeps the frame."""
+        """One item a row: the file `path/folder/(value of cols)(suffix)`; keeps the frame.
+
+        `path` and the values may be addresses, such as s3://bucket/photos/1.jpg.
+        """
         frame = as_frame(df)
-        base = Path(path) / (folder or "")
+        base = place_of(path) / (folder or "")
         names = [_name(value) for value in column(frame, cols)]
         if blank := [row for row, name in zip(frame.index, names, strict=True) if not name]:
             raise TableError(f"column {cols!r} names no file in row(s) {listing(blank)}")
-        files = PathList.of(base / f"{name}{suffix}" for name in names)
+        files = _places(base, [f"{name}{suffix}" for name in names])
         return cls._make(files, path, inner_df=frame)
 
     @classmethod
@@ -111,7 +115,7 @@ class Items:
         suffix: str = "",
     ) -> Self:
         """As `from_df`, from the file `path/csv_name`, whose cells are all read as text."""
-        frame = read_table(Path(path) / csv_name, delimiter, header)
+        frame = read_table(place_of(path) / csv_name, delimiter, header)
         return cls.from_df(frame, path, cols, folder, suffix)
 
     def __len__(self) -> int:
@@ -157,6 +161,11 @@ class Items:
     def first_folders(self) -> list[str]:
         """The first folder of each item."""
         return by_folder(self.items, lambda folder: self.first_folder(folder / "file"))
+
+
+def _places(base: Any, names: Iterable[str | PurePath]) -> Sequence[Any]:
+    """Files below `base` as columns; a name that is an address, or absolute, is itself."""
+    return compact(place_of(name) if is_address(name) else base / name for name in names)
 
 
 def take_items(items: Sequence[Any], index: np.ndarray) -> Sequence[Any]:

@@ -19,7 +19,6 @@ from onecycle.core.errors import (
     warn,
 )
 from onecycle.core.path_list import joined
-from onecycle.core.paths import Path
 from onecycle.data import checks
 from onecycle.data.databunch import LabelledItems
 from onecycle.data.items import Items, by_folder, file_of, note_item, refuse_empty, require_function
@@ -134,7 +133,7 @@ class SplitItems:
         return replace(self, test=test)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Any:
         """The folder that names are relative to."""
         return self.train.path
 

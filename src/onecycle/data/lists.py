@@ -10,14 +10,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from onecycle.core.errors import EmptyDataError, UsageError, warn
+from onecycle.core.addresses import place_of
+from onecycle.core.errors import EmptyDataError, UsageError, require_whole, warn
 from onecycle.core.files import read_lines
 from onecycle.core.path_list import joined
-from onecycle.core.paths import Path
 from onecycle.data import splits
 from onecycle.data.groups import By
 from onecycle.data.items import Items, note_item, refuse_empty, require_function, warn_of_absent
 from onecycle.data.labels import SplitItems
+from onecycle.data.shards import Member, MemberList, samples_of
 from onecycle.data.splits import Sides
 from onecycle.data.tables import Column
 
@@ -25,6 +26,24 @@ from onecycle.data.tables import Column
 @dataclass(frozen=True, eq=False)
 class ItemList(Items):
     """Items to be filtered and split. Every step returns a new list, or the next state."""
+
+    @classmethod
+    def from_shards(cls, shards: Any, col: str | None = None, buffer: int | None = None) -> Self:
+        """The samples in tar files as WebDataset writes them, with a table of what is beside them.
+
+        `shards` are files, addresses, folders of them, or a pattern ("s3://bucket/{000..099}.tar").
+        The item is the sample's member with the ending `col`, by default its only one of this kind;
+        the table has the columns `key`, `shard`, the other endings ("cls", "txt", "seg.png") and
+        those of its .json. Each shard is looked through once, and its index is remembered.
+
+        With `buffer` a training pass takes the shards in random order and shuffles that many items
+        at a time, so that few shards have to be at hand; without, all items alike, as of files.
+        """
+        items, frame, place = samples_of(shards, cls.suffixes, col)
+        if buffer is not None:
+            require_whole("buffer", buffer)
+        given = MemberList.of_members(items, buffer) if isinstance(items[0], Member) else items
+        return cls._make(given, place, inner_df=frame)
 
     def filter_by_func(self, keep: Callable[[Any], bool]) -> Self:
         """The items for which `keep(item)` is true."""
@@ -116,6 +135,16 @@ class ItemList(Items):
             splits.randomly(valid_pct, seed, stratify, group_by, test_pct, label_delim)
         )
 
+    def split_by_hash(
+        self, valid_pct: float = 0.2, by: By = None, test_pct: float | None = None
+    ) -> SplitItems:
+        """About that share validates (and tests), each item by a hash of its own name.
+
+        So an item keeps its side when others come or go. `by` is what is hashed instead of the name
+        below `path`: a column ("key" of shards), a function of the item, or a value an item.
+        """
+        return self.split(splits.by_hash(valid_pct, by, test_pct))
+
     def split_by_time(
         self, by: By, valid_pct: float = 0.2, test_pct: float | None = None
     ) -> SplitItems:
@@ -171,7 +200,7 @@ class ItemList(Items):
         self, fname: str | PurePath, path: str | PurePath | None = None
     ) -> SplitItems:
         """The items named in the lines of a text file (relative to `path`) validate."""
-        file = Path(path or self.path) / fname
+        file = place_of(path or self.path) / fname
         return self.split(splits.by_names(read_lines(file), str(file)))
 
     def split_by_list(self, train: Self, valid: Self) -> SplitItems:

@@ -24,6 +24,7 @@ from onecycle.core.errors import DataError, UsageError
 from onecycle.core.rng import generator
 from onecycle.data.label_list import LabelList
 from onecycle.data.sampling import draw_balanced, groups_of
+from onecycle.data.shards import MemberList
 
 AHEAD = 3  # batches being loaded while one is used
 
@@ -57,6 +58,12 @@ class Loader:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"a batch holds at least one item, not {self.batch_size}")
+        items = self.dataset.x.items
+        if self.dataset.sampler and isinstance(items, MemberList) and items.buffer:
+            raise UsageError(
+                f"sampler={self.dataset.sampler!r} draws from all shards at once, and buffer= from "
+                "a few of them: leave one of the two out"
+            )
         if self.train and self.batch_size > len(self.dataset):
             raise UsageError(
                 f"bs={self.batch_size} is larger than the training set of {len(self.dataset)} "
@@ -128,7 +135,10 @@ class Loader:
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         """The positions of a pass; an item that comes again has `len(dataset)` added each time."""
         count = len(self.dataset)
-        return draw_balanced(self._groups, count, rng) if self._groups else rng.permutation(count)
+        if self._groups:
+            return draw_balanced(self._groups, count, rng)
+        items = self.dataset.x.items
+        return items.draw(rng) if isinstance(items, MemberList) else rng.permutation(count)
 
     @cached_property
     def _groups(self) -> list[np.ndarray]:

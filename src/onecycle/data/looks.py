@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from onecycle.core.addresses import exists
 from onecycle.core.display import in_threads
 from onecycle.core.errors import DamagedImageError, DataError
 from onecycle.core.file_cache import look_at_files
@@ -112,7 +112,7 @@ def is_file(source: Any, by_file: bool) -> bool:
 
 def _fault(source: Any, error: DataError, by_file: bool) -> Look:
     problem = "damaged" if isinstance(error, DamagedImageError) else "unreadable"
-    if is_file(source, by_file) and not Path(source).exists():
+    if is_file(source, by_file) and not exists(source):
         problem = "missing"
     return Look(((problem, str(error).removeprefix(f"{source}: ")),))
 

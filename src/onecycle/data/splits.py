@@ -3,6 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from numbers import Integral, Real
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -100,6 +101,22 @@ def _times(values: Sequence[Any]) -> np.ndarray:
             f"({error}): give a function that makes them so, such as "
             'lambda item: datetime.strptime(item.stem, "%d.%m.%Y")'
         ) from error
+
+
+def by_hash(valid_pct: float, by: By = None, test_pct: float | None = None) -> Splitter:
+    """Each item by a hash of its name, or of what `by` gives: equal ones are on one side."""
+    shares = _shares(valid_pct, test_pct)
+
+    def split(items: Items) -> Sides:
+        names = map(items.relative, items.items) if by is None else values_of(items, by, "by=")
+        digests = b"".join(blake2b(str(n).encode(), digest_size=8).digest() for n in names)
+        place = np.frombuffer(digests, ">u8") / 2.0**64
+        ends = np.cumsum([*shares.values()])
+        side = np.searchsorted(ends, place, "right")  # 0 validates, the last one trains
+        first, *others = (np.flatnonzero(side == i) for i in range(len(ends)))
+        return np.flatnonzero(side == len(ends)), first, *others
+
+    return split
 
 
 def folds(

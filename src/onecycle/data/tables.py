@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from onecycle.core.addresses import local_file, place_of
 from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of
 
@@ -44,14 +45,18 @@ def read_pieces(
     """As `read_table`, some rows at a time: for files that are larger than memory."""
     import pandas as pd
 
-    path = Path(path)
-    encoding = encoding_of(path)
-    with path.open(encoding=encoding) as file:
-        _check_header(path, "".join(islice(file, 50)), delimiter, header)
+    path = place_of(path)
+    try:
+        file = local_file(path)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error})") from error
+    encoding = encoding_of(file, path)
+    with file.open(encoding=encoding) as opened:
+        _check_header(path, "".join(islice(opened, 50)), delimiter, header)
     options: dict[str, Any] = {"header": header, "encoding": encoding, "chunksize": _PIECE}
     as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_filter": False}
     try:
-        with pd.read_csv(path, sep=delimiter or ",", **options, **as_text) as pieces:
+        with pd.read_csv(file, sep=delimiter or ",", **options, **as_text) as pieces:
             for piece in pieces:
                 if not isinstance(piece.index, pd.RangeIndex):  # pandas takes the rest for names
                     raise TableError(
@@ -134,7 +139,7 @@ def looks_like_numbers(values: list[Any]) -> bool:
     return not values or (finite and any("." in t or "e" in t.lower() for t in values))
 
 
-def _check_header(path: Path, text: str, delimiter: str | None, header: int | str | None) -> None:
+def _check_header(path: Any, text: str, delimiter: str | None, header: int | str | None) -> None:
     """TableError for a repeated column, which pandas renames in silence, and for very many."""
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
         raise TableError(f"delimiter= is one character, such as ';' or a tab, not {delimiter!r}")

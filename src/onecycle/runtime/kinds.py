@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Self, Union, get_args, get_origin, get_
 
 import numpy as np
 
+from onecycle.core.addresses import Address
 from onecycle.core.errors import (
     CheckpointError,
     DataError,
@@ -151,12 +152,13 @@ class InputSpec(Plain):
         """(n, ...) of items of one group."""
         return np.stack(items)
 
-    def named_sources(self, path: Path) -> Iterator[tuple[str, Any]]:
+    def named_sources(self, path: Any) -> Iterator[tuple[str, Any]]:
         """(name, source) of a file, or of each file in a folder and below, sorted.
 
-        A warning counts the files that are left out.
+        `path` is a Path or an Address. A warning counts the files that are left out.
         """
-        for file in files_below(path, self.files) if path.is_dir() else [path]:
+        known = isinstance(path, Address) and path.suffix.lower() in self.files.suffixes
+        for file in files_below(path, self.files) if not known and path.is_dir() else [path]:
             yield str(file), file
 
     def bodies(self, max_bytes: int, one: bool = False) -> dict[str, Any]:

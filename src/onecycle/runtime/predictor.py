@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from onecycle.core.addresses import place_of
 from onecycle.core.errors import DataError, ModelError, OnecycleError, UsageError, listing
 from onecycle.core.machine import onnx_runtime
 from onecycle.runtime.file import read
@@ -350,7 +351,7 @@ def _sources(items: Any, given: InputSpec) -> tuple[Any, ...]:
     if hasattr(items, "iterrows"):
         return tuple(row for _, row in items.iterrows())
     if isinstance(items, str | os.PathLike):
-        return tuple(source for _, source in given.named_sources(Path(items)))
+        return tuple(source for _, source in given.named_sources(place_of(items)))
     return tuple(getattr(items, "items", items))
 
 

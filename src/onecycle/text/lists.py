@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
 
+from onecycle.core.addresses import is_address, place_of
 from onecycle.core.errors import UsageError, listing
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
@@ -18,6 +19,7 @@ from onecycle.data.items import check_positions
 from onecycle.data.label_list import LabelList
 from onecycle.data.labels import Labeller, SplitItems, from_columns
 from onecycle.data.lists import ItemList
+from onecycle.data.rows import frame_of
 from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
 from onecycle.data.task import Task
 from onecycle.runtime.inputs.subwords import pieces_of
@@ -39,7 +41,7 @@ class TextList(ItemList):
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
         sources = items if isinstance(items, StoredTexts) else tuple(items)
-        return cls(Texts(Corpus(sources)), Path(path), TextInput(), **more)
+        return cls(Texts(Corpus(sources)), place_of(path), TextInput(), **more)
 
     def take(self, positions: Iterable[int]) -> Self:
         index = check_positions(positions, len(self))
@@ -82,8 +84,8 @@ class TextList(ItemList):
 
         The texts of a large file (over 50 MB) stay on disk; the frame's cells are empty then.
         """
-        file = Path(path) / csv_name
-        if not file.is_file() or file.stat().st_size < _LARGE:
+        file = place_of(path) / csv_name
+        if is_address(file) or not file.is_file() or file.stat().st_size < _LARGE:
             frame = read_table(file, delimiter, header)
             if delimiter is None:
                 columns.refuse_joined(frame, file)
@@ -110,6 +112,13 @@ class TextList(ItemList):
         """Every .txt file below `path`; `options` are TextInput's and those of `ItemList`."""
         numbering = _numbering(options)
         return super().from_folder(path, **options).with_vocab(vocab, **numbering)
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: Any, cols: Column | Sequence[Column] = "text", **options: Any
+    ) -> Self:
+        """The texts of a Hugging Face dataset, a `datasets.Dataset`; as `from_df` of its rows."""
+        return cls.from_df(frame_of(dataset), ".", cols, **options)
 
     def with_vocab(self, vocab: Sequence[str] | None = None, **options: Any) -> Self:
         """The same texts, to be numbered by this vocabulary; `options` are TextInput's.

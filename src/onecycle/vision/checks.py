@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from onecycle.core import errors
+from onecycle.core.addresses import exists
 from onecycle.core.display import in_threads
 from onecycle.core.errors import ImageError, LabelError, SizeError, listing, warn
 from onecycle.core.file_cache import look_at_files
@@ -81,7 +82,7 @@ def warn_of_surprises(
 
 
 def _report(faults: dict[Any, ImageError], total: int) -> str:
-    missing = [path for path in faults if not Path(path).exists()]
+    missing = [path for path in faults if not exists(path)]
     if missing:
         return (
             f"{len(missing)} of {total} images are missing: {listing(missing)}. "
@@ -195,7 +196,9 @@ def check_masks(sources: Sequence[Any], labels: Sequence[Any], target: Target) -
     cores, unless these files passed the check before, as they are.
     """
     files = [file for file in (*sources, *labels) if isinstance(file, str | PathLike)]
-    missing = [str(f) for f in labels if isinstance(f, str | PathLike) and not Path(f).exists()]
+    named = [label for label in labels if isinstance(label, str | PathLike)]
+    there = in_threads(exists, named)
+    missing = [str(f) for f, found in zip(named, there, strict=True) if not found]
     if missing:
         raise ImageError(
             f"{len(missing)} of {len(labels)} masks are missing: {listing(missing)}. Does the "

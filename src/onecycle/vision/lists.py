@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
 
+from onecycle.core.addresses import place_of
 from onecycle.core.errors import EmptyDataError, UsageError, warn
 from onecycle.core.path_list import PathList, compact
 from onecycle.core.paths import Path
@@ -13,6 +14,7 @@ from onecycle.data.checks import require_folders
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.labels import from_columns, from_function, from_pattern
 from onecycle.data.lists import ItemList
+from onecycle.data.rows import cells_of
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.annotations import labels as made_of
@@ -64,6 +66,17 @@ class ImageList(ItemList):
         made = cls._make(found.files, found.root, inner_df=frame)
         return replace(made, label_cls=found.target, label_col="annotation")
 
+    @classmethod
+    def from_dataset(cls, dataset: Any, col: str | None = None) -> Self:
+        """The images of a Hugging Face dataset, with its other columns as their table.
+
+        `dataset` is a `datasets.Dataset` (one part of what `load_dataset` gives), of which `col` is
+        the column of images, by default the only one. Classes are known by their names; a column of
+        masks labels a SegmentationItemList. Needs `onecycle[datasets]`.
+        """
+        items, frame = cells_of(dataset, col)
+        return cls._make(items, ".", inner_df=frame)
+
     def with_bands(self, bands: Any = "all", value_range: Any = None, rgb: Any = None) -> Self:
         """The same list, of images as they are stored: these bands, with 16 bits or floats.
 
@@ -80,7 +93,9 @@ class ImageList(ItemList):
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
-        return cls(compact(items), Path(path), ImageInput(), label_cls=cls.default_target, **more)
+        return cls(
+            compact(items), place_of(path), ImageInput(), label_cls=cls.default_target, **more
+        )
 
 
 class SegmentationItemList(ImageList):

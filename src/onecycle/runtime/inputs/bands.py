@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from onecycle.core.addresses import open_binary
 from onecycle.core.errors import ImageError, UsageError, listing
 from onecycle.runtime.http.body import Limits, RequestError
 from onecycle.runtime.inputs import band_files, pixels
@@ -133,10 +134,10 @@ def shape_of(source: Any, name: str) -> band_files.Shape:
     """The (h, w, bands) of a file or of bytes by their header."""
     if isinstance(source, str | os.PathLike):
         try:
-            with open(source, "rb") as file:  # noqa: PTH123 - twice as fast as Path, per image
+            with open_binary(source) as file:
                 return _shape(file, name, source)
         except OSError as error:
-            raise ImageError(f"{name}: cannot be read ({error.strerror})") from error
+            raise ImageError(f"{name}: cannot be read ({error.strerror or error})") from error
     return _shape(io.BytesIO(source), name, source)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, sqrt
 from numbers import Integral
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from onecycle.core.addresses import open_binary, place_of
 from onecycle.core.errors import DataError, UsageError
 from onecycle.core.walk import FileKind, with_dots
 from onecycle.runtime.http.body import Body, Limits, RequestError
@@ -92,7 +92,7 @@ class SeriesSpec(InputSpec):
         """float32 (channels, t) without gaps, of an array, a list or a CSV file."""
         return series_of(source, self.channels, self.by == "series")
 
-    def named_sources(self, path: Path) -> Iterator[tuple[str, Any]]:
+    def named_sources(self, path: Any) -> Iterator[tuple[str, Any]]:
         """(name, source) of CSV files, each a series, and of each series in an archive's file."""
         for name, file in super().named_sources(path):
             if file.suffix.lower() in {".ts", ".tsv"}:
@@ -235,8 +235,10 @@ def refuse_kinds(x: np.ndarray, name: str) -> None:
 def series_of(source: Any, channels: int, shift: bool = False) -> np.ndarray:
     """An array, a list, or a CSV file (path, bytes, open binary file) as `as_series`."""
     if isinstance(source, str | os.PathLike):
+        source = place_of(source)
         try:
-            source = Path(source).read_bytes()
+            with open_binary(source) as file:
+                source = file.read()
         except (OSError, ValueError) as error:
             raise DataError(f"{str(source)[:200]}: cannot be read ({error})") from error
     if hasattr(source, "read"):

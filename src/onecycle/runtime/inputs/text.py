@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from onecycle.core.addresses import open_binary
 from onecycle.core.errors import DataError, listing
 from onecycle.core.files import encoding_by_mark, write_atomically
 from onecycle.core.json_text import parse_json
@@ -237,9 +238,10 @@ def text_of(source: Any) -> str:
     source = cell(source, TEXTS)
     if isinstance(source, os.PathLike):
         try:
-            source = Path(source).read_bytes()
+            with open_binary(source) as file:
+                source = file.read()
         except OSError as error:
-            raise DataError(f"{source}: cannot be read ({error.strerror})") from error
+            raise DataError(f"{source}: cannot be read ({error.strerror or error})") from error
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
         return data.decode(encoding_by_mark(data), "replace")
