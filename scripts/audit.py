@@ -20,7 +20,7 @@ def audit(pins: str, service: str) -> tuple[dict | None, str]:
     """pip-audit's report on `pins`, or None and why there is none."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requirements.txt"
-        file.write_text(pins)
+        file.write_text(pins, "utf-8")
         command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "-f", "json"]
         command += ["--progress-spinner", "off", "-s", service, "-r", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
