@@ -458,11 +458,12 @@ def _code_of(command: Callable[[], Any], json_: bool) -> int:
     """Run it, print what it returns where that is asked for, and return the exit code."""
     from onecycle.core.display import print_any_text
     from onecycle.core.errors import OnecycleError
+    from onecycle.core.lazy import training_half
 
     shown, code = sys.stdout, 0
     print_any_text(shown)
     try:
-        with redirect_stdout(sys.stderr) if json_ else nullcontext():
+        with redirect_stdout(sys.stderr) if json_ else nullcontext(), training_half():
             found = command()
             for each in found if isinstance(found, Iterator) else [found or {}]:
                 code = each.pop("exit_code", 0)
