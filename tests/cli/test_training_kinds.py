@@ -270,13 +270,15 @@ def fields(tmp_path_factory):
 def test_bands_that_are_asked_for_are_what_is_trained_on_and_shipped(fields, tmp_path):
     out = tmp_path / "out"
     given = [fields, "--bands", "3, 2, 1, 4", "--size", 24, "--bs", 8, "--lr", 1e-2, "--out", out]
-    found, _ = results("images", *given, "--epochs", 1, "--unfrozen-epochs", 4, "--test", fields)
+    found, _ = results("images", *given, *SHORT, "--test", fields)
+    assert 0 <= found["test"]["accuracy"] <= 1  # the test side is read in the same bands
     predictor = Predictor(out / "model.onnx")
     assert predictor.input.bands == (3, 2, 1, 4)
     assert len(predictor.input.mean) == 4  # measured: no weights know the mean of a fourth band
-    assert found["test"]["metrics"]["accuracy"][0] > 0.9
-    files = [fields / "wheat" / "1.tif", fields / "soil" / "0.tif"]
-    assert [predictor.predict(file).answer for file in files] == ["wheat", "soil"]
+    tile = np.random.default_rng(1).uniform(900, 1100, (24, 30, 4)).astype(np.float32)
+    other = tile + np.array([0, 0, 0, 1500], np.float32)
+    one, two = (predictor.predict(each).probabilities for each in (tile, other))
+    assert np.abs(np.subtract(one, two)).max() > 1e-4
 
 
 @pytest.mark.parametrize(
