@@ -85,7 +85,7 @@ def main() -> None:
     torch.manual_seed(0)
     GOLDEN.mkdir(exist_ok=True)
     answers = GOLDEN / f"format{FORMAT}.json"
-    known = json.loads(answers.read_text()) if answers.exists() else {}
+    known = json.loads(answers.read_text("utf-8")) if answers.exists() else {}
     for kind, (write, named, sources, made) in KINDS.items():
         if kind in known:
             continue
@@ -95,7 +95,7 @@ def main() -> None:
             {named: s, "answer": f.answer.obj, "probabilities": f.probabilities.tolist()}
             for s, f in ((s, predictor.predict(made(s))) for s in sources)
         ]
-    answers.write_text(json.dumps(known, indent=1) + "\n")
+    answers.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out.with_suffix(".safetensors")
     out.parent.mkdir(parents=True, exist_ok=True)
-    record = args.out.with_suffix(".log.txt").open("w")
+    record = args.out.with_suffix(".log.txt").open("w", encoding="utf-8")
 
     def log(line: str) -> None:
         print(line, flush=True)

@@ -281,7 +281,7 @@ def main() -> None:
     def say(line: str) -> None:
         print(line, flush=True)
         lines.append(line + "\n")
-        options.out.with_suffix(".log.txt").write_text("".join(lines))
+        options.out.with_suffix(".log.txt").write_text("".join(lines), "utf-8")
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)

@@ -50,7 +50,9 @@ def main() -> None:
                 page.set_default_timeout(600_000)
                 page.goto(found[0])
                 _work(page, given.minutes)
-                reached = json.loads(Path(folder, "home/runs/1/train.json").read_text())["metrics"]
+                reached = json.loads(Path(folder, "home/runs/1/train.json").read_text("utf-8"))[
+                    "metrics"
+                ]
                 accuracy = reached["accuracy"][0]
                 print(f"accuracy {accuracy:.3f}")
                 if accuracy < given.least:

@@ -151,7 +151,7 @@ def writes(folder: Path) -> list[Write]:
             image.load()
 
     def paged() -> None:
-        assert page.read_text().endswith("x\n")
+        assert page.read_text("utf-8").endswith("x\n")
 
     def exported() -> None:
         Predictor(folder / "images" / "model.onnx").predict(files[0])

@@ -7,10 +7,18 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
+import tomllib
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from packaging.requirements import Requirement
+
+from onecycle.core.lazy import TRAINING
+from onecycle.export.hosts import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 
@@ -128,3 +136,125 @@ def test_what_uv_builds_makes_a_site_in_a_fresh_environment(tmp_path):
     (runtime,) = (tmp_path / "site" / "ort").glob("*/*.wasm.gz")
     assert runtime.stat().st_size > 1_000_000
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+# --- the half that answers, without the one that trains ------------------------------------
+
+MODULES = {"opencv-python-headless": "cv2", "pyyaml": "yaml"}  # others are named as their packages
+MODEL = ROOT / "tests/runtime/golden/format1_images.onnx"
+
+
+def needed():
+    """(names of the dependencies, names of the extra `train`) in pyproject.toml."""
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = about["dependencies"], about["optional-dependencies"]["train"]
+    return [[Requirement(line).name for line in lines] for lines in lists]
+
+
+def test_what_is_missing_without_the_extra_is_known_by_the_names_of_its_modules():
+    own, training = needed()
+    assert {MODULES.get(name, name) for name in training} == TRAINING | {"onnxscript"}
+    assert not {"torch", "pandas", "matplotlib"} & set(own)
+
+
+def test_containers_have_no_package_that_is_not_installed_with_the_library():
+    assert set(PACKAGES) <= set(needed()[0])
+
+
+WITHOUT = """
+import sys
+for gone in {gone!r}:
+    sys.modules[gone] = None
+sys.argv = ["onecycle", *{given!r}]
+{code}
+"""
+RUN = "from onecycle.cli.main import app; app()"
+
+
+def without_training(code=RUN, *given):
+    """A process in which nothing of the extra `train` can be imported."""
+    gone = [MODULES.get(name, name) for name in needed()[1]]
+    code = WITHOUT.format(gone=gone, given=list(map(str, given)), code=code)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["predict", MODEL, ROOT / "docs/planet.png"], "partly_cloudy;primary"),
+        (["site", MODEL, "OUT"], "Look at it here first"),
+        (["deploy", "--to", "docker", MODEL, "OUT"], "ready"),
+        (["train", "images", "--help"], "--epochs"),
+    ],
+)
+def test_commands_of_the_half_that_answers_need_nothing_of_the_other(tmp_path, given, words):
+    if "site" in given and not (ROOT / "web" / "page" / "ort").is_dir():
+        pytest.skip("the browser's runtime is not here (make web)")
+    given = [tmp_path / "out" if each == "OUT" else each for each in given]
+    done = without_training(RUN, *given)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (["train", "images", ROOT / "docs"], "torch"),
+        (["studio", ROOT / "docs"], "torch"),
+        (["demo", "planet"], "torch"),
+        (["eval", MODEL, ROOT / "docs"], "torch"),
+    ],
+)
+def test_commands_that_train_say_what_to_install(given, missing):
+    done = without_training(RUN, *given)
+    assert done.returncode == 2
+    assert f"{missing} is not installed" in done.stderr
+    assert "pip install 'onecycle[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_programs_that_train_get_the_same_error_and_others_their_own():
+    done = without_training("from onecycle.vision import *")
+    assert "UsageError: torch is not installed" in done.stderr
+    done = without_training("from onecycle import Predictor; print(Predictor.__name__)")
+    assert done.stdout == "Predictor\n"
+    done = without_training("sys.modules['numpy'] = None\nfrom onecycle import Predictor")
+    assert "ModuleNotFoundError" in done.stderr
+    assert "onecycle[train]" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_light_install_predicts_serves_and_makes_a_page(tmp_path):
+    """From the wheel and a package index into a fresh environment, which then has no torch."""
+    uv = shutil.which("uv")
+    if uv is None or not (ROOT / "web" / "page" / "ort").is_dir():
+        pytest.skip("uv (pip install uv) and the browser's runtime (make web) are wanted")
+    plain = {n: v for n, v in os.environ.items() if not n.startswith(("PYTHON", "VIRTUAL_ENV"))}
+
+    def run(*command):
+        how = {"cwd": tmp_path, "env": plain, "capture_output": True, "text": True}
+        done = subprocess.run(list(map(str, command)), timeout=300, **how)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(uv, "build", "--wheel", ROOT, "--out-dir", "dist")
+    run(uv, "venv", "--python", sys.executable, "fresh")
+    fresh = tmp_path / "fresh" / "bin"
+    run(uv, "pip", "install", "--python", fresh / "python", *(tmp_path / "dist").glob("*.whl"))
+    assert "torch" not in run(uv, "pip", "freeze", "--python", fresh / "python")
+    assert "partly_cloudy" in run(fresh / "onecycle", "predict", MODEL, ROOT / "docs/planet.png")
+    run(fresh / "onecycle", "site", MODEL, "site")
+    assert (tmp_path / "site" / "index.html").is_file()
+    command = [fresh / "onecycle", "serve", str(MODEL), "--port", "8377"]
+    server = subprocess.Popen(command, cwd=tmp_path, env=plain, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with suppress(OSError), urlopen("http://127.0.0.1:8377/healthz") as reply:
+                assert reply.status == 200
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("it does not answer")
+    finally:
+        server.terminate()
+        server.wait(20)

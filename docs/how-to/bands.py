@@ -77,6 +77,9 @@ learn.unfreeze()
 learn.fit_one_cycle(3, slice(1e-3, 5e-3))
 
 # %% [markdown]
+# From the shell: `onecycle train images FOLDER --bands 3,2,1,4` (or `all`); ranges are measured.
+# `--policy trivialaugment` and its kind are for photos, and an error on bands.
+#
 # ## Shipping
 #
 # The file takes the numbers as they are stored, float32 (n, h, w, bands) under the name `raw`, and holds

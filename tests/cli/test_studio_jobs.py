@@ -118,3 +118,38 @@ def test_a_planted_wrong_label_is_in_doubt_and_others_are_not():
     several = np.stack([shares[:, 0], np.full(12, 0.8)], 1)
     tags = np.stack([1 - y, np.ones(12)], 1)
     assert np.flatnonzero(likely_wrong(several, tags)).tolist() == [2]
+
+
+def test_a_job_that_begins_is_not_asked_by_a_signal_where_that_would_end_it(tmp_path, monkeypatch):
+    """Windows' os.kill with 0 is a Ctrl-C."""
+    (tmp_path / "train.args.json").write_text("{}")
+    (tmp_path / "train.pid").write_text(json.dumps({"pid": 4194303, "at": time.time()}))
+    assert jobs.state(tmp_path, "train") == jobs.STOPPED  # there is no such process
+
+    def kill(pid, number):
+        raise AssertionError(f"{number} to {pid}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kill)
+        patch.setattr(os, "name", "nt")
+        assert jobs._is_starting(tmp_path, "train")
+
+
+def test_a_job_is_begun_and_ended_as_its_system_does_it(tmp_path, monkeypatch):
+    """On Windows as a group of processes, asked by Ctrl-Break; SIGTERM would end it in a step."""
+    asked, begun = [], []
+    monkeypatch.setattr(os, "kill", lambda pid, number: asked.append((pid, number)))
+    monkeypatch.setattr(jobs, "_STOP", 1)
+    monkeypatch.setattr(jobs, "_GROUP", 512)
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, **how: begun.append(how) or Process())
+    jobs.start(tmp_path, "train", {})
+    jobs.stop(tmp_path, "train")
+    assert [how["creationflags"] for how in begun] == [512]
+    assert asked[-1] == (77, 1)
+
+
+class Process:
+    pid = 77
+
+    def wait(self):
+        pass

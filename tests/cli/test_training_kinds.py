@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 from onecycle.cli import train as work
 from onecycle.cli.main import app
-from onecycle.cli.options import Fit
+from onecycle.cli.options import Fit, How, Policy
 from onecycle.runtime.predictor import Predictor
 from onecycle.samples import butterflies_sample
 from onecycle.samples.streets import streets_sample
+from onecycle.vision.augment import get_transforms
 
 pytestmark = pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
 SHORT = ("--epochs", 1, "--unfrozen-epochs", 1)
@@ -277,3 +278,55 @@ def test_a_training_that_was_killed_goes_on_and_ends_the_same(butterflies, tmp_p
     first, second = (load_file(out / "model.safetensors") for out in (cut, whole))
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def fields(tmp_path_factory):
+    """Tiles of four bands and 16 bits; wheat and soil differ in the fourth alone."""
+    tifffile = pytest.importorskip("tifffile")
+    root, rng = tmp_path_factory.mktemp("fields"), np.random.default_rng(0)
+    for i in range(40):
+        crop = "wheat" if i % 2 else "soil"
+        values = 1000 + rng.normal(0, 200, (24, 30, 4))
+        values[..., 3] += 2400 if crop == "wheat" else 900
+        (root / crop).mkdir(exist_ok=True)
+        file, stored = root / crop / f"{i}.tif", values.clip(0, 9999).astype(np.uint16)
+        tifffile.imwrite(file, stored, photometric="minisblack", planarconfig="contig")
+    return root
+
+
+def test_bands_that_are_asked_for_are_what_is_trained_on_and_shipped(fields, tmp_path):
+    out = tmp_path / "out"
+    given = [fields, "--bands", "3, 2, 1, 4", "--size", 24, "--bs", 8, "--lr", 1e-2, "--out", out]
+    found, _ = results("images", *given, *SHORT, "--test", fields)
+    assert 0 <= found["test"]["accuracy"] <= 1  # the test side is read in the same bands
+    predictor = Predictor(out / "model.onnx")
+    assert predictor.input.bands == (3, 2, 1, 4)
+    assert len(predictor.input.mean) == 4  # measured: no weights know the mean of a fourth band
+    tile = np.random.default_rng(1).uniform(900, 1100, (24, 30, 4)).astype(np.float32)
+    other = tile + np.array([0, 0, 0, 1500], np.float32)
+    one, two = (predictor.predict(each).probabilities for each in (tile, other))
+    assert np.abs(np.subtract(one, two)).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--bands", "red"), 'bands are "all" or the numbers'),
+        (("--bands", "1,9"), "9"),
+        (("--bands", "all", "--policy", "trivialaugment"), "these are float32 of 4"),
+    ],
+)
+def test_bands_and_policies_that_cannot_be_are_said(fields, tmp_path, options, words):
+    done = run("images", fields, "--out", tmp_path / "out", "--lr", 1e-2, "--size", 24, *options)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+@pytest.mark.parametrize("policy", [None, "trivialaugment", "randaugment", "augmix"])
+def test_a_policy_takes_the_place_of_the_usual_changes(policy):
+    how = How(policy=policy and Policy(policy), do_flip=False)
+    names = [tfm.name for tfm in get_transforms(**how.changes())[0]]
+    own = [tfm.name for tfm in get_transforms(do_flip=False, policy=policy)[0]]
+    assert names == own
+    assert ("rotate" in names) == (policy is None)

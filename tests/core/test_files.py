@@ -14,6 +14,7 @@ from torch import nn
 
 from onecycle.cli.options import Fit, How, Where
 from onecycle.cli.train import train
+from onecycle.core import files
 from onecycle.core.display import Table
 from onecycle.core.errors import DownloadError, OnecycleError, WriteError
 from onecycle.core.files import require_writable, write_atomically, write_errors, write_folder
@@ -260,3 +261,42 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
     assert (out / "a.txt").read_text() == "new"
     assert (out / "CNAME").read_text() == "mine"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def held_by_readers(monkeypatch, moments):
+    """As on Windows while somebody reads the file: it cannot be replaced, for so many tries."""
+    replace, left = pathlib.Path.replace, [moments]
+
+    def refused(self, to):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return replace(self, to)
+
+    monkeypatch.setattr(pathlib.Path, "replace", refused)
+    monkeypatch.setattr(files, "_WAITS", (0.0,) * 5)
+
+
+def test_a_file_that_somebody_reads_is_replaced_when_they_are_done(tmp_path, monkeypatch):
+    (tmp_path / "state.json").write_bytes(b"old")
+    held_by_readers(monkeypatch, 5)
+    write_atomically(tmp_path / "state.json", lambda path: path.write_bytes(b"new"))
+    assert (tmp_path / "state.json").read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_files_of_a_folder_that_somebody_reads_are_too(tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "a.js").write_bytes(b"old")
+    held_by_readers(monkeypatch, 5)
+    write_folder(tmp_path / "site", lambda to: (to / "a.js").write_bytes(b"new"))
+    assert (tmp_path / "site" / "a.js").read_bytes() == b"new"
+
+
+def test_a_file_that_nobody_lets_go_is_an_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "state.json").write_bytes(b"old")
+    held_by_readers(monkeypatch, 1000)
+    with pytest.raises(WriteError, match=r"state\.json.*Access is denied"):
+        write_atomically(tmp_path / "state.json", lambda path: path.write_bytes(b"new"))
+    assert (tmp_path / "state.json").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]

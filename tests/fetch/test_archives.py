@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from onecycle.core.errors import ArchiveError
+from onecycle.fetch import archives
 from onecycle.fetch.archives import Limits, extract, is_archive
 
 FILES = {"a.txt": b"one", "sub/b.txt": b"two" * 1000, "sub/c": b""}
@@ -234,3 +235,25 @@ def test_a_member_that_occurs_twice_is_refused(tmp_path):
             opened.writestr("a", "2")
     with pytest.raises(ArchiveError, match="twice"):
         extract(tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "name", ["nul", "set/AUX.png", "com1.tar.gz", "a/img:1.png", "set./x", "end ", "wh?t", "a\tb"]
+)
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_names_that_windows_gives_no_file_are_refused_there(tmp_path, name, make, monkeypatch):
+    """They would be a device, a stream of another file, or another name: lost without a word."""
+    monkeypatch.setattr(archives, "_ON_WINDOWS", True)
+    archive = make(tmp_path / "a.archive", {"fine.png": b"1", name: b"2"})
+    with pytest.raises(ArchiveError, match="which Windows gives no file; nothing was unpacked"):
+        extract(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+    monkeypatch.setattr(archives, "_ON_WINDOWS", False)
+    assert len(extract(archive, tmp_path / "out")) == 2
+
+
+def test_names_that_only_resemble_those_of_devices_are_unpacked_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_ON_WINDOWS", True)
+    names = ["con1.png", "console/x", "a.nul", "com10.png", ".hidden", "auxiliary", "lpt", "prn-1"]
+    archive = make_zip(tmp_path / "a.zip", dict.fromkeys(names, b"1"))
+    assert len(extract(archive, tmp_path / "out")) == len(names)

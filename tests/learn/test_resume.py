@@ -29,7 +29,7 @@ from onecycle import (
 )
 from onecycle.core.errors import CheckpointError, OnecycleError, OnecycleWarning, UsageError
 from onecycle.data.arrays import from_arrays
-from onecycle.learn import checkpoint
+from onecycle.learn import checkpoint, interrupt
 from onecycle.learn.callback import Callback
 from onecycle.learn.learner import Learner
 from onecycle.learn.packing import from_bytes, to_bytes
@@ -385,6 +385,26 @@ def test_a_handler_of_the_program_is_called_after_the_file_is_written(make, tmp_
     fit = {"callbacks": [Cut("after_loss:2", send(signal.SIGTERM))], "resume": "s"}
     make().fit(2, **fit)
     assert called == [2]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_the_signal_of_another_system_ends_a_fit_and_reaches_the_program(make, monkeypatch):
+    """On Windows it is SIGBREAK, and os.kill would end the process whatever handles it."""
+
+    def kill(pid, number):
+        raise AssertionError("the process is gone")
+
+    called, before = [], signal.getsignal(signal.SIGUSR1)
+    monkeypatch.setattr(interrupt, "ENDS", signal.SIGUSR1)
+    monkeypatch.setattr(os, "kill", kill)
+    signal.signal(signal.SIGUSR1, lambda *_: called.append(True))
+    try:
+        learn = make()
+        learn.fit(2, callbacks=[Cut("after_loss:2", send(signal.SIGUSR1))], resume="s")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert called == [True]
+    assert len(learn.history) == 0
 
 
 @pytest.mark.usefixtures("handlers")

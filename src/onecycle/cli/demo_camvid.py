@@ -71,7 +71,7 @@ def camvid(
 
 def labelled_items(root: Path) -> LabelledItems:
     """The data block, as for CamVid."""
-    codes = (root / "codes.txt").read_text().split()
+    codes = (root / "codes.txt").read_text(encoding="utf-8").split()
     return (
         SegmentationItemList.from_folder(root / "images")
         .split_by_fname_file("../valid.txt")

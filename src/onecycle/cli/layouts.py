@@ -72,7 +72,7 @@ def images(where: Where) -> Found:
     if not where.source.is_dir():
         raise UsageError(f"{where.source} is neither a folder nor a table")
     refuse(where, "a folder", "folder", "suffix", "label_col", "label_delim", *_OF_TABLES)
-    items = ImageList.from_folder(where.source)
+    items = _with_bands(ImageList.from_folder(where.source), where.bands)
     items, held = (items, None) if where.pattern else _test_of(where, items)
     by = _by_pattern(where) if where.pattern else {"stratify": where.stratify or None}
     splits = _split_folders(where, items, not where.pattern, **by)
@@ -80,7 +80,18 @@ def images(where: Where) -> Found:
     def label(split: SplitItems) -> LabelledItems:
         return split.label_from_re(where.pattern) if where.pattern else split.label_from_folder()
 
-    return Found(splits, label, ImageList.from_folder(where.test) if where.test else held)
+    if where.test:
+        held = _with_bands(ImageList.from_folder(where.test), where.bands)
+    return Found(splits, label, held)
+
+
+def _with_bands(items: ImageList, bands: str | None) -> ImageList:
+    """The list, of images as they are stored where bands were asked for."""
+    if bands is None:
+        return items
+    numbers = [part.strip() for part in bands.split(",")]
+    whole = all(part.isdecimal() for part in numbers)
+    return items.with_bands([int(part) for part in numbers] if whole else bands)
 
 
 def _by_pattern(where: Where) -> dict[str, Any]:
@@ -163,7 +174,8 @@ def _images_of_table(where: Where) -> Found:
 
     def items(table: Path) -> ImageList:
         frame = read_frame(table)
-        return ImageList.from_df(frame, table.parent, 0, where.folder, where.suffix)
+        listed = ImageList.from_df(frame, table.parent, 0, where.folder, where.suffix)
+        return _with_bands(listed, where.bands)
 
     found = items(where.source)
     return _of_table(where, found, where.test and items(where.test))

@@ -396,7 +396,9 @@ def studio(
     or the studio is closed.
     """
     from onecycle.cli.studio.start import start
+    from onecycle.core.lazy import require_training
 
+    require_training()
     return start(source, kind, home, label_delim, port, lan)
 
 

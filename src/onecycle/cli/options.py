@@ -138,6 +138,13 @@ class Where(SidesOfTable):
         Option(help="Folder: train on all, also on folders named like test or validation sets."),
     ] = False
     stratify: Stratify = False
+    bands: Annotated[
+        str | None,
+        Option(
+            help='Images as they are stored (16 bits, TIFF, DICOM): "all", or "4,3,2", from 1.',
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -252,6 +259,14 @@ class Weighing(StrEnum):
     BALANCED = "balanced"
 
 
+class Policy(StrEnum):
+    """Augmentation that needs no tuning, by its name."""
+
+    TRIVIALAUGMENT = "trivialaugment"
+    RANDAUGMENT = "randaugment"
+    AUGMIX = "augmix"
+
+
 Weights = Annotated[
     Weighing | None,
     Option(
@@ -303,13 +318,18 @@ class How:
     max_warp: Annotated[
         float, Option(min=0, help="Change of perspective.", rich_help_panel=_CHANGES)
     ] = 0.2
+    policy: Annotated[
+        Policy | None,
+        Option(help="In place of rotation, zoom, warp and lighting.", rich_help_panel=_CHANGES),
+    ] = None
     weights: Weights = None
     seed: Seed = 0
     device: Device = None
 
     def changes(self) -> dict[str, Any]:
         """How images are changed at random, as `get_transforms` takes it."""
-        return {n: getattr(self, n) for n in CHANGES} | {"do_flip": self.do_flip or self.flip_vert}
+        own = {"do_flip": self.do_flip or self.flip_vert, "policy": self.policy}
+        return {n: getattr(self, n) for n in CHANGES} | own
 
 
 @dataclass(frozen=True)
@@ -473,11 +493,12 @@ def _code_of(command: Callable[[], Any], json_: bool) -> int:
     """Run it, print what it returns where that is asked for, and return the exit code."""
     from onecycle.core.display import print_any_text
     from onecycle.core.errors import OnecycleError
+    from onecycle.core.lazy import training_half
 
     shown, code = sys.stdout, 0
     print_any_text(shown)
     try:
-        with redirect_stdout(sys.stderr) if json_ else nullcontext():
+        with redirect_stdout(sys.stderr) if json_ else nullcontext(), training_half():
             found = command()
             for each in found if isinstance(found, Iterator) else [found or {}]:
                 code = each.pop("exit_code", 0)

@@ -104,7 +104,9 @@ def _normalized(
     with catch_warnings():
         if wanted is True:  # the learner normalises as these weights expect
             simplefilter("ignore", OnecycleWarning)
-        else:
+        if not data.task.input.has_channels:
+            data = data.normalize()  # bands have no statistics but their own
+        elif wanted is not True:
             data = data.normalize(imagenet_stats)
         return make(data, how.arch, pretrained=wanted, **more)
 
@@ -196,7 +198,7 @@ def train_boxes(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Classes or numbers of series, which become images."""
-    refuse(how, "series", *CHANGES)
+    refuse(how, "series", *CHANGES, "policy")
     changed = labelled.transform(series_transforms(), size=how.size or 64)
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves

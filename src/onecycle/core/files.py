@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from time import time
+from time import sleep, time
 from typing import Any
 from zlib import crc32
 
@@ -71,13 +71,13 @@ def write_folder(out: Path, fill: Callable[[Path], None], last: Sequence[str] = 
             fill(temporary)
             temporary.chmod(0o777 & ~_umask())
             if not out.exists():
-                temporary.replace(out)
+                _move(temporary, out)
                 return
             made = [file.relative_to(temporary) for file in temporary.rglob("*") if file.is_file()]
             order = {name: number for number, name in enumerate(last)}
             for file in sorted(made, key=lambda file: order.get(file.as_posix(), -1)):
                 (out / file).parent.mkdir(parents=True, exist_ok=True)
-                (temporary / file).replace(out / file)
+                _move(temporary / file, out / file)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -98,10 +98,23 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("r+b") as file:  # Windows syncs what is open for writing alone
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        _move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+_WAITS = (0.01, 0.02, 0.05, 0.1, 0.3, 0.6)  # seconds
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Put it into its place, also where somebody reads the old file: Windows refuses meanwhile."""
+    for wait in _WAITS:
+        with suppress(PermissionError):
+            temporary.replace(path)
+            return
+        sleep(wait)
+    temporary.replace(path)
 
 
 _HOST = f"{crc32(socket.gethostname().encode()):08x}"

@@ -17,7 +17,7 @@ from onecycle.core.errors import UsageError
 
 @dataclass
 class Defaults:
-    """Assignable settings. `device` None means the first CUDA device, or else the CPU.
+    """Assignable settings. `device` None means the first CUDA device, Apple's GPU, or the CPU.
 
     `cpus` are the loaders' workers: the processors that this process may use, at most 16.
     `fetched_bytes` bounds the copies of files from addresses; None: half of what is free there.

@@ -191,9 +191,12 @@ class DatasetType(Enum):
 
 
 def device_of(device: Any = None) -> torch.device:
-    """`device`, or `defaults.device`, or the first CUDA device, or the CPU."""
-    found = checked_device(device) or defaults.device
-    return torch.device(found or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """`device`, or `defaults.device`, or the first CUDA device, Apple's GPU (mps), or the CPU."""
+    if found := checked_device(device) or defaults.device:
+        return torch.device(found)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 @dataclass(eq=False)

@@ -177,7 +177,7 @@ def _fill(
         (out / name).write_text(text, encoding="utf-8")
     _modules(out / "onecycle", given.page_scripts)
     files = [out / "model.onnx", *sorted((out / "onecycle/runtime/page/ort").glob("*"))]
-    (out / "sbom.cdx.json").write_text(bill_of_materials(versions, needs, files))
+    (out / "sbom.cdx.json").write_text(bill_of_materials(versions, needs, files), "utf-8")
 
 
 def _copy_look(out: Path, title: str | None, own: dict[str, Path]) -> str:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 import re
 import shutil
 import stat
@@ -94,6 +95,8 @@ class _Guard:
             raise self.refuse(given, "has an absolute name")
         if ".." in plain.parts or "\0" in given:
             raise self.refuse(given, "would lie outside the folder")
+        if _ON_WINDOWS and (part := _not_on_windows(plain)):
+            raise self.refuse(given, f"has the part {part!r}, which Windows gives no file")
         return plain
 
     def file(self, given: str) -> Path:
@@ -122,6 +125,21 @@ class _Guard:
             while chunk := source.read(1 << 20):
                 self.count(given, len(chunk))
                 target.write(chunk)
+
+
+# Devices, streams of other files, and what Windows cuts off, so that a file would be another one.
+_ON_WINDOWS = os.name == "nt"
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE
+)
+_CUT = re.compile(r'.*[<>:"|?*\x00-\x1f].*|.*[. ]', re.DOTALL)
+
+
+def _not_on_windows(name: PurePosixPath) -> str | None:
+    """The first part of a name that no file of Windows can have."""
+    return next(
+        (part for part in name.parts if _DEVICE.fullmatch(part) or _CUT.fullmatch(part)), None
+    )
 
 
 def _from_zip(archive: Path, guard: _Guard) -> None:

@@ -1,7 +1,7 @@
 """Ctrl-C, and the signal by which machines are taken away, end a fit between two steps."""
 
-import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,19 @@ from typing import Any
 
 from onecycle.learn.callback import Run
 
+if sys.platform == "win32":  # nobody can send a SIGTERM there; Ctrl-Break is what asks to end
+    ENDS = signal.SIGBREAK
+else:
+    ENDS = signal.SIGTERM
+
 
 @contextmanager
 def stop_on_signals(run: Run, terminate: bool) -> Iterator[None]:
     """Ctrl-C sets `run.stopping`; a second one, or one during validation, is a KeyboardInterrupt.
 
-    With `terminate` SIGTERM does the same, and then ends the program (exit status 143, or as its
-    own handler has it). Python gives signals to the main thread alone: in others all stays as it
-    is, and so it does where a program handles Ctrl-C itself.
+    With `terminate` SIGTERM (Ctrl-Break on Windows) does the same, and then ends the program (exit
+    status 143, or as its own handler has it). Python gives signals to the main thread alone: in
+    others all stays as it is, and so it does where a program handles Ctrl-C itself.
     """
     asked: list[int] = []
 
@@ -36,13 +41,13 @@ def stop_on_signals(run: Run, terminate: bool) -> Iterator[None]:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             old[signal.SIGINT] = signal.signal(signal.SIGINT, handle)
         if terminate:
-            old[signal.SIGTERM] = signal.signal(signal.SIGTERM, handle)
+            old[ENDS] = signal.signal(ENDS, handle)
     try:
         yield
     finally:
         for number, before in old.items():
             signal.signal(number, before)
-    if signal.SIGTERM in asked:
-        if old[signal.SIGTERM] is signal.SIG_DFL:
-            raise SystemExit(128 + signal.SIGTERM)  # so that the program's own `finally` runs
-        os.kill(os.getpid(), signal.SIGTERM)
+    if ENDS in asked:
+        if old[ENDS] is signal.SIG_DFL:
+            raise SystemExit(128 + ENDS)  # so that the program's own `finally` runs
+        signal.raise_signal(ENDS)  # Windows' os.kill would ask no handler

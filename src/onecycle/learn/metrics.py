@@ -23,6 +23,11 @@ Limit = float | Sequence[float]  # a threshold for all labels, or one for each
 _of_classes = partial(Metric, takes=("void",), higher_is_better=True)
 
 
+def _exact(sums: Tensor) -> Tensor:
+    """As float64, in which counts add up; on the CPU where the device has none, as Apple's MPS."""
+    return (sums.cpu() if sums.device.type == "mps" else sums).double()
+
+
 def _ratio(total: Tensor, **_: object) -> Tensor:
     return total[0] / total[1]
 
@@ -32,7 +37,7 @@ def accuracy(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
     """The share of items (or pixels, but void ones) whose largest output is the class `y`."""
     classes, counted = _classes(outputs, y, void)
     right = (outputs.argmax(1) == classes) & counted
-    return torch.stack([right.sum(), counted.sum()]).double()
+    return _exact(torch.stack([right.sum(), counted.sum()]))
 
 
 @partial(_of_classes, value=lambda total, **_: 1 - _ratio(total), higher_is_better=False)
@@ -55,14 +60,14 @@ def top_k_accuracy(outputs: Tensor, y: Tensor, k: int = 5, void: int | None = No
         )
     best = outputs.topk(k, dim=1).indices
     right = (best == classes.unsqueeze(1)).any(1) & counted
-    return torch.stack([right.sum(), counted.sum()]).double()
+    return _exact(torch.stack([right.sum(), counted.sum()]))
 
 
 @partial(Metric, value=lambda total: _ratio(total).exp(), higher_is_better=False)
 def perplexity(outputs: Tensor, y: Tensor) -> Tensor:
     """e to the mean cross-entropy of all tokens: logits (n, vocab, t) and y int64 (n, t)."""
     loss = functional.cross_entropy(outputs.float(), y, reduction="sum")
-    return torch.stack([loss.double(), loss.new_tensor(y.numel(), dtype=torch.float64)])
+    return torch.stack([_exact(loss), _exact(loss.new_tensor(y.numel(), dtype=torch.int64))])
 
 
 @higher_is_better
@@ -106,7 +111,7 @@ def _counts(
         chosen, classes = outputs.argmax(1)[counted], classes[counted]
         each = (classes[chosen == classes], chosen, classes)
         counts = [torch.bincount(v, minlength=outputs.shape[1]) for v in each]
-    return [v.double() for v in counts]
+    return [_exact(v) for v in counts]
 
 
 def _average(
@@ -333,7 +338,7 @@ def confusion(outputs: Tensor, y: Tensor, void: int | None = None) -> Tensor:
     n = outputs.shape[1]
     predicted, true = outputs.argmax(1).flatten(), y.flatten()
     cells = torch.bincount((true * n + predicted)[is_counted(true, void)], minlength=n * n)
-    return cells.reshape(n, n).double()
+    return _exact(cells.reshape(n, n))
 
 
 def shares(matrix: Tensor, void: int | None = None) -> Tensor:

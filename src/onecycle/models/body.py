@@ -164,7 +164,8 @@ class Pyramid(nn.Module):
         self.by_timm = hasattr(body.net, "forward_intermediates")
         if not self.by_timm and not isinstance(body.net, nn.Sequential):
             raise ModelError(
-                f"{type(body.net).__name__} has no list of feature maps: take a model of timm, or "
+                f"{type(body.net).__name__} has no list of feature maps: take another model of "
+                "timm, a newer timm (its VGGs have one since some time after 1.0.24), or "
                 "give `cut`, a function that returns the body as an nn.Sequential"
             )
         self.kept: list[int] = []

@@ -246,5 +246,5 @@ def _hosts(out: Path) -> None:
     lines += [f'    {key} = "{value}"' for key, value in HEADERS.items()]
     lines += ["", "[[headers]]", '  for = "/ort/*"', "  [headers.values]"]
     lines.append(f'    Cache-Control = "{_LASTING}"')
-    (out / "netlify.toml").write_text("\n".join(lines) + "\n")
+    (out / "netlify.toml").write_text("\n".join(lines) + "\n", "utf-8")
     (out / ".nojekyll").touch()

@@ -123,7 +123,7 @@ def whole_folder(dest: Path | str, about: dict[str, Any], fill: Callable[[Path],
     dest = Path(dest)
     if dest.exists():
         mark = dest / MARK
-        if mark.is_file() and json.loads(mark.read_text()) == about:
+        if mark.is_file() and json.loads(mark.read_text("utf-8")) == about:
             return dest
         if not dest.is_dir() or any(dest.iterdir()):
             raise DataError(
@@ -134,7 +134,7 @@ def whole_folder(dest: Path | str, about: dict[str, Any], fill: Callable[[Path],
     temporary = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
     try:
         fill(temporary)
-        (temporary / MARK).write_text(json.dumps(about))
+        (temporary / MARK).write_text(json.dumps(about), "utf-8")
         temporary.chmod(0o755)
         temporary.rename(dest)
     finally:

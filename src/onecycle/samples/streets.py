@@ -37,9 +37,9 @@ def streets_sample(
             cv2.imwrite(str(root / "labels" / f"street_{i:05d}_P.png"), mask)
 
         in_threads(one, range(n))
-        (root / "codes.txt").write_text("\n".join(CODES) + "\n")
+        (root / "codes.txt").write_text("\n".join(CODES) + "\n", "utf-8")
         held = [f"street_{i:05d}.jpg" for i in range(4, n, 5)]
-        (root / "valid.txt").write_text("\n".join(held) + "\n")
+        (root / "valid.txt").write_text("\n".join(held) + "\n", "utf-8")
 
     return whole_folder(dest, about, fill)
 

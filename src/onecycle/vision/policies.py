@@ -115,20 +115,30 @@ _ENHANCERS: dict[str, Any] = {
 }
 
 
+def _photo(pixels: np.ndarray) -> np.ndarray:
+    """The pixels; UsageError for those of bands, which have no colours to be changed."""
+    if pixels.dtype != np.uint8 or pixels.shape[2] != 3:
+        raise UsageError(
+            "policies change the colours of photos, of 8 bits and 3 bands, and these are "
+            f"{pixels.dtype} of {pixels.shape[2]}: use get_transforms() without policy="
+        )
+    return pixels
+
+
 def _enhance(name: str, pixels: np.ndarray, rng: np.random.Generator, change: float) -> np.ndarray:
-    enhanced = _ENHANCERS[name](Image.fromarray(pixels)).enhance(1 + change)
+    enhanced = _ENHANCERS[name](Image.fromarray(_photo(pixels))).enhance(1 + change)
     return np.array(enhanced)
 
 
 def _posterize(pixels: np.ndarray, rng: np.random.Generator, bits: int) -> np.ndarray:
-    return pixels & np.uint8(256 - 2 ** (8 - bits))
+    return _photo(pixels) & np.uint8(256 - 2 ** (8 - bits))
 
 
 def _solarize(pixels: np.ndarray, rng: np.random.Generator, threshold: float) -> np.ndarray:
-    return np.where(pixels >= threshold, 255 - pixels, pixels)
+    return np.where(_photo(pixels) >= threshold, 255 - pixels, pixels)
 
 
 def _whole(
     function: Callable[[Image.Image], Image.Image], pixels: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    return np.array(function(Image.fromarray(pixels)))
+    return np.array(function(Image.fromarray(_photo(pixels))))

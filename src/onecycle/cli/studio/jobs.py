@@ -22,6 +22,9 @@ from onecycle.core.files import hold_alone, write_atomically
 
 RUNNING, DONE, FAILED, STOPPED, NEW = "running", "done", "failed", "stopped", "new"
 _LONGEST = 2_000_000  # bytes of events that are read at once
+# Windows hears no SIGTERM: Ctrl-Break asks a group of processes to end, so each job is one.
+_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+_STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 _START = 20.0  # seconds that a process has to take its lock
 
 
@@ -40,6 +43,7 @@ def start(folder: Path, name: str, args: Mapping[str, Any]) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            creationflags=_GROUP,
             cwd=folder.absolute(),
         )
     _write(folder / f"{name}.pid", json.dumps({"pid": process.pid, "at": time.time()}))
@@ -83,7 +87,7 @@ def stop(folder: Path, name: str) -> None:
     """Ask it to end, which it does after the step at hand; it can go on later."""
     if state(folder, name) != RUNNING:
         return
-    os.kill(json.loads((folder / f"{name}.pid").read_text())["pid"], signal.SIGTERM)
+    os.kill(json.loads((folder / f"{name}.pid").read_text(encoding="utf-8"))["pid"], _STOP)
 
 
 class Reporter:
@@ -138,8 +142,9 @@ def _is_held(lock: Path) -> bool:
 def _is_starting(folder: Path, name: str) -> bool:
     """Whether the process was begun a moment ago and has not come to its lock."""
     try:
-        begun = json.loads((folder / f"{name}.pid").read_text())
-        os.kill(begun["pid"], 0)
+        begun = json.loads((folder / f"{name}.pid").read_text(encoding="utf-8"))
+        if os.name == "posix":  # elsewhere that would end it
+            os.kill(begun["pid"], 0)
     except (OSError, ValueError, KeyError):
         return False
     lock = folder / f"{name}.lock"
