@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from onecycle.cli.studio import jobs
+from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import TRAIN, Project
 from onecycle.cli.studio.runs import Runs
 from onecycle.cli.studio.thumbnails import Thumbnails, jpeg_of
@@ -84,6 +85,7 @@ class Studio:
         return [
             Route("/api/project", self.about),
             Route("/api/items", self.items),
+            Route("/api/items/{i:int}", self.item),
             Route("/api/change", self.change, methods=["POST"]),
             Route("/api/classes", self.add_class, methods=["POST"]),
             Route("/api/files", self.add_files, methods=["POST"]),
@@ -112,7 +114,8 @@ class Studio:
     @_json
     def about(self, request: Request, given: Any) -> dict[str, Any]:
         """The project as a whole."""
-        found = {"kind": self.kind, "home": str(self.home), "source": str(self.source or "")}
+        found: dict[str, Any] = {"kind": self.kind, "home": str(self.home)}
+        found |= {"source": str(self.source or ""), "offers": LAYOUTS[self.kind].offers}
         if self.project is None:
             return found | {"addresses": self.addresses}
         with self.project.lock:
@@ -147,10 +150,19 @@ class Studio:
             found = self._select(dict(asked))
             rows = [
                 {"i": i, "name": it.name, "label": it.label, "side": it.side, "out": it.out}
+                | project.content(i)
                 for i in found[first : first + count]
                 for it in (project.items[i],)
             ]
         return {"total": len(found), "rows": rows, "revision": project.revision}
+
+    @_json
+    def item(self, request: Request, given: Any) -> dict[str, Any]:
+        """All of one item that is no image."""
+        i = request.path_params["i"]
+        if i >= len(self._project().items):
+            raise UsageError(f"there is no item number {i}")
+        return self._project().content(i, whole=True)
 
     def _select(self, asked: dict[str, str]) -> list[int]:
         """The positions, remembered for the next window of the same question."""
@@ -239,15 +251,19 @@ class Studio:
 
     @_json
     def look(self, request: Request, given: Any) -> dict[str, Any]:
-        """Some images as a model would see them, with transforms of these strengths."""
-        from onecycle.cli.studio.looks import augmented
+        """Some items as a model would see them, with these settings."""
+        from onecycle.cli.studio.looks import LOOKS
 
+        look = LOOKS[LAYOUTS[self.kind].offers["look"]]
+        return {"rows": look(self.examples, self.runs.last_model(), given)}
+
+    def examples(self, count: int) -> list[Any]:
+        """Some items that train, evenly spread."""
         project = self._project()
         with project.lock:
             trained = [o for o in project.items if o.side == TRAIN and o.label and not o.out]
-        step = max(1, len(trained) // 4)
-        files = [project.folder / item.name for item in trained[::step][:4]]
-        return {"rows": augmented(files, given)}
+            step = max(1, len(trained) // count)
+            return [project.example(item.name) for item in trained[::step][:count]]
 
     # --- runs ----------------------------------------------------------------------------------
 

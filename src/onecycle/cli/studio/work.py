@@ -3,9 +3,10 @@
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,11 +19,14 @@ from onecycle.cli import layouts, train
 from onecycle.cli.job import Job, Length
 from onecycle.cli.options import Fit
 from onecycle.cli.studio.jobs import Reporter, result
+from onecycle.cli.studio.kinds import KINDS, Kind
 from onecycle.cli.studio.layout import LAYOUTS
+from onecycle.cli.studio.project import read_rows
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
+from onecycle.data.report import ReportRow
 from onecycle.export import graph
 from onecycle.export.hosts import write_recipe
 from onecycle.interpret.classification import grad_cam
@@ -105,8 +109,14 @@ def run_training(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict
     fit = Fit(**{**args["fit"], "start": args["fit"].get("start") and Path(args["fit"]["start"])})
     fit = replace(fit, out=folder, resume=True)
     job = _Job(fit, reporter, args["kind"])
-    found = train.train(args["kind"], where, how, fit, job)
+    kind = KINDS.get(args["kind"])
+    finder = None if kind is None else partial(_find, kind, folder)
+    found = train.train(args["kind"], where, how, fit, job, finder)
     return {**found, "epochs": job.epochs}
+
+
+def _find(kind: Kind, folder: Path, where: Any) -> layouts.Found:
+    return kind.find(where, folder)
 
 
 def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
@@ -118,15 +128,17 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
         return
     sides = {"valid": DatasetType.Valid, "train": DatasetType.Train}
     rows: list[dict[str, Any]] = []
+    table = read_rows(out / "labels.csv")
     outputs: dict[str, np.ndarray] = {}
     for side, which in sides.items():
         found = of_set(learn, learn.data.in_order(which))
-        rows += _rows_of(found, side)
+        names = [n for n, _, valid in table if (valid == "True") == (side == "valid")]
+        rows += _rows_of(found, side, names)
         outputs |= {f"{side}_y": found.targets.numpy()}
         outputs |= {f"{side}_p": found.probabilities.numpy()}
         if side == "valid":
             worst = found.losses.argsort(descending=True)[:WORST].tolist()
-            heats = {str(i): _heat(learn, found, i, out) for i in worst}
+            heats = {str(i): LAYOUTS[kind].heats and _heat(learn, found, i, out) for i in worst}
     about = {
         "kind": kind,
         "relabel": True,
@@ -138,15 +150,14 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
     _write(out / "mistakes.json", json.dumps(about))
 
 
-def _rows_of(found: Predictions, side: str) -> list[dict[str, Any]]:
+def _rows_of(found: Predictions, side: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """Of each item its name, labels, answer, loss, and whether its label is likely wrong."""
     doubtful = likely_wrong(found.probabilities.numpy(), found.targets.numpy())
-    items = found.items.x
     return [
         {
             "side": side,
             "index": i,
-            "name": items.relative(items.items[i]),
+            "name": names[i],
             "actual": str(found.actual(i)),
             "predicted": str(found.predicted(i)),
             "share": round(float(found.probabilities[i].max()), 4),
@@ -218,10 +229,19 @@ def run_rates(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[st
 def run_decide(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The exported file anew, with a temperature and thresholds."""
     reporter.say("exporting", precision="fp32")
-    learn: Any = load_cnn(folder / "model.safetensors")
+    learn = _learner_of(folder)
     decided = {name: args.get(name) for name in ("temperature", "thresh")}
     _export_as(learn, decided, folder / "model.onnx", "fp32", folder)
     return decided
+
+
+def _learner_of(folder: Path) -> Any:
+    """The learner of a run, for another export: without its data where that can be."""
+    args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
+    kind = KINDS[args["kind"]]
+    if kind.alone is not None:
+        return kind.alone(folder / "model.safetensors")
+    return kind.trained(*LAYOUTS[args["kind"]].options(args), folder)
 
 
 def _export_as(learn: Any, decided: dict[str, Any], to: Path, precision: str, folder: Path) -> None:
@@ -253,7 +273,7 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
     """The file in each precision with its size, cost and time, and the page of the one chosen."""
     model, rows = folder / "model.onnx", []
     decided = result(folder, "decide") or {}
-    sources = [Path(name) for name in args["sources"]]
+    sources = [KINDS[args["kind"]].source(one) for one in args["sources"]]
     before: list[Any] | None = None
     for precision in ("fp32", "fp16", "int8"):
         reporter.say("exporting", precision=precision)
@@ -278,21 +298,15 @@ def _export(
     folder: Path, args: dict[str, Any], file: Path, precision: str, decided: dict[str, Any]
 ) -> None:
     """Write the file in another precision; 8 bits want the data that was trained on."""
-    layout = LAYOUTS[args["kind"]]
-    if not layout.precisions:
-        raise UsageError(f"the studio exports {args['kind']} in full precision only")
-    learn: Any
-    if layout.labels:  # with its data the cost is measured
-        where, how = LAYOUTS["images"].options(args)
-        learn = train.image_learner(how, layouts.images(where).labelled())
-        learn.load((folder / "model.safetensors").absolute(), with_opt=False)
-    else:
-        learn = load_cnn(folder / "model.safetensors")
+    kind = KINDS.get(args["kind"])
+    learn: Any = load_cnn(folder / "model.safetensors") if kind is None else None
+    if kind is not None:  # with its data the cost is measured
+        learn = kind.trained(*LAYOUTS[args["kind"]].options(args), folder)
     _export_as(learn, decided, file, precision, folder)
 
 
 def _measure(
-    file: Path, precision: str, sources: list[Path], before: list[Any] | None
+    file: Path, precision: str, sources: list[Any], before: list[Any] | None
 ) -> dict[str, Any]:
     """Size, milliseconds an item, and how many answers differ from those of full precision."""
     predictor = Predictor(file)
@@ -317,21 +331,29 @@ def run_deploy(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[s
 
 
 def run_check(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Every image read whole: broken ones, copies, leaks, rare classes."""
-    where, _ = LAYOUTS["images"].options(args)
-    found = layouts.images(where).labelled().check()
+    """Every item read whole: broken ones, copies, leaks, rare classes."""
+    where, _ = LAYOUTS[args["kind"]].options(args)
+    found = KINDS[args["kind"]].find(where, folder).labelled().check()
+    table = read_rows(folder / "labels.csv")
+    names = {
+        side: [name for name, _, valid in table if valid == held]
+        for side, held in (("training", "False"), ("validation", "True"))
+    }
     rows = [
-        {"name": _below(row.file, Path(args["folder"])), "problem": row.problem}
+        {"name": _name_of(row, names, Path(args["folder"])), "problem": row.problem}
         | {"detail": row.detail, "label": row.label}
         for row in found.rows
     ]
     return {"rows": rows, "counts": found.problems, "advice": dict(found.advice)}
 
 
-def _below(file: str, folder: Path) -> str:
+def _name_of(row: ReportRow, names: dict[str, list[str]], folder: Path) -> str:
+    """What the studio calls an item with a problem; of a class nothing."""
+    if row.index is not None and not row.file:
+        return names[row.side][row.index]
     with suppress(ValueError):
-        return Path(file).relative_to(folder).as_posix()
-    return file
+        return Path(row.file).relative_to(folder).as_posix()
+    return row.file
 
 
 def run_find(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

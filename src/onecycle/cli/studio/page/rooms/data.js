@@ -4,16 +4,18 @@ import { refresh, state } from "../app.js";
 import { follow, get, post, send } from "../api.js";
 import { h, say } from "../dom.js";
 import { Grid } from "../grid.js";
+import { itemOf } from "../items.js";
 import { t } from "../text.js";
 
 const undo = [];
 
 export async function show(place, left) {
-  if (state.project.kind !== "images") return others(place, left);
+  if (!state.project.classes) return others(place, left);
   const filter = { label: null, side: "", state: "", text: "", problem: "" };
   const title = h("h1"), notes = h("div"), classes = h("ul", { className: "classes" }), problems = h("div", { className: "card" });
   const count = h("p", { className: "soft", role: "status" }), chosen = h("p", { className: "soft" });
-  const grid = new Grid({
+  const item = itemOf(state.project), grid = new Grid({
+    item,
     ontotal: total => { count.textContent = t("data.shown", { n: total.toLocaleString() }); empty.hidden = total > 0; },
     onchoose: row => { chosen.textContent = row ? row.name : ""; },
     onopen: open,
@@ -91,7 +93,7 @@ export async function show(place, left) {
     const select = h("select", { onchange: () => { change([{ i: row.i, label: toggled(row.label, select.value, delimiter) }]); box.close(); } },
       h("option", { value: "" }, delimiter ? t("data.toggle_label") : t("data.choose_label")), names.map(name => new Option(name, name, false, !delimiter && name === row.label)));
     const box = h("dialog", { onclose: () => box.remove() },
-      h("img", { src: `image/${row.i}`, alt: row.name }),
+      item.open(row),
       h("p", {}, row.name), h("p", { className: "soft" }, `${row.label ?? t("data.no_label")} · ${t(`side.${row.side}`)}`),
       h("div", { className: "row" }, h("label", {}, t("data.label"), select),
         h("button", { onclick: () => { change([{ i: row.i, out: !row.out }]); box.close(); } }, row.out ? t("data.take_in") : t("data.leave_out")),
@@ -105,7 +107,7 @@ export async function show(place, left) {
     h("div", { className: "two" },
       h("div", { className: "card" }, h("h2", {}, t("data.classes")), classes,
         state.project.own || state.project.delimiter === null ? addClass(async () => { await refresh(); summary(); load(true); }) : null,
-        state.project.own ? bring(left, async () => { await refresh(); summary(); load(true); }) : null, phone()),
+        state.project.own ? bring(left, async () => { await refresh(); summary(); load(true); }) : null, state.project.own || state.project.addresses.length ? phone() : null),
       h("div", { className: "card" },
         h("div", { className: "row" }, search, side, which, back), count, grid.box, empty, chosen,
         h("p", { className: "soft" }, t(state.project.delimiter ? "data.keys_several" : "data.keys")))),
