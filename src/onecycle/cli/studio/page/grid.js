@@ -97,6 +97,7 @@ export class Grid {
     const cell = h("div", { className: "cell", role: "option", id: `cell-${at}`, "aria-setsize": this.total, "aria-posinset": at + 1 });
     cell.dataset.at = at;
     cell.row = row;
+    cell.style.height = `${this.options.item.high}rem`;
     if (!row) return cell;
     const label = row.label ?? t("data.no_label");
     cell.className = `cell${row.out ? " out" : ""}${row.label ? "" : " none"}`;
