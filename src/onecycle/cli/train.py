@@ -110,7 +110,7 @@ def _normalized(
         return make(data, how.arch, pretrained=wanted, **more)
 
 
-def _shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
+def shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
     """(height, width) with that shorter side, in the shape of the first image."""
     item: Any = labelled.valid[0][0]
     height, width = item.size
@@ -165,12 +165,18 @@ def _find_rate(job: Job, learn: Learner) -> float:
     return rate
 
 
+def mask_learner(how: How, labelled: LabelledItems) -> Learner:
+    """A U-Net with the metrics of masks."""
+    refuse(how, "masks", "weights")
+    size = shorter_side(labelled, how.size or _SIDE)
+    learn = _normalized(how, labelled, size, unet_learner, bottle=True)
+    learn.metrics = [metrics.pixel_accuracy, metrics.mean_iou]
+    return learn
+
+
 def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """A U-Net on images with a class for every pixel."""
-    refuse(how, "masks", "weights")
-    size = _shorter_side(labelled, how.size or _SIDE)
-    learn = job.prepare(_normalized(how, labelled, size, unet_learner, bottle=True))
-    learn.metrics = [metrics.pixel_accuracy, metrics.mean_iou]
+    learn = job.prepare(mask_learner(how, labelled))
     _two_stages(job, how, learn, (2, 8), 1e-2, 10, 1)
     return learn
 
@@ -178,7 +184,7 @@ def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
 def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Places in images."""
     refuse(how, "points", "weights")
-    size = _shorter_side(labelled, how.size or _SIDE)
+    size = shorter_side(labelled, how.size or _SIDE)
     learn = job.prepare(_normalized(how, labelled, size, cnn_learner, ps=0.0))
     learn.metrics = [metrics.mae]
     _two_stages(job, how, learn, (2, 15), 1e-2, 10, 1)

@@ -1,7 +1,7 @@
 """How the studio's jobs work with each kind of items that have labels here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ def labelled_series(where: Any, folder: Path) -> Found:
     at = {name: i for i, name in enumerate(names)}
     rows = read_rows(folder / "labels.csv")
     tested = read_rows(folder / "test.csv")
-    if gone := [name for name, *_ in (*rows, *tested) if name not in at]:
-        raise TableError(f"{where.source} no longer holds {len(gone)} series: {listing(gone)}")
+    gone = [name for name, *_ in (*rows, *tested) if name not in at]
+    _require_all(where.source, "series", gone)
 
     def items(of: list[tuple[str, str, str]]) -> SeriesList:
         return SeriesList.from_array([series[at[n]] for n, *_ in of], [label for _, label, _ in of])
@@ -66,12 +66,36 @@ def labelled_series(where: Any, folder: Path) -> Found:
     )
 
 
+def labelled_masks(where: Any, folder: Path) -> Found:
+    """The images of a source with the sides that stand in a folder's table, and their masks.
+
+    TableError where the source no longer holds some of them.
+    """
+    found = layouts.masks(where)
+    both, root = found.splits[0], where.source.absolute()
+    items = replace(both.train, items=(*both.train.items, *both.valid.items))
+    at = {Path(x).absolute().relative_to(root).as_posix(): i for i, x in enumerate(items.items)}
+    rows = read_rows(folder / "labels.csv")
+    _require_all(where.source, "images", [name for name, *_ in rows if name not in at])
+    held = [i for i, (*_, valid) in enumerate(rows) if valid == "True"]
+    kept: Any = items.take([at[name] for name, *_ in rows])
+    return Found([kept.split_by_idx(held)], found.label)
+
+
+def _require_all(source: Path, what: str, gone: list[str]) -> None:
+    if gone:
+        raise TableError(f"{source} no longer holds {len(gone)} {what}: {listing(gone)}")
+
+
 KINDS = {
     "images": Kind(
         lambda where, _: layouts.images(where),
         lambda how, labelled, _: train.image_learner(how, labelled),
         Path,
         load_cnn,
+    ),
+    "masks": Kind(
+        labelled_masks, lambda how, labelled, _: train.mask_learner(how, labelled), Path, load_cnn
     ),
     "text": Kind(lambda where, _: layouts.texts(where), _of_texts, str),
     "series": Kind(

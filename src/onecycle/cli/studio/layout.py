@@ -15,6 +15,7 @@ from onecycle.cli.options import (
     WhereTexts,
 )
 from onecycle.cli.studio.contents import SeriesProject, TextProject
+from onecycle.cli.studio.masks import MaskProject
 from onecycle.cli.studio.project import Project
 from onecycle.core.errors import UsageError, require_number, require_whole
 
@@ -31,12 +32,12 @@ _PATHS = {"source", "test", "classes", "valid_names"}
 
 @dataclass(frozen=True)
 class Layout:
-    """Options of its training, and what the rooms of the studio have of it.
+    """Options of its training, its project, and what the rooms of the studio have of it.
 
     `settings` of `how` are those that the page may choose, `again` those of a training that begins
-    with weights. With a `project` the studio has a table of labels of its own. `offers` tell the
-    page: how an item is drawn, what the room Look shows, networks, the usual size (None: it has
-    none), and whether the room Train measures rates.
+    with weights. `offers` tell the page: how an item is drawn, what the room Look shows, networks,
+    the usual size (None: it has none), whether strengths of changes are chosen, labels changed,
+    answers decided, and rates measured.
     """
 
     where: type[Any]
@@ -44,15 +45,10 @@ class Layout:
     offers: Mapping[str, Any]
     settings: tuple[str, ...] = ()
     again: Mapping[str, Any] = field(default_factory=dict)
-    project: type[Project] | None = None
+    project: type[Project] = Project
     heats: bool = False  # whether the worst items are kept with where the model looked
     several: bool = False  # labels of an item
     made_here: bool = False  # whether classes and items may be made in the studio alone
-
-    @property
-    def labels(self) -> bool:
-        """Whether labels are changed in the studio."""
-        return self.project is not None
 
     def require_settings(self, how: Mapping[str, Any], kind: str) -> None:
         """UsageError for what is no setting of this kind, or has a value that none can have."""
@@ -74,12 +70,13 @@ class Layout:
 
 _SEEN = ("arch", "pretrained", "seed", "size")
 _NETWORKS = ("small", "resnet18", "resnet34", "resnet50", "convnext_tiny", "efficientnet_b0")
-_IMAGES = {"archs": _NETWORKS, "size": 128, "rates": False}
+_IMAGES = {"archs": _NETWORKS, "size": 128, "rates": False, "changes": False}
+_IMAGES |= {"relabel": True, "decides": True}
 LAYOUTS = {
     "images": Layout(
         Where,
         How,
-        {**_IMAGES, "item": "image", "look": "changes", "rates": True},
+        {**_IMAGES, "item": "image", "look": "images", "changes": True, "rates": True},
         (*_SEEN, *CHANGES),
         project=Project,
         heats=True,
@@ -87,12 +84,17 @@ LAYOUTS = {
         made_here=True,
     ),
     "masks": Layout(
-        WhereMasks, How, {**_IMAGES, "item": "mask", "look": "changes"}, (*_SEEN, *CHANGES)
+        WhereMasks,
+        How,
+        {**_IMAGES, "item": "mask", "look": "masks", "changes": True}
+        | {"relabel": False, "decides": False},
+        (*_SEEN, *CHANGES),
+        project=MaskProject,
     ),
     "text": Layout(
         WhereTexts,
         HowTexts,
-        {"item": "text", "look": "tokens", "archs": ("awd_lstm",), "size": None, "rates": False},
+        {**_IMAGES, "item": "text", "look": "tokens", "archs": ("awd_lstm",), "size": None},
         ("arch", "pretrained", "seed"),
         {"lm_epochs": 0},  # the weights have read their texts
         TextProject,

@@ -15,7 +15,10 @@ from safetensors.numpy import load_file
 from onecycle.cli.studio import jobs
 from onecycle.cli.studio.contents import drawn
 from onecycle.cli.studio.layout import LAYOUTS
+from onecycle.cli.studio.masks import MaskProject, overlaid
+from onecycle.cli.studio.project import Project
 from onecycle.cli.studio.work import OUTPUTS, fitted_temperature
+from onecycle.cli.train import shorter_side
 from onecycle.core.errors import EmptyDataError, UsageError, require_number
 from onecycle.learn.calibration import BINS, reliability
 from onecycle.runtime.file import read
@@ -31,11 +34,9 @@ _SIDE, _DRAWS = 160, 5
 _READ = 2000  # characters of a text
 
 
-def augmented(
-    examples: Callable[[int], list[Any]], last: Path | None, given: Mapping[str, Any]
-) -> list[list[str]]:
+def augmented(project: Project, last: Path | None, given: Mapping[str, Any]) -> list[list[str]]:
     """Of some images each itself, and draws of the transforms, as data addresses of JPEGs."""
-    files = examples(4)
+    files = [project.example(name) for name in project.trained(4)]
     if not files:
         raise EmptyDataError("there are no training images yet")
     layout = LAYOUTS["images"]
@@ -51,28 +52,47 @@ def augmented(
     return rows
 
 
-def tokens(
-    examples: Callable[[int], list[Any]], last: Path | None, given: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def augmented_masks(
+    project: MaskProject, last: Path | None, given: Mapping[str, Any]
+) -> list[list[str]]:
+    """As `augmented`, the mask over each: both go through the same draws."""
+    names = project.trained(4)
+    if not names:
+        raise EmptyDataError("there are no training images yet")
+    layout = LAYOUTS["masks"]
+    layout.require_settings(given, "masks")
+    size = shorter_side(project.labelled, _SIDE)
+    changes = layout.how(**given).changes()
+    changed = project.labelled.transform(get_transforms(**changes), size=size)
+    rows = []
+    for name in names:
+        side, i = project.at[name]
+        side = changed.train if side is project.labelled.train else changed.valid
+        draws = [None, *(np.random.default_rng(seed) for seed in range(_DRAWS))]
+        samples = [side.task.input.finish(side.sample(i, rng)) for rng in draws]
+        pairs = [(side.task.input.as_item(one).pixels, one.y[0]) for one in samples]
+        rows.append([_address(overlaid(*pair, project.classes)) for pair in pairs])
+    return rows
+
+
+def tokens(project: Project, last: Path | None, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of some texts their tokens, and which of them the last model knows.
 
     Before there is one, the tokens are those of our rules for words, and all count as known.
     """
     spec: Any = TextSpec() if last is None else task_from_json(read(last)[1]["task"])[0]
     rows = []
-    for text in examples(8):
-        text = text[:_READ]
+    for name in project.trained(8):
+        text = project.example(name)[:_READ]
         found = spec.tokens(spec.ids(text)) if spec.tokenizer else tokenize(text)
         known = [spec.tokenizer or not spec.vocab or token in spec.numbers for token in found]
         rows.append({"text": text, "tokens": found, "known": known})
     return rows
 
 
-def encoded(
-    examples: Callable[[int], list[Any]], last: Path | None, given: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def encoded(project: Project, last: Path | None, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of some series the curve, the image that is made of it, and of draws of the changes."""
-    series = [np.asarray(x) for x in examples(6)]
+    series = [np.asarray(project.example(name)) for name in project.trained(6)]
     if not series:
         raise EmptyDataError("there are no training series yet")
     spec = SeriesInput().fit(series)
@@ -100,7 +120,8 @@ def _wide(pixels: np.ndarray) -> np.ndarray:
 
 
 LOOKS: dict[str, Callable[..., list[Any]]] = {
-    "changes": augmented,
+    "images": augmented,
+    "masks": augmented_masks,
     "tokens": tokens,
     "encoded": encoded,
 }

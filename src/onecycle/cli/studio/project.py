@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from warnings import catch_warnings, simplefilter
 
+from onecycle.cli.studio.thumbnails import jpeg_of
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.json_text import is_unicode, parse_json
@@ -105,6 +106,24 @@ class Project:
     def content(self, i: int, whole: bool = False) -> dict[str, Any]:
         """What the page shows of an item beside its name, or all of it: of images nothing here."""
         return {}
+
+    def more(self) -> dict[str, Any]:
+        """What else the page is told of the whole: of images nothing."""
+        return {}
+
+    def files(self, i: int) -> list[Path]:
+        """What an item is drawn from."""
+        return [self.folder / self.items[i].name]
+
+    def drawn(self, i: int, side: int) -> bytes:
+        """An item as a JPEG whose longer side has at most so many pixels."""
+        return jpeg_of(self.folder / self.items[i].name, side)
+
+    def trained(self, count: int) -> list[str]:
+        """The names of some items that train, evenly spread."""
+        with self.lock:
+            names = [o.name for o in self.items if o.side == TRAIN and o.label and not o.out]
+        return names[:: max(1, len(names) // count)][:count]
 
     def example(self, name: str) -> Any:
         """An item as a job is told of it: the path of an image."""

@@ -147,7 +147,7 @@ class Runs:
         return {"to": given["to"], "title": shown, "model": shipped["model"]}
 
     def _require_decision(self, given: Mapping[str, Any]) -> None:
-        if not LAYOUTS[self.kind].labels:
+        if not LAYOUTS[self.kind].offers["decides"]:
             raise UsageError(f"thresholds of {self.kind} are not chosen here")
         if given.get("temperature") is not None:
             require_number("temperature", given["temperature"], 0.05, 20)
@@ -157,6 +157,19 @@ class Runs:
                 require_number(f"the threshold of {label}", value, 0, 1)
         elif thresh is not None:
             require_number("thresh", thresh, 0, 1)
+
+    def masks(self, run: int) -> dict[str, Any]:
+        """What a training of masks left of its answers, each image with its number."""
+        file, project = self.folder(run) / "masks.json", self.project
+        if not file.exists() or project is None:
+            raise UsageError(f"training {run} left no masks")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        with project.lock:
+            numbers = {item.name: i for i, item in enumerate(project.items)}
+            for row in found["rows"]:
+                row["i"] = numbers.get(row["name"])
+                row["out"] = row["i"] is not None and project.items[row["i"]].out
+        return found
 
     def mistakes(self, run: int) -> dict[str, Any]:
         """What a training left of its answers, each item with its number in the project."""

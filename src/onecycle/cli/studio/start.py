@@ -53,8 +53,5 @@ def _require_sense(source: Path | None, kind: str, delimiter: str | None) -> Non
 
 def make_studio(source: Path | None, kind: str, home: Path, delimiter: str | None) -> Studio:
     """The studio of a source, as it was left."""
-    make = LAYOUTS[kind].project
-    project = None if make is None else open_project(source, home, delimiter, make)
-    if project is None and source is not None and not source.exists():
-        raise UsageError(f"{source} is neither a folder nor a table")
+    project = open_project(source, home, delimiter, LAYOUTS[kind].project)
     return Studio(home, kind, source, project)

@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,8 +18,10 @@ from onecycle.cli import layouts, train
 from onecycle.cli.job import Job, Length
 from onecycle.cli.options import Fit
 from onecycle.cli.studio.jobs import Reporter, result
-from onecycle.cli.studio.kinds import KINDS, Kind
+from onecycle.cli.studio.kinds import KINDS
 from onecycle.cli.studio.layout import LAYOUTS
+from onecycle.cli.studio.mask_mistakes import leave_masks
+from onecycle.cli.studio.masks import counted
 from onecycle.cli.studio.project import read_rows
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.files import write_atomically
@@ -30,7 +31,6 @@ from onecycle.data.report import ReportRow
 from onecycle.export import graph
 from onecycle.export.hosts import write_recipe
 from onecycle.interpret.classification import grad_cam
-from onecycle.interpret.report import drawn_item
 from onecycle.learn.calibration import best_temperature, spread_of, tune
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.learner import Learner
@@ -40,10 +40,10 @@ from onecycle.models.groups import modes_kept
 from onecycle.runtime.file import examine
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.vision.learner import load_cnn
 
 OUTPUTS = "outputs.safetensors"  # probabilities and labels of both sides
 WORST = 48  # items with heat maps
+_COUNTED = 50  # masks between two lines about them
 _PAUSE = 0.25  # seconds between two lines about steps
 
 
@@ -109,26 +109,24 @@ def run_training(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict
     fit = Fit(**{**args["fit"], "start": args["fit"].get("start") and Path(args["fit"]["start"])})
     fit = replace(fit, out=folder, resume=True)
     job = _Job(fit, reporter, args["kind"])
-    kind = KINDS.get(args["kind"])
-    finder = None if kind is None else partial(_find, kind, folder)
-    found = train.train(args["kind"], where, how, fit, job, finder)
+    find = KINDS[args["kind"]].find
+    found = train.train(args["kind"], where, how, fit, job, lambda where: find(where, folder))
     return {**found, "epochs": job.epochs}
-
-
-def _find(kind: Kind, folder: Path, where: Any) -> layouts.Found:
-    return kind.find(where, folder)
 
 
 def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
     """Answers for all items, heat maps of the worst, and the outputs that decisions rest on."""
     learn.silent = True
     target = learn.task.target
-    if not LAYOUTS[kind].labels or not target.whole_classes:
+    table = read_rows(out / "labels.csv")
+    if target.mask_dtype:
+        leave_masks(learn, out, [name for name, _, valid in table if valid == "True"])
+        return
+    if not target.whole_classes:
         _write(out / "mistakes.json", json.dumps({"kind": kind, "relabel": False}))
         return
     sides = {"valid": DatasetType.Valid, "train": DatasetType.Train}
     rows: list[dict[str, Any]] = []
-    table = read_rows(out / "labels.csv")
     outputs: dict[str, np.ndarray] = {}
     for side, which in sides.items():
         found = of_set(learn, learn.data.in_order(which))
@@ -297,11 +295,8 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
 def _export(
     folder: Path, args: dict[str, Any], file: Path, precision: str, decided: dict[str, Any]
 ) -> None:
-    """Write the file in another precision; 8 bits want the data that was trained on."""
-    kind = KINDS.get(args["kind"])
-    learn: Any = load_cnn(folder / "model.safetensors") if kind is None else None
-    if kind is not None:  # with its data the cost is measured
-        learn = kind.trained(*LAYOUTS[args["kind"]].options(args), folder)
+    """Write the file in another precision, whose cost is measured on the run's data."""
+    learn = KINDS[args["kind"]].trained(*LAYOUTS[args["kind"]].options(args), folder)
     _export_as(learn, decided, file, precision, folder)
 
 
@@ -356,33 +351,19 @@ def _name_of(row: ReportRow, names: dict[str, list[str]], folder: Path) -> str:
     return row.file
 
 
-def run_find(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """What is found of masks, texts or series: counts, notes, and some items drawn."""
-    kind = args["kind"]
-    where, _ = LAYOUTS[kind].options(args)
-    job = Job(Fit(out=folder))
-    with job.noted():
-        labelled = train.KINDS[kind][0](where).labelled()
-    return {
-        "summary": str(labelled),
-        "counts": train.counts_of(labelled),
-        "notes": job.notes,
-        "samples": _samples(labelled),
-    }
-
-
-def _samples(labelled: Any, count: int = 24) -> list[dict[str, str]]:
-    side = labelled.train
-    some = np.unique(np.linspace(0, len(side) - 1, min(count, len(side))).round().astype(int))
-    found = []
-    for i in map(int, some):
-        item, label = side[i]
-        if labelled.task.input.in_tables:
-            found.append({"text": str(item)[:300], "label": str(label)})
-        else:
-            image, caption = drawn_item(item, side.target, label)
-            found.append({"image": image, "label": caption})
-    return found
+def run_count(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Of each image with a mask how many pixels are of each class."""
+    where, _ = LAYOUTS["masks"].options(args)
+    labelled = layouts.masks(where).labelled()
+    target: Any = labelled.task.target
+    classes, found = [str(name) for name in target.classes], dict[str, dict[str, int]]()
+    files = [pair for s in labelled.sides for pair in zip(s.items, s.labels or (), strict=True)]
+    for i, (item, mask) in enumerate(files):
+        name = Path(item).absolute().relative_to(where.source.absolute()).as_posix()
+        found[name] = counted(target.encode(mask), classes)
+        if i % _COUNTED == 0:
+            reporter.say("counted", n=i, total=len(files))
+    return {"images": found}
 
 
 TASKS: dict[str, Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]] = {
@@ -392,7 +373,7 @@ TASKS: dict[str, Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]] = {
     "ship": run_ship,
     "deploy": run_deploy,
     "check": run_check,
-    "find": run_find,
+    "count": run_count,
 }
 
 

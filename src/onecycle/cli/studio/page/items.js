@@ -38,6 +38,11 @@ const ITEMS = {
       h("img", { src: looked ? `seen/${run}/${row.index}` : `thumbnail/${row.i}`, alt: row.name, loading: "lazy" }),
       looked ? h("img", { className: "heat", src: `heat/${run}/${row.index}`, alt: "", loading: "lazy" }) : null),
   },
+  mask: {
+    wide: 9, high: 10.5,
+    cell: image,
+    open: row => h("img", { src: `image/${row.i}`, alt: row.name }),
+  },
   text: {
     high: 5.4,
     cell: row => h("p", { className: "text", dir: "auto" }, row.text),

@@ -5,6 +5,7 @@ import { get, post } from "../api.js";
 import { h, percent, say } from "../dom.js";
 import { itemOf } from "../items.js";
 import { t } from "../text.js";
+import { showMasks } from "./masks.js";
 import { pickRun } from "./runs.js";
 
 const PAGE = 24;
@@ -12,6 +13,7 @@ const PAGE = 24;
 export async function show(place, left, [asked]) {
   const picked = await pickRun(place, "mistakes", asked);
   if (!picked) return;
+  if (state.project.offers.item === "mask") { await showMasks(place, picked.run); return; }
   const { run, runs } = picked, found = await get(`api/runs/${run}/mistakes`);
   if (!found.relabel) {
     place.append(h("p", { className: "lead" }, t("mistakes.report_only")), h("iframe", { src: `report/${run}`, title: t("train.report"), style: { width: "100%", height: "75dvh", border: "0", borderRadius: "1.1rem" } }));

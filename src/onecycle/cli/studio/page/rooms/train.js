@@ -19,14 +19,14 @@ export async function show(place, left, [start]) {
 function form(runs, start) {
   const { project } = state, fault = h("p", { className: "error", role: "alert" });
   const minutes = h("input", { type: "number", min: .05, max: 10000, step: "any", value: 5, required: true });
-  const { archs, size: usual, look, rates: measured } = project.offers;
+  const { archs, size: usual, changes: changed, rates: measured } = project.offers;
   const arch = h("select", {}, archs.map(name => new Option(t(`arch.${name}`), name)));
   const size = h("input", { type: "number", min: 8, max: 2048, placeholder: usual ?? "" });
   const rate = h("input", { type: "number", min: 1e-7, max: 10, step: "any", placeholder: t("train.found") });
   const done = runs.filter(run => run.state === "done");
   const from = h("select", {}, new Option(t("train.fresh"), ""), done.map(run => new Option(t("train.from_run", { n: run.run }), run.run, false, String(run.run) === start)));
   const button = h("button", { className: "primary", disabled: Boolean(project.fault) }, t("train.begin"));
-  const changes = look === "changes" ? chosen() : {};
+  const changes = changed ? chosen() : {};
   const augment = Object.keys(changes).length ? h("p", { className: "soft" }, t("train.augmented")) : null;
   return h("form", { className: "card", onsubmit: async event => {
     event.preventDefault();
