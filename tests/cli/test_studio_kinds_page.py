@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.studio_page import free_port, opened, room, studio
 from onecycle.runtime.predictor import Predictor
@@ -177,6 +178,53 @@ def test_from_a_table_of_series_to_a_page_on_a_phone(browser, waves, tmp_path):
         page.get_by_text(re.compile(r"Against training 1: \d+ of 11 validation series")).wait_for()
         decide_and_ship(page, home)
         page.frame_locator("iframe").get_by_text("Ready").wait_for(timeout=120_000)
+        faultless(page, ("Data", "Look", "Train", "Mistakes", "Decide", "Ship"), 390)
+        assert page.title().startswith("Ship")
+        assert page.faults == []
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """30 dark images with a light square of their own place, and masks; a class has markup."""
+    root, rng = tmp_path_factory.mktemp("masks") / "shapes", np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    (root / "codes.txt").write_text(f"background\n{EVIL}\n")
+    for i in range(30):
+        mask, (y, x) = np.zeros((48, 64), np.uint8), rng.integers(0, (32, 44))
+        mask[y : y + 16, x : x + 20] = 1
+        image = rng.integers(0, 50, (48, 64, 3)) + 180 * mask[..., None]
+        Image.fromarray(image.astype(np.uint8)).save(root / f"images/{i:02}.png")
+        Image.fromarray(mask).save(root / f"masks/{i:02}.png")
+    return root
+
+
+@pytest.mark.slow
+def test_from_masks_to_a_page_on_a_phone(browser, shapes, tmp_path):
+    home, port = tmp_path / "home", free_port()
+    with studio(home, port, str(shapes), "--kind", "masks") as (address, _):
+        page = opened(browser, address, bypass_csp=True, viewport={"width": 390, "height": 800})
+        page.get_by_role("heading", name="30 images, 2 classes").wait_for()
+        page.get_by_role("button", name="Count again").wait_for()
+        share = page.get_by_role("row").filter(has_text=EVIL).get_by_role("cell").first
+        assert share.inner_text() == "10.4 %"  # 320 of 3072 pixels
+        page.get_by_role("listbox").focus()
+        page.keyboard.press("2")  # no label is changed by a key
+        page.keyboard.press("x")
+        page.get_by_role("button", name="Undo").and_(page.locator(":enabled")).wait_for()
+        assert "00.png" not in (home / "labels.csv").read_text()
+        room(page, "Train")
+        page.get_by_label("Side of what it sees, pixels").fill("32")
+        train(page, "0.3", start="")
+        page.get_by_role("row").filter(has_text=EVIL).wait_for()
+        page.locator(".three img").nth(2).wait_for()
+        page.locator(".mistake").first.get_by_role("button", name="Leave out").click()
+        page.get_by_role("link", name="(1 changed)").wait_for()
+        room(page, "Decide")
+        page.get_by_text("Nothing is to be decided of masks").wait_for()
+        room(page, "Ship")
+        page.get_by_role("button", name="Make the page").click()
+        page.frame_locator("iframe").get_by_text("Ready").wait_for(timeout=240_000)
         faultless(page, ("Data", "Look", "Train", "Mistakes", "Decide", "Ship"), 390)
         assert page.title().startswith("Ship")
         assert page.faults == []
