@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from itertools import compress
-from operator import not_
 from os.path import relpath
 from pathlib import Path
 from typing import Any, ClassVar
@@ -248,16 +246,18 @@ class Project:
 
         Those that a training keeps are `whole`: with what is in no file of its own.
         """
-        kept = [(i, one) for i, one in enumerate(self.items) if one.label and not one.out]
         names = self.kept if whole else ()
-        rows = [
-            (o.name, o.label, o.side == VALID, *(self.content(i, True)[name] for name in names))
-            for i, o in kept
-        ]
-        head = ("name", "label", "is_valid", *names)
-        tested = [o.side == TEST for _, o in kept]
-        found = {_LABELS: _table(head, compress(rows, map(not_, tested)))}
-        return found | ({_TESTED: _table(head, compress(rows, tested))} if any(tested) else {})
+        rows, tested = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        for i, o in enumerate(self.items):
+            if not o.label or o.out:
+                continue
+            more = tuple(self.content(i, True)[name] for name in names)
+            if o.side == TEST:
+                tested.append((o.name, o.label, *more))
+            else:
+                rows.append((o.name, o.label, o.side == VALID, *more))
+        found = {_LABELS: _table(("name", "label", "is_valid", *names), rows)}
+        return found | ({_TESTED: _table(("name", "label", *names), tested)} if tested else {})
 
     def read(self) -> None:
         """Find the items in the source."""
