@@ -135,6 +135,17 @@ def test_texts_in_folders_are_read_where_they_lie(tmp_path):
     assert {row["text"] for row in tested} == {"text 2", "text 5", "text 8"}
 
 
+def test_a_column_of_texts_is_found_by_what_it_is_not(tmp_path):
+    """Beside the labels and the sides there is one column: it is that of the texts."""
+    rows = [("nice", "good", "True"), ("not nice", "bad", ""), ("dull", "bad", "False")]
+    table = write_table(tmp_path / "a.csv", rows, ("review", "sentiment", "is_valid"))
+    project = open_project(table, tmp_path / "home", make=TextProject)
+    assert [(project.text(i), one.label) for i, one in enumerate(project.items)] == [
+        row[:2] for row in rows
+    ]
+    assert [one.side for one in project.items][::2] == ["valid", "train"]
+
+
 def test_the_studios_own_table_holds_no_texts(reviews, tmp_path):
     """It is written at every key: of a hundred thousand long texts it would take seconds."""
     project = open_project(reviews, tmp_path / "home", make=TextProject)

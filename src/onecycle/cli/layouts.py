@@ -420,10 +420,14 @@ def texts(where: WhereTexts) -> Found:
 
 
 def text_column(where: WhereTexts, frame: Any) -> int | str:
-    """The one asked for, or one that is named like texts."""
+    """The one asked for, one that is named like texts, or the only one beside the labels."""
     if where.text_col is not None:
         return column(where.text_col)
     named = [name for name in frame.columns if str(name).strip().lower() in ("text", "texts")]
+    if not named and frame.shape[1] > 1:
+        label = label_column(where, frame)
+        label = frame.columns[label] if isinstance(label, int) else label
+        named = [name for name in frame.columns if name not in (label, "is_valid")]
     if len(named) != 1:
         raise TableError(f"{where.source}: say which --text-col it is, of {listing(frame, 12)}")
     return named[0]

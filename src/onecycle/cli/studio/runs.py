@@ -70,8 +70,8 @@ class Runs:
             raise UsageError(f"training {running[0]} runs: stop it first, or wait for it")
         if self.project is not None and (fault := self.project.fault()):
             what = {
-                "few_classes": "two classes with training images are wanted",
-                "no_validation": "images that validate are wanted: two of a class at least",
+                "few_classes": "two classes that train are wanted",
+                "no_validation": "nothing validates: give a class two items at least",
             }
             raise UsageError(what[fault])
         number = max(self.numbers(), default=0) + 1
