@@ -247,11 +247,11 @@ def trained(tmp_path_factory):
     return home, project
 
 
-def run(folder, project, fit, **how):
+def run(folder, project, fit):
     folder.mkdir(parents=True)
     project.keep_tables(folder)
     args = {"kind": "text", "where": project.where(folder), "fit": fit, "asked": {}, "counts": {}}
-    args["how"] = {"pretrained": "no", "lm_epochs": 0, **how}
+    args["how"] = {"lm_epochs": 0}  # the small encoder that comes with the package
     (folder / "train.args.json").write_text(json.dumps(args))
     (folder / "train.json").write_text(json.dumps(work.run_training(folder, args, Silent())))
     return args
