@@ -135,6 +135,20 @@ def test_texts_in_folders_are_read_where_they_lie(tmp_path):
     assert {row["text"] for row in tested} == {"text 2", "text 5", "text 8"}
 
 
+def test_a_file_that_is_gone_hides_no_others(tmp_path):
+    for n in range(6):
+        (tmp_path / "mails" / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mails" / "ab"[n % 2] / f"{n}.txt").write_text(f"text {n}")
+    asking = client(tmp_path / "mails", "text", tmp_path / "home")
+    (tmp_path / "mails/a/2.txt").unlink()
+    rows = asking.get("/api/items").json()["rows"]
+    assert [row["text"] for row in rows[::2]] == ["text 0", "text 4", "text 3"]
+    assert "no longer there" in rows[1]["text"]
+    assert asking.get("/api/items?text=text 4").json()["total"] == 1
+    found = asking.get(f"/api/items/{rows[1]['i']}")
+    assert (found.status_code, "2.txt" in found.json()["error"]) == (400, True)
+
+
 def test_a_column_of_texts_is_found_by_what_it_is_not(tmp_path):
     """Beside the labels and the sides there is one column: it is that of the texts."""
     rows = [("nice", "good", "True"), ("not nice", "bad", ""), ("dull", "bad", "False")]

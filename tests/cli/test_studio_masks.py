@@ -92,6 +92,8 @@ def test_masks_and_sides_are_not_changed_here(fields, tmp_path, change):
         project.change([{"i": 0, "out": True}, {"i": 1, **change}])
     assert not any(one.out for one in project.items)
     with pytest.raises(UsageError):
+        project.change(["x"])
+    with pytest.raises(UsageError):
         project.add_class("another")
 
 

@@ -13,7 +13,6 @@ from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.text import FILES, text_of
 
 _SHOWN = 400  # characters of a text in a list
-_LONGEST = 100_000  # characters of a text that is opened
 _POINTS = 400  # of a curve as it is drawn
 
 
@@ -42,11 +41,16 @@ class TextProject(Project):
         return found
 
     def words_of(self, i: int) -> str:
-        return self.text(i)
+        return str(self.content(i)["text"]) if self._is_gone(i) else self.text(i)
 
     def content(self, i: int, whole: bool = False) -> dict[str, Any]:
+        if not whole and self._is_gone(i):  # one file that is gone hides no others
+            return {"text": f"({self.items[i].name}: no longer there)"}
         text = self.text(i)
         return {"text": text if whole else text[:_SHOWN]}
+
+    def _is_gone(self, i: int) -> bool:
+        return self.texts[i] is None and not (self.folder / self.items[i].name).is_file()
 
     def example(self, name: str) -> Any:
         return self.text(next(i for i, item in enumerate(self.items) if item.name == name))

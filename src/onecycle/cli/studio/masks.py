@@ -70,7 +70,9 @@ class MaskProject(Project):
         return None if {TRAIN, VALID} <= sides else "no_validation"
 
     def _require_sense(self, one: Any) -> None:
-        super()._require_sense({k: v for k, v in one.items() if k not in ("label", "side")})
+        plain = isinstance(one, dict)
+        own = {k: v for k, v in one.items() if k not in ("label", "side")} if plain else one
+        super()._require_sense(own)
         item = self.items[one["i"]]
         if one.get("label", item.label) != item.label or one.get("side", item.side) != item.side:
             raise UsageError("masks, and who validates, are changed in their own files")

@@ -194,6 +194,8 @@ class Runs:
             return []
         folder = self.folder(run)
         held = [name for name, _, valid in read_rows(folder / "labels.csv") if valid == "True"]
-        step = max(1, len(held) // _MEASURED)
-        names = [self.project.name_in(folder, name) for name in held[::step][:_MEASURED]]
-        return [self.project.example(name) for name in names]
+        known = {item.name for item in self.project.items}
+        names = [self.project.name_in(folder, name) for name in held]
+        names = [name for name in names if name in known]
+        step = max(1, len(names) // _MEASURED)
+        return [self.project.example(name) for name in names[::step][:_MEASURED]]
