@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from colorsys import hsv_to_rgb
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -27,10 +29,10 @@ class MaskProject(Project):
         from onecycle.cli import layouts
         from onecycle.cli.options import WhereMasks
 
-        with catch_warnings(record=True) as said:
+        with catch_warnings(record=True) as said, redirect_stdout(StringIO()) as printed:
             simplefilter("always")
             self.labelled = layouts.masks(WhereMasks(self.source)).labelled()
-        self.notes += [str(one.message) for one in said]
+        self.notes += [*printed.getvalue().splitlines(), *(str(one.message) for one in said)]
         self.target: Any = self.labelled.task.target
         self.classes = [str(name) for name in self.target.classes]
         self.at: dict[str, tuple[Any, int]] = {}
