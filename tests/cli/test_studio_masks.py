@@ -1,5 +1,6 @@
 """Masks in the studio: what is trained on, counted and drawn, and what is left of mistakes."""
 
+import base64
 import io
 import json
 
@@ -139,9 +140,18 @@ def test_the_grid_shows_the_mask_and_the_room_look_moves_both(fields, tmp_path):
     toward = ((small - small.mean((0, 1))) * hue).sum(2)
     assert toward[:, :20].mean() > toward[:, 26:].mean()
     assert asking.get("/api/project").json()["colours"][EVIL].startswith("#")
-    rows = asking.post("/api/look", json={"max_rotate": 0.0, "do_flip": True}).json()["rows"]
+    given = {"max_rotate": 0.0, "max_lighting": 0.0, "do_flip": True}
+    rows = asking.post("/api/look", json=given).json()["rows"]
     assert [len(row) for row in rows] == [6] * 4
-    assert len({*rows[0]}) > 3
+    assert len({*rows[0]}) > 1
+    shades = {"dark": 20, "light": 220}
+    together = [0.45 * shades[s] + 0.55 * c for s, c in (("dark", first), ("light", second))]
+    apart = [0.45 * shades[s] + 0.55 * c for s, c in (("dark", second), ("light", first))]
+    for address in (one for row in rows for one in row):
+        data = base64.b64decode(address.split(",")[1])
+        pixels = np.asarray(Image.open(io.BytesIO(data))).astype(float)[:, :, None]
+        near, far = (np.abs(pixels - np.array(c)).sum(-1).min(-1) for c in (together, apart))
+        assert (near < far).mean() > 0.9
     assert asking.post("/api/look", json={"max_zoom": 0.2}).status_code == 400
 
 
