@@ -125,7 +125,7 @@ def test_images_that_come_later_leave_the_others_on_their_sides(photos, tmp_path
 def test_an_image_that_is_gone_is_counted(photos, tmp_path):
     open_project(photos, tmp_path / "home")
     (photos / "cat/3.png").unlink()
-    assert any("1 images" in note for note in open_project(photos, tmp_path / "home").notes)
+    assert any("1 items" in note for note in open_project(photos, tmp_path / "home").notes)
 
 
 def test_folders_that_divide_are_the_sides(tmp_path):

@@ -435,17 +435,21 @@ def texts(where: WhereTexts) -> Found:
 
     def items(table: Path) -> TextList:
         frame = read_frame(table)
-        return TextList.from_df(frame, table.parent, _text_column(where, frame))
+        return TextList.from_df(frame, table.parent, text_column(where, frame))
 
     found = items(where.source)
     return _of_table(where, found, where.test and items(where.test))
 
 
-def _text_column(where: WhereTexts, frame: Any) -> int | str:
-    """The one asked for, or one that is named like texts."""
+def text_column(where: WhereTexts, frame: Any) -> int | str:
+    """The one asked for, one that is named like texts, or the only one beside the labels."""
     if where.text_col is not None:
         return column(where.text_col)
     named = [name for name in frame.columns if str(name).strip().lower() in ("text", "texts")]
+    if not named and frame.shape[1] > 1:
+        label = label_column(where, frame)
+        label = frame.columns[label] if isinstance(label, int) else label
+        named = [name for name in frame.columns if name not in (label, "is_valid")]
     if len(named) != 1:
         raise TableError(f"{where.source}: say which --text-col it is, of {listing(frame, 12)}")
     return named[0]
@@ -457,21 +461,21 @@ def series(where: WhereSeries) -> Found:
     if where.encodings:
         how["encodings"] = tuple(name.strip() for name in where.encodings.split(","))
     if where.source.suffix.lower() in (".csv", ".jsonl", ".parquet"):
-        found = _series_of_table(where.source, where, how)
-        held = where.test and _series_of_table(where.test, where, how)
+        found = series_of_table(where.source, where, how)
+        held = where.test and series_of_table(where.test, where, how)
         by = found.label_col if where.stratify else None
         return Found(of_table(where, found, by), SplitItems.label_from_df, held)
     refuse(where, "files of the archives", "label_col", *_OF_TABLES)
     held = where.test and SeriesList.from_ts(where.test, **how)
     if where.source.is_dir():
         refuse(where, "a folder with NAME_TRAIN and NAME_TEST", *DRAWS)
-        pair = SeriesList.from_ts(*_archive_files(where.source), **how)
+        pair = SeriesList.from_ts(*archive_files(where.source), **how)
         return Found([pair.split_by_file()], SplitItems.label_from_df, held)
     splits = draw(where, SeriesList.from_ts(where.source, **how), stratify=where.stratify or None)
     return Found(splits, SplitItems.label_from_df, held)
 
 
-def _series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> SeriesList:
+def series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> SeriesList:
     """The columns beside that of labels (and that of the split) are the steps."""
     frame = read_frame(table)
     if where.label_col is None and label_column(where, frame) == 1:
@@ -484,7 +488,7 @@ def _series_of_table(table: Path, where: WhereSeries, how: dict[str, Any]) -> Se
     return SeriesList.from_df(frame, table.parent, cols, label, **how)
 
 
-def _archive_files(folder: Path) -> tuple[Path, Path]:
+def archive_files(folder: Path) -> tuple[Path, Path]:
     """NAME_TRAIN and NAME_TEST of a folder."""
     found = {
         side: [f for f in sorted(folder.iterdir()) if f.stem.upper().endswith(f"_{side}")]

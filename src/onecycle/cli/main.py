@@ -368,6 +368,7 @@ def clean(
     epilog=examples(
         "onecycle studio photos/",
         "onecycle studio labels.csv --label-delim ' '",
+        "onecycle studio reviews.csv --kind text",
         "onecycle studio streets/ --kind masks",
         "onecycle studio --lan",
     ),

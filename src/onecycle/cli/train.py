@@ -27,10 +27,12 @@ from onecycle.data.checks import look_before_training
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.interpret.report import write_report
 from onecycle.learn import metrics
+from onecycle.learn.checkpoint import read as read_checkpoint
 from onecycle.learn.cross_validation import CrossValidation
 from onecycle.learn.learner import Learner
 from onecycle.learn.losses import balanced_loss
 from onecycle.learn.lr_find import find_lr
+from onecycle.runtime.task import task_from_json
 from onecycle.series.encode import series_transforms
 from onecycle.series.learner import series_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
@@ -111,7 +113,7 @@ def _normalized(
         return make(data, how.arch, pretrained=wanted, **more)
 
 
-def _shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
+def shorter_side(labelled: LabelledItems, side: int) -> tuple[int, int]:
     """(height, width) with that shorter side, in the shape of the first image."""
     item: Any = labelled.valid[0][0]
     height, width = item.size
@@ -166,12 +168,18 @@ def _find_rate(job: Job, learn: Learner) -> float:
     return rate
 
 
+def mask_learner(how: How, labelled: LabelledItems) -> Learner:
+    """A U-Net with the metrics of masks."""
+    refuse(how, "masks", "weights")
+    size = shorter_side(labelled, how.size or _SIDE)
+    learn = _normalized(how, labelled, size, unet_learner, bottle=True)
+    learn.metrics = [metrics.pixel_accuracy, metrics.mean_iou]
+    return learn
+
+
 def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """A U-Net on images with a class for every pixel."""
-    refuse(how, "masks", "weights")
-    size = _shorter_side(labelled, how.size or _SIDE)
-    learn = job.prepare(_normalized(how, labelled, size, unet_learner, bottle=True))
-    learn.metrics = [metrics.pixel_accuracy, metrics.mean_iou]
+    learn = job.prepare(mask_learner(how, labelled))
     _two_stages(job, how, learn, (2, 8), 1e-2, 10, 1)
     return learn
 
@@ -179,7 +187,7 @@ def train_masks(job: Job, how: How, labelled: LabelledItems) -> Learner:
 def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Places in images."""
     refuse(how, "points", "weights")
-    size = _shorter_side(labelled, how.size or _SIDE)
+    size = shorter_side(labelled, how.size or _SIDE)
     learn = job.prepare(_normalized(how, labelled, size, cnn_learner, ps=0.0))
     learn.metrics = [metrics.mae]
     _two_stages(job, how, learn, (2, 15), 1e-2, 10, 1)
@@ -189,22 +197,28 @@ def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
 def train_boxes(job: Job, how: How, labelled: LabelledItems) -> Learner:
     """Boxes of things in images."""
     refuse(how, "boxes", "weights")
-    size = _shorter_side(labelled, how.size or _SIDE)
+    size = shorter_side(labelled, how.size or _SIDE)
     learn = job.prepare(_normalized(how, labelled, size, detection_learner))
     learn.metrics = [mean_ap, mean_ap50]
     _two_stages(job, how, learn, (4, 16), 5e-3, 10, 1)
     return learn
 
 
-def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
-    """Classes or numbers of series, which become images."""
+def series_classifier(how: How, labelled: LabelledItems) -> Learner:
+    """A network for series, which become images, with the metrics that suit the labels."""
     refuse(how, "series", *CHANGES, "policy")
-    changed = labelled.transform(series_transforms(), size=how.size or 64)
+    given: Any = labelled.task.input
+    changed = labelled.transform(series_transforms(), size=how.size or min(64, given.length))
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves
         simplefilter("ignore", OnecycleWarning)
         made = series_learner(data, how.arch, pretrained=_pretrained(how))
-    learn = job.prepare(_suited(how, made))
+    return _suited(how, made)
+
+
+def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
+    """Classes or numbers of series, which become images."""
+    learn = job.prepare(series_classifier(how, labelled))
     _two_stages(job, how, learn, (1, 8), 4e-3, 1, 1)
     return learn
 
@@ -213,10 +227,10 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
     """A classifier on the encoder of a language model that has read these texts."""
     if how.arch != "awd_lstm":
         return _train_transformer(job, how, labelled)
+    if job.fit.start is not None:
+        labelled = read_as(labelled, job.fit.start)
     encoder, moms = _encoder(job, how, labelled), (0.8, 0.7)
-    data = _loaders(how, labelled)
-    classifier = text_classifier_learner(data, pretrained=encoder, drop_mult=0.3)
-    learn = job.prepare(_suited(how, classifier))
+    learn = job.prepare(text_classifier(how, labelled, encoder))
     head, whole = _lengths(job, learn, bool(encoder), (1, 4))
     lr = job.fit.lr or 1e-2
     if head[0]:
@@ -228,10 +242,31 @@ def train_texts(job: Job, how: HowTexts, labelled: LabelledItems) -> Learner:
     return learn
 
 
+def text_classifier(
+    how: HowTexts, labelled: LabelledItems, encoder: bool | str | None = None
+) -> Learner:
+    """A classifier on an AWD-LSTM, by default the one asked for as it comes, or a transformer."""
+    if how.arch != "awd_lstm":
+        return _suited(how, text_classifier_learner(_loaders(how, labelled), how.arch))
+    encoder = _given_encoder(how) if encoder is None else encoder
+    data = _loaders(how, labelled)
+    return _suited(how, text_classifier_learner(data, pretrained=encoder, drop_mult=0.3))
+
+
+def read_as(labelled: LabelledItems, weights: Path) -> LabelledItems:
+    """The same items, read as those were that `learn.save` kept weights of: by its vocabulary."""
+    given, _ = task_from_json(read_checkpoint(weights.absolute())[0]["task"], torch=True)
+    return labelled.with_task(replace(labelled.task, input=given))
+
+
+def _given_encoder(how: HowTexts) -> bool | str:
+    known: dict[str, bool | str] = {"yes": "small", "published": True, "no": False}
+    return known.get(how.pretrained, how.pretrained)
+
+
 def _encoder(job: Job, how: HowTexts, labelled: LabelledItems) -> bool | str:
     """The pretrained encoder, once it has read these texts."""
-    known: dict[str, bool | str] = {"yes": "small", "published": True, "no": False}
-    encoder = known.get(how.pretrained, how.pretrained)
+    encoder = _given_encoder(how)
     if not how.lm_epochs:
         return encoder
     if job.fit.start is not None:
@@ -248,7 +283,7 @@ def _train_transformer(job: Job, how: HowTexts, labelled: LabelledItems) -> Lear
     """A classifier on a Hugging Face encoder."""
     if (how.lm_epochs, how.pretrained) != (HowTexts.lm_epochs, HowTexts.pretrained):
         raise UsageError("--lm-epochs and --pretrained are for awd_lstm: leave them out")
-    learn = job.prepare(_suited(how, text_classifier_learner(_loaders(how, labelled), how.arch)))
+    learn = job.prepare(text_classifier(how, labelled))
     _two_stages(job, how, learn, (1, 3), 1e-4, 10, 2)
     return learn
 
@@ -271,15 +306,22 @@ KINDS: dict[str, tuple[Callable[..., Found], Callable[..., Learner]]] = {
 }
 
 
-def train(kind: str, where: Any, how: Any, fit: Fit, job: Job | None = None) -> dict[str, Any]:
+def train(
+    kind: str,
+    where: Any,
+    how: Any,
+    fit: Fit,
+    job: Job | None = None,
+    finder: Callable[..., Found] | None = None,
+) -> dict[str, Any]:
     """Find the items, say what was found, train, and leave model.onnx, model.safetensors, report.
 
-    Returns what --json prints.
+    Returns what --json prints. `finder` is used in the place of that of the kind.
     """
     start, out, job = perf_counter(), fit.out, job or Job(fit)
     _require_sense(fit)
     require_writable(out / "model.safetensors")
-    find, teach = KINDS[kind]
+    find, teach = finder or KINDS[kind][0], KINDS[kind][1]
     torch.manual_seed(how.seed)
     with job.noted(), job.keeping():
         found = find(where)

@@ -1,7 +1,7 @@
 """What the studio can do with each kind of data that `onecycle train` takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from onecycle.cli.options import (
     WhereSeries,
     WhereTexts,
 )
+from onecycle.cli.studio.contents import SeriesProject, TextProject
+from onecycle.cli.studio.masks import MaskProject
+from onecycle.cli.studio.project import Project
 from onecycle.core.errors import UsageError, require_number, require_whole
 
 _WHOLE = {"size": 8, "seed": 0}
@@ -29,17 +32,23 @@ _PATHS = {"source", "test", "classes", "valid_names"}
 
 @dataclass(frozen=True)
 class Layout:
-    """Options of its training, and whether its labels and its answers are decided here.
+    """Options of its training, its project, and what the rooms of the studio have of it.
 
-    `settings` of `how` are those that the page may choose. With `labels` the studio has a table of
-    labels of its own; `precisions` says whether its weights load without the data.
+    `settings` of `how` are those that the page may choose, `again` those of a training that begins
+    with weights. `offers` tell the page: how an item is drawn, what the room Look shows, networks,
+    the usual size (None: it has none), whether strengths of changes are chosen, labels changed,
+    answers decided, and rates measured.
     """
 
     where: type[Any]
     how: type[Any]
+    offers: Mapping[str, Any]
     settings: tuple[str, ...] = ()
-    labels: bool = False
-    precisions: bool = False
+    again: Mapping[str, Any] = field(default_factory=dict)
+    project: type[Project] = Project
+    heats: bool = False  # whether the worst items are kept with where the model looked
+    several: bool = False  # labels of an item
+    made_here: bool = False  # whether classes and items may be made in the studio alone
 
     def require_settings(self, how: Mapping[str, Any], kind: str) -> None:
         """UsageError for what is no setting of this kind, or has a value that none can have."""
@@ -60,9 +69,42 @@ class Layout:
 
 
 _SEEN = ("arch", "pretrained", "seed", "size")
+_NETWORKS = ("small", "resnet18", "resnet34", "resnet50", "convnext_tiny", "efficientnet_b0")
+_IMAGES = {"archs": _NETWORKS, "size": 128, "rates": False, "changes": False}
+_IMAGES |= {"relabel": True, "decides": True}
 LAYOUTS = {
-    "images": Layout(Where, How, (*_SEEN, *CHANGES), labels=True, precisions=True),
-    "masks": Layout(WhereMasks, How, (*_SEEN, *CHANGES), precisions=True),
-    "text": Layout(WhereTexts, HowTexts, ("arch", "pretrained", "seed")),
-    "series": Layout(WhereSeries, How, _SEEN),
+    "images": Layout(
+        Where,
+        How,
+        {**_IMAGES, "item": "image", "look": "images", "changes": True, "rates": True},
+        (*_SEEN, *CHANGES),
+        project=Project,
+        heats=True,
+        several=True,
+        made_here=True,
+    ),
+    "masks": Layout(
+        WhereMasks,
+        How,
+        {**_IMAGES, "item": "mask", "look": "masks", "changes": True}
+        | {"relabel": False, "decides": False},
+        (*_SEEN, *CHANGES),
+        project=MaskProject,
+    ),
+    "text": Layout(
+        WhereTexts,
+        HowTexts,
+        {**_IMAGES, "item": "text", "look": "tokens", "archs": ("awd_lstm",), "size": None},
+        ("arch", "pretrained", "seed"),
+        {"lm_epochs": 0},  # the weights have read their texts
+        TextProject,
+        several=True,
+    ),
+    "series": Layout(
+        WhereSeries,
+        How,
+        {**_IMAGES, "item": "series", "look": "encoded", "size": 64},
+        _SEEN,
+        project=SeriesProject,
+    ),
 }

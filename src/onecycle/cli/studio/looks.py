@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -13,20 +13,30 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from onecycle.cli.studio import jobs
+from onecycle.cli.studio.contents import drawn
 from onecycle.cli.studio.layout import LAYOUTS
+from onecycle.cli.studio.masks import MaskProject, overlaid
+from onecycle.cli.studio.project import Project
 from onecycle.cli.studio.work import OUTPUTS, fitted_temperature
+from onecycle.cli.train import shorter_side
 from onecycle.core.errors import EmptyDataError, UsageError, require_number
 from onecycle.learn.calibration import BINS, reliability
 from onecycle.runtime.file import read
+from onecycle.runtime.inputs.text import TextSpec
+from onecycle.runtime.inputs.words import tokenize
 from onecycle.runtime.task import task_from_json
+from onecycle.series.encode import series_transforms
+from onecycle.series.input import SeriesInput
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.image import open_image
 
 _SIDE, _DRAWS = 160, 5
+_READ = 2000  # characters of a text
 
 
-def augmented(files: Sequence[Path], given: Mapping[str, Any]) -> list[list[str]]:
-    """For each file itself, and some draws of the transforms, as data addresses of JPEGs."""
+def augmented(project: Project, last: Path | None, given: Mapping[str, Any]) -> list[list[str]]:
+    """Of some images each itself, and draws of the transforms, as data addresses of JPEGs."""
+    files = [project.example(name) for name in project.trained(4)]
     if not files:
         raise EmptyDataError("there are no training images yet")
     layout = LAYOUTS["images"]
@@ -37,9 +47,84 @@ def augmented(files: Sequence[Path], given: Mapping[str, Any]) -> list[list[str]
     for file in files:
         image = open_image(file)
         plain = image.apply_tfms(whole, size=_SIDE)
-        drawn = [image.apply_tfms(tfms, size=_SIDE, seed=seed) for seed in range(_DRAWS)]
-        rows.append([_address(one.pixels) for one in (plain, *drawn)])
+        draws = [image.apply_tfms(tfms, size=_SIDE, seed=seed) for seed in range(_DRAWS)]
+        rows.append([_address(one.pixels) for one in (plain, *draws)])
     return rows
+
+
+def augmented_masks(
+    project: MaskProject, last: Path | None, given: Mapping[str, Any]
+) -> list[list[str]]:
+    """As `augmented`, the mask over each: both go through the same draws."""
+    names = project.trained(4)
+    if not names:
+        raise EmptyDataError("there are no training images yet")
+    layout = LAYOUTS["masks"]
+    layout.require_settings(given, "masks")
+    size = shorter_side(project.labelled, _SIDE)
+    changes = layout.how(**given).changes()
+    changed = project.labelled.transform(get_transforms(**changes), size=size)
+    rows = []
+    for name in names:
+        side, i = project.at[name]
+        side = changed.train if side is project.labelled.train else changed.valid
+        draws = [None, *(np.random.default_rng(seed) for seed in range(_DRAWS))]
+        samples = [side.task.input.finish(side.sample(i, rng)) for rng in draws]
+        pairs = [(side.task.input.as_item(one).pixels, one.y[0]) for one in samples]
+        rows.append([_address(overlaid(*pair, project.classes)) for pair in pairs])
+    return rows
+
+
+def tokens(project: Project, last: Path | None, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of some texts their tokens, and which of them the last model knows.
+
+    Before there is one, the tokens are those of our rules for words, and all count as known.
+    """
+    spec: Any = TextSpec() if last is None else task_from_json(read(last)[1]["task"])[0]
+    rows = []
+    for name in project.trained(8):
+        text = project.example(name)[:_READ]
+        found = spec.tokens(spec.ids(text)) if spec.tokenizer else tokenize(text)
+        known = [spec.tokenizer or not spec.vocab or token in spec.numbers for token in found]
+        rows.append({"text": text, "tokens": found, "known": known})
+    return rows
+
+
+def encoded(project: Project, last: Path | None, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of some series the curve, the image that is made of it, and of draws of the changes."""
+    series = [np.asarray(project.example(name)) for name in project.trained(6)]
+    if not series:
+        raise EmptyDataError("there are no training series yet")
+    spec = SeriesInput().fit(series)
+    spec = spec.with_transforms(series_transforms(), min(64, spec.length or 64))
+    rows = []
+    for x in series:
+        rng = np.random.default_rng(0)
+        plain = spec.stretch(spec.array(x))
+        draws = [plain]
+        for _ in range(_DRAWS - 1):
+            changed = plain
+            for change in spec.train_changes:
+                changed = change(changed, rng)
+            draws.append(np.asarray(changed, np.float32))
+        images = spec.prepare(torch.from_numpy(np.stack(draws)))
+        pixels = ((images + 1) * 127.5).clamp(0, 255).byte().movedim(1, -1).numpy()
+        rows.append({"series": drawn(x), "images": [_address(_wide(one)) for one in pixels]})
+    return rows
+
+
+def _wide(pixels: np.ndarray) -> np.ndarray:
+    """Large enough that no viewer smooths it."""
+    times = max(1, _SIDE // pixels.shape[1])
+    return pixels.repeat(times, 0).repeat(times, 1)
+
+
+LOOKS: dict[str, Callable[..., list[Any]]] = {
+    "images": augmented,
+    "masks": augmented_masks,
+    "tokens": tokens,
+    "encoded": encoded,
+}
 
 
 def _address(image: np.ndarray) -> str:

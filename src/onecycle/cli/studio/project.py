@@ -15,13 +15,14 @@ from functools import partial
 from hashlib import sha256
 from os.path import relpath
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from warnings import catch_warnings, simplefilter
 
+from onecycle.cli.studio.thumbnails import jpeg_of
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.json_text import is_unicode, parse_json
-from onecycle.core.walk import files_below
+from onecycle.core.walk import FileKind, files_below
 from onecycle.runtime.inputs.pixels import FILES
 
 TRAIN, VALID, TEST = "train", "valid", "test"
@@ -53,6 +54,7 @@ class Project:
     classes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     revision: int = 0
+    kept: ClassVar[tuple[str, ...]] = ()  # parts of `content` that a training keeps in its tables
 
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
@@ -92,8 +94,42 @@ class Project:
             if (label is None or (label in self.labels_of(item) if label else not item.label))
             and (side is None or item.side == side)
             and (state is None or item.out == (state == "out"))
-            and (not wanted or wanted in item.name.casefold())
+            and (not wanted or wanted in self.words_of(i).casefold())
         ]
+
+    def words_of(self, i: int) -> str:
+        """What a search looks through."""
+        return self.items[i].name
+
+    def content(self, i: int, whole: bool = False) -> dict[str, Any]:
+        """What the page shows of an item beside its name, or all of it: of images nothing here."""
+        return {}
+
+    def more(self) -> dict[str, Any]:
+        """What else the page is told of the whole: of images nothing."""
+        return {}
+
+    def files(self, i: int) -> list[Path]:
+        """What an item is drawn from."""
+        return [self.folder / self.items[i].name]
+
+    def drawn(self, i: int, side: int) -> bytes:
+        """An item as a JPEG whose longer side has at most so many pixels."""
+        return jpeg_of(self.folder / self.items[i].name, side)
+
+    def trained(self, count: int) -> list[str]:
+        """The names of some items that train, evenly spread."""
+        with self.lock:
+            names = [o.name for o in self.items if o.side == TRAIN and o.label and not o.out]
+        return names[:: max(1, len(names) // count)][:count]
+
+    def example(self, name: str) -> Any:
+        """An item as a job is told of it: the path of an image."""
+        return str(self.folder / name)
+
+    def name_in(self, run: Path, name: str) -> str:
+        """The name of an item that a run calls so."""
+        return Path(relpath(run.absolute() / name, self.folder.absolute())).as_posix()
 
     def fault(self) -> str | None:
         """Why nothing can be trained yet, as a key of the page's texts; None where it can."""
@@ -205,13 +241,27 @@ class Project:
         """The table that a training reads."""
         return self.home / _LABELS
 
-    def tables(self) -> dict[str, str]:
-        """The tables that are trained on, and measured where there is a test set, by name."""
-        kept = [one for one in self.items if one.label and not one.out]
-        rows = [(o.name, o.label, o.side == VALID) for o in kept if o.side != TEST]
-        tested = [(o.name, o.label) for o in kept if o.side == TEST]
-        found = {_LABELS: _table(("name", "label", "is_valid"), rows)}
-        return found | ({_TESTED: _table(("name", "label"), tested)} if tested else {})
+    def tables(self, whole: bool = False) -> dict[str, str]:
+        """The tables that are trained on, and measured where there is a test set, by name.
+
+        Those that a training keeps are `whole`: with what is in no file of its own.
+        """
+        names = self.kept if whole else ()
+        rows, tested = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        for i, o in enumerate(self.items):
+            if not o.label or o.out:
+                continue
+            more = tuple(self.content(i, True)[name] for name in names)
+            if o.side == TEST:
+                tested.append((o.name, o.label, *more))
+            else:
+                rows.append((o.name, o.label, o.side == VALID, *more))
+        found = {_LABELS: _table(("name", "label", "is_valid", *names), rows)}
+        return found | ({_TESTED: _table(("name", "label", *names), tested)} if tested else {})
+
+    def read(self) -> None:
+        """Find the items in the source."""
+        (_read_source if self.source.is_file() else walk)(self, self.source)
 
     def where(self, folder: Path) -> dict[str, Any]:
         """Options of `onecycle train images` for the tables in a folder."""
@@ -227,7 +277,7 @@ class Project:
     def keep_tables(self, folder: Path) -> None:
         """Write the tables as they are now into a folder, for what goes on from them later."""
         with self.lock:
-            for name, text in self.tables().items():
+            for name, text in self.tables(whole=True).items():
                 write_atomically(folder / name, partial(_write_bytes, data=text.encode()))
 
     def save(self) -> None:
@@ -262,8 +312,13 @@ class Project:
         self._written[name] = data
 
 
-def open_project(source: Path | None, home: Path, delimiter: str | None = None) -> Project:
-    """The project of a folder or table of images, or of images yet to come, as it was left.
+def open_project(
+    source: Path | None,
+    home: Path,
+    delimiter: str | None = None,
+    make: type[Project] = Project,
+) -> Project:
+    """The project of a folder or table, or of images yet to come, as it was left.
 
     Raises UsageError where `home` belongs to another source.
     """
@@ -275,9 +330,9 @@ def open_project(source: Path | None, home: Path, delimiter: str | None = None) 
     if place == own:
         own.mkdir(parents=True, exist_ok=True)
     if not place.exists():
-        raise UsageError(f"{place} is neither a folder nor a table of images")
-    project = Project(home, place, kept["delimiter"] if kept else delimiter)
-    (_read_source if place.is_file() else _walk)(project, place)
+        raise UsageError(f"{place} is neither a folder nor a table")
+    project = make(home, place, kept["delimiter"] if kept else delimiter)
+    project.read()
     if kept is not None:
         _restore(project, kept)
     known = {name for item in project.items for name in project.labels_of(item)}
@@ -302,11 +357,11 @@ def _kept(home: Path) -> dict[str, Any] | None:
     return about
 
 
-def _walk(project: Project, folder: Path) -> None:
-    """Every image below a folder; its class is the folder that it lies in, its side the first."""
+def walk(project: Project, folder: Path, kind: FileKind = FILES) -> None:
+    """Every file of a kind below a folder: its class is its folder, its side the first."""
     with catch_warnings(record=True) as said:
         simplefilter("always")
-        found = files_below(folder, FILES)
+        found = files_below(folder, kind)
     project.notes += [str(one.message) for one in said]
     names = [Path(path).relative_to(folder).as_posix() for path in found]
     if odd := [name for name in names if not is_unicode(name)]:
@@ -322,8 +377,8 @@ def _walk(project: Project, folder: Path) -> None:
         project.items.append(Item(name, folders[-1] if folders else None, side, out))
     if beside:
         project.notes.append(
-            f"{beside} images are left out, since they lie in no folder train, valid or test: take "
-            "them in again in the room Data"
+            f"{beside} {kind.what}s are left out, since they lie in no folder train, valid or "
+            "test: take them in again in the room Data"
         )
 
 
@@ -347,9 +402,13 @@ def _read_source(project: Project, table: Path) -> None:
                 f"{table}, row {row}: there is no image {project.folder / str(name)}. A table of "
                 "texts or series is opened with --kind text or --kind series"
             )
-        text = str(side).strip().lower()
-        where_to = "" if side == "" else VALID if text in {"true", "1", "yes"} else TRAIN
-        project.items.append(Item(str(name), str(label).strip() or None, where_to))
+        project.items.append(Item(str(name), str(label).strip() or None, side_of_cell(side)))
+
+
+def side_of_cell(cell: Any) -> str:
+    """The side that a cell of is_valid says; "" of an empty one."""
+    text = str(cell).strip().lower()
+    return "" if text == "" else VALID if text in {"true", "1", "yes"} else TRAIN
 
 
 def _restore(project: Project, kept: Mapping[str, Any]) -> None:
@@ -368,7 +427,7 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
         if (item := by_name.get(name)) is not None:
             item.label, item.side, item.out = one["label"], one["side"], one["out"]
     if gone:
-        project.notes.append(f"{gone} images of {_LABELS} are no longer there")
+        project.notes.append(f"{gone} items of {_LABELS} are no longer there")
 
 
 def read_rows(file: Path) -> list[tuple[str, str, str]]:

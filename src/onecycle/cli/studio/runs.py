@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,11 @@ class Runs:
         names = [p.name for p in place.iterdir()] if place.is_dir() else []
         return sorted(int(name) for name in names if name.isdigit())
 
+    def last_model(self) -> Path | None:
+        """The file that the last training left, if any did."""
+        files = (self.folder(number) / "model.onnx" for number in reversed(self.numbers()))
+        return next((file for file in files if file.exists()), None)
+
     def all(self) -> list[dict[str, Any]]:
         """Each with its settings, its state and its figures."""
         found = []
@@ -66,8 +70,8 @@ class Runs:
             raise UsageError(f"training {running[0]} runs: stop it first, or wait for it")
         if self.project is not None and (fault := self.project.fault()):
             what = {
-                "few_classes": "two classes with training images are wanted",
-                "no_validation": "images that validate are wanted: two of a class at least",
+                "few_classes": "two classes that train are wanted",
+                "no_validation": "nothing validates: give a class two items at least",
             }
             raise UsageError(what[fault])
         number = max(self.numbers(), default=0) + 1
@@ -106,6 +110,8 @@ class Runs:
             fit["start"] = str(weights.absolute())
         how = {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
         LAYOUTS[self.kind].require_settings(how, self.kind)
+        if "start" in fit:
+            how |= LAYOUTS[self.kind].again
         return {"how": how, "fit": fit}
 
     def where(self, folder: Path) -> dict[str, Any]:
@@ -131,7 +137,7 @@ class Runs:
             if precision not in ("fp32", "fp16", "int8"):
                 raise UsageError(f"a precision is fp32, fp16 or int8, not {precision!r}")
             title = {"title": str(given.get("title", ""))[:80], "precision": precision}
-            return {**args, **title, "sources": _validating(Path(args["where"]["source"]), args)}
+            return {**args, **title, "sources": self._validating(run)}
         if given.get("to") not in _HOSTS:
             raise UsageError(f"a host is one of {', '.join(_HOSTS)}")
         shipped = jobs.result(self.folder(run), "ship")
@@ -141,7 +147,7 @@ class Runs:
         return {"to": given["to"], "title": shown, "model": shipped["model"]}
 
     def _require_decision(self, given: Mapping[str, Any]) -> None:
-        if not LAYOUTS[self.kind].labels:
+        if not LAYOUTS[self.kind].offers["decides"]:
             raise UsageError(f"thresholds of {self.kind} are not chosen here")
         if given.get("temperature") is not None:
             require_number("temperature", given["temperature"], 0.05, 20)
@@ -151,6 +157,19 @@ class Runs:
                 require_number(f"the threshold of {label}", value, 0, 1)
         elif thresh is not None:
             require_number("thresh", thresh, 0, 1)
+
+    def masks(self, run: int) -> dict[str, Any]:
+        """What a training of masks left of its answers, each image with its number."""
+        file, project = self.folder(run) / "masks.json", self.project
+        if not file.exists() or project is None:
+            raise UsageError(f"training {run} left no masks")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        with project.lock:
+            numbers = {item.name: i for i, item in enumerate(project.items)}
+            for row in found["rows"]:
+                row["i"] = numbers.get(row["name"])
+                row["out"] = row["i"] is not None and project.items[row["i"]].out
+        return found
 
     def mistakes(self, run: int) -> dict[str, Any]:
         """What a training left of its answers, each item with its number in the project."""
@@ -163,23 +182,20 @@ class Runs:
             with self.project.lock:
                 numbers = {item.name: i for i, item in enumerate(self.project.items)}
                 for row in found["rows"]:
-                    row["name"] = _seen_from(folder, row["name"], self.project)
+                    row["name"] = self.project.name_in(folder, row["name"])
                     row["i"] = numbers.get(row["name"])
                     item = None if row["i"] is None else self.project.items[row["i"]]
                     row["now"] = item and (None if item.out else item.label)
         return found
 
-
-def _seen_from(run: Path, name: str, project: Project) -> str:
-    """A name as seen from the folder of a run, as seen from the folder of the images."""
-    return Path(relpath(run.absolute() / name, project.folder.absolute())).as_posix()
-
-
-def _validating(table: Path, args: Mapping[str, Any]) -> list[str]:
-    """Some files that validated a run, evenly spread: a table begins with one class."""
-    if not LAYOUTS[args["kind"]].labels:
-        return []
-    held = [name for name, _, valid in read_rows(table) if valid == "True"]
-    step = max(1, len(held) // _MEASURED)
-    folder = table.parent / args["where"]["folder"]
-    return [str(folder / name) for name in held[::step][:_MEASURED]]
+    def _validating(self, run: int) -> list[Any]:
+        """Some items that validated a run, evenly spread: a table begins with one class."""
+        if self.project is None:
+            return []
+        folder = self.folder(run)
+        held = [name for name, _, valid in read_rows(folder / "labels.csv") if valid == "True"]
+        known = {item.name for item in self.project.items}
+        names = [self.project.name_in(folder, name) for name in held]
+        names = [name for name in names if name in known]
+        step = max(1, len(names) // _MEASURED)
+        return [self.project.example(name) for name in names[::step][:_MEASURED]]

@@ -1,7 +1,7 @@
 """The studio's server: its page, the data it works on, and the jobs that it starts."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from onecycle.cli.studio import jobs
-from onecycle.cli.studio.project import TRAIN, Project
+from onecycle.cli.studio.layout import LAYOUTS
+from onecycle.cli.studio.project import Project
 from onecycle.cli.studio.runs import Runs
-from onecycle.cli.studio.thumbnails import Thumbnails, jpeg_of
+from onecycle.cli.studio.thumbnails import SIDE, Thumbnails
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.json_text import parse_json
 from onecycle.runtime.http.local import HERE, Door, own_page_only
@@ -84,6 +85,7 @@ class Studio:
         return [
             Route("/api/project", self.about),
             Route("/api/items", self.items),
+            Route("/api/items/{i:int}", self.item),
             Route("/api/change", self.change, methods=["POST"]),
             Route("/api/classes", self.add_class, methods=["POST"]),
             Route("/api/files", self.add_files, methods=["POST"]),
@@ -95,6 +97,7 @@ class Studio:
             Route(f"{own}/stop", self.stop_run, methods=["POST"]),
             Route(f"{own}/go-on", self.go_on, methods=["POST"]),
             Route(f"{own}/mistakes", self.mistakes),
+            Route(f"{own}/masks", self.masks),
             Route(f"{own}/decisions", self.decisions, methods=["POST"]),
             Route(f"{own}/jobs/{{name:str}}", self.job),
             Route(f"{own}/jobs/{{name:str}}", self.start_job, methods=["POST"]),
@@ -112,26 +115,31 @@ class Studio:
     @_json
     def about(self, request: Request, given: Any) -> dict[str, Any]:
         """The project as a whole."""
-        found = {"kind": self.kind, "home": str(self.home), "source": str(self.source or "")}
+        found: dict[str, Any] = {"kind": self.kind, "home": str(self.home)}
+        found |= {"source": str(self.source or ""), "offers": LAYOUTS[self.kind].offers}
         if self.project is None:
             return found | {"addresses": self.addresses}
         with self.project.lock:
             items = self.project.items
-            return found | {
-                "folder": str(self.project.folder),
-                "own": self.project.source == self.project.images,
-                "delimiter": self.project.delimiter,
-                "classes": self.project.classes,
-                "counts": self.project.counts(),
-                "total": len(items),
-                "out": sum(item.out for item in items),
-                "unlabelled": sum(not item.label and not item.out for item in items),
-                "notes": self.project.notes,
-                "fault": self.project.fault(),
-                "revision": self.project.revision,
-                "labels": str(self.project.labels),
-                "addresses": self.addresses,
-            }
+            return (
+                found
+                | {
+                    "folder": str(self.project.folder),
+                    "own": self.project.source == self.project.images,
+                    "delimiter": self.project.delimiter,
+                    "classes": self.project.classes,
+                    "counts": self.project.counts(),
+                    "total": len(items),
+                    "out": sum(item.out for item in items),
+                    "unlabelled": sum(not item.label and not item.out for item in items),
+                    "notes": self.project.notes,
+                    "fault": self.project.fault(),
+                    "revision": self.project.revision,
+                    "labels": str(self.project.labels),
+                    "addresses": self.addresses,
+                }
+                | self.project.more()
+            )
 
     def _project(self) -> Project:
         if self.project is None:
@@ -147,10 +155,19 @@ class Studio:
             found = self._select(dict(asked))
             rows = [
                 {"i": i, "name": it.name, "label": it.label, "side": it.side, "out": it.out}
+                | project.content(i)
                 for i in found[first : first + count]
                 for it in (project.items[i],)
             ]
         return {"total": len(found), "rows": rows, "revision": project.revision}
+
+    @_json
+    def item(self, request: Request, given: Any) -> dict[str, Any]:
+        """All of one item that is no image."""
+        i = request.path_params["i"]
+        if i >= len(self._project().items):
+            raise UsageError(f"there is no item number {i}")
+        return self._project().content(i, whole=True)
 
     def _select(self, asked: dict[str, str]) -> list[int]:
         """The positions, remembered for the next window of the same question."""
@@ -215,9 +232,10 @@ class Studio:
 
     async def thumbnail(self, request: Request) -> Response:
         """A small image of an item."""
-        path = self._file(request)
+        project, i = self._project(), self._number(request)
+        make = partial(project.drawn, i, SIDE)
         try:
-            data = await run_in_threadpool(self.thumbnails.of, path)
+            data = await run_in_threadpool(self.thumbnails.of, project.files(i), make)
         except (OnecycleError, OSError) as error:
             return Response(str(error), 404, media_type="text/plain")
         headers = {"Cache-Control": "private, max-age=3600"}
@@ -226,28 +244,24 @@ class Studio:
     async def image(self, request: Request) -> Response:
         """An item at a size that a screen shows."""
         try:
-            data = await run_in_threadpool(jpeg_of, self._file(request), 1024)
+            data = await run_in_threadpool(self._project().drawn, self._number(request), 1024)
         except (OnecycleError, OSError) as error:
             return Response(str(error), 404, media_type="text/plain")
         return Response(data, media_type="image/jpeg")
 
-    def _file(self, request: Request) -> Path:
-        project, i = self._project(), request.path_params["i"]
-        if i >= len(project.items):
+    def _number(self, request: Request) -> int:
+        i: int = request.path_params["i"]
+        if i >= len(self._project().items):
             raise HTTPException(404, "there is no such image")
-        return project.folder / project.items[i].name
+        return i
 
     @_json
     def look(self, request: Request, given: Any) -> dict[str, Any]:
-        """Some images as a model would see them, with transforms of these strengths."""
-        from onecycle.cli.studio.looks import augmented
+        """Some items as a model would see them, with these settings."""
+        from onecycle.cli.studio.looks import LOOKS
 
-        project = self._project()
-        with project.lock:
-            trained = [o for o in project.items if o.side == TRAIN and o.label and not o.out]
-        step = max(1, len(trained) // 4)
-        files = [project.folder / item.name for item in trained[::step][:4]]
-        return {"rows": augmented(files, given)}
+        look = LOOKS[LAYOUTS[self.kind].offers["look"]]
+        return {"rows": look(self._project(), self.runs.last_model(), given)}
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -296,7 +310,7 @@ class Studio:
 
     def _job_of(self, request: Request) -> tuple[Path, str]:
         run, name = request.path_params.get("run"), request.path_params["name"]
-        known = ("train", "decide", "ship", "deploy") if run else ("check", "find", "rates")
+        known = ("train", "decide", "ship", "deploy") if run else ("check", "count", "rates")
         if name not in known:
             raise UsageError(f"there is no job {name!r}")
         if run and name == "train" and request.method == "POST":
@@ -309,6 +323,11 @@ class Studio:
         return self.runs.mistakes(request.path_params["run"])
 
     @_json
+    def masks(self, request: Request, given: Any) -> dict[str, Any]:
+        """Of a training of masks each class, and the worst images."""
+        return self.runs.masks(request.path_params["run"])
+
+    @_json
     def decisions(self, request: Request, given: Any) -> dict[str, Any]:
         """What a temperature and thresholds would do to the answers for the validation items."""
         from onecycle.cli.studio.looks import decided
@@ -316,8 +335,9 @@ class Studio:
         return decided(self.runs.folder(request.path_params["run"]), given)
 
     async def heat(self, request: Request) -> Response:
-        """What the model saw (/seen), or where it looked (/heat)."""
+        """What the model saw (/seen), where it looked (/heat), and masks (/actual, /predicted)."""
         endings = {"seen": "jpg", "heat": "png"}
+        endings |= {"actual": "actual.jpg", "predicted": "predicted.jpg"}
         if request.path_params["what"] not in endings:
             raise HTTPException(404, "there is no such file")
         name = f"{request.path_params['i']}.{endings[request.path_params['what']]}"

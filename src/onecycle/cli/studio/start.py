@@ -44,16 +44,14 @@ def _require_sense(source: Path | None, kind: str, delimiter: str | None) -> Non
     """UsageError for options that do not go together."""
     if kind not in LAYOUTS:
         raise UsageError(f"--kind is one of {', '.join(LAYOUTS)}, not {kind!r}")
-    labels = LAYOUTS[kind].labels
-    if source is None and not labels:
+    layout = LAYOUTS[kind]
+    if source is None and not layout.made_here:
         raise UsageError(f"name the folder or table of the {kind}")
-    if delimiter is not None and not (labels and source is not None and source.is_file()):
-        raise UsageError("--label-delim is for a table of images")
+    if delimiter is not None and not (layout.several and source is not None and source.is_file()):
+        raise UsageError("--label-delim is for a table of images or texts")
 
 
 def make_studio(source: Path | None, kind: str, home: Path, delimiter: str | None) -> Studio:
     """The studio of a source, as it was left."""
-    project = open_project(source, home, delimiter) if LAYOUTS[kind].labels else None
-    if project is None and source is not None and not source.exists():
-        raise UsageError(f"{source} is neither a folder nor a table")
+    project = open_project(source, home, delimiter, LAYOUTS[kind].project)
     return Studio(home, kind, source, project)

@@ -3,7 +3,7 @@
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +18,19 @@ from onecycle.cli import layouts, train
 from onecycle.cli.job import Job, Length
 from onecycle.cli.options import Fit
 from onecycle.cli.studio.jobs import Reporter, result
+from onecycle.cli.studio.kinds import KINDS
 from onecycle.cli.studio.layout import LAYOUTS
+from onecycle.cli.studio.mask_mistakes import leave_masks
+from onecycle.cli.studio.masks import counted
+from onecycle.cli.studio.project import read_rows
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
+from onecycle.data.report import ReportRow
 from onecycle.export import graph
 from onecycle.export.hosts import write_recipe
 from onecycle.interpret.classification import grad_cam
-from onecycle.interpret.report import drawn_item
 from onecycle.learn.calibration import best_temperature, spread_of, tune
 from onecycle.learn.callback import Callback, Run
 from onecycle.learn.learner import Learner
@@ -36,10 +40,10 @@ from onecycle.models.groups import modes_kept
 from onecycle.runtime.file import examine
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
-from onecycle.vision.learner import load_cnn
 
 OUTPUTS = "outputs.safetensors"  # probabilities and labels of both sides
 WORST = 48  # items with heat maps
+_COUNTED = 50  # masks between two lines about them
 _PAUSE = 0.25  # seconds between two lines about steps
 
 
@@ -105,7 +109,8 @@ def run_training(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict
     fit = Fit(**{**args["fit"], "start": args["fit"].get("start") and Path(args["fit"]["start"])})
     fit = replace(fit, out=folder, resume=True)
     job = _Job(fit, reporter, args["kind"])
-    found = train.train(args["kind"], where, how, fit, job)
+    find = KINDS[args["kind"]].find
+    found = train.train(args["kind"], where, how, fit, job, lambda where: find(where, folder))
     return {**found, "epochs": job.epochs}
 
 
@@ -113,7 +118,11 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
     """Answers for all items, heat maps of the worst, and the outputs that decisions rest on."""
     learn.silent = True
     target = learn.task.target
-    if not LAYOUTS[kind].labels or not target.whole_classes:
+    table = read_rows(out / "labels.csv")
+    if target.mask_dtype:
+        leave_masks(learn, out, [name for name, _, valid in table if valid == "True"])
+        return
+    if not target.whole_classes:
         _write(out / "mistakes.json", json.dumps({"kind": kind, "relabel": False}))
         return
     sides = {"valid": DatasetType.Valid, "train": DatasetType.Train}
@@ -121,12 +130,13 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
     outputs: dict[str, np.ndarray] = {}
     for side, which in sides.items():
         found = of_set(learn, learn.data.in_order(which))
-        rows += _rows_of(found, side)
+        names = [n for n, _, valid in table if (valid == "True") == (side == "valid")]
+        rows += _rows_of(found, side, names)
         outputs |= {f"{side}_y": found.targets.numpy()}
         outputs |= {f"{side}_p": found.probabilities.numpy()}
         if side == "valid":
             worst = found.losses.argsort(descending=True)[:WORST].tolist()
-            heats = {str(i): _heat(learn, found, i, out) for i in worst}
+            heats = {str(i): LAYOUTS[kind].heats and _heat(learn, found, i, out) for i in worst}
     about = {
         "kind": kind,
         "relabel": True,
@@ -138,15 +148,14 @@ def _leave_mistakes(learn: Learner, out: Path, kind: str) -> None:
     _write(out / "mistakes.json", json.dumps(about))
 
 
-def _rows_of(found: Predictions, side: str) -> list[dict[str, Any]]:
+def _rows_of(found: Predictions, side: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """Of each item its name, labels, answer, loss, and whether its label is likely wrong."""
     doubtful = likely_wrong(found.probabilities.numpy(), found.targets.numpy())
-    items = found.items.x
     return [
         {
             "side": side,
             "index": i,
-            "name": items.relative(items.items[i]),
+            "name": names[i],
             "actual": str(found.actual(i)),
             "predicted": str(found.predicted(i)),
             "share": round(float(found.probabilities[i].max()), 4),
@@ -218,10 +227,19 @@ def run_rates(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[st
 def run_decide(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The exported file anew, with a temperature and thresholds."""
     reporter.say("exporting", precision="fp32")
-    learn: Any = load_cnn(folder / "model.safetensors")
+    learn = _learner_of(folder)
     decided = {name: args.get(name) for name in ("temperature", "thresh")}
     _export_as(learn, decided, folder / "model.onnx", "fp32", folder)
     return decided
+
+
+def _learner_of(folder: Path) -> Any:
+    """The learner of a run, for another export: without its data where that can be."""
+    args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
+    kind = KINDS[args["kind"]]
+    if kind.alone is not None:
+        return kind.alone(folder / "model.safetensors")
+    return kind.trained(*LAYOUTS[args["kind"]].options(args), folder)
 
 
 def _export_as(learn: Any, decided: dict[str, Any], to: Path, precision: str, folder: Path) -> None:
@@ -253,7 +271,7 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
     """The file in each precision with its size, cost and time, and the page of the one chosen."""
     model, rows = folder / "model.onnx", []
     decided = result(folder, "decide") or {}
-    sources = [Path(name) for name in args["sources"]]
+    sources = [KINDS[args["kind"]].source(one) for one in args["sources"]]
     before: list[Any] | None = None
     for precision in ("fp32", "fp16", "int8"):
         reporter.say("exporting", precision=precision)
@@ -277,22 +295,13 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
 def _export(
     folder: Path, args: dict[str, Any], file: Path, precision: str, decided: dict[str, Any]
 ) -> None:
-    """Write the file in another precision; 8 bits want the data that was trained on."""
-    layout = LAYOUTS[args["kind"]]
-    if not layout.precisions:
-        raise UsageError(f"the studio exports {args['kind']} in full precision only")
-    learn: Any
-    if layout.labels:  # with its data the cost is measured
-        where, how = LAYOUTS["images"].options(args)
-        learn = train.image_learner(how, layouts.images(where).labelled())
-        learn.load((folder / "model.safetensors").absolute(), with_opt=False)
-    else:
-        learn = load_cnn(folder / "model.safetensors")
+    """Write the file in another precision, whose cost is measured on the run's data."""
+    learn = KINDS[args["kind"]].trained(*LAYOUTS[args["kind"]].options(args), folder)
     _export_as(learn, decided, file, precision, folder)
 
 
 def _measure(
-    file: Path, precision: str, sources: list[Path], before: list[Any] | None
+    file: Path, precision: str, sources: list[Any], before: list[Any] | None
 ) -> dict[str, Any]:
     """Size, milliseconds an item, and how many answers differ from those of full precision."""
     predictor = Predictor(file)
@@ -317,50 +326,44 @@ def run_deploy(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[s
 
 
 def run_check(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Every image read whole: broken ones, copies, leaks, rare classes."""
-    where, _ = LAYOUTS["images"].options(args)
-    found = layouts.images(where).labelled().check()
+    """Every item read whole: broken ones, copies, leaks, rare classes."""
+    where, _ = LAYOUTS[args["kind"]].options(args)
+    found = KINDS[args["kind"]].find(where, folder).labelled().check()
+    table = read_rows(folder / "labels.csv")
+    names = {
+        side: [name for name, _, valid in table if valid == held]
+        for side, held in (("training", "False"), ("validation", "True"))
+    }
     rows = [
-        {"name": _below(row.file, Path(args["folder"])), "problem": row.problem}
+        {"name": _name_of(row, names, Path(args["folder"])), "problem": row.problem}
         | {"detail": row.detail, "label": row.label}
         for row in found.rows
     ]
     return {"rows": rows, "counts": found.problems, "advice": dict(found.advice)}
 
 
-def _below(file: str, folder: Path) -> str:
+def _name_of(row: ReportRow, names: dict[str, list[str]], folder: Path) -> str:
+    """What the studio calls an item with a problem; of a class nothing."""
+    if row.index is not None and not row.file:
+        return names[row.side][row.index]
     with suppress(ValueError):
-        return Path(file).relative_to(folder).as_posix()
-    return file
+        return Path(row.file).relative_to(folder).as_posix()
+    return row.file
 
 
-def run_find(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """What is found of masks, texts or series: counts, notes, and some items drawn."""
-    kind = args["kind"]
-    where, _ = LAYOUTS[kind].options(args)
-    job = Job(Fit(out=folder))
-    with job.noted():
-        labelled = train.KINDS[kind][0](where).labelled()
-    return {
-        "summary": str(labelled),
-        "counts": train.counts_of(labelled),
-        "notes": job.notes,
-        "samples": _samples(labelled),
-    }
-
-
-def _samples(labelled: Any, count: int = 24) -> list[dict[str, str]]:
-    side = labelled.train
-    some = np.unique(np.linspace(0, len(side) - 1, min(count, len(side))).round().astype(int))
-    found = []
-    for i in map(int, some):
-        item, label = side[i]
-        if labelled.task.input.in_tables:
-            found.append({"text": str(item)[:300], "label": str(label)})
-        else:
-            image, caption = drawn_item(item, side.target, label)
-            found.append({"image": image, "label": caption})
-    return found
+def run_count(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Of each image with a mask how many pixels are of each class."""
+    where, _ = LAYOUTS["masks"].options(args)
+    labelled = layouts.masks(where).labelled()
+    target: Any = labelled.task.target
+    classes, found = [str(name) for name in target.classes], dict[str, dict[str, int]]()
+    files = [pair for s in labelled.sides for pair in zip(s.items, s.labels or (), strict=True)]
+    for i, (item, mask) in enumerate(files):
+        name = Path(item).absolute().relative_to(where.source.absolute()).as_posix()
+        found[name] = counted(target.encode(mask), classes)
+        if i % _COUNTED == 0:
+            reporter.say("counted", n=i, total=len(files))
+    return {"images": found}
 
 
 TASKS: dict[str, Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]] = {
@@ -370,7 +373,7 @@ TASKS: dict[str, Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]] = {
     "ship": run_ship,
     "deploy": run_deploy,
     "check": run_check,
-    "find": run_find,
+    "count": run_count,
 }
 
 

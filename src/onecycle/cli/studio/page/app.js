@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h, say } from "./dom.js";
-import { LANGUAGES, choose, preferred, t } from "./text.js";
+import { LANGUAGES, about, choose, preferred, t } from "./text.js";
 
 const ROOMS = ["data", "look", "train", "mistakes", "decide", "ship"];
 let leave = null;
@@ -37,14 +37,14 @@ async function show() {
 
 async function begin() {
   const known = await choose(preferred());
-  const select = document.getElementById("language");
+  const select = document.getElementById("language"), project = await refresh();
+  about(project.kind);
   select.append(...Object.entries(LANGUAGES).map(([code, name]) => new Option(name, code, false, code === known)));
   select.onchange = () => { localStorage.setItem("language", select.value); location.reload(); };
   document.querySelector(".skip").textContent = t("skip");
   document.getElementById("language-label").textContent = t("language");
   document.getElementById("private").textContent = t("private");
   document.getElementById("rooms").setAttribute("aria-label", t("rooms"));
-  const project = await refresh();
   document.getElementById("source").textContent = project.source || t("new_project");
   addEventListener("hashchange", () => show().then(() => document.getElementById("room").focus()));
   await show();

@@ -1,4 +1,4 @@
-// A grid of any number of images: only those in view exist, and are loaded when scrolling rests.
+// A grid of any number of items: only those in view exist, and are loaded when scrolling rests.
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
@@ -8,7 +8,7 @@ const WINDOW = 240, REST = 90;  // items asked for at once; milliseconds
 
 export class Grid {
   constructor(options) {
-    this.options = options;  // { onchoose(i, row), onkey(event, row) }
+    this.options = options;  // { item, onchoose(i, row), onkey(event, row) }
     this.query = {};
     this.rows = new Map();  // position in the selection -> row
     this.asked = new Set();
@@ -16,7 +16,7 @@ export class Grid {
     this.total = 0;
     this.at = 0;
     this.space = h("div", { className: "space" });
-    this.box = h("div", { className: "grid", tabIndex: 0, role: "listbox", "aria-label": t("data.grid") }, this.space);
+    this.box = h("div", { className: `grid ${options.item.wide ? "" : "list"}`, tabIndex: 0, role: "listbox", "aria-label": t("data.grid") }, this.space);
     this.box.addEventListener("scroll", () => this.plan(), { passive: true });
     this.box.addEventListener("keydown", event => this.key(event));
     this.box.addEventListener("click", event => {
@@ -50,9 +50,10 @@ export class Grid {
 
   layout() {
     const style = getComputedStyle(document.documentElement), rem = parseFloat(style.fontSize);
-    this.wide = 9 * rem + 4;
-    this.high = 10.5 * rem + 4;
-    this.columns = Math.max(1, Math.floor(this.box.clientWidth / this.wide));
+    const { wide, high } = this.options.item;
+    this.high = high * rem + 4;
+    this.wide = wide ? wide * rem + 4 : 0;
+    this.columns = wide ? Math.max(1, Math.floor(this.box.clientWidth / this.wide)) : 1;
     this.space.style.height = `${Math.ceil(this.total / this.columns) * this.high}px`;
     this.draw();
   }
@@ -96,14 +97,12 @@ export class Grid {
     const cell = h("div", { className: "cell", role: "option", id: `cell-${at}`, "aria-setsize": this.total, "aria-posinset": at + 1 });
     cell.dataset.at = at;
     cell.row = row;
+    cell.style.height = `${this.options.item.high}rem`;
     if (!row) return cell;
     const label = row.label ?? t("data.no_label");
     cell.className = `cell${row.out ? " out" : ""}${row.label ? "" : " none"}`;
-    const image = h("img", { alt: "", decoding: "async", draggable: false });
-    image.dataset.src = `thumbnail/${row.i}`;
-    image.onerror = () => image.replaceWith(h("p", { className: "fault" }, t("data.unreadable")));
-    cell.append(image, h("p", {}, row.out ? `${t("data.out")} · ` : "", label, row.side === "train" ? "" : ` · ${t(`side.${row.side}`)}`));
-    cell.setAttribute("aria-label", `${row.name}, ${label}`);
+    cell.append(this.options.item.cell(row), h("p", { className: "said" }, row.out ? `${t("data.out")} · ` : "", label, row.side === "train" ? "" : ` · ${t(`side.${row.side}`)}`));
+    cell.setAttribute("aria-label", `${row.text ?? row.name}, ${label}`);
     return cell;
   }
 

@@ -4,16 +4,18 @@ import { refresh, state } from "../app.js";
 import { follow, get, post, send } from "../api.js";
 import { h, say } from "../dom.js";
 import { Grid } from "../grid.js";
+import { itemOf } from "../items.js";
 import { t } from "../text.js";
+import { pixels, swatch } from "./masks.js";
 
 const undo = [];
 
 export async function show(place, left) {
-  if (state.project.kind !== "images") return others(place, left);
   const filter = { label: null, side: "", state: "", text: "", problem: "" };
   const title = h("h1"), notes = h("div"), classes = h("ul", { className: "classes" }), problems = h("div", { className: "card" });
   const count = h("p", { className: "soft", role: "status" }), chosen = h("p", { className: "soft" });
-  const grid = new Grid({
+  const item = itemOf(state.project), grid = new Grid({
+    item,
     ontotal: total => { count.textContent = t("data.shown", { n: total.toLocaleString() }); empty.hidden = total > 0; },
     onchoose: row => { chosen.textContent = row ? row.name : ""; },
     onopen: open,
@@ -48,7 +50,7 @@ export async function show(place, left) {
     const text = sides ? t("data.sides", { train: sides.train ?? 0, valid: sides.valid ?? 0 }) + (sides.test ? `, ${sides.test} ${t("side.test")}` : "") : number.toLocaleString();
     const pressed = filter.label === value;
     return h("li", {}, h("button", { "aria-pressed": String(pressed), onclick: () => { filter.label = value; summary(); load(); } },
-      h("kbd", {}, key), h("span", {}, name), h("span", {}, text)));
+      swatch(name) ?? h("kbd", {}, key), h("span", {}, name), h("span", {}, text)));
   }
 
   async function change(changes) {
@@ -78,7 +80,8 @@ export async function show(place, left) {
     if ((event.ctrlKey || event.metaKey) && event.key === "z") { event.preventDefault(); takeBack(); return; }
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
     const { classes: names, delimiter } = state.project, number = Number(event.key);
-    if (event.key === "x" || event.key === "Delete") { event.preventDefault(); change([{ i: row.i, out: !row.out }]); grid.choose(grid.at + 1); } else if (event.key === "0") { event.preventDefault(); change([{ i: row.i, label: null }]); } else if (number >= 1 && number <= Math.min(9, names.length)) {
+    const labels = state.project.offers.relabel;
+    if (event.key === "x" || event.key === "Delete") { event.preventDefault(); change([{ i: row.i, out: !row.out }]); grid.choose(grid.at + 1); } else if (labels && event.key === "0") { event.preventDefault(); change([{ i: row.i, label: null }]); } else if (labels && number >= 1 && number <= Math.min(9, names.length)) {
       event.preventDefault();
       change([{ i: row.i, label: toggled(row.label, names[number - 1], delimiter) }]);
       if (!delimiter) grid.choose(grid.at + 1);
@@ -91,9 +94,9 @@ export async function show(place, left) {
     const select = h("select", { onchange: () => { change([{ i: row.i, label: toggled(row.label, select.value, delimiter) }]); box.close(); } },
       h("option", { value: "" }, delimiter ? t("data.toggle_label") : t("data.choose_label")), names.map(name => new Option(name, name, false, !delimiter && name === row.label)));
     const box = h("dialog", { onclose: () => box.remove() },
-      h("img", { src: `image/${row.i}`, alt: row.name }),
+      item.open(row),
       h("p", {}, row.name), h("p", { className: "soft" }, `${row.label ?? t("data.no_label")} · ${t(`side.${row.side}`)}`),
-      h("div", { className: "row" }, h("label", {}, t("data.label"), select),
+      h("div", { className: "row" }, state.project.offers.relabel ? h("label", {}, t("data.label"), select) : null,
         h("button", { onclick: () => { change([{ i: row.i, out: !row.out }]); box.close(); } }, row.out ? t("data.take_in") : t("data.leave_out")),
         h("button", { onclick: () => box.close() }, t("close"))));
     document.body.append(box);
@@ -103,9 +106,9 @@ export async function show(place, left) {
   const made = await check(problems, left, problem => { filter.problem = problem; load(); });
   place.append(title, notes,
     h("div", { className: "two" },
-      h("div", { className: "card" }, h("h2", {}, t("data.classes")), classes,
-        state.project.own || state.project.delimiter === null ? addClass(async () => { await refresh(); summary(); load(true); }) : null,
-        state.project.own ? bring(left, async () => { await refresh(); summary(); load(true); }) : null, phone()),
+      h("div", { className: "card" }, h("h2", {}, t("data.classes")), pixels(left, async () => { await refresh(); summary(); load(true); }), classes,
+        state.project.offers.relabel && (state.project.own || state.project.delimiter === null) ? addClass(async () => { await refresh(); summary(); load(true); }) : null,
+        state.project.own ? bring(left, async () => { await refresh(); summary(); load(true); }) : null, state.project.own || state.project.addresses.length ? phone() : null),
       h("div", { className: "card" },
         h("div", { className: "row" }, search, side, which, back), count, grid.box, empty, chosen,
         h("p", { className: "soft" }, t(state.project.delimiter ? "data.keys_several" : "data.keys")))),
@@ -232,20 +235,4 @@ async function check(box, left, pick) {
   if (before.state === "running") run(false); else draw(before.result);
   box.replaceChildren(h("h2", {}, t("data.problems_title")), h("p", { className: "lead" }, t("data.check_what")), h("div", { className: "row" }, button), progress, note, list);
   return box;
-}
-
-// Masks, texts and series: what was found, and where labels are changed.
-async function others(place, left) {
-  const { kind, source } = state.project, box = h("div", { className: "card" }), progress = h("progress", { "aria-label": t("data.looking") });
-  place.append(h("h1", {}, t(`data.${kind}`)), h("p", { className: "lead" }, t("data.others", { source })), progress, box);
-  const before = await get("api/jobs/find");
-  if (before.state === "new" || before.state === "failed" || before.state === "stopped") await post("api/jobs/find");
-  const found = (await follow("api/jobs/find", () => {}, left))?.result;
-  progress.hidden = true;
-  if (!found) return;
-  if (found.error) { box.append(h("p", { className: "error" }, found.message)); return; }
-  box.append(h("pre", {}, `${found.summary}\n${found.counts}`), ...found.notes.map(note => h("p", { className: "soft" }, note)),
-    h("div", { className: "cards" }, found.samples.map(one => h("div", { className: "mistake" },
-      one.image ? h("img", { src: `data:image/png;base64,${one.image}`, alt: "" }) : h("p", {}, one.text), h("p", {}, h("b", {}, one.label))))),
-    h("button", { onclick: async () => { await post("api/jobs/find"); location.reload(); } }, t("data.look_again")));
 }

@@ -10,7 +10,7 @@ import { pickRun } from "./runs.js";
 export async function show(place, left, [asked]) {
   const picked = await pickRun(place, "decide", asked);
   if (!picked) return;
-  if (state.project.kind !== "images") { place.append(h("p", { className: "empty" }, t("decide.images_only"))); return; }
+  if (!state.project.offers.decides) { place.append(h("p", { className: "empty" }, t("decide.none"))); return; }
   const { run } = picked, ask = body => post(`api/runs/${run}/decisions`, body);
   let found;
   try { found = await ask({}); } catch (error) { place.append(h("p", { className: "empty" }, error.message)); return; }

@@ -4,6 +4,7 @@ import { state } from "../app.js";
 import { post } from "../api.js";
 import { h } from "../dom.js";
 import { t } from "../text.js";
+import { SEEN, asSeen } from "./seen.js";
 
 const SLIDERS = [["max_rotate", 0, 180, 1, 10], ["max_zoom", 1, 3, .05, 1.1], ["max_lighting", 0, .9, .05, .2], ["max_warp", 0, .8, .05, .2]];
 const KEY = "augmentation";
@@ -13,7 +14,8 @@ export const chosen = () => JSON.parse(sessionStorage.getItem(KEY) ?? "{}");
 
 export async function show(place, left) {
   place.append(h("h1", {}, t("look.title")), h("p", { className: "lead" }, t("look.lead")));
-  if (state.project.kind !== "images") { place.append(h("p", { className: "empty" }, t("look.images_only"))); return; }
+  const seen = SEEN[state.project.offers.look];
+  if (seen) { await asSeen(place, seen); return; }
   if (state.project.fault === "few_classes" && !state.project.total) { place.append(h("p", { className: "empty" }, t("data.begin_own"))); return; }
   const values = { ...Object.fromEntries(SLIDERS.map(([name, , , , usual]) => [name, usual])), do_flip: true, flip_vert: false, ...chosen() };
   const shown = h("div", { className: "looks" }), fault = h("p", { className: "error" }), busy = h("progress", { "aria-label": t("look.drawing") });

@@ -3,7 +3,9 @@
 import { state } from "../app.js";
 import { get, post } from "../api.js";
 import { h, percent, say } from "../dom.js";
+import { itemOf } from "../items.js";
 import { t } from "../text.js";
+import { showMasks } from "./masks.js";
 import { pickRun } from "./runs.js";
 
 const PAGE = 24;
@@ -11,12 +13,13 @@ const PAGE = 24;
 export async function show(place, left, [asked]) {
   const picked = await pickRun(place, "mistakes", asked);
   if (!picked) return;
+  if (state.project.offers.item === "mask") { await showMasks(place, picked.run); return; }
   const { run, runs } = picked, found = await get(`api/runs/${run}/mistakes`);
   if (!found.relabel) {
     place.append(h("p", { className: "lead" }, t("mistakes.report_only")), h("iframe", { src: `report/${run}`, title: t("train.report"), style: { width: "100%", height: "75dvh", border: "0", borderRadius: "1.1rem" } }));
     return;
   }
-  const cards = h("div", { className: "cards" }), more = h("button", {}, t("mistakes.more")), about = h("p", { className: "soft", role: "status" });
+  const item = itemOf(state.project), cards = h("div", { className: `cards ${item.wide ? "" : "broad"}` }), more = h("button", {}, t("mistakes.more")), about = h("p", { className: "soft", role: "status" });
   const heat = h("input", { type: "checkbox", checked: true, onchange: () => cards.classList.toggle("no-heat", !heat.checked) });
   const changed = new Set(), again = h("a", { className: "button primary", href: `#/train/${run}` }, t("mistakes.again"));
   const several = Boolean(state.project.delimiter);
@@ -47,9 +50,7 @@ export async function show(place, left, [asked]) {
   more.onclick = next;
 
   function card(row) {
-    const images = row.i === null ? h("p", { className: "fault" }, t("mistakes.gone")) : h("div", { className: "stack" },
-      h("img", { src: looked(row) ? `seen/${run}/${row.index}` : `thumbnail/${row.i}`, alt: row.name, loading: "lazy" }),
-      looked(row) ? h("img", { className: "heat", src: `heat/${run}/${row.index}`, alt: "", loading: "lazy" }) : null);
+    const images = row.i === null ? h("p", { className: "fault" }, t("mistakes.gone")) : item.card(row, run, looked(row));
     const select = several || row.i === null ? null : h("select", { "aria-label": t("mistakes.label_of", { name: row.name }), onchange: () => change(row, { label: select.value, out: false }) },
       state.project.classes.map(name => new Option(name, name, false, name === (row.now ?? row.actual))));
     const out = row.i === null ? null : h("button", { onclick: () => change(row, { out: row.now !== null }) });
@@ -76,7 +77,7 @@ export async function show(place, left, [asked]) {
     row.draw();
   }
 
-  place.append(h("div", { className: "row" }, buttons, h("label", { className: "check" }, heat, t("mistakes.heat")), again),
+  place.append(h("div", { className: "row" }, buttons, found.heats.length ? h("label", { className: "check" }, heat, t("mistakes.heat")) : null, again),
     await difference(found, run, runs), several ? "" : matrix(found, view), about, cards, more);
   view(VIEWS.worst(), t("mistakes.worst_what", { n: VIEWS.worst().length }), "worst");
 }

@@ -19,29 +19,30 @@ export async function show(place, left, [start]) {
 function form(runs, start) {
   const { project } = state, fault = h("p", { className: "error", role: "alert" });
   const minutes = h("input", { type: "number", min: .05, max: 10000, step: "any", value: 5, required: true });
-  const text = project.kind === "text";
-  const arch = h("select", {}, (text ? ["awd_lstm"] : ["small", "resnet18", "resnet34", "resnet50", "convnext_tiny", "efficientnet_b0"]).map(name => new Option(t(`arch.${name}`), name)));
-  const size = h("input", { type: "number", min: 8, max: 2048, placeholder: project.kind === "series" ? 64 : 128 });
+  const { archs, size: usual, changes: changed, rates: measured } = project.offers;
+  const arch = h("select", {}, archs.map(name => new Option(t(`arch.${name}`), name)));
+  const size = h("input", { type: "number", min: 8, max: 2048, placeholder: usual ?? "" });
   const rate = h("input", { type: "number", min: 1e-7, max: 10, step: "any", placeholder: t("train.found") });
   const done = runs.filter(run => run.state === "done");
   const from = h("select", {}, new Option(t("train.fresh"), ""), done.map(run => new Option(t("train.from_run", { n: run.run }), run.run, false, String(run.run) === start)));
   const button = h("button", { className: "primary", disabled: Boolean(project.fault) }, t("train.begin"));
-  const augment = project.kind === "images" && Object.keys(chosen()).length ? h("p", { className: "soft" }, t("train.augmented")) : null;
+  const changes = changed ? chosen() : {};
+  const augment = Object.keys(changes).length ? h("p", { className: "soft" }, t("train.augmented")) : null;
   return h("form", { className: "card", onsubmit: async event => {
     event.preventDefault();
     fault.textContent = "";
     button.disabled = true;
-    const asked = { minutes: Number(minutes.value), arch: arch.value, ...(project.kind === "images" ? chosen() : {}) };
+    const asked = { minutes: Number(minutes.value), arch: arch.value, ...changes };
     if (rate.value) asked.lr = Number(rate.value);
-    if (size.value && !text) asked.size = Number(size.value);
-    if (from.value) { asked.start = Number(from.value); asked.arch = done.find(run => run.run === asked.start).asked.arch ?? "small"; }
+    if (size.value && usual) asked.size = Number(size.value);
+    if (from.value) { asked.start = Number(from.value); asked.arch = done.find(run => run.run === asked.start).asked.arch ?? archs[0]; }
     try { await post("api/runs", asked); location.hash = "#/train"; location.reload(); } catch (error) { fault.textContent = error.message; button.disabled = false; }
   } },
-  h("label", {}, t("train.minutes"), minutes), h("label", {}, t("train.arch"), arch), text ? null : h("label", {}, t("train.size"), size),
+  h("label", {}, t("train.minutes"), minutes), h("label", {}, t("train.arch"), arch), usual === null ? null : h("label", {}, t("train.size"), size),
   h("label", {}, t("train.lr"), rate),
   h("label", {}, t("train.start"), from), augment, button, fault,
   project.fault ? h("p", { className: "fault" }, t(`fault.${project.fault}`)) : null,
-  h("p", { className: "soft" }, t("train.lead")), project.kind === "images" ? rates() : null);
+  h("p", { className: "soft" }, t("train.lead")), measured ? rates() : null);
 }
 
 function rates() {
