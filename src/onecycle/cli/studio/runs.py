@@ -1,6 +1,7 @@
 """The studio's trainings: their settings, their folders, and what they left."""
 
 import json
+import threading
 from collections.abc import Mapping
 from os.path import relpath
 from pathlib import Path
@@ -21,6 +22,7 @@ class Runs:
 
     def __init__(self, home: Path, kind: str, source: Path | None, project: Project | None) -> None:
         self.home, self.kind, self.source, self.project = home, kind, source, project
+        self.lock = threading.RLock()  # two tabs may ask at once
 
     def folder(self, run: int) -> Path:
         """That of a run; UsageError where there is none."""
@@ -40,6 +42,8 @@ class Runs:
         found = []
         for number in self.numbers():
             folder = self.folder(number)
+            if jobs.state(folder, "train") == jobs.NEW:
+                continue  # the studio was killed, or the disk was full, before it began
             args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
             result = jobs.result(folder, "train") or {}
             found.append(
@@ -61,6 +65,10 @@ class Runs:
     def begin(self, asked: Mapping[str, Any]) -> int:
         """A new training with these wishes; its number. UsageError for those that make no sense."""
         wishes = self._wishes(asked)
+        with self.lock:
+            return self._begin(asked, wishes)
+
+    def _begin(self, asked: Mapping[str, Any], wishes: Mapping[str, Any]) -> int:
         running = [n for n in self.numbers() if jobs.state(self.folder(n), "train") == jobs.RUNNING]
         if running:
             raise UsageError(f"training {running[0]} runs: stop it first, or wait for it")
@@ -83,10 +91,24 @@ class Runs:
     def go_on(self, run: int) -> None:
         """Where it stopped, by the same settings."""
         folder = self.folder(run)
-        if jobs.state(folder, "train") not in (jobs.STOPPED, jobs.FAILED):
-            raise UsageError(f"training {run} has not been stopped")
-        args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
-        jobs.start(folder, "train", args)
+        with self.lock:
+            if jobs.state(folder, "train") not in (jobs.STOPPED, jobs.FAILED):
+                raise UsageError(f"training {run} has not been stopped")
+            args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
+            jobs.start(folder, "train", args)
+
+    def start_job(self, name: str, given: Mapping[str, Any], run: int | None) -> None:
+        """A job on the data, or on a run; of those that work on its model one at a time."""
+        folder = self.home if run is None else self.folder(run)
+        with self.lock:
+            for other in () if run is None else ("train", "decide", "ship", "deploy"):
+                if jobs.state(folder, other) == jobs.RUNNING:
+                    raise UsageError(f"{other!r} works on this model: wait for it")
+            args = self.job_args(name, given, run)
+            (folder / f"{name}.jsonl").unlink(missing_ok=True)
+            if name == "decide":  # what was shipped before does not answer so
+                (folder / "ship.json").unlink(missing_ok=True)
+            jobs.start(folder, name, args)
 
     def _wishes(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """How long, and which model; UsageError for what makes no sense."""
@@ -179,7 +201,7 @@ def _validating(table: Path, args: Mapping[str, Any]) -> list[str]:
     """Some files that validated a run, evenly spread: a table begins with one class."""
     if not LAYOUTS[args["kind"]].labels:
         return []
-    held = [name for name, _, valid in read_rows(table) if valid == "True"]
+    held = [name for name, _, valid in read_rows(table) if valid]
     step = max(1, len(held) // _MEASURED)
     folder = table.parent / args["where"]["folder"]
     return [str(folder / name) for name in held[::step][:_MEASURED]]

@@ -280,18 +280,16 @@ class Studio:
         offset = _whole(request.query_params.get("from", "0"))
         said, at = jobs.events(folder, name, offset)
         state = jobs.state(folder, name)
-        return {"state": state, "events": said, "at": at, "result": jobs.result(folder, name)}
+        last = jobs.last_words(folder, name) if state == jobs.STOPPED else ""
+        return {"state": state, "events": said, "at": at, "result": jobs.result(folder, name)} | {
+            "last": last
+        }
 
     @_json
     def start_job(self, request: Request, given: Any) -> dict[str, Any]:
         """Begin a job on the data, or on a run."""
-        folder, name = self._job_of(request)
-        run = request.path_params.get("run")
-        args = self.runs.job_args(name, given, run)
-        (folder / f"{name}.jsonl").unlink(missing_ok=True)
-        if name == "decide":  # what was shipped before does not answer so
-            (folder / "ship.json").unlink(missing_ok=True)
-        jobs.start(folder, name, args)
+        _, name = self._job_of(request)
+        self.runs.start_job(name, given, request.path_params.get("run"))
         return {}
 
     def _job_of(self, request: Request) -> tuple[Path, str]:
@@ -335,7 +333,8 @@ class Studio:
     async def site(self, request: Request) -> Response:
         """The page that a run ships, as a host would give it."""
         root = (self.runs.folder(request.path_params["run"]) / "site").resolve()
-        path = (root / (request.path_params["path"] or "index.html")).resolve()
+        asked = request.path_params["path"] or "index.html"
+        path = (root / asked.replace("\0", "")).resolve()
         if not path.is_relative_to(root):
             raise HTTPException(404, "there is no such file")
         found = _file_or_404(path)
@@ -372,7 +371,13 @@ class _Page(StaticFiles):
 def application(studio: Studio, token: str, hosts: tuple[str, ...] = HERE) -> Starlette:
     """The ASGI application; whoever has not the token is not let in."""
     middleware = [*own_page_only(hosts), Middleware(Door, token=token)]
-    return Starlette(routes=studio.routes(), middleware=middleware)
+    wrong: Any = {OnecycleError: _not_there}
+    return Starlette(routes=studio.routes(), middleware=middleware, exception_handlers=wrong)
+
+
+def _not_there(request: Request, error: Exception) -> Response:
+    """A file of a training, or an image, that there is none of."""
+    return Response(str(error), 404, media_type="text/plain")
 
 
 def _file_or_404(path: Path) -> Response:

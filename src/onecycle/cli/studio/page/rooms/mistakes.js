@@ -67,7 +67,7 @@ export async function show(place, left, [asked]) {
 
   async function change(row, what) {
     try {
-      await post("api/change", { changes: [{ i: row.i, ...what }] });
+      await post("api/change", { changes: [{ i: row.i, name: row.name, ...what }] });
       row.now = what.out ? null : what.label ?? row.actual;
       changed.add(row.i);
       again.hidden = false;
