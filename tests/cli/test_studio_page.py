@@ -141,6 +141,7 @@ def test_from_a_folder_to_a_page_on_a_phone(browser, place):
         page.get_by_role("link", name="Train again from these weights").click()
         assert page.get_by_label("Begin with").input_value() == "1"
         train(page, start="1")
+        page.get_by_role("heading", name="Training 2").wait_for()
         page.get_by_role("link", name="Look at mistakes").click(timeout=120_000)
         page.get_by_text(re.compile(r"Against training 1: \d+ of \d+ validation")).wait_for()
         counts = json.loads((home / "runs/2/train.args.json").read_text())["counts"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from starlette.testclient import TestClient
 
 from helpers.hostile import NAMES
 from onecycle.cli.studio.server import application
-from onecycle.cli.studio.start import make_studio
+from onecycle.cli.studio.start import make_studio, start, usual_home
+from onecycle.core.errors import UsageError
 
 HERE = "http://127.0.0.1:8020"
 
@@ -155,12 +157,56 @@ def test_names_come_as_they_are_and_files_of_others_do_not_come(tmp_path):
     assert asking.get("/../project.json").status_code == 404
 
 
-def test_a_training_goes_on_with_the_labels_that_it_began_with(own):
-    """What is relabelled meanwhile is for the next one."""
+def begun(asking):
+    """A training of six images that runs; its folder."""
     for name, colour in (("cat", 0), ("dog", 99)):
         files = [("files", (f"{i}.png", png((i, colour, 0)))) for i in range(3)]
-        own.post("/api/files", data={"label": name}, files=files)
-    assert own.post("/api/runs", json={"epochs": 1}).json() == {"run": 1}
+        asking.post("/api/files", data={"label": name}, files=files)
+    assert asking.post("/api/runs", json={"epochs": 1}).json() == {"run": 1}
+    return Path(asking.get("/api/project").json()["home"]) / "runs/1"
+
+
+def test_two_tabs_begin_one_training(own):
+    folder = begun(own)
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(own.post, "/api/runs", json={"epochs": 1}) for _ in range(4)]
+        assert [one.result().status_code for one in asked] == [400] * 4
+    refused = own.post("/api/runs/1/jobs/ship", json={})
+    assert "works on this model" in refused.json()["error"]
+    own.post("/api/runs/1/stop", json={})
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+
+
+def test_a_training_that_never_began_hides_no_other(own):
+    """The studio was killed, or the disk full, once its folder was made."""
+    folder = begun(own)
+    own.post("/api/runs/1/stop", json={})
+    (folder.parent / "2").mkdir()
+    assert [one["run"] for one in own.get("/api/runs").json()["runs"]] == [1]
+
+
+@pytest.mark.parametrize("path", ["report/9", "seen/9/0", "heat/9/0", "site/9/", "site/9/a%00b"])
+def test_what_there_is_none_of_is_not_found(own, path):
+    assert own.get(f"/{path}").status_code == 404
+
+
+def test_a_home_below_the_source_is_refused_and_nothing_is_made(tmp_path, monkeypatch):
+    """Else its own small images would be found as data at the next start."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    with pytest.raises(UsageError, match="another --home"):
+        start(photos, "images", photos / "here", None, 8020, False)
+    assert [*photos.iterdir()] == []
+    monkeypatch.chdir(tmp_path)
+    assert usual_home(photos) == Path("onecycle-studio/photos")
+    monkeypatch.chdir(photos)
+    for source in (Path(), Path("../photos"), photos):
+        assert usual_home(source) == tmp_path / "onecycle-studio/photos"
+
+
+def test_a_training_goes_on_with_the_labels_that_it_began_with(own):
+    """What is relabelled meanwhile is for the next one."""
+    begun(own)
     own.post("/api/runs/1/stop", json={})
     home = Path(own.get("/api/project").json()["home"])
     before = (home / "labels.csv").read_text()

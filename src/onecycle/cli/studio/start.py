@@ -19,7 +19,7 @@ def start(
     """Serve the studio until Ctrl-C; returns what --json prints then."""
     _require_sense(source, kind, delimiter)
     address = local_address() if lan else None
-    home = home or _usual_home(source)
+    home = home or usual_home(source)
     _require_outside(source, home)
     host = "0.0.0.0" if lan else "127.0.0.1"
     require_free_port(host, port)
@@ -41,7 +41,7 @@ def start(
     return {"home": str(home.absolute()), "trainings": studio.runs.numbers()}
 
 
-def _usual_home(source: Path | None) -> Path:
+def usual_home(source: Path | None) -> Path:
     """`onecycle-studio/NAME` of the folder at hand, or beside the source where that holds it."""
     if source is None:
         return Path("onecycle-studio/new")
