@@ -121,13 +121,14 @@ class Project:
                 self._set(one)
                 if new and item.side != TEST:
                     self._settle([item])
-            self._save_or(lambda: [self._set(one) for one in before])
+            self._save_or(partial(self._set, *before))
             return before
 
-    def _set(self, one: Mapping[str, Any]) -> None:
-        item = self.items[one["i"]]
-        for name in _CHANGED:
-            setattr(item, name, one.get(name, getattr(item, name)))
+    def _set(self, *changes: Mapping[str, Any]) -> None:
+        for one in changes:
+            item = self.items[one["i"]]
+            for name in _CHANGED:
+                setattr(item, name, one.get(name, getattr(item, name)))
 
     def _save_or(self, undo: Callable[[], Any]) -> None:
         """Save; what could not be kept is undone here too, so that the page shows what is kept."""
