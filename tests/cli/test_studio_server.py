@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from helpers.hostile import NAMES
+from onecycle.cli.studio import jobs
 from onecycle.cli.studio.server import application
 from onecycle.cli.studio.start import make_studio, start, usual_home
 from onecycle.core.errors import UsageError
@@ -202,6 +204,60 @@ def test_a_home_below_the_source_is_refused_and_nothing_is_made(tmp_path, monkey
     monkeypatch.chdir(photos)
     for source in (Path(), Path("../photos"), photos):
         assert usual_home(source) == tmp_path / "onecycle-studio/photos"
+
+
+def test_mistakes_come_in_slices_of_the_whole(own):
+    """By their losses; what was relabelled or left out is said, and what differs from before."""
+    home, names = begun(own).parents[1], [row["name"] for row in items(own)]
+    own.post("/api/runs/1/stop", json={})
+    answers = {1: "cdcddc", 2: "cdddcc"}  # of images 0 to 5, the last of which has no label
+    actual, losses = "cccdd", [0.1, 3.0, float("nan"), 0.2, 2.0]
+    for run, said in answers.items():
+        folder = home / f"runs/{run}"
+        folder.mkdir(exist_ok=True)
+        rows = [
+            {"side": "train" if i == 4 else "valid", "index": i, "name": f"../../images/{names[i]}"}
+            | {"actual": actual[i], "predicted": said[i], "loss": losses[i], "doubt": i > 2}
+            for i in range(5)
+        ]
+        about = {"relabel": True, "classes": ["c", "d"], "rows": rows, "heats": []}
+        (folder / "mistakes.json").write_text(json.dumps(about))
+        (folder / "train.args.json").write_text("{}")
+        waited(lambda folder=folder: jobs.state(folder, "train") != jobs.RUNNING)
+        (folder / "train.json").write_text("{}")
+    found = own.get("/api/runs/2/mistakes").json()
+    assert "rows" not in found
+    assert found["views"] == {"worst": 2, "doubt": 2, "all": 4}
+    assert found["matrix"] == [[1, 2], [0, 1]]
+    assert found["against"] == {"run": 1, "both": 4, "better": 0, "worse": 1}
+    assert own.get("/api/runs/1/mistakes").json()["against"] is None
+
+    def slice(**asked):
+        rows = own.get("/api/runs/2/mistakes/rows", params=asked).json()["rows"]
+        return [row["index"] for row in rows]
+
+    assert slice(view="all") == [2, 1, 3, 0]  # no number is as bad as any
+    assert slice(view="all", **{"from": 1}, count=2) == [1, 3]
+    assert slice(view="worst") == slice(cell="0,1") == [2, 1]
+    assert slice(view="doubt") == [4, 3]
+    assert own.get("/api/runs/2/mistakes/rows?view=best").status_code == 400
+    own.post("/api/change", json={"changes": [{"i": 1, "label": "dog"}, {"i": 3, "out": True}]})
+    rows = {r["index"]: r for r in own.get("/api/runs/2/mistakes/rows").json()["rows"]}
+    assert [rows[i]["now"] for i in (0, 1, 3)] == ["cat", "dog", None]
+    assert [rows[i]["label"] for i in (0, 1, 3)] == ["cat", "dog", "dog"]
+    assert [rows[i]["i"] for i in range(4)] == [0, 1, 2, 3]
+
+
+def items(asking):
+    return asking.get("/api/items").json()["rows"]
+
+
+def waited(done, seconds=60):
+    for _ in range(10 * seconds):
+        if done():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came")
 
 
 def test_a_training_goes_on_with_the_labels_that_it_began_with(own):

@@ -415,7 +415,7 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
                 gone += 1
                 continue
             item.label = label or None
-            item.side = side or (VALID if is_valid else TRAIN)
+            item.side = side or (VALID if is_valid == "True" else TRAIN)
     for name, one in kept["aside"].items():
         if (item := by_name.get(name)) is not None:
             item.label, item.side, item.out = one["label"], one["side"], one["out"]
@@ -423,15 +423,15 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
         project.notes.append(f"{gone} images of {_LABELS} are no longer there")
 
 
-def read_rows(file: Path) -> list[tuple[str, str, bool]]:
-    """Name, label and is_valid of each row of a table; none where there is no file."""
+def read_rows(file: Path) -> list[tuple[str, str, str]]:
+    """Name, label and is_valid, "True" or "False", of a table's rows; none where there is none."""
     if not file.exists():
         return []
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             rows = [(n, row) for n, row in enumerate(csv.reader(text), 1) if row]
         named = [(n, row[0], row[1], (row[2:] or [""])[0]) for n, row in rows[1:]]
-        return [(name, label, _validates(file, n, valid)) for n, name, label, valid in named]
+        return [(name, label, str(_validates(file, n, valid))) for n, name, label, valid in named]
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise TableError(f"{file} cannot be read as a table ({error}): move it away") from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from onecycle.cli.studio import jobs
+from onecycle.cli.studio.answers import Answers
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import Project, read_rows
 from onecycle.core.errors import UsageError, require_number, require_whole
@@ -23,6 +24,7 @@ class Runs:
     def __init__(self, home: Path, kind: str, source: Path | None, project: Project | None) -> None:
         self.home, self.kind, self.source, self.project = home, kind, source, project
         self.lock = threading.RLock()  # two tabs may ask at once
+        self._kept: tuple[Any, Answers] | None = None
 
     def folder(self, run: int) -> Path:
         """That of a run; UsageError where there is none."""
@@ -175,19 +177,44 @@ class Runs:
             require_number("thresh", thresh, 0, 1)
 
     def mistakes(self, run: int) -> dict[str, Any]:
-        """What a training left of its answers, each item with its number in the project."""
-        folder = self.folder(run)
-        file = folder / "mistakes.json"
+        """How a training answered, and what the one that was done before it answers otherwise."""
+        found = self._answers(run)
+        for other in reversed(self.numbers()):
+            if other < run and jobs.state(self.folder(other), "train") == jobs.DONE:
+                earlier = Answers(self._answers_file(other))
+                against = {"run": other, **found.against(earlier)}
+                return found.about() | {"against": against if earlier.views["all"] else None}
+        return found.about() | {"against": None}
+
+    def _answers_file(self, run: int) -> Path:
+        file = self.folder(run) / "mistakes.json"
         if not file.exists():
             raise UsageError(f"training {run} is not done")
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if self.project is not None and "rows" in found:
+        return file
+
+    def _answers(self, run: int) -> Answers:
+        """Those of a run; of the one that was asked for last they are kept."""
+        file = self._answers_file(run)
+        key = (run, file.stat().st_mtime_ns)
+        with self.lock:
+            if self._kept is None or self._kept[0] != key:
+                self._kept = key, Answers(file)
+            return self._kept[1]
+
+    def mistaken(
+        self, run: int, asked: Mapping[str, str], first: int, count: int
+    ) -> dict[str, Any]:
+        """Some of them, each item with its number in the project, and its label now."""
+        folder = self.folder(run)
+        found = self._answers(run).slice(asked, first, count)
+        if self.project is not None:
             with self.project.lock:
                 numbers = {item.name: i for i, item in enumerate(self.project.items)}
                 for row in found["rows"]:
                     row["name"] = _seen_from(folder, row["name"], self.project)
                     row["i"] = numbers.get(row["name"])
                     item = None if row["i"] is None else self.project.items[row["i"]]
+                    row["label"] = item and item.label
                     row["now"] = item and (None if item.out else item.label)
         return found
 
@@ -201,7 +228,7 @@ def _validating(table: Path, args: Mapping[str, Any]) -> list[str]:
     """Some files that validated a run, evenly spread: a table begins with one class."""
     if not LAYOUTS[args["kind"]].labels:
         return []
-    held = [name for name, _, valid in read_rows(table) if valid]
+    held = [name for name, _, valid in read_rows(table) if valid == "True"]
     step = max(1, len(held) // _MEASURED)
     folder = table.parent / args["where"]["folder"]
     return [str(folder / name) for name in held[::step][:_MEASURED]]

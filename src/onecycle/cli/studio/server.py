@@ -95,6 +95,7 @@ class Studio:
             Route(f"{own}/stop", self.stop_run, methods=["POST"]),
             Route(f"{own}/go-on", self.go_on, methods=["POST"]),
             Route(f"{own}/mistakes", self.mistakes),
+            Route(f"{own}/mistakes/rows", self.mistaken),
             Route(f"{own}/decisions", self.decisions, methods=["POST"]),
             Route(f"{own}/jobs/{{name:str}}", self.job),
             Route(f"{own}/jobs/{{name:str}}", self.start_job, methods=["POST"]),
@@ -142,7 +143,7 @@ class Studio:
     def items(self, request: Request, given: Any) -> dict[str, Any]:
         """A window of the items that are asked for."""
         project, asked = self._project(), request.query_params
-        first, count = _whole(asked.get("from", "0")), min(_whole(asked.get("count", "200")), 1000)
+        first, count = _window(request)
         with project.lock:
             found = self._select(dict(asked))
             rows = [
@@ -303,8 +304,16 @@ class Studio:
 
     @_json
     def mistakes(self, request: Request, given: Any) -> dict[str, Any]:
-        """Every item's answer, with its number among the project's items."""
+        """How a training answered: counts, the matrix, what it answers otherwise than before."""
         return self.runs.mistakes(request.path_params["run"])
+
+    @_json
+    def mistaken(self, request: Request, given: Any) -> dict[str, Any]:
+        """A window of a view, or of a cell of the matrix."""
+        first, count = _window(request)
+        return self.runs.mistaken(
+            request.path_params["run"], dict(request.query_params), first, count
+        )
 
     @_json
     def decisions(self, request: Request, given: Any) -> dict[str, Any]:
@@ -384,6 +393,12 @@ def _file_or_404(path: Path) -> Response:
     if not path.is_file():
         raise HTTPException(404, "there is no such file")
     return FileResponse(path)
+
+
+def _window(request: Request) -> tuple[int, int]:
+    """Where it begins, and how many there are in it at most."""
+    asked = request.query_params
+    return _whole(asked.get("from", "0")), min(_whole(asked.get("count", "200")), 1000)
 
 
 def _whole(text: str) -> int:
