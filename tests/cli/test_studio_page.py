@@ -5,16 +5,12 @@ import os
 import re
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from helpers.studios import draw, free_port, studio
 from onecycle.runtime.predictor import Predictor
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -25,36 +21,6 @@ EVIL = "<img src=x onerror=document.title=1>"
 COLOURS = {EVIL: (200, 60, 50), "blue": (40, 70, 200), "green": (40, 160, 60)}
 WRONG = "blue/wrong.png"  # an image of green among the blue ones
 FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def studio(home, port, *source):
-    """The command, and the address that it says."""
-    command = "from onecycle.cli.main import app; app()"
-    options = [*source, "--home", str(home), "--port", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", command, "studio", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        line = process.stdout.readline()
-        address = re.search(r"http://\S+", line)[0]
-        for _ in range(100):
-            with socket.socket() as probe:
-                if not probe.connect_ex(("127.0.0.1", port)):
-                    break
-            time.sleep(0.1)
-        yield address, process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +42,6 @@ def place(tmp_path_factory):
             draw(rng, colour, root / "photos" / name / f"{i}.png")
     draw(rng, COLOURS["green"], root / "photos" / WRONG)
     return root
-
-
-def draw(rng, colour, path):
-    coarse = rng.integers(-40, 40, (5, 5, 3)) + np.array(colour)
-    Image.fromarray(coarse.clip(0, 255).astype(np.uint8)).resize((48, 40)).save(path)
 
 
 def opened(browser, address, **how):

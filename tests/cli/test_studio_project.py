@@ -182,6 +182,8 @@ def test_images_that_cannot_be_kept_leave_no_file(tmp_path):
 @pytest.mark.parametrize("words", ["TRUE FALSE", "true false", "1 0", "yes no"])
 def test_sides_stay_when_a_spreadsheet_has_written_the_table(photos, tmp_path, words):
     project = open_project(photos, tmp_path / "home")
+    one = next(i for i, item in enumerate(project.items) if item.side == "valid")
+    project.change([{"i": one, "side": "train"}, {"i": 4, "side": "valid"}])  # not the usual ones
     before = [vars(item).copy() for item in project.items]
     text, (yes, no) = project.labels.read_text(), words.split()
     text = text.replace(",True", f",{yes}").replace(",False", f",{no}")
