@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -246,6 +248,12 @@ def test_mistakes_come_in_slices_of_the_whole(own):
     assert [rows[i]["now"] for i in (0, 1, 3)] == ["cat", "dog", None]
     assert [rows[i]["label"] for i in (0, 1, 3)] == ["cat", "dog", "dog"]
     assert [rows[i]["i"] for i in range(4)] == [0, 1, 2, 3]
+
+
+def test_the_server_holds_no_torch():
+    """Half a gigabyte, and seconds until the page is there; jobs load it in their own processes."""
+    code = "import sys, onecycle.cli.studio.start; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
 
 
 def items(asking):

@@ -18,7 +18,11 @@ class Firefox:
 
     def __init__(self, profile):
         self.process = subprocess.Popen(
-            [*f"{PROGRAM} --headless --remote-debugging-port 0 --profile".split(), str(profile)],
+            [
+                *f"{PROGRAM} --headless --remote-debugging-port 0 --profile".split(),
+                str(profile),
+                "about:blank",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Column = int | str
 _PIECE = 10_000  # rows at once
 _MOST_COLUMNS = 100_000  # of which pandas needs ten seconds and a quarter of a gigabyte
-TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
-FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
+_TRUE = {"true", "1", "1.0", "yes", "t", "y", "valid"}
+_FALSE = {"false", "0", "0.0", "no", "f", "n", "train", ""}
 
 
 def read_table(
@@ -113,14 +113,14 @@ def column(frame: pd.DataFrame, col: Column) -> list[Any]:
 def truths(frame: pd.DataFrame, col: Column) -> np.ndarray:
     """A column of yes and no, however it is written, as booleans."""
     values = [str(v).strip().lower() for v in column(frame, col)]
-    wrong = [i for i, v in enumerate(values) if v not in TRUE and v not in FALSE]
+    wrong = [i for i, v in enumerate(values) if v not in _TRUE and v not in _FALSE]
     if wrong:
         rows = listing(frame.index[wrong].tolist())
         found = listing(dict.fromkeys(values[i] for i in wrong))
         raise TableError(
             f"column {col!r} should hold true or false, but row(s) {rows} hold {found}"
         )
-    return np.array([v in TRUE for v in values])
+    return np.array([v in _TRUE for v in values])
 
 
 def looks_like_numbers(values: list[Any]) -> bool:

@@ -22,7 +22,6 @@ from onecycle.core.errors import DataError, OnecycleError, TableError, UsageErro
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.json_text import is_unicode, parse_json
 from onecycle.core.walk import files_below
-from onecycle.data.tables import FALSE, TRUE
 from onecycle.runtime.inputs.pixels import FILES
 
 TRAIN, VALID, TEST = "train", "valid", "test"
@@ -30,6 +29,7 @@ _SIDES = {TRAIN: {"train", "training"}, VALID: {"valid", "validation", "val"}, T
 _SHARE = 0.2  # of a class that validates
 _LABELS, _TESTED, _ABOUT = "labels.csv", "test.csv", "project.json"
 _CLASS_LENGTH = 200
+_YES, _NO = {"true", "1", "1.0", "yes"}, {"", "false", "0", "0.0", "no"}
 _CHANGED = ("label", "side", "out")
 
 
@@ -399,9 +399,9 @@ def _label(cell: Any) -> str | None:
 def _validates(table: Path, row: int, text: str) -> bool:
     """What `is_valid` says, also as spreadsheets write it; TableError where it is neither."""
     found = text.strip().lower()
-    if found not in TRUE | FALSE:
+    if found not in _YES | _NO:
         raise TableError(f"{table}, row {row}: is_valid is True or False, not {text[:100]!r}")
-    return found in TRUE
+    return found in _YES
 
 
 def _restore(project: Project, kept: Mapping[str, Any]) -> None:

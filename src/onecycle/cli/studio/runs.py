@@ -25,6 +25,7 @@ class Runs:
         self.home, self.kind, self.source, self.project = home, kind, source, project
         self.lock = threading.RLock()  # two tabs may ask at once
         self._kept: tuple[Any, Answers] | None = None
+        self._told: tuple[Answers, int | None, dict[str, Any]] | None = None
 
     def folder(self, run: int) -> Path:
         """That of a run; UsageError where there is none."""
@@ -179,12 +180,17 @@ class Runs:
     def mistakes(self, run: int) -> dict[str, Any]:
         """How a training answered, and what the one that was done before it answers otherwise."""
         found = self._answers(run)
-        for other in reversed(self.numbers()):
-            if other < run and jobs.state(self.folder(other), "train") == jobs.DONE:
-                earlier = Answers(self._answers_file(other))
-                against = {"run": other, **found.against(earlier)}
-                return found.about() | {"against": against if earlier.views["all"] else None}
-        return found.about() | {"against": None}
+        done = [n for n in self.numbers() if (self.folder(n) / "mistakes.json").exists()]
+        earlier = max((other for other in done if other < run), default=None)
+        with self.lock:
+            if self._told is None or self._told[0] is not found or self._told[1] != earlier:
+                self._told = found, earlier, found.about() | {"against": None}
+                if earlier is not None:
+                    against = found.against(Answers(self._answers_file(earlier)))
+                    self._told[2]["against"] = (
+                        {"run": earlier, **against} if against["both"] else None
+                    )
+            return self._told[2]
 
     def _answers_file(self, run: int) -> Path:
         file = self.folder(run) / "mistakes.json"
