@@ -181,6 +181,25 @@ def test_two_tabs_begin_one_training(own):
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
 
 
+def test_who_begins_with_weights_keeps_what_they_saw(own):
+    """Else a model trained at one size would go on at another without a word."""
+    folder = begun(own)
+    own.post("/api/runs/1/stop", json={})
+    waited(lambda: jobs.state(folder, "train") != jobs.RUNNING)
+    args = json.loads((folder / "train.args.json").read_text())
+    args["how"] = {"arch": "resnet18", "size": 32, "max_zoom": 1.5}
+    (folder / "train.args.json").write_text(json.dumps(args))
+    (folder / "model.safetensors").touch()
+    for number, asked in ((2, {}), (3, {"size": 64})):
+        assert own.post("/api/runs", json={"epochs": 1, "start": 1, **asked}).status_code == 200
+        own.post(f"/api/runs/{number}/stop", json={})
+        other = folder.parent / str(number)
+        waited(lambda other=other: jobs.state(other, "train") != jobs.RUNNING)
+        found = json.loads((other / "train.args.json").read_text())
+        assert found["how"] == {"arch": "resnet18", "size": 32} | asked
+        assert found["fit"]["start"] == str(folder / "model.safetensors")
+
+
 def test_a_training_that_never_began_hides_no_other(own):
     """The studio was killed, or the disk full, once its folder was made."""
     folder = begun(own)

@@ -15,6 +15,7 @@ from onecycle.core.errors import UsageError, require_number, require_whole
 
 _MEASURED = 100  # items on which the time and the changes of a precision are measured
 _OF_FIT = ("minutes", "epochs", "start", "lr")
+_OF_WEIGHTS = ("arch", "size")  # that stay where a training begins with another's weights
 _HOSTS = ("vercel", "netlify", "pages", "docker", "spaces", "render")
 
 
@@ -115,7 +116,7 @@ class Runs:
 
     def _wishes(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """How long, and which model; UsageError for what makes no sense."""
-        fit: dict[str, Any] = {}
+        fit, how = dict[str, Any](), dict[str, Any]()
         if asked.get("epochs") is not None:
             require_whole("epochs", asked["epochs"], 1)
             fit = {"epochs": 1, "unfrozen_epochs": asked["epochs"]}
@@ -125,11 +126,13 @@ class Runs:
         if asked.get("lr") is not None:
             fit["lr"] = require_number("the learning rate", asked["lr"], 1e-7, 10)
         if asked.get("start") is not None:
-            weights = self.folder(require_whole("start", asked["start"])) / "model.safetensors"
-            if not weights.exists():
+            begun = self.folder(require_whole("start", asked["start"]))
+            if not (begun / "model.safetensors").exists():
                 raise UsageError(f"training {asked['start']} has left no weights to begin with")
-            fit["start"] = str(weights.absolute())
-        how = {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
+            fit["start"] = str((begun / "model.safetensors").absolute())
+            args = json.loads((begun / "train.args.json").read_text(encoding="utf-8"))
+            how = {k: v for k, v in args["how"].items() if k in _OF_WEIGHTS}
+        how |= {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
         LAYOUTS[self.kind].require_settings(how, self.kind)
         return {"how": how, "fit": fit}
 
