@@ -126,6 +126,8 @@ def test_from_a_folder_to_a_page_on_a_phone(browser, place):
         said = frame.locator("#answer .headline")
         said.wait_for()
         assert str(predictor.predict(image)) in said.inner_text()
+        small = Predictor(home / "runs/2/model-fp16.onnx").target
+        assert (small.thresh, small.temperature) == (0.6, predictor.target.temperature)
         page.get_by_role("button", name="netlify").click()
         page.get_by_text(re.compile("npx netlify deploy")).wait_for()
         assert (home / "runs/2/deploy-netlify/index.html").exists()
