@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from onecycle.cli.studio import jobs
 from onecycle.cli.studio.work import likely_wrong
 from onecycle.core.errors import UsageError
+from onecycle.core.files import hold_alone
 
 PROGRAM = """
 import sys, time
@@ -80,25 +82,37 @@ def test_a_line_that_was_cut_off_does_not_hide_the_others(tmp_path):
     assert [one["kind"] for one in jobs.events(tmp_path, "train", beyond)[0]] == ["a", "b"]
 
 
-def test_who_looks_whether_it_runs_does_not_keep_it_from_running(tmp_path):
-    """Two tabs ask again and again: no job is refused its lock, and none is seen that is not."""
+def test_who_looks_whether_it_runs_is_not_seen_as_the_job(tmp_path, monkeypatch):
+    """Two tabs ask at once, each of which holds the lock for a moment."""
     (tmp_path / "train.args.json").write_text("{}")
     (tmp_path / "train.lock").touch()
-    found, end = set(), threading.Event()
+
+    @contextmanager
+    def slowly(*args, **more):
+        with hold_alone(*args, **more):
+            time.sleep(0.05)
+            yield
+
+    monkeypatch.setattr(jobs, "hold_alone", slowly)
+    with ThreadPoolExecutor() as pool:
+        found = [pool.submit(jobs.state, tmp_path, "train") for _ in range(3)]
+        assert {one.result() for one in found} == {jobs.STOPPED}
+
+
+def test_who_looks_whether_it_runs_does_not_keep_it_from_running(tmp_path):
+    held, done = threading.Event(), threading.Event()
 
     def look():
-        while not end.is_set():
-            found.add(jobs.state(tmp_path, "train"))
+        with hold_alone(tmp_path / "train.lock", "", remove=False):
+            held.set()
+            done.wait(0.3)
 
     with ThreadPoolExecutor() as pool:
-        looking = [pool.submit(look) for _ in range(3)]
-        time.sleep(0.3)
-        assert found == {jobs.STOPPED}
-        for _ in range(50):
-            with jobs.Reporter(tmp_path, "train"):
-                pass
-        end.set()
-        [one.result() for one in looking]
+        looking = pool.submit(look)
+        held.wait()
+        with jobs.Reporter(tmp_path, "train"):
+            done.set()
+        looking.result()
 
 
 def test_an_error_that_no_result_tells_is_read_from_the_log(tmp_path):

@@ -170,15 +170,29 @@ def begun(asking):
     return Path(asking.get("/api/project").json()["home"]) / "runs/1"
 
 
-def test_two_tabs_begin_one_training(own):
-    folder = begun(own)
+def test_two_tabs_begin_one_training(tmp_path, monkeypatch):
+    studio = make_studio(None, "images", tmp_path / "home", None)
+    monkeypatch.setattr(studio.project, "fault", lambda: time.sleep(0.2))  # it takes a while
+
+    def begin():
+        try:
+            return studio.runs.begin({"epochs": 1})
+        except UsageError as error:
+            return str(error)
+
     with ThreadPoolExecutor() as pool:
-        asked = [pool.submit(own.post, "/api/runs", json={"epochs": 1}) for _ in range(4)]
-        assert [one.result().status_code for one in asked] == [400] * 4
+        begun = [one.result() for one in [pool.submit(begin) for _ in range(3)]]
+    jobs.stop(tmp_path / "home/runs/1", "train")
+    assert begun.count(1) == 1
+    assert sum("training 1 runs" in str(one) for one in begun) == 2
+    assert studio.runs.numbers() == [1]
+
+
+def test_what_works_on_a_model_works_alone(own):
+    begun(own)
     refused = own.post("/api/runs/1/jobs/ship", json={})
-    assert "works on this model" in refused.json()["error"]
     own.post("/api/runs/1/stop", json={})
-    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+    assert "works on this model" in refused.json()["error"]
 
 
 def test_who_begins_with_weights_keeps_what_they_saw(own):
