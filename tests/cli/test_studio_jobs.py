@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from onecycle.cli.studio import jobs
 from onecycle.cli.studio.work import likely_wrong
 from onecycle.core.errors import UsageError
+from onecycle.core.files import hold_alone
 
 PROGRAM = """
 import sys, time
@@ -66,6 +70,57 @@ def test_half_a_line_is_read_once_it_is_whole(tmp_path):
     with file.open("a") as more:
         more.write('"b"}\n')
     assert [one["kind"] for one in jobs.events(tmp_path, "train", at)[0]] == ["b"]
+
+
+def test_a_line_that_was_cut_off_does_not_hide_the_others(tmp_path):
+    """As a full disk leaves it; the job that goes on begins a line of its own."""
+    (tmp_path / "train.jsonl").write_text('{"kind": "a"}\n{"kind": ')
+    with jobs.Reporter(tmp_path, "train") as reporter:
+        reporter.say("b")
+    assert [one["kind"] for one in jobs.events(tmp_path, "train")[0]] == ["a", "b"]
+    beyond = (tmp_path / "train.jsonl").stat().st_size + 1  # a page that read a longer file before
+    assert [one["kind"] for one in jobs.events(tmp_path, "train", beyond)[0]] == ["a", "b"]
+
+
+def test_who_looks_whether_it_runs_is_not_seen_as_the_job(tmp_path, monkeypatch):
+    """Two tabs ask at once, each of which holds the lock for a moment."""
+    (tmp_path / "train.args.json").write_text("{}")
+    (tmp_path / "train.lock").touch()
+
+    @contextmanager
+    def slowly(*args, **more):
+        with hold_alone(*args, **more):
+            time.sleep(0.05)
+            yield
+
+    monkeypatch.setattr(jobs, "hold_alone", slowly)
+    with ThreadPoolExecutor() as pool:
+        found = [pool.submit(jobs.state, tmp_path, "train") for _ in range(3)]
+        assert {one.result() for one in found} == {jobs.STOPPED}
+
+
+def test_who_looks_whether_it_runs_does_not_keep_it_from_running(tmp_path):
+    held, done = threading.Event(), threading.Event()
+
+    def look():
+        with hold_alone(tmp_path / "train.lock", "", remove=False):
+            held.set()
+            done.wait(0.3)
+
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(look)
+        held.wait()
+        with jobs.Reporter(tmp_path, "train"):
+            done.set()
+        looking.result()
+
+
+def test_an_error_that_no_result_tells_is_read_from_the_log(tmp_path):
+    log = tmp_path / "train.log"
+    log.write_text("Traceback\n  File x\nonecycle.core.errors.WriteError: no space left\n")
+    assert jobs.last_words(tmp_path, "train") == "onecycle.core.errors.WriteError: no space left"
+    log.write_text("epoch 3: ValueError is not here\n")
+    assert jobs.last_words(tmp_path, "train") == ""
 
 
 def test_a_job_is_a_process_that_outlives_who_began_it(tmp_path):

@@ -9,9 +9,8 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from helpers.studio_page import free_port, opened, room, studio
+from helpers.studio_page import draw, free_port, opened, room, studio
 from onecycle.runtime.predictor import Predictor
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -43,11 +42,6 @@ def place(tmp_path_factory):
             draw(rng, colour, root / "photos" / name / f"{i}.png")
     draw(rng, COLOURS["green"], root / "photos" / WRONG)
     return root
-
-
-def draw(rng, colour, path):
-    coarse = rng.integers(-40, 40, (5, 5, 3)) + np.array(colour)
-    Image.fromarray(coarse.clip(0, 255).astype(np.uint8)).resize((48, 40)).save(path)
 
 
 def train(page, minutes="0.05", start=None):
@@ -90,6 +84,7 @@ def test_from_a_folder_to_a_page_on_a_phone(browser, place):
         page.get_by_role("link", name="Train again from these weights").click()
         assert page.get_by_label("Begin with").input_value() == "1"
         train(page, start="1")
+        page.get_by_role("heading", name="Training 2").wait_for()
         page.get_by_role("link", name="Look at mistakes").click(timeout=120_000)
         page.get_by_text(re.compile(r"Against training 1: \d+ of \d+ validation")).wait_for()
         counts = json.loads((home / "runs/2/train.args.json").read_text())["counts"]
@@ -113,6 +108,8 @@ def test_from_a_folder_to_a_page_on_a_phone(browser, place):
         said = frame.locator("#answer .headline")
         said.wait_for()
         assert str(predictor.predict(image)) in said.inner_text()
+        small = Predictor(home / "runs/2/model-fp16.onnx").target
+        assert (small.thresh, small.temperature) == (0.6, predictor.target.temperature)
         page.get_by_role("button", name="netlify").click()
         page.get_by_text(re.compile("npx netlify deploy")).wait_for()
         assert (home / "runs/2/deploy-netlify/index.html").exists()

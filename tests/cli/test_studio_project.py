@@ -149,7 +149,78 @@ def test_another_programs_change_is_not_lost(photos, tmp_path):
     project.labels.write_text("name,label,is_valid\nmine,cat,True\n")
     with pytest.raises(UsageError, match="another program"):
         project.change([{"i": 0, "label": "dog"}])
+    with pytest.raises(UsageError, match="another program"):  # nor trained without
+        project.keep_tables(tmp_path)
     assert "mine" in project.labels.read_text()
+
+
+def test_what_cannot_be_kept_is_not_shown_either(photos, tmp_path):
+    """As on a full disk: the page and the table say the same."""
+    project = open_project(photos, tmp_path / "home")
+    before = [vars(item).copy() for item in project.items], [*project.classes]
+    project.labels.write_text("full")
+    for change in (
+        lambda: project.change([{"i": 3, "label": "dog"}, {"i": 3, "label": "bird", "out": True}]),
+        lambda: project.add_class("horse"),
+    ):
+        with pytest.raises(UsageError):
+            change()
+        assert ([vars(item) for item in project.items], project.classes) == before
+
+
+def test_images_that_cannot_be_kept_leave_no_file(tmp_path):
+    project = open_project(None, tmp_path / "home")
+    project.add_class("cat")
+    draw(tmp_path / "a.png", 1)
+    (tmp_path / "home/project.json").write_text("full")
+    with pytest.raises(UsageError):
+        project.add_images([("a.png", (tmp_path / "a.png").read_bytes())], "cat")
+    assert project.items == []
+    assert [*(tmp_path / "home/images").iterdir()] == []
+
+
+@pytest.mark.parametrize("words", ["TRUE FALSE", "true false", "1 0", "yes no"])
+def test_sides_stay_when_a_spreadsheet_has_written_the_table(photos, tmp_path, words):
+    project = open_project(photos, tmp_path / "home")
+    one = next(i for i, item in enumerate(project.items) if item.side == "valid")
+    project.change([{"i": one, "side": "train"}, {"i": 4, "side": "valid"}])  # not the usual ones
+    before = [vars(item).copy() for item in project.items]
+    text, (yes, no) = project.labels.read_text(), words.split()
+    text = text.replace(",True", f",{yes}").replace(",False", f",{no}")
+    project.labels.write_text(text + "\n\n")  # and blank lines at the end
+    again = open_project(photos, tmp_path / "home")
+    assert [vars(item) for item in again.items] == before
+
+
+def test_a_side_that_is_none_is_an_error_with_its_row(photos, tmp_path):
+    project = open_project(photos, tmp_path / "home")
+    project.labels.write_text("name,label,is_valid\ncat/0.png,cat,False\ncat/1.png,cat,WAHR\n")
+    with pytest.raises(TableError, match="row 3: is_valid is True or False, not 'WAHR'"):
+        open_project(photos, tmp_path / "home")
+    table = photos / "t.csv"
+    table.write_text("name,label,is_valid\ncat/0.png,cat,maybe\n")
+    with pytest.raises(TableError, match="row 2: is_valid is True or False, not 'maybe'"):
+        open_project(table, tmp_path / "other")
+
+
+def test_a_page_of_before_changes_no_other_image(photos, tmp_path):
+    """Numbers move when images are added on the disk and the studio is started anew."""
+    old = open_project(photos, tmp_path / "home").items[5]
+    draw(photos / "bear" / "0.png", 700)
+    again = open_project(photos, tmp_path / "home")
+    assert again.items[5].name != old.name
+    with pytest.raises(UsageError, match="load it again"):
+        again.change([{"i": 5, "name": old.name, "label": "dog"}])
+    assert "name" in again.change([{"i": 5, "name": again.items[5].name, "label": "dog"}])[0]
+
+
+def test_a_table_with_an_image_twice_is_an_error(tmp_path):
+    """Else only one of its labels could be changed."""
+    for i in range(2):
+        draw(tmp_path / f"{i}.png", i)
+    (tmp_path / "tags.csv").write_text("image,label\n0.png,a\n1.png,b\n0.png,b\n")
+    with pytest.raises(TableError, match="rows 2 and 4"):
+        open_project(tmp_path / "tags.csv", tmp_path / "home")
 
 
 @pytest.mark.parametrize(
@@ -184,14 +255,17 @@ def test_names_that_no_class_can_have(photos, tmp_path, name):
 
 
 def test_names_of_files_that_try_to_be_something_else(tmp_path):
-    names = [name for name in NAMES if "/" not in name]
+    names = [*(name for name in NAMES if "/" not in name), "a\rb", "NA", "1", "01", "null"]
     for n, name in enumerate(names):
-        for i in range(2):
-            draw(tmp_path / "photos" / name / f"{name}{i}.png", 2 * n + i)
+        for i in range(3):
+            draw(tmp_path / "photos" / name / f"{name}{i}.png", 3 * n + i)
     project = open_project(tmp_path / "photos", tmp_path / "home")
     assert sorted({row[1] for row in rows(project.labels)[1:]}) == sorted(names)
     again = open_project(tmp_path / "photos", tmp_path / "home")
-    assert sides(again) == sides(project) == dict.fromkeys(sorted(names), (1, 1))
+    assert sides(again) == sides(project) == dict.fromkeys(sorted(names), (2, 1))
+    where, _ = LAYOUTS["images"].options({"where": project.where(project.home), "how": {}})
+    trained = layouts.images(where).labelled().train
+    assert sorted(map(str, trained.target.classes)) == sorted(names)
 
 
 def test_a_home_belongs_to_one_source(photos, tmp_path):
@@ -241,6 +315,6 @@ def test_images_that_are_brought_are_kept_once(tmp_path):
     with pytest.raises(UsageError, match="make it first"):
         project.add_images([("a.png", data)], "cat")
     project.add_class("cat")
-    assert project.add_images([("a.png", data), ("../../b.png", data)], "cat") == [0]
+    assert project.add_images([("a.html", data), ("../../b.png", data)], "cat") == [0]
     assert [p.read_bytes() for p in (tmp_path / "home/images").iterdir()] == [data]
     assert open_project(None, tmp_path / "home").items[0].label == "cat"

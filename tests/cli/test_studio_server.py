@@ -2,6 +2,10 @@
 
 import io
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,8 +13,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from helpers.hostile import NAMES
+from onecycle.cli.studio import jobs
 from onecycle.cli.studio.server import application
-from onecycle.cli.studio.start import make_studio
+from onecycle.cli.studio.start import make_studio, start, usual_home
+from onecycle.core.errors import UsageError
 
 HERE = "http://127.0.0.1:8020"
 
@@ -155,12 +161,149 @@ def test_names_come_as_they_are_and_files_of_others_do_not_come(tmp_path):
     assert asking.get("/../project.json").status_code == 404
 
 
-def test_a_training_goes_on_with_the_labels_that_it_began_with(own):
-    """What is relabelled meanwhile is for the next one."""
+def begun(asking):
+    """A training of six images that runs; its folder."""
     for name, colour in (("cat", 0), ("dog", 99)):
         files = [("files", (f"{i}.png", png((i, colour, 0)))) for i in range(3)]
-        own.post("/api/files", data={"label": name}, files=files)
-    assert own.post("/api/runs", json={"epochs": 1}).json() == {"run": 1}
+        asking.post("/api/files", data={"label": name}, files=files)
+    assert asking.post("/api/runs", json={"epochs": 1}).json() == {"run": 1}
+    return Path(asking.get("/api/project").json()["home"]) / "runs/1"
+
+
+def test_two_tabs_begin_one_training(tmp_path, monkeypatch):
+    studio = make_studio(None, "images", tmp_path / "home", None)
+    monkeypatch.setattr(studio.project, "fault", lambda: time.sleep(0.2))  # it takes a while
+
+    def begin():
+        try:
+            return studio.runs.begin({"epochs": 1})
+        except UsageError as error:
+            return str(error)
+
+    with ThreadPoolExecutor() as pool:
+        begun = [one.result() for one in [pool.submit(begin) for _ in range(3)]]
+    jobs.stop(tmp_path / "home/runs/1", "train")
+    assert begun.count(1) == 1
+    assert sum("training 1 runs" in str(one) for one in begun) == 2
+    assert studio.runs.numbers() == [1]
+
+
+def test_what_works_on_a_model_works_alone(own):
+    begun(own)
+    refused = own.post("/api/runs/1/jobs/ship", json={})
+    own.post("/api/runs/1/stop", json={})
+    assert "works on this model" in refused.json()["error"]
+
+
+def test_who_begins_with_weights_keeps_what_they_saw(own):
+    """Else a model trained at one size would go on at another without a word."""
+    folder = begun(own)
+    own.post("/api/runs/1/stop", json={})
+    waited(lambda: jobs.state(folder, "train") != jobs.RUNNING)
+    args = json.loads((folder / "train.args.json").read_text())
+    args["how"] = {"arch": "resnet18", "size": 32, "max_zoom": 1.5}
+    (folder / "train.args.json").write_text(json.dumps(args))
+    (folder / "model.safetensors").touch()
+    for number, asked in ((2, {}), (3, {"size": 64})):
+        assert own.post("/api/runs", json={"epochs": 1, "start": 1, **asked}).status_code == 200
+        own.post(f"/api/runs/{number}/stop", json={})
+        other = folder.parent / str(number)
+        waited(lambda other=other: jobs.state(other, "train") != jobs.RUNNING)
+        found = json.loads((other / "train.args.json").read_text())
+        assert found["how"] == {"arch": "resnet18", "size": 32} | asked
+        assert found["fit"]["start"] == str(folder / "model.safetensors")
+
+
+def test_a_training_that_never_began_hides_no_other(own):
+    """The studio was killed, or the disk full, once its folder was made."""
+    folder = begun(own)
+    own.post("/api/runs/1/stop", json={})
+    (folder.parent / "2").mkdir()
+    assert [one["run"] for one in own.get("/api/runs").json()["runs"]] == [1]
+
+
+@pytest.mark.parametrize("path", ["report/9", "seen/9/0", "heat/9/0", "site/9/", "site/9/a%00b"])
+def test_what_there_is_none_of_is_not_found(own, path):
+    assert own.get(f"/{path}").status_code == 404
+
+
+def test_a_home_below_the_source_is_refused_and_nothing_is_made(tmp_path, monkeypatch):
+    """Else its own small images would be found as data at the next start."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    with pytest.raises(UsageError, match="another --home"):
+        start(photos, "images", photos / "here", None, 8020, False)
+    assert [*photos.iterdir()] == []
+    monkeypatch.chdir(tmp_path)
+    assert usual_home(photos) == Path("onecycle-studio/photos")
+    monkeypatch.chdir(photos)
+    for source in (Path(), Path("../photos"), photos):
+        assert usual_home(source) == tmp_path / "onecycle-studio/photos"
+
+
+def test_mistakes_come_in_slices_of_the_whole(own):
+    """By their losses; what was relabelled or left out is said, and what differs from before."""
+    home, names = begun(own).parents[1], [row["name"] for row in items(own)]
+    own.post("/api/runs/1/stop", json={})
+    answers = {1: "cdcddc", 2: "cdddcc"}  # of images 0 to 5, the last of which has no label
+    actual, losses = "cccdd", [0.1, 3.0, float("nan"), 0.2, 2.0]
+    for run, said in answers.items():
+        folder = home / f"runs/{run}"
+        folder.mkdir(exist_ok=True)
+        rows = [
+            {"side": "train" if i == 4 else "valid", "index": i, "name": f"../../images/{names[i]}"}
+            | {"actual": actual[i], "predicted": said[i], "loss": losses[i], "doubt": i > 2}
+            for i in range(5)
+        ]
+        about = {"relabel": True, "classes": ["c", "d"], "rows": rows, "heats": []}
+        (folder / "mistakes.json").write_text(json.dumps(about))
+        (folder / "train.args.json").write_text("{}")
+        waited(lambda folder=folder: jobs.state(folder, "train") != jobs.RUNNING)
+        (folder / "train.json").write_text("{}")
+    found = own.get("/api/runs/2/mistakes").json()
+    assert "rows" not in found
+    assert found["views"] == {"worst": 2, "doubt": 2, "all": 4}
+    assert found["matrix"] == [[1, 2], [0, 1]]
+    assert found["against"] == {"run": 1, "both": 4, "better": 0, "worse": 1}
+    assert own.get("/api/runs/1/mistakes").json()["against"] is None
+
+    def slice(**asked):
+        rows = own.get("/api/runs/2/mistakes/rows", params=asked).json()["rows"]
+        return [row["index"] for row in rows]
+
+    assert slice(view="all") == [2, 1, 3, 0]  # no number is as bad as any
+    assert slice(view="all", **{"from": 1}, count=2) == [1, 3]
+    assert slice(view="worst") == slice(cell="0,1") == [2, 1]
+    assert slice(view="doubt") == [4, 3]
+    assert own.get("/api/runs/2/mistakes/rows?view=best").status_code == 400
+    own.post("/api/change", json={"changes": [{"i": 1, "label": "dog"}, {"i": 3, "out": True}]})
+    rows = {r["index"]: r for r in own.get("/api/runs/2/mistakes/rows").json()["rows"]}
+    assert [rows[i]["now"] for i in (0, 1, 3)] == ["cat", "dog", None]
+    assert [rows[i]["label"] for i in (0, 1, 3)] == ["cat", "dog", "dog"]
+    assert [rows[i]["i"] for i in range(4)] == [0, 1, 2, 3]
+
+
+def test_the_server_holds_no_torch():
+    """Half a gigabyte, and seconds until the page is there; jobs load it in their own processes."""
+    code = "import sys, onecycle.cli.studio.start; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+def items(asking):
+    return asking.get("/api/items").json()["rows"]
+
+
+def waited(done, seconds=60):
+    for _ in range(10 * seconds):
+        if done():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came")
+
+
+def test_a_training_goes_on_with_the_labels_that_it_began_with(own):
+    """What is relabelled meanwhile is for the next one."""
+    begun(own)
     own.post("/api/runs/1/stop", json={})
     home = Path(own.get("/api/project").json()["home"])
     before = (home / "labels.csv").read_text()

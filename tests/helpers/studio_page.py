@@ -1,4 +1,4 @@
-"""The studio's command, and a tab of a browser in it."""
+"""The studio's command, a tab of a browser in it, and images of one colour each to train on."""
 
 import re
 import socket
@@ -6,6 +6,9 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image
 
 
 def free_port():
@@ -54,3 +57,8 @@ def room(page, name):
     page.wait_for_url(re.compile(f"#/{name.lower()}"))
     page.wait_for_timeout(200)
     page.locator("main h1").wait_for()
+
+
+def draw(rng, colour, path):
+    coarse = rng.integers(-40, 40, (5, 5, 3)) + np.array(colour)
+    Image.fromarray(coarse.clip(0, 255).astype(np.uint8)).resize((48, 40)).save(path)

@@ -83,7 +83,7 @@ def _read_texts(project: TextProject) -> None:
     for row, (text, label, side) in enumerate(zip(texts, labels, sides, strict=True), first):
         text, name = "" if _is_nothing(text) else str(text), None if _is_nothing(label) else label
         item = Item(_named(row, text.encode("utf-8", "replace")), name and str(name).strip())
-        item.side, item.out = side_of_cell(side), not text.strip()
+        item.side, item.out = side_of_cell(project.source, row, side), not text.strip()
         blank += item.out
         project.items.append(item)
         project.texts.append(text)
@@ -141,7 +141,8 @@ def series_of(source: Path) -> tuple[list[str], list[Any], list[str], list[str]]
         sided = "is_valid" if "is_valid" in frame.columns else None
         items = layouts.series_of_table(source, WhereSeries(source, valid_col=sided), {})
         rows: Iterable[Any] = range(2, len(items) + 2)
-        sides = [side_of_cell(c) for c in frame[sided]] if sided else [""] * len(items)
+        cells = frame[sided] if sided else [""] * len(items)
+        sides = [side_of_cell(source, r, c) for r, c in zip(rows, cells, strict=True)]
     else:
         files = layouts.archive_files(source) if source.is_dir() else (source,)
         items = SeriesList.from_ts(*files)

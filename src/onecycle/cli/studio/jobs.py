@@ -7,12 +7,14 @@ that ends.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ _LONGEST = 2_000_000  # bytes of events that are read at once
 _GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 _STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 _START = 20.0  # seconds that a process has to take its lock
+_PROBED = 1.0  # seconds for which it tries: whoever looks whether it runs holds the lock a moment
+_looking = threading.Lock()  # of two who look at once the second would take the first for the job
 
 
 def start(folder: Path, name: str, args: Mapping[str, Any]) -> None:
@@ -72,22 +76,44 @@ def result(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def events(folder: Path, name: str, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """What it has said since a place in its file, and the place from which to go on."""
+    """What it has said since a place in its file, and the place from which to go on.
+
+    A line that was cut off, as by a full disk, is passed by; from beyond the end, which is that of
+    the job before, all is read again.
+    """
     try:
         with (folder / f"{name}.jsonl").open("rb") as file:
+            offset = offset if offset <= os.fstat(file.fileno()).st_size else 0
             file.seek(offset)
             data = file.read(_LONGEST)
     except FileNotFoundError:
         return [], 0
     whole = data[: data.rfind(b"\n") + 1]  # a line that is being written comes the next time
-    return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
+    said = []
+    for line in whole.splitlines():
+        with suppress(ValueError):
+            said.append(json.loads(line))
+    return said, offset + len(whole)
+
+
+def last_words(folder: Path, name: str) -> str:
+    """Of a job that ended without a result the error that its log ends with; "" without one."""
+    try:
+        with (folder / f"{name}.log").open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+            lines = file.read().decode(errors="replace").split("\n")
+    except FileNotFoundError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return last[:500] if re.match(r"[\w.]+(Error|Exception)\b", last) else ""
 
 
 def stop(folder: Path, name: str) -> None:
     """Ask it to end, which it does after the step at hand; it can go on later."""
     if state(folder, name) != RUNNING:
         return
-    os.kill(json.loads((folder / f"{name}.pid").read_text(encoding="utf-8"))["pid"], _STOP)
+    with suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(json.loads((folder / f"{name}.pid").read_text(encoding="utf-8"))["pid"], _STOP)
 
 
 class Reporter:
@@ -95,13 +121,29 @@ class Reporter:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        self.held = hold_alone(folder / f"{name}.lock", "that runs already", remove=False)
 
     def __enter__(self) -> "Reporter":
-        self.held.__enter__()
+        self.held = self._hold()
         os.utime(self.folder / f"{self.name}.lock")
-        self.file = (self.folder / f"{self.name}.jsonl").open("ab", buffering=0)
+        self.file = (self.folder / f"{self.name}.jsonl").open("a+b", buffering=0)
+        if self.file.tell():
+            self.file.seek(-1, os.SEEK_END)
+            if self.file.read(1) != b"\n":  # the one before was cut off in a line
+                self.file.write(b"\n")
         return self
+
+    def _hold(self) -> Any:
+        begun = time.monotonic()
+        while True:
+            held = hold_alone(self.folder / f"{self.name}.lock", "that runs already", remove=False)
+            try:
+                held.__enter__()
+            except UsageError:
+                if time.monotonic() - begun > _PROBED:
+                    raise
+                time.sleep(0.01)
+            else:
+                return held
 
     def __exit__(self, *about: Any) -> None:
         self.file.close()
@@ -133,7 +175,7 @@ def _is_held(lock: Path) -> bool:
     if not lock.exists():
         return False
     try:
-        with hold_alone(lock, "", remove=False):
+        with _looking, hold_alone(lock, "", remove=False):
             return False
     except UsageError:
         return True

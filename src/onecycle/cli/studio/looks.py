@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from onecycle.cli.studio import jobs
 from onecycle.cli.studio.contents import drawn
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.masks import MaskProject, overlaid
@@ -138,6 +137,8 @@ def decided(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     if not (folder / OUTPUTS).exists():
         raise UsageError("there is nothing to decide here: train on images with classes first")
     _, target = task_from_json(read(folder / "model.onnx")[1]["task"], torch=True)
+    force = {"temperature": target.temperature, "thresh": target.thresh}
+    force["temperature"] = None if force["temperature"] == 1 else force["temperature"]
     target = target.with_temperature(1.0)
     stored = load_file(folder / OUTPUTS)
     shares, y = torch.from_numpy(stored["valid_p"]), torch.from_numpy(stored["valid_y"])
@@ -160,7 +161,7 @@ def decided(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         "bins": BINS,
         "before": _reliability(shares, y),
         "after": _reliability(now, y),
-        "in_force": jobs.result(folder, "decide"),
+        "in_force": force,
     }
     return found | (_of_labels(now, y) if many else _of_levels(now, y))
 

@@ -9,7 +9,7 @@ import io
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from warnings import catch_warnings, simplefilter
 
 from onecycle.cli.studio.thumbnails import jpeg_of
-from onecycle.core.errors import DataError, TableError, UsageError, listing
+from onecycle.core.errors import DataError, OnecycleError, TableError, UsageError, listing
 from onecycle.core.files import require_writable, write_atomically
 from onecycle.core.json_text import is_unicode, parse_json
 from onecycle.core.walk import FileKind, files_below
@@ -30,6 +30,7 @@ _SIDES = {TRAIN: {"train", "training"}, VALID: {"valid", "validation", "val"}, T
 _SHARE = 0.2  # of a class that validates
 _LABELS, _TESTED, _ABOUT = "labels.csv", "test.csv", "project.json"
 _CLASS_LENGTH = 200
+_YES, _NO = {"true", "1", "1.0", "yes"}, {"", "false", "0", "0.0", "no"}
 _CHANGED = ("label", "side", "out")
 
 
@@ -147,20 +148,34 @@ class Project:
         with self.lock:
             for one in changes:
                 self._require_sense(one)
-            before = []
+            before: list[dict[str, Any]] = []
             for one in changes:
                 item = self.items[one["i"]]
-                before.append({"i": one["i"], **{n: getattr(item, n) for n in _CHANGED}})
+                was = {name: getattr(item, name) for name in _CHANGED}
+                before.insert(0, {"i": one["i"], "name": item.name, **was})
                 new = item.label is None and one.get("label") and "side" not in one
-                for name in _CHANGED:
-                    setattr(item, name, one.get(name, getattr(item, name)))
+                self._set(one)
                 if new and item.side != TEST:
                     self._settle([item])
+            self._save_or(partial(self._set, *before))
+            return before
+
+    def _set(self, *changes: Mapping[str, Any]) -> None:
+        for one in changes:
+            item = self.items[one["i"]]
+            for name in _CHANGED:
+                setattr(item, name, one.get(name, getattr(item, name)))
+
+    def _save_or(self, undo: Callable[[], Any]) -> None:
+        """Save; what could not be kept is undone here too, so that the page shows what is kept."""
+        try:
             self.save()
-            return before[::-1]
+        except OnecycleError:
+            undo()
+            raise
 
     def _require_sense(self, one: Any) -> None:
-        known = {"i": int, "label": (str, type(None)), "side": str, "out": bool}
+        known = {"i": int, "name": str, "label": (str, type(None)), "side": str, "out": bool}
         if not isinstance(one, dict) or not all(
             name in known and isinstance(value, known[name])  # type: ignore[arg-type]
             for name, value in one.items()
@@ -168,6 +183,8 @@ class Project:
             raise UsageError(f"not a change of an image: {one!r:.200}")
         if not 0 <= one.get("i", -1) < len(self.items):
             raise UsageError(f"there is no image number {one.get('i')}")
+        if one.get("name", self.items[one["i"]].name) != self.items[one["i"]].name:
+            raise UsageError("this page was opened before the studio was: load it again")
         if "side" in one and one["side"] not in (TRAIN, VALID, TEST):
             raise UsageError(f"a side is train, valid or test, not {one['side']!r}")
         label = one.get("label")
@@ -185,7 +202,7 @@ class Project:
             if name.casefold() in (known.casefold() for known in self.classes):
                 raise UsageError(f"the class {name!r} is there already")
             self.classes.append(name)
-            self.save()
+            self._save_or(self.classes.pop)
 
     def add_images(self, files: Iterable[tuple[str, bytes]], label: str) -> list[int]:
         """Keep images (name, bytes) in the studio's own folder, as a class; their positions."""
@@ -193,20 +210,29 @@ class Project:
             raise UsageError(f"there is no class {label!r}: make it first")
         if self.source != self.images:
             raise UsageError("images are added to classes that were made in the studio")
-        added = []
         with self.lock:
-            for name, data in files:
-                key = sha256(data).hexdigest()[:16]
-                suffix = Path(name).suffix.lower() or ".jpg"
-                to = self.images / f"{key}{suffix}"
-                if any(item.name == to.name for item in self.items):
-                    continue  # the same image again
-                write_atomically(to, partial(_write_bytes, data=data))
-                self.items.append(Item(to.name, label))
-                self._settle([self.items[-1]])
-                added.append(len(self.items) - 1)
-            self.save()
-        return added
+            first = len(self.items)
+            try:
+                for name, data in files:
+                    self._add_image(name, data, label)
+                self.save()
+            except OnecycleError:
+                for item in self.items[first:]:
+                    (self.images / item.name).unlink(missing_ok=True)
+                del self.items[first:]
+                raise
+            return [*range(first, len(self.items))]
+
+    def _add_image(self, name: str, data: bytes, label: str) -> None:
+        ending = Path(name).suffix.lower()  # another would not be found when it is opened again
+        ending = ending if ending in FILES.suffixes else ".jpg"
+        key = sha256(data).hexdigest()[:16]
+        if any(item.name.startswith(key) for item in self.items):
+            return  # the same image again
+        to = self.images / f"{key}{ending}"
+        write_atomically(to, partial(_write_bytes, data=data))
+        self.items.append(Item(to.name, label))
+        self._settle([self.items[-1]])
 
     def _settle(self, items: Sequence[Item]) -> None:
         """Put items on the side of which their class has too few; those of it stay as they are."""
@@ -277,6 +303,8 @@ class Project:
     def keep_tables(self, folder: Path) -> None:
         """Write the tables as they are now into a folder, for what goes on from them later."""
         with self.lock:
+            for name in self._written:
+                self._on_disk(name)  # what was changed there would not be trained on
             for name, text in self.tables(whole=True).items():
                 write_atomically(folder / name, partial(_write_bytes, data=text.encode()))
 
@@ -303,13 +331,18 @@ class Project:
             self.revision += 1
 
     def _write(self, name: str, text: str) -> None:
-        path, data = self.home / name, text.encode()
+        data = text.encode()
+        if self._on_disk(name) != data:
+            write_atomically(self.home / name, partial(_write_bytes, data=data))
+        self._written[name] = data
+
+    def _on_disk(self, name: str) -> bytes | None:
+        """What a file holds; UsageError where another program has changed it meanwhile."""
+        path = self.home / name
         now = path.read_bytes() if path.exists() else None
         if name in self._written and now != self._written[name]:
             raise UsageError(f"{path} was changed by another program: start the studio anew")
-        if now != data:
-            write_atomically(path, lambda to: _write_bytes(to, data))
-        self._written[name] = data
+        return now
 
 
 def open_project(
@@ -396,19 +429,39 @@ def _read_source(project: Project, table: Path) -> None:
     column = layouts.label_column(where, frame)
     labels = frame[column] if isinstance(column, str) else frame.iloc[:, column]
     sides = frame["is_valid"] if "is_valid" in frame.columns else [""] * len(frame)
+    seen: dict[str, int] = {}
     for row, (name, label, side) in enumerate(zip(frame.iloc[:, 0], labels, sides, strict=True), 2):
+        if (before := seen.setdefault(str(name), row)) != row:
+            raise TableError(
+                f"{table}: rows {before} and {row} are both of {str(name)!r}: the studio wants one "
+                "row for each image"
+            )
         if not (project.folder / str(name)).is_file():
             raise TableError(
                 f"{table}, row {row}: there is no image {project.folder / str(name)}. A table of "
                 "texts or series is opened with --kind text or --kind series"
             )
-        project.items.append(Item(str(name), str(label).strip() or None, side_of_cell(side)))
+        where_to = side_of_cell(table, row, side)
+        project.items.append(Item(str(name), _label(label), where_to))
 
 
-def side_of_cell(cell: Any) -> str:
-    """The side that a cell of is_valid says; "" of an empty one."""
-    text = str(cell).strip().lower()
-    return "" if text == "" else VALID if text in {"true", "1", "yes"} else TRAIN
+def side_of_cell(table: Path, row: int, cell: Any) -> str:
+    """The side that a cell of is_valid says; "" of an empty one. TableError of what says none."""
+    text = "" if cell is None or cell != cell else str(cell).strip()
+    return text and (VALID if _validates(table, row, text) else TRAIN)
+
+
+def _label(cell: Any) -> str | None:
+    """The label in a table's cell; Parquet and JSON say otherwise than CSV that there is none."""
+    return None if cell is None or cell != cell else str(cell).strip() or None
+
+
+def _validates(table: Path, row: int, text: str) -> bool:
+    """What `is_valid` says, also as spreadsheets write it; TableError where it is neither."""
+    found = text.strip().lower()
+    if found not in _YES | _NO:
+        raise TableError(f"{table}, row {row}: is_valid is True or False, not {text[:100]!r}")
+    return found in _YES
 
 
 def _restore(project: Project, kept: Mapping[str, Any]) -> None:
@@ -421,7 +474,7 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
             if (item := by_name.get(name)) is None:
                 gone += 1
                 continue
-            item.label = label
+            item.label = label or None
             item.side = side or (VALID if is_valid == "True" else TRAIN)
     for name, one in kept["aside"].items():
         if (item := by_name.get(name)) is not None:
@@ -431,13 +484,14 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
 
 
 def read_rows(file: Path) -> list[tuple[str, str, str]]:
-    """Name, label and is_valid of each row of a table; none where there is no file."""
+    """Name, label and is_valid, "True" or "False", of a table's rows; none where there is none."""
     if not file.exists():
         return []
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
-            _, *rows = list(csv.reader(text)) or [[]]
-        return [(row[0], row[1], row[2] if len(row) > 2 else "") for row in rows]
+            rows = [(n, row) for n, row in enumerate(csv.reader(text), 1) if row]
+        named = [(n, row[0], row[1], (row[2:] or [""])[0]) for n, row in rows[1:]]
+        return [(name, label, str(_validates(file, n, valid))) for n, name, label, valid in named]
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise TableError(f"{file} cannot be read as a table ({error}): move it away") from error
 
@@ -461,7 +515,8 @@ def _first_sides(project: Project) -> None:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    writer = csv.writer(text, lineterminator="\r\n")  # with which a lone \r in a name is quoted
+    writer.writerows([head, *rows])
     return text.getvalue()
 
 

@@ -1,17 +1,20 @@
 """The studio's trainings: their settings, their folders, and what they left."""
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from onecycle.cli.studio import jobs
+from onecycle.cli.studio.answers import Answers
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import Project, read_rows
 from onecycle.core.errors import UsageError, require_number, require_whole
 
 _MEASURED = 100  # items on which the time and the changes of a precision are measured
 _OF_FIT = ("minutes", "epochs", "start", "lr")
+_OF_WEIGHTS = ("arch", "size")  # that stay where a training begins with another's weights
 _HOSTS = ("vercel", "netlify", "pages", "docker", "spaces", "render")
 
 
@@ -20,6 +23,9 @@ class Runs:
 
     def __init__(self, home: Path, kind: str, source: Path | None, project: Project | None) -> None:
         self.home, self.kind, self.source, self.project = home, kind, source, project
+        self.lock = threading.RLock()  # two tabs may ask at once
+        self._kept: tuple[Any, Answers] | None = None
+        self._told: tuple[Answers, int | None, dict[str, Any]] | None = None
 
     def folder(self, run: int) -> Path:
         """That of a run; UsageError where there is none."""
@@ -44,6 +50,8 @@ class Runs:
         found = []
         for number in self.numbers():
             folder = self.folder(number)
+            if jobs.state(folder, "train") == jobs.NEW:
+                continue  # the studio was killed, or the disk was full, before it began
             args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
             result = jobs.result(folder, "train") or {}
             found.append(
@@ -65,6 +73,10 @@ class Runs:
     def begin(self, asked: Mapping[str, Any]) -> int:
         """A new training with these wishes; its number. UsageError for those that make no sense."""
         wishes = self._wishes(asked)
+        with self.lock:
+            return self._begin(asked, wishes)
+
+    def _begin(self, asked: Mapping[str, Any], wishes: Mapping[str, Any]) -> int:
         running = [n for n in self.numbers() if jobs.state(self.folder(n), "train") == jobs.RUNNING]
         if running:
             raise UsageError(f"training {running[0]} runs: stop it first, or wait for it")
@@ -87,14 +99,28 @@ class Runs:
     def go_on(self, run: int) -> None:
         """Where it stopped, by the same settings."""
         folder = self.folder(run)
-        if jobs.state(folder, "train") not in (jobs.STOPPED, jobs.FAILED):
-            raise UsageError(f"training {run} has not been stopped")
-        args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
-        jobs.start(folder, "train", args)
+        with self.lock:
+            if jobs.state(folder, "train") not in (jobs.STOPPED, jobs.FAILED):
+                raise UsageError(f"training {run} has not been stopped")
+            args = json.loads((folder / "train.args.json").read_text(encoding="utf-8"))
+            jobs.start(folder, "train", args)
+
+    def start_job(self, name: str, given: Mapping[str, Any], run: int | None) -> None:
+        """A job on the data, or on a run; of those that work on its model one at a time."""
+        folder = self.home if run is None else self.folder(run)
+        with self.lock:
+            for other in () if run is None else ("train", "decide", "ship", "deploy"):
+                if jobs.state(folder, other) == jobs.RUNNING:
+                    raise UsageError(f"{other!r} works on this model: wait for it")
+            args = self.job_args(name, given, run)
+            (folder / f"{name}.jsonl").unlink(missing_ok=True)
+            if name == "decide":  # what was shipped before does not answer so
+                (folder / "ship.json").unlink(missing_ok=True)
+            jobs.start(folder, name, args)
 
     def _wishes(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """How long, and which model; UsageError for what makes no sense."""
-        fit: dict[str, Any] = {}
+        fit, how = dict[str, Any](), dict[str, Any]()
         if asked.get("epochs") is not None:
             require_whole("epochs", asked["epochs"], 1)
             fit = {"epochs": 1, "unfrozen_epochs": asked["epochs"]}
@@ -104,11 +130,13 @@ class Runs:
         if asked.get("lr") is not None:
             fit["lr"] = require_number("the learning rate", asked["lr"], 1e-7, 10)
         if asked.get("start") is not None:
-            weights = self.folder(require_whole("start", asked["start"])) / "model.safetensors"
-            if not weights.exists():
+            begun = self.folder(require_whole("start", asked["start"]))
+            if not (begun / "model.safetensors").exists():
                 raise UsageError(f"training {asked['start']} has left no weights to begin with")
-            fit["start"] = str(weights.absolute())
-        how = {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
+            fit["start"] = str((begun / "model.safetensors").absolute())
+            args = json.loads((begun / "train.args.json").read_text(encoding="utf-8"))
+            how = {k: v for k, v in args["how"].items() if k in _OF_WEIGHTS}
+        how |= {k: v for k, v in asked.items() if k not in _OF_FIT and v is not None}
         LAYOUTS[self.kind].require_settings(how, self.kind)
         if "start" in fit:
             how |= LAYOUTS[self.kind].again
@@ -172,19 +200,49 @@ class Runs:
         return found
 
     def mistakes(self, run: int) -> dict[str, Any]:
-        """What a training left of its answers, each item with its number in the project."""
-        folder = self.folder(run)
-        file = folder / "mistakes.json"
+        """How a training answered, and what the one that was done before it answers otherwise."""
+        found = self._answers(run)
+        done = [n for n in self.numbers() if (self.folder(n) / "mistakes.json").exists()]
+        earlier = max((other for other in done if other < run), default=None)
+        with self.lock:
+            if self._told is None or self._told[0] is not found or self._told[1] != earlier:
+                self._told = found, earlier, found.about() | {"against": None}
+                if earlier is not None:
+                    against = found.against(Answers(self._answers_file(earlier)))
+                    self._told[2]["against"] = (
+                        {"run": earlier, **against} if against["both"] else None
+                    )
+            return self._told[2]
+
+    def _answers_file(self, run: int) -> Path:
+        file = self.folder(run) / "mistakes.json"
         if not file.exists():
             raise UsageError(f"training {run} is not done")
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if self.project is not None and "rows" in found:
+        return file
+
+    def _answers(self, run: int) -> Answers:
+        """Those of a run; of the one that was asked for last they are kept."""
+        file = self._answers_file(run)
+        key = (run, file.stat().st_mtime_ns)
+        with self.lock:
+            if self._kept is None or self._kept[0] != key:
+                self._kept = key, Answers(file)
+            return self._kept[1]
+
+    def mistaken(
+        self, run: int, asked: Mapping[str, str], first: int, count: int
+    ) -> dict[str, Any]:
+        """Some of them, each item with its number in the project, and its label now."""
+        folder = self.folder(run)
+        found = self._answers(run).slice(asked, first, count)
+        if self.project is not None:
             with self.project.lock:
                 numbers = {item.name: i for i, item in enumerate(self.project.items)}
                 for row in found["rows"]:
                     row["name"] = self.project.name_in(folder, row["name"])
                     row["i"] = numbers.get(row["name"])
                     item = None if row["i"] is None else self.project.items[row["i"]]
+                    row["label"] = item and item.label
                     row["now"] = item and (None if item.out else item.label)
         return found
 

@@ -98,6 +98,7 @@ class Studio:
             Route(f"{own}/go-on", self.go_on, methods=["POST"]),
             Route(f"{own}/mistakes", self.mistakes),
             Route(f"{own}/masks", self.masks),
+            Route(f"{own}/mistakes/rows", self.mistaken),
             Route(f"{own}/decisions", self.decisions, methods=["POST"]),
             Route(f"{own}/jobs/{{name:str}}", self.job),
             Route(f"{own}/jobs/{{name:str}}", self.start_job, methods=["POST"]),
@@ -150,7 +151,7 @@ class Studio:
     def items(self, request: Request, given: Any) -> dict[str, Any]:
         """A window of the items that are asked for."""
         project, asked = self._project(), request.query_params
-        first, count = _whole(asked.get("from", "0")), min(_whole(asked.get("count", "200")), 1000)
+        first, count = _window(request)
         with project.lock:
             found = self._select(dict(asked))
             rows = [
@@ -294,18 +295,16 @@ class Studio:
         offset = _whole(request.query_params.get("from", "0"))
         said, at = jobs.events(folder, name, offset)
         state = jobs.state(folder, name)
-        return {"state": state, "events": said, "at": at, "result": jobs.result(folder, name)}
+        last = jobs.last_words(folder, name) if state == jobs.STOPPED else ""
+        return {"state": state, "events": said, "at": at, "result": jobs.result(folder, name)} | {
+            "last": last
+        }
 
     @_json
     def start_job(self, request: Request, given: Any) -> dict[str, Any]:
         """Begin a job on the data, or on a run."""
-        folder, name = self._job_of(request)
-        run = request.path_params.get("run")
-        args = self.runs.job_args(name, given, run)
-        (folder / f"{name}.jsonl").unlink(missing_ok=True)
-        if name == "decide":  # what was shipped before does not answer so
-            (folder / "ship.json").unlink(missing_ok=True)
-        jobs.start(folder, name, args)
+        _, name = self._job_of(request)
+        self.runs.start_job(name, given, request.path_params.get("run"))
         return {}
 
     def _job_of(self, request: Request) -> tuple[Path, str]:
@@ -319,13 +318,21 @@ class Studio:
 
     @_json
     def mistakes(self, request: Request, given: Any) -> dict[str, Any]:
-        """Every item's answer, with its number among the project's items."""
+        """How a training answered: counts, the matrix, what it answers otherwise than before."""
         return self.runs.mistakes(request.path_params["run"])
 
     @_json
     def masks(self, request: Request, given: Any) -> dict[str, Any]:
         """Of a training of masks each class, and the worst images."""
         return self.runs.masks(request.path_params["run"])
+
+    @_json
+    def mistaken(self, request: Request, given: Any) -> dict[str, Any]:
+        """A window of a view, or of a cell of the matrix."""
+        first, count = _window(request)
+        return self.runs.mistaken(
+            request.path_params["run"], dict(request.query_params), first, count
+        )
 
     @_json
     def decisions(self, request: Request, given: Any) -> dict[str, Any]:
@@ -355,7 +362,8 @@ class Studio:
     async def site(self, request: Request) -> Response:
         """The page that a run ships, as a host would give it."""
         root = (self.runs.folder(request.path_params["run"]) / "site").resolve()
-        path = (root / (request.path_params["path"] or "index.html")).resolve()
+        asked = request.path_params["path"] or "index.html"
+        path = (root / asked.replace("\0", "")).resolve()
         if not path.is_relative_to(root):
             raise HTTPException(404, "there is no such file")
         found = _file_or_404(path)
@@ -392,13 +400,25 @@ class _Page(StaticFiles):
 def application(studio: Studio, token: str, hosts: tuple[str, ...] = HERE) -> Starlette:
     """The ASGI application; whoever has not the token is not let in."""
     middleware = [*own_page_only(hosts), Middleware(Door, token=token)]
-    return Starlette(routes=studio.routes(), middleware=middleware)
+    wrong: Any = {OnecycleError: _not_there}
+    return Starlette(routes=studio.routes(), middleware=middleware, exception_handlers=wrong)
+
+
+def _not_there(request: Request, error: Exception) -> Response:
+    """A file of a training, or an image, that there is none of."""
+    return Response(str(error), 404, media_type="text/plain")
 
 
 def _file_or_404(path: Path) -> Response:
     if not path.is_file():
         raise HTTPException(404, "there is no such file")
     return FileResponse(path)
+
+
+def _window(request: Request) -> tuple[int, int]:
+    """Where it begins, and how many there are in it at most."""
+    asked = request.query_params
+    return _whole(asked.get("from", "0")), min(_whole(asked.get("count", "200")), 1000)
 
 
 def _whole(text: str) -> int:

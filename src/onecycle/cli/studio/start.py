@@ -19,7 +19,8 @@ def start(
     """Serve the studio until Ctrl-C; returns what --json prints then."""
     _require_sense(source, kind, delimiter)
     address = local_address() if lan else None
-    home = home or Path("onecycle-studio") / (source.absolute().name if source else "new")
+    home = home or usual_home(source)
+    _require_outside(source, home)
     host = "0.0.0.0" if lan else "127.0.0.1"
     require_free_port(host, port)
     home.mkdir(parents=True, exist_ok=True)
@@ -38,6 +39,23 @@ def start(
         )
         serve_here(application(studio, token, hosts), host, port)
     return {"home": str(home.absolute()), "trainings": studio.runs.numbers()}
+
+
+def usual_home(source: Path | None) -> Path:
+    """`onecycle-studio/NAME` of the folder at hand, or beside the source where that holds it."""
+    if source is None:
+        return Path("onecycle-studio/new")
+    place = source.resolve()
+    inside = place.is_dir() and Path.cwd().is_relative_to(place)
+    return (place.parent if inside else Path()) / "onecycle-studio" / (place.name or "data")
+
+
+def _require_outside(source: Path | None, home: Path) -> None:
+    """UsageError for a home that would be taken for data; nothing below a source is changed."""
+    if source is not None and source.is_dir() and home.resolve().is_relative_to(source.resolve()):
+        raise UsageError(
+            f"{home} lies below {source}, where nothing is changed: give another --home"
+        )
 
 
 def _require_sense(source: Path | None, kind: str, delimiter: str | None) -> None:

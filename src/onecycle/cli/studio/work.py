@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from onecycle.cli import layouts, train
 from onecycle.cli.job import Job, Length
 from onecycle.cli.options import Fit
-from onecycle.cli.studio.jobs import Reporter, result
+from onecycle.cli.studio.jobs import Reporter
 from onecycle.cli.studio.kinds import KINDS
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.mask_mistakes import leave_masks
@@ -37,9 +37,10 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.lr_find import find_lr
 from onecycle.learn.predictions import Predictions, of_set
 from onecycle.models.groups import modes_kept
-from onecycle.runtime.file import examine
+from onecycle.runtime.file import examine, read
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
+from onecycle.runtime.task import task_from_json
 
 OUTPUTS = "outputs.safetensors"  # probabilities and labels of both sides
 WORST = 48  # items with heat maps
@@ -229,7 +230,12 @@ def run_decide(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[s
     reporter.say("exporting", precision="fp32")
     learn = _learner_of(folder)
     decided = {name: args.get(name) for name in ("temperature", "thresh")}
-    _export_as(learn, decided, folder / "model.onnx", "fp32", folder)
+    target = learn.task.target
+    if decided["temperature"]:
+        target = target.with_temperature(float(decided["temperature"]))
+    if decided["thresh"] is not None:
+        target = target.with_threshold(decided["thresh"])
+    _export_as(learn, target, folder / "model.onnx", "fp32", folder)
     return decided
 
 
@@ -242,13 +248,8 @@ def _learner_of(folder: Path) -> Any:
     return kind.trained(*LAYOUTS[args["kind"]].options(args), folder)
 
 
-def _export_as(learn: Any, decided: dict[str, Any], to: Path, precision: str, folder: Path) -> None:
-    """Export with what was decided; the file says of its training what the one before says."""
-    target = learn.task.target
-    if decided.get("temperature"):
-        target = target.with_temperature(float(decided["temperature"]))
-    if decided.get("thresh") is not None:
-        target = target.with_threshold(decided["thresh"])
+def _export_as(learn: Any, target: Any, to: Path, precision: str, folder: Path) -> None:
+    """Export with this target; the file says of its training what the one before says."""
     tune(learn, target)
     trained = examine((folder / "model.onnx").read_bytes(), "model.onnx").get("trained")
     with modes_kept(learn.model), torch.no_grad():
@@ -270,7 +271,7 @@ def fitted_temperature(folder: Path, target: Any) -> tuple[float, float]:
 def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The file in each precision with its size, cost and time, and the page of the one chosen."""
     model, rows = folder / "model.onnx", []
-    decided = result(folder, "decide") or {}
+    _, target = task_from_json(read(model)[1]["task"], torch=True)  # with what was decided
     sources = [KINDS[args["kind"]].source(one) for one in args["sources"]]
     before: list[Any] | None = None
     for precision in ("fp32", "fp16", "int8"):
@@ -278,9 +279,11 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
         file = model if precision == "fp32" else folder / f"model-{precision}.onnx"
         try:
             if file != model:
-                _export(folder, args, file, precision, decided)
+                _export(folder, args, file, precision, target)
             rows.append(_measure(file, precision, sources, before))
         except OnecycleError as error:
+            if precision == args.get("precision"):
+                raise  # no page of another one, or of an older file
             rows.append({"precision": precision, "why": str(error)})
             continue
         before = before or rows[-1].pop("answers")
@@ -292,12 +295,10 @@ def run_ship(folder: Path, args: dict[str, Any], reporter: Reporter) -> dict[str
     return {"rows": rows, "precision": chosen, "site_bytes": size, "model": str(file)}
 
 
-def _export(
-    folder: Path, args: dict[str, Any], file: Path, precision: str, decided: dict[str, Any]
-) -> None:
+def _export(folder: Path, args: dict[str, Any], file: Path, precision: str, target: Any) -> None:
     """Write the file in another precision, whose cost is measured on the run's data."""
     learn = KINDS[args["kind"]].trained(*LAYOUTS[args["kind"]].options(args), folder)
-    _export_as(learn, decided, file, precision, folder)
+    _export_as(learn, target, file, precision, folder)
 
 
 def _measure(

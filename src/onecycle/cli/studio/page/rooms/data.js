@@ -81,9 +81,9 @@ export async function show(place, left) {
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
     const { classes: names, delimiter } = state.project, number = Number(event.key);
     const labels = state.project.offers.relabel;
-    if (event.key === "x" || event.key === "Delete") { event.preventDefault(); change([{ i: row.i, out: !row.out }]); grid.choose(grid.at + 1); } else if (labels && event.key === "0") { event.preventDefault(); change([{ i: row.i, label: null }]); } else if (labels && number >= 1 && number <= Math.min(9, names.length)) {
+    if (event.key === "x" || event.key === "Delete") { event.preventDefault(); change([{ i: row.i, name: row.name, out: !row.out }]); grid.choose(grid.at + 1); } else if (labels && event.key === "0") { event.preventDefault(); change([{ i: row.i, name: row.name, label: null }]); } else if (labels && number >= 1 && number <= Math.min(9, names.length)) {
       event.preventDefault();
-      change([{ i: row.i, label: toggled(row.label, names[number - 1], delimiter) }]);
+      change([{ i: row.i, name: row.name, label: toggled(row.label, names[number - 1], delimiter) }]);
       if (!delimiter) grid.choose(grid.at + 1);
     }
   }
@@ -91,13 +91,13 @@ export async function show(place, left) {
   function open(row) {
     if (!row) return;
     const { classes: names, delimiter } = state.project;
-    const select = h("select", { onchange: () => { change([{ i: row.i, label: toggled(row.label, select.value, delimiter) }]); box.close(); } },
+    const select = h("select", { onchange: () => { change([{ i: row.i, name: row.name, label: toggled(row.label, select.value, delimiter) }]); box.close(); } },
       h("option", { value: "" }, delimiter ? t("data.toggle_label") : t("data.choose_label")), names.map(name => new Option(name, name, false, !delimiter && name === row.label)));
     const box = h("dialog", { onclose: () => box.remove() },
       item.open(row),
       h("p", {}, row.name), h("p", { className: "soft" }, `${row.label ?? t("data.no_label")} · ${t(`side.${row.side}`)}`),
       h("div", { className: "row" }, state.project.offers.relabel ? h("label", {}, t("data.label"), select) : null,
-        h("button", { onclick: () => { change([{ i: row.i, out: !row.out }]); box.close(); } }, row.out ? t("data.take_in") : t("data.leave_out")),
+        h("button", { onclick: () => { change([{ i: row.i, name: row.name, out: !row.out }]); box.close(); } }, row.out ? t("data.take_in") : t("data.leave_out")),
         h("button", { onclick: () => box.close() }, t("close"))));
     document.body.append(box);
     box.showModal();
@@ -226,7 +226,7 @@ async function check(box, left, pick) {
     try {
       if (start) await post("api/jobs/check");
       const found = await follow("api/jobs/check", () => {}, left);
-      if (found) { note.textContent = ""; draw(found.result ?? { error: "stopped", message: t("job.stopped") }); }
+      if (found) { note.textContent = ""; draw(found.result ?? { error: "stopped", message: found.last || t("job.stopped") }); }
     } catch (error) { note.textContent = error.message; }
     progress.hidden = true;
     button.disabled = false;

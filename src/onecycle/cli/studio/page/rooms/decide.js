@@ -28,7 +28,7 @@ export async function show(place, left, [asked]) {
       await post(`api/runs/${run}/jobs/decide`, wanted);
       const end = await follow(`api/runs/${run}/jobs/decide`, () => {}, left);
       if (end?.state === "done") note.textContent = t("decide.written");
-      else if (end) { note.className = "error"; note.textContent = end.result?.message ?? t("job.stopped"); }
+      else if (end) { note.className = "error"; note.textContent = end.result?.message ?? (end.last || t("job.stopped")); }
     } catch (error) { note.className = "error"; note.textContent = error.message; }
     save.disabled = false;
   } }, t("decide.save"));

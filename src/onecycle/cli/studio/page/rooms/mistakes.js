@@ -14,7 +14,7 @@ export async function show(place, left, [asked]) {
   const picked = await pickRun(place, "mistakes", asked);
   if (!picked) return;
   if (state.project.offers.item === "mask") { await showMasks(place, picked.run); return; }
-  const { run, runs } = picked, found = await get(`api/runs/${run}/mistakes`);
+  const { run } = picked, found = await get(`api/runs/${run}/mistakes`);
   if (!found.relabel) {
     place.append(h("p", { className: "lead" }, t("mistakes.report_only")), h("iframe", { src: `report/${run}`, title: t("train.report"), style: { width: "100%", height: "75dvh", border: "0", borderRadius: "1.1rem" } }));
     return;
@@ -24,28 +24,31 @@ export async function show(place, left, [asked]) {
   const changed = new Set(), again = h("a", { className: "button primary", href: `#/train/${run}` }, t("mistakes.again"));
   const several = Boolean(state.project.delimiter);
   const looked = row => row.side === "valid" && found.heats.includes(String(row.index));
-  let rows = [], shown = 0;
+  let query = {}, shown = 0, turn = 0;
 
-  const VIEWS = {
-    worst: () => found.rows.filter(row => row.side === "valid" && wrong(row)).sort((a, b) => b.loss - a.loss),
-    doubt: () => found.rows.filter(row => row.doubt).sort((a, b) => b.loss - a.loss),
-    all: () => found.rows.filter(row => row.side === "valid").sort((a, b) => b.loss - a.loss),
-  };
-  const buttons = Object.entries(VIEWS).map(([name, make]) =>
-    h("button", { "aria-pressed": "false", onclick: () => view(make(), t(`mistakes.${name}_what`, { n: make().length }), name) }, `${t(`mistakes.${name}`)} (${make().length})`));
+  const VIEWS = ["worst", "doubt", "all"], whole = name => view({ view: name }, found.views[name], t(`mistakes.${name}_what`, { n: found.views[name] }), name);
+  const buttons = VIEWS.map(name => h("button", { "aria-pressed": "false", onclick: () => whole(name) }, `${t(`mistakes.${name}`)} (${found.views[name]})`));
 
-  function view(list, text, name = "") {
-    rows = list;
-    shown = 0;
-    about.textContent = list.length ? text : t("mistakes.none");
-    buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(Object.keys(VIEWS)[i] === name)));
-    cards.replaceChildren();
-    next();
+  function view(asked, count, text, name = "") {
+    [query, shown] = [asked, 0];
+    turn++;
+    about.textContent = count ? text : t("mistakes.none");
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(VIEWS[i] === name)));
+    return next();
   }
-  function next() {
-    cards.append(...rows.slice(shown, shown + PAGE).map(row => card(row)));
-    shown = Math.min(rows.length, shown + PAGE);
-    more.hidden = shown >= rows.length;
+  // Some rows more, from the server: it holds them all.
+  async function next() {
+    const mine = turn, from = shown;
+    more.disabled = true;
+    try {
+      const page = await get(`api/runs/${run}/mistakes/rows?${new URLSearchParams({ ...query, from, count: PAGE })}`);
+      if (mine !== turn || left.aborted) return;
+      if (!from) cards.replaceChildren();
+      cards.append(...page.rows.map(row => card(row)));
+      shown = from + page.rows.length;
+      more.hidden = shown >= page.total;
+    } catch (error) { say(error.message); }
+    more.disabled = false;
   }
   more.onclick = next;
 
@@ -68,8 +71,9 @@ export async function show(place, left, [asked]) {
 
   async function change(row, what) {
     try {
-      await post("api/change", { changes: [{ i: row.i, ...what }] });
-      row.now = what.out ? null : what.label ?? row.actual;
+      await post("api/change", { changes: [{ i: row.i, name: row.name, ...what }] });
+      row.label = what.label ?? row.label;
+      row.now = what.out ? null : row.label;
       changed.add(row.i);
       again.hidden = false;
       again.textContent = t("mistakes.again_n", { n: changed.size });
@@ -78,39 +82,23 @@ export async function show(place, left, [asked]) {
   }
 
   place.append(h("div", { className: "row" }, buttons, found.heats.length ? h("label", { className: "check" }, heat, t("mistakes.heat")) : null, again),
-    await difference(found, run, runs), several ? "" : matrix(found, view), about, cards, more);
-  view(VIEWS.worst(), t("mistakes.worst_what", { n: VIEWS.worst().length }), "worst");
+    found.against ? h("p", {}, t("mistakes.difference", { ...found.against, n: found.against.run })) : "", several ? "" : matrix(found, view), about, cards, more);
+  await whole("worst");
 }
-
-const wrong = row => row.actual !== row.predicted;
 
 // Rows actual, columns predicted; a cell opens its images.
 function matrix(found, view) {
-  if (found.classes.length > 40) return h("p", { className: "soft" }, t("mistakes.many_classes"));
-  const valid = found.rows.filter(row => row.side === "valid"), names = [...found.classes, ...(valid.some(row => !found.classes.includes(row.predicted)) ? [t("not_sure")] : [])];
-  const cell = (actual, predicted) => valid.filter(row => row.actual === actual && (row.predicted === predicted || (predicted === t("not_sure") && !found.classes.includes(row.predicted))));
+  if (!found.matrix) return h("p", { className: "soft" }, t("mistakes.many_classes"));
+  const names = [...found.classes, t("not_sure")].slice(0, found.matrix[0].length);
   return h("details", { open: found.classes.length <= 12 }, h("summary", {}, t("mistakes.matrix")), h("div", { className: "wide", tabIndex: 0 }, h("table", { className: "matrix" },
     h("thead", {}, h("tr", {}, h("th", {}, t("mistakes.axes")), names.map(name => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, found.classes.map(actual => {
-      const whole = valid.filter(row => row.actual === actual).length || 1;
-      return h("tr", {}, h("th", { scope: "row" }, actual), names.map(predicted => {
-        const list = cell(actual, predicted), button = h("button", { "aria-label": t("mistakes.cell", { actual, predicted, n: list.length }), onclick: () => view(list, t("mistakes.cell", { actual, predicted, n: list.length })) }, String(list.length));
-        button.style.background = `color-mix(in srgb, var(--bar) ${Math.round(100 * list.length / whole)}%, transparent)`;
-        return h("td", { className: actual === predicted ? "right" : "" }, button);
+    h("tbody", {}, found.classes.map((actual, i) => {
+      const whole = found.matrix[i].reduce((a, b) => a + b, 0) || 1;
+      return h("tr", {}, h("th", { scope: "row" }, actual), names.map((predicted, j) => {
+        const n = found.matrix[i][j], text = t("mistakes.cell", { actual, predicted, n });
+        const button = h("button", { "aria-label": text, onclick: () => view({ cell: `${i},${j}` }, n, text) }, String(n));
+        button.style.background = `color-mix(in srgb, var(--bar) ${Math.round(100 * n / whole)}%, transparent)`;
+        return h("td", { className: i === j ? "right" : "" }, button);
       }));
     })))));
-}
-
-// What is answered otherwise than by the training before.
-async function difference(found, run, runs) {
-  const earlier = runs.filter(one => one.state === "done" && one.run < run).at(-1);
-  if (!earlier) return "";
-  let old;
-  try { old = await get(`api/runs/${earlier.run}/mistakes`); } catch { return ""; }
-  if (!old.rows) return "";
-  const before = new Map(old.rows.map(row => [row.name, row]));
-  const both = found.rows.filter(row => row.side === "valid" && before.get(row.name)?.side === "valid");
-  const better = both.filter(row => !wrong(row) && before.get(row.name).predicted !== row.actual).length;
-  const worse = both.filter(row => wrong(row) && before.get(row.name).predicted === row.actual).length;
-  return h("p", {}, t("mistakes.difference", { n: earlier.run, better, worse, both: both.length }));
 }

@@ -27,7 +27,7 @@ export async function show(place, left, [asked]) {
       const end = await follow(address, said => { for (const one of said) if (one.kind === "exporting") note.textContent = t("ship.exporting", { precision: one.precision }); }, left);
       if (!end) return;
       note.textContent = "";
-      draw(end.result ?? { error: "stopped", message: t("job.stopped") });
+      draw(end.result ?? { error: "stopped", message: end.last || t("job.stopped") });
     } catch (error) { note.className = "error"; note.textContent = error.message; }
     busy.hidden = true;
     button.disabled = false;

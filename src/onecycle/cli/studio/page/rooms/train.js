@@ -81,7 +81,7 @@ async function watch(box, about, left) {
     draw(seen, place, all.state);
   }, left);
   if (!found) return;
-  draw(seen, place, found.state, found.result);
+  draw(seen, place, found.state, found.result ?? { message: found.last });
   if (about.state === "running") location.reload();
 }
 
