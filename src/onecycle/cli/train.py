@@ -32,7 +32,7 @@ from onecycle.learn.learner import Learner
 from onecycle.learn.losses import balanced_loss
 from onecycle.learn.lr_find import find_lr
 from onecycle.series.encode import series_transforms
-from onecycle.series.learner import series_learner
+from onecycle.series.learner import NETWORKS, series_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.input import imagenet_stats
@@ -184,8 +184,14 @@ def train_points(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
-    """Classes or numbers of series, which become images."""
+    """Classes or numbers of series, which become images, or by a network for series do not."""
     refuse(how, "series", *CHANGES)
+    if how.arch in NETWORKS:
+        refuse(how, f"--arch {how.arch}", "size", "pretrained")
+        data = _loaders(how, labelled.transform(series_transforms()))
+        learn = job.prepare(_suited(how, series_learner(data, arch=how.arch)))
+        job.stage("all layers", learn, _lengths(job, learn, False, (0, 8))[1], job.fit.lr or 2e-3)
+        return learn
     changed = labelled.transform(series_transforms(), size=how.size or 64)
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves
