@@ -54,7 +54,10 @@ def main():
             spread = f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
             each = ", ".join(f"{v:.3f}" for v in values)
             took = (process_time() - start) / len(SEEDS)
-            print(f"| {name} | {way} | {spread} | {each} | {losses.mean():.3f} | {took:.0f} |", flush=True)
+            print(
+                f"| {name} | {way} | {spread} | {each} | {losses.mean():.3f} | {took:.0f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

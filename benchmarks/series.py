@@ -58,6 +58,14 @@ def channels(rng):
 SETS = {"short": short, "long": long, "channels": channels}
 FIELDS = {"pixels": 64, "steps": 300, "bs": 8, "lr": 3e-3}
 ITSELF = {"encodings": (), "steps": 300, "bs": 16, "lr": 2e-3, "arch": "inception_time"}
+ROCKET = {
+    "encodings": (),
+    "steps": 300,
+    "bs": 16,
+    "lr": 1e-3,
+    "arch": "mini_rocket",
+    "cached": True,
+}
 WAYS = {
     "1-NN": None,
     "fields": FIELDS,
@@ -69,9 +77,9 @@ WAYS = {
     "by train": FIELDS | {"by": "train"},
     "planes, by train": FIELDS | {"layout": "planes", "by": "train"},
     "inception_time": ITSELF,
-    "inception_time, zscore": ITSELF | {"scale": "zscore"},
+    "mini_rocket": ROCKET,
+    "mini_rocket, by train": ROCKET | {"by": "train"},
     "inception_time, by train": ITSELF | {"by": "train"},
-    "inception_time, zscore by train": ITSELF | {"scale": "zscore", "by": "train"},
     "inception_time, length 365": ITSELF | {"length": 365},
 }
 
@@ -102,8 +110,7 @@ def network(x, y, train, seed, options):
     how = dict(options)
     steps, lr, bs, arch = (how.pop(k, None) for k in ("steps", "lr", "bs", "arch"))
     pixels, cached = how.pop("pixels", None), how.pop("cached", False)
-    if pixels and x.shape[1] > 1:
-        pixels //= 2
+    pixels = pixels and min(pixels // (2 if x.shape[1] > 1 else 1), x.shape[2])
     torch.manual_seed(seed)
     items = SeriesList.from_array(x, y, **how).split_by_idx(list(range(train, len(x))))
     changes = None if cached else series_transforms()

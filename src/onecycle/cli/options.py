@@ -223,7 +223,8 @@ class WhereSeries(SidesOfTable):
 Arch = Annotated[
     str,
     Option(
-        help="Any timm model, or small, which comes with onecycle; of series also inception_time.",
+        help="Any timm model, or small, which comes with onecycle; of series also mini_rocket and "
+        "inception_time.",
         rich_help_panel=_MODEL,
     ),
 ]

@@ -4,21 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
+import torch
 from torch import nn
 
 from onecycle.core.errors import UsageError, warn
-from onecycle.data.databunch import DataBunch
+from onecycle.data.databunch import DataBunch, DatasetType
 from onecycle.data.task import Task
 from onecycle.learn.cnn import SplitOn, build_cnn
 from onecycle.learn.learner import Learner
 from onecycle.learn.options import LearnerOptions
 from onecycle.models.groups import layer_groups
 from onecycle.models.inception_time import inception_time
+from onecycle.models.mini_rocket import mini_rocket
 from onecycle.runtime.inputs.series import SeriesSpec, series_of
 from onecycle.runtime.sources import content_of
 from onecycle.series.input import Series
 
-NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {"inception_time": inception_time}
+NETWORKS = ("inception_time", "mini_rocket")
 _LONG, _MANY = 8, 4  # steps to a pixel, and channels, from which on images are likely to lose
 _FAR = 2  # times as long, or as short, as what was learned from
 
@@ -61,9 +63,10 @@ def series_learner(
     """A learner on series as images, or with `arch` on the series itself.
 
     `base_arch` is a network for images, which gets a new head; see `cnn_learner`. `arch` (or
-    `base_arch` by that name) is "inception_time", a network for series (Fawaz et al. 2020): it
-    begins with random weights, everything learns, and of the options above `split_on` alone is its.
-    The learner's data is then the same without encodings: `scale`, `by` and `length` of the list
+    `base_arch` by that name) is "inception_time" (Fawaz et al. 2020), which begins with random
+    weights, or "mini_rocket" (Dempster et al. 2021): fixed features, and a linear layer that learns
+    in seconds where they are kept, `fit_one_cycle(30, 1e-3, cache_features=True)`. Of the options
+    above `split_on` alone is theirs. The learner's data is then the same without encodings: `scale`, `by` and `length` of the list
     count, and the pixels of an image do not. A warning names it where images are likely to lose:
     they show no more than `pixels` means of a long series, and many channels small beside another.
     """
@@ -91,7 +94,11 @@ def series_learner(
         )
     given = replace(given, encodings=())
     data = data.with_task(Task(given, data.task.target))
-    model = NETWORKS[arch](given.channels, data.c)
+    if arch == "inception_time":
+        model = inception_time(given.channels, data.c)
+    else:
+        whole = torch.cat([x.cpu() for x, _ in data.in_order(DatasetType.Train)])
+        model = mini_rocket(whole, data.c, data.options["seed"])
     groups = layer_groups(model, split_on)
     return SeriesLearner(data, model, groups=groups, **learner_options)
 
@@ -106,6 +113,7 @@ def _warn_of_images(given: Any) -> None:
     if given.encodings and found:
         message = (
             f"series of {' and '.join(found)} make images that show little of each: networks for "
-            'series tell such curves apart better, arch="inception_time"'
+            'series tell such curves apart better, arch="mini_rocket" in seconds, or '
+            'arch="inception_time"'
         )
         warn(message, 3)
