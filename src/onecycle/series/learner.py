@@ -66,9 +66,10 @@ def series_learner(
     `base_arch` by that name) is "inception_time" (Fawaz et al. 2020), which begins with random
     weights, or "mini_rocket" (Dempster et al. 2021): fixed features, and a linear layer that learns
     in seconds where they are kept, `fit_one_cycle(30, 1e-3, cache_features=True)`. Of the options
-    above `split_on` alone is theirs. The learner's data is then the same without encodings: `scale`, `by` and `length` of the list
-    count, and the pixels of an image do not. A warning names it where images are likely to lose:
-    they show no more than `pixels` means of a long series, and many channels small beside another.
+    above `split_on` alone is theirs. The learner's data is the same without encodings: `scale`,
+    `by` and `length` of the list count, and the pixels of an image do not. A warning names `arch`
+    where images are likely to lose: they show no more than `pixels` means of a long series, and
+    many channels small beside one another.
     """
     how = cut, pretrained, lin_ftrs, ps, custom_head, split_on, bn_final, concat_pool
     if isinstance(base_arch, str) and base_arch in NETWORKS:
