@@ -11,6 +11,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from time import process_time
 
 import numpy as np
@@ -31,7 +32,7 @@ def train(labelled, aerial, way, seed, weights):
     metric = partial(accuracy_thresh, thresh=0.5) if aerial else accuracy
     arch = partial(models.mobilenetv2_100, pad_type="same")
     learn = cnn_learner(
-        data, arch, pretrained=weights, metrics=metric, silent=True, lin_ftrs=[], path="/tmp"
+        data, arch, pretrained=weights, metrics=metric, silent=True, lin_ftrs=[], path=mkdtemp()
     )
     if way == "head alone":
         learn.fit_one_cycle(20, slice(1e-2), cache_features=True)

@@ -188,7 +188,8 @@ def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
     refuse(how, "series", *CHANGES)
     if how.arch in NETWORKS:
         refuse(how, f"--arch {how.arch}", "size", "pretrained")
-        data = _loaders(how, labelled.transform(series_transforms()))
+        given: Any = labelled.train.task.input  # short series too: no image is made of them
+        data = _loaders(how, labelled.transform(series_transforms(), size=min(32, given.length)))
         learn = job.prepare(_suited(how, series_learner(data, arch=how.arch)))
         job.stage("all layers", learn, _lengths(job, learn, False, (0, 8))[1], job.fit.lr or 2e-3)
         return learn
