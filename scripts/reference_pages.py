@@ -60,7 +60,8 @@ TASKS = {
     ),
     "series": (
         "Series and arrays",
-        "series.lists series.learner series.encode data.arrays models.head",
+        "series.lists series.learner series.encode models.inception_time models.mini_rocket "
+        "data.arrays models.head",
     ),
     "fetching": (
         "Getting data",

@@ -24,6 +24,7 @@ learn = cnn_learner(data, models.small, pretrained="small", metrics=accuracy)
 # | 1cycle | `learn.fit_one_cycle(5, 1e-3)` |
 # | flat, then a cosine | `learn.fit_flat_cos(5, 1e-3)` |
 # | the head, then everything | `learn.fine_tune(5)` |
+# | the head as far as it goes, then everything, and the best of both | `learn.fine_tune(5, from_probe=True)` |
 # | a budget of time | `learn.fit_one_cycle(max_lr=1e-3, minutes=20)` |
 # | TrivialAugment, RandAugment, AugMix | `get_transforms(policy="trivialaugment")`, `"randaugment"`, `"augmix"` |
 # | MixUp, CutMix | `learn.mixup()`, `learn.cutmix()` |
@@ -49,3 +50,22 @@ learn.save("b")
 
 # %%
 print(soup(learn, ["a", "b"]), learn.validate())
+
+# %% [markdown]
+# ## Small sets with fine differences
+#
+# On a few hundred images of many classes, training of all layers may end below what the head alone
+# reaches. `fine_tune(..., from_probe=True)` cannot, on the validation side: the head first trains for 20
+# epochs on features that the frozen body gives once (seconds); then all layers train, the first ones a
+# hundredth as fast as the last; what is validated is the average of their weights; and the best epoch
+# stays, or else the head alone. A plain linear head (`lin_ftrs=[]`) has fewer weights to be learned from
+# few images.
+
+# %%
+learn = cnn_learner(data, models.small, pretrained="small", metrics=accuracy, lin_ftrs=[])
+learn.fine_tune(1, freeze_epochs=3, from_probe=True)
+print(learn.validate())
+
+# %% [markdown]
+# The best of several epochs on the same validation items looks better on them than on others. Measure what
+# you report on a test side (`learn.evaluate()`).

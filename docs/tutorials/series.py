@@ -37,3 +37,25 @@ learn = series_learner(data, models.small, metrics=accuracy)
 learn.unfreeze()
 learn.fit_one_cycle(6, 4e-3)
 print(learn.predict(np.sin(t[0]))[0])
+
+# %% [markdown]
+# ## Long series, and many channels
+#
+# An image of 64 pixels shows 64 means of a series, however long it is, and twelve channels lie small
+# beside one another. Where that is likely to lose, a warning says so, and names networks for the series
+# itself:
+#
+# - `arch="mini_rocket"` (Dempster et al. 2021): ten thousand fixed features and a linear layer, which
+#   learns in seconds where they are kept (`cache_features=True`).
+# - `arch="inception_time"` (Fawaz et al. 2020): convolutions of three lengths. It takes minutes on a CPU,
+#   and wants more series.
+#
+# Both export to the same one file, for the page and the server. By default each series is scaled by
+# itself, so that its level does not count; where it does, `by="train"` in the list keeps it.
+
+# %%
+items = SeriesList.from_array(series, names, by="train").split_by_rand_pct(0.25, seed=0)
+data = items.label_from_df("label").databunch(bs=16)
+learn = series_learner(data, arch="mini_rocket", metrics=accuracy)
+learn.fit_one_cycle(10, 1e-3, cache_features=True)
+print(learn.predict(np.sin(t[0]))[0])

@@ -141,6 +141,23 @@ def test_series_are_learned_from_a_table(tmp_path):
     assert json.loads(done.stdout)["right"] == measured["right"]
 
 
+def test_networks_for_series_are_trained_by_their_names(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [",".join(["kind", *(f"t{i}" for i in range(24))])]
+    for i in range(30):
+        walk = rng.normal(size=24).cumsum() if i % 2 else rng.normal(size=24)
+        rows.append(",".join([["noise", "walk"][i % 2], *(f"{v:.3f}" for v in walk)]))
+    (tmp_path / "w.csv").write_text("\n".join(rows))
+    how = ("series", tmp_path / "w.csv", "--label-col", "kind", "--arch", "mini_rocket")
+    for option in ("--size", 16), ("--pretrained", "no"):
+        done = run(*how, *option)
+        assert done.exit_code == 2
+        assert f"{option[0]} has no effect on --arch mini_rocket" in done.output
+    found, _ = results(*how, "--unfrozen-epochs", 4, "--out", tmp_path / "out")
+    assert set(found["metrics"]) == {"accuracy", "loss"}
+    assert Predictor(tmp_path / "out" / "model.onnx").task[0].encodings == ()
+
+
 def test_errors_are_json_too_where_that_is_asked_for(tmp_path):
     done = run("images", tmp_path / "nowhere", "--json")
     assert done.exit_code == 2

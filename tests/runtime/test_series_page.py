@@ -23,7 +23,7 @@ from onecycle.series.lists import SeriesList
 TABLES = Path(__file__).with_name("tables.json")
 
 
-def trained(folder, channels):
+def trained(folder, channels, arch=None):
     """Rising and falling series, hardly trained: what counts is that both sides agree."""
     rng = np.random.default_rng(0)
     kind = np.arange(40) % 2
@@ -32,10 +32,9 @@ def trained(folder, channels):
     torch.manual_seed(0)
     items = SeriesList.from_array(x, np.array(["down", "up"])[kind], path=folder, by="train")
     data = items.split_by_rand_pct(0.2, seed=0).label_from_df("label").transform(None, size=16)
-    learn = series_learner(
-        data.databunch(bs=8, device="cpu"), models.small, pretrained=False, silent=True
-    )
-    return learn.fit_one_cycle(3, 3e-3).export(f"trend{channels}.onnx")
+    how = {"arch": arch} if arch else {"base_arch": models.small, "pretrained": False}
+    learn = series_learner(data.databunch(bs=8, device="cpu"), silent=True, **how)
+    return learn.fit_one_cycle(3, 3e-3).export(f"trend{channels}{arch or ''}.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +78,32 @@ def test_the_page_answers_a_csv_file_as_the_predictor(page, tmp_path):
     assert not page.is_visible("#stage")
     assert page.inner_text("#subtitle") == "Runs on this device. No number leaves it."
     assert page.faults == []
+
+
+@pytest.fixture(scope="module", params=["inception_time"])
+def of_network(request, tmp_path_factory):
+    """The file of a network for series."""
+    return trained(tmp_path_factory.mktemp("network"), 3, request.param)
+
+
+def test_page_and_server_answer_by_a_network_for_series(of_network, browser, tmp_path):
+    from starlette.testclient import TestClient
+
+    from onecycle.runtime.http.server import application
+
+    predictor = Predictor(of_network)
+    series = [np.random.default_rng(t).normal(size=(t, 3)).cumsum(0).round(4) for t in (2, 30, 75)]
+    wanted = [predictor.predict(x.T).probabilities for x in series]
+    assert np.ptp(wanted, axis=0).max() > 0.01
+    tables = ["\n".join(",".join(map(str, row)) for row in x.tolist()) for x in series]
+    with served(write_site(of_network, tmp_path / "site")) as address:
+        page = opened(browser, address)
+        np.testing.assert_allclose(page.evaluate(ASK, tables), wanted, atol=1e-3)
+        assert page.faults == []
+    with TestClient(application(of_network)) as client:
+        found = client.post("/api/predict", json={"series": [x.T.tolist() for x in series[1:2]]})
+        shares = found.json()["predictions"][0]["probabilities"]
+        np.testing.assert_allclose([shares[c] for c in predictor.classes], wanted[1], atol=1e-5)
 
 
 ASK = """async (tables) => {

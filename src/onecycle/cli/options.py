@@ -244,7 +244,11 @@ class WhereSeries(SidesOfTable):
 
 Arch = Annotated[
     str,
-    Option(help="Any timm model, or small, which comes with onecycle.", rich_help_panel=_MODEL),
+    Option(
+        help="Any timm model, or small, which comes with onecycle; of series also mini_rocket and "
+        "inception_time.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Pretrained = Annotated[
     str,

@@ -34,7 +34,7 @@ from onecycle.learn.losses import balanced_loss
 from onecycle.learn.lr_find import find_lr
 from onecycle.runtime.task import task_from_json
 from onecycle.series.encode import series_transforms
-from onecycle.series.learner import series_learner
+from onecycle.series.learner import NETWORKS, series_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.box_metrics import mean_ap, mean_ap50
@@ -205,9 +205,13 @@ def train_boxes(job: Job, how: How, labelled: LabelledItems) -> Learner:
 
 
 def series_classifier(how: How, labelled: LabelledItems) -> Learner:
-    """A network for series, which become images, with the metrics that suit the labels."""
+    """A network for series, of images of them or by one for series, with metrics that suit."""
     refuse(how, "series", *CHANGES, "policy")
-    given: Any = labelled.task.input
+    given: Any = labelled.task.input  # short series too
+    if how.arch in NETWORKS:
+        refuse(how, f"--arch {how.arch}", "size", "pretrained")
+        data = _loaders(how, labelled.transform(series_transforms(), size=min(32, given.length)))
+        return _suited(how, series_learner(data, arch=how.arch))
     changed = labelled.transform(series_transforms(), size=how.size or min(64, given.length))
     data = _loaders(how, changed)
     with catch_warnings():  # the statistics of a body for photographs are not those of curves
@@ -217,8 +221,11 @@ def series_classifier(how: How, labelled: LabelledItems) -> Learner:
 
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
-    """Classes or numbers of series, which become images."""
+    """Classes or numbers of series, which become images, or by a network for series do not."""
     learn = job.prepare(series_classifier(how, labelled))
+    if how.arch in NETWORKS:
+        job.stage("all layers", learn, _lengths(job, learn, False, (0, 8))[1], job.fit.lr or 2e-3)
+        return learn
     _two_stages(job, how, learn, (1, 8), 4e-3, 1, 1)
     return learn
 

@@ -104,6 +104,7 @@ def train_text(where: WhereTexts, how: HowTexts, fit: Fit) -> dict[str, Any]:
     epilog=examples(
         "onecycle train series ECG200/",
         "onecycle train series waves.csv --label-col kind --encodings gasf,gadf,mtf",
+        "onecycle train series sensors.csv --label-col kind --arch inception_time",
     ),
 )
 @plain_errors

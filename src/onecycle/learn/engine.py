@@ -429,3 +429,10 @@ def _kinds(device: torch.device) -> dict[type[_BatchNorm], type[_BatchNorm]]:
         nn.BatchNorm3d: SharedNorm3d,
         BatchNormAct2d: SharedNormAct2d,
     }
+
+
+def free_memory() -> None:
+    """Give back what nobody holds any more, on the device too."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

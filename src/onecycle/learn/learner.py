@@ -1,6 +1,5 @@
 """The learner: a model, its data, and everything one does with the two."""
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ from onecycle.learn import (
 from onecycle.learn.budget import length
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import CutMix, MixUp, blend_by
-from onecycle.learn.engine import Engine, distribute
+from onecycle.learn.engine import Engine, distribute, free_memory
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, Rate, rates_by_group
@@ -330,16 +329,18 @@ class Learner:
         self,
         epochs: int,
         base_lr: float = 2e-3,
-        freeze_epochs: int = 1,
+        freeze_epochs: int | None = None,
         lr_mult: float = 100,
         resume: str | None = None,
+        from_probe: bool = False,
     ) -> Self:
-        """The new head alone for `freeze_epochs`, then all layers for `epochs`, one cycle each.
+        """The new head alone for `freeze_epochs` (1), then all layers for `epochs`, a cycle each.
 
         Those of the second part are half as high, and by depth: those of the first layers divided
-        by `lr_mult` (fastai's recipe of this name). `resume` as in `fit`, for both parts.
+        by `lr_mult` (fastai's recipe of this name). `resume` as in `fit`, for both parts. For small
+        sets `from_probe` ends no worse in validation than the head alone; see `recipes.fine_tune`.
         """
-        recipes.fine_tune(self, epochs, base_lr, freeze_epochs, lr_mult, resume)
+        recipes.fine_tune(self, epochs, base_lr, freeze_epochs, lr_mult, resume, from_probe)
         return self
 
     def run_fit(
@@ -495,6 +496,4 @@ class Learner:
     def destroy(self) -> None:
         """Let go of model, data and optimizer; any later use is an error that says so."""
         self.__dict__.clear()
-        gc.collect()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        free_memory()

@@ -29,16 +29,24 @@ _LEAST = 1e-30  # differences of what varies by less come near float32's end
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One series (channels, t) float32, and the image (planes, h, w) made of it, in [-1, 1]."""
+    """One series (channels, t) float32, and the image (planes, h, w) made of it, in [-1, 1].
+
+    There is no image where a network takes the series itself.
+    """
 
     data: np.ndarray | None
-    image: Tensor
+    image: Tensor | None
 
     def show(self, ax: Any = None, figsize: tuple[float, float] = (6, 4)) -> Any:
         """The image, with the series drawn to its left."""
         from onecycle.core.plot import axes, draw_image
 
         ax = axes(ax, figsize)
+        if self.image is None:
+            assert self.data is not None
+            ax.plot(self.data.T, linewidth=0.8)
+            ax.tick_params(labelsize=6)
+            return ax
         pixels = ((self.image + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
         if pixels.shape[2] > 3:  # side by side, in grey
             pixels = np.concatenate([pixels[..., [i] * 3] for i in range(pixels.shape[2])], 1)
@@ -104,7 +112,7 @@ class SeriesInput(SeriesSpec, Input):
         )
 
     def check(self, sources: Iterable[Any]) -> None:
-        if self.length is not None and self.pixels > self.length:
+        if self.encodings and self.length is not None and self.pixels > self.length:
             raise UsageError(
                 f"series of {self.length} steps make images of at most {self.length} pixels, "
                 f"not {self.pixels}: use transform(size={self.length}) or less"
@@ -171,6 +179,8 @@ class SeriesInput(SeriesSpec, Input):
             raise UsageError("series know no resize_method, no padding_mode and no tfm_y")
         if size is not None and (not isinstance(size, Integral) or size < 1):
             raise UsageError(f"the size of a series' image is a positive int, not {size!r}")
+        if size is not None and not self.encodings:
+            raise UsageError("size= is that of images, and encodings=() makes none: leave it out")
         pair = ((), ()) if tfms is None else tuple(tfms)
         if len(pair) != 2 or not all(isinstance(side, list | tuple) for side in pair) or pair[1]:
             raise UsageError(
@@ -206,7 +216,9 @@ class SeriesInput(SeriesSpec, Input):
         return Sample(x.astype(np.float32), target.move(y, None))
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Series (n, channels, length) as images (n, planes, h, w) in [-1, 1]."""
+        """Series (n, channels, length) as images (n, planes, h, w) in [-1, 1], or scaled."""
+        if not self.encodings:
+            return self.rescale(x)
         fields = torch.stack([self._field(x, name) for name in self.encodings], 2)
         if self.layout == "planes":
             fields = fields.flatten(1, 2)[:, None]
@@ -253,9 +265,20 @@ class SeriesInput(SeriesSpec, Input):
         tiles = x.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5)
         return tiles.reshape(-1, self.planes, rows * self.pixels, columns * self.pixels)
 
+    def image_shape(self) -> tuple[int, tuple[int, int] | None]:
+        if not self.encodings:
+            raise UsageError(
+                "encodings=() hands on the series itself, and a network for images takes none: "
+                'series_learner(data, arch="inception_time") makes one for series'
+            )
+        return super().image_shape()
+
     def as_item(self, x: Any) -> Series:
         if isinstance(x, Tensor):
-            return Series(None, x.float().cpu())
+            x = x.float().cpu()
+            return Series(None, x) if self.encodings else Series(x.numpy(), None)
+        if not self.encodings:
+            return Series(x.x, None)
         return Series(x.x, self.prepare(torch.from_numpy(x.x)[None])[0])
 
     def loader(self, dataset: Any, **options: Any) -> Loader:

@@ -212,6 +212,8 @@ def _input(**options: Any) -> SeriesInput:
         useless = {"bins": "are those of the encoding 'mtf'"}
     if encodings == ("mtf",):
         useless = dict.fromkeys(("scale", "by"), "has no effect on 'mtf', which takes ranks")
+    if not encodings:
+        useless["layout"] = "is that of images"
     for name, why in useless.items():
         if name in options:
             raise UsageError(f"{name} {why}: leave it out with encodings={encodings}")

@@ -28,7 +28,8 @@ class SeriesSpec(InputSpec):
     """A series (channels, length) becomes an image (planes, h, w) in [-1, 1].
 
     With the layout "grid" each encoding is a plane, and the channels lie side by side, `pixels`
-    wide and high each; with "planes" each encoding of each channel is a plane of its own. `by` says
+    wide and high each; with "planes" each encoding of each channel is a plane of its own. Without
+    encodings the series itself, scaled, is what the network takes. `by` says
     whether a series is scaled by itself or by the `low`, `high`, `mean` and `std` that the channels
     of the training set have. Series of other lengths are stretched to `length`.
     """
@@ -56,8 +57,11 @@ class SeriesSpec(InputSpec):
     def __post_init__(self) -> None:
         wrong = [name for name in self.encodings if name not in ENCODINGS]
         several = len(set(self.encodings)) == len(self.encodings)
-        if wrong or not several or not 1 <= len(self.encodings) <= 3:
-            raise UsageError(f"encodings are 1 to 3 of {', '.join(ENCODINGS)}: {self.encodings}")
+        if wrong or not several or len(self.encodings) > 3:
+            raise UsageError(
+                f"encodings are 1 to 3 of {', '.join(ENCODINGS)}, or () for the series itself: "
+                f"{self.encodings}"
+            )
         if self.scale not in SCALES or self.by not in ("series", "train"):
             raise UsageError(
                 f'scale is "minmax" or "zscore", by is "series" or "train": '
@@ -84,8 +88,10 @@ class SeriesSpec(InputSpec):
         return max(3, each * len(self.encodings))
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the image."""
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the image, where there is one."""
+        if not self.encodings:
+            return None
         return self.grid[0] * self.pixels, self.grid[1] * self.pixels
 
     def array(self, source: Any, remarks: Remarks | None = None) -> np.ndarray:
