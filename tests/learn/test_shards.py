@@ -10,7 +10,10 @@ from PIL import Image
 from learn.several_shards import made, resumed, trained
 from learn.test_shared_looks import launched
 
-pytestmark = pytest.mark.filterwarnings("ignore::onecycle.OnecycleWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::onecycle.OnecycleWarning"),
+]
 PROGRAM = __file__.replace("test_shards", "several_shards")
 CLOSE = {"rtol": 2e-4, "atol": 2e-6}  # sums of halves are rounded otherwise than sums of all
 

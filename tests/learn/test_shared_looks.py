@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def several(request, folder, tmp_path_factory):
     """Of each process what it saw."""
     out = tmp_path_factory.mktemp("several")

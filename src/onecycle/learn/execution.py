@@ -1,26 +1,17 @@
 """How a learner computes: in which precision, in how many processes, compiled or not."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from onecycle.learn.compiler import Compiler
 from onecycle.learn.engine import Engine
 from onecycle.learn.processes import distribute
-
-if TYPE_CHECKING:
-    from onecycle.data.databunch import DataBunch
 
 
 class Execution:
     """The part of a `Learner` that chooses its engine."""
 
     engine: Engine
-
-    if TYPE_CHECKING:
-
-        @property
-        def data(self) -> DataBunch: ...
-        @data.setter
-        def data(self, other: DataBunch) -> None: ...
+    data: Any
 
     def to_fp16(self) -> Self:
         """Train and predict in 16-bit floats with loss scaling (on a CPU: bfloat16)."""

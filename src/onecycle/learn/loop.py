@@ -173,14 +173,17 @@ def predict(
 
 
 @contextmanager
-def each_batch(model: nn.Module, batches: Passes, engine: Engine) -> Iterator[Pairs]:
+def each_batch(
+    model: nn.Module, batches: Passes, engine: Engine, alone: bool = False
+) -> Iterator[Pairs]:
     """`predict`, of whose batches each process computes its share and gets the whole.
 
-    To be entered in all processes; the mode comes back at the end, however that is reached.
+    To be entered in all processes, or `alone`, where this one computes all; the model's mode comes
+    back at the end, however that is reached.
     """
-    share = engine.share(batches)
+    share = batches if alone else engine.share(batches)
     with closing(predict(model, share, engine)) as pairs:
-        yield engine.whole(pairs, share)
+        yield pairs if alone else engine.whole(pairs, share)
 
 
 # Several batches before one step: each counts by its weight, as it would in one large batch.

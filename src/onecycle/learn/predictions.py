@@ -1,7 +1,6 @@
 """What a model predicts of a set or an item: the hand-over from learning to interpretation."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -85,9 +84,7 @@ def of_set(learner: Trained, batches: Batches, alone: bool = False) -> Predictio
     """
     target, labelled = learner.data.task.target, batches.dataset.labels is not None
     rows = []
-    each = closing(loop.predict(learner.model, batches, learner.engine))
-    shared = loop.each_batch(learner.model, batches, learner.engine)
-    with each if alone else shared as pairs:
+    with loop.each_batch(learner.model, batches, learner.engine, alone) as pairs:
         for outputs, y in pairs:
             losses = item_losses(learner, outputs, y) if labelled else torch.zeros(len(outputs))
             rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))

@@ -18,10 +18,8 @@ from typing import Any, ClassVar, Self
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from onecycle.core import errors
-from onecycle.core.errors import DataError, OnecycleError, UsageError
 from onecycle.core.path_list import plain_items
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.compiler import Compiler
@@ -73,7 +71,7 @@ class Processes(Engine):
             from accelerate import Accelerator
             from accelerate.utils import InitProcessGroupKwargs
         except ImportError as error:
-            raise UsageError(
+            raise errors.UsageError(
                 "several processes need Accelerate: pip install 'onecycle[scale]'"
             ) from error
         limit = InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
@@ -141,7 +139,7 @@ class Processes(Engine):
 
     def require_even(self, batch_size: int) -> None:
         if batch_size % self.processes:
-            raise UsageError(
+            raise errors.UsageError(
                 f"bs={batch_size} cannot be shared by {self.processes} processes: use a "
                 f"multiple of {self.processes}"
             )
@@ -155,7 +153,7 @@ class Processes(Engine):
         shape = torch.tensor([part.shape], device=self.accelerator.device)
         shapes = {*map(tuple, self._gather(shape).tolist())}
         if len(shapes) > 1:
-            raise UsageError(
+            raise errors.UsageError(
                 f"the processes have parts of one batch that differ in shape ({sorted(shapes)}): "
                 "give the data one size, or evaluate in one process"
             )
@@ -174,7 +172,7 @@ class Processes(Engine):
         if caught:
             raise caught
         if kind:  # of the same kind, so that a program that catches it does so in every process
-            raise getattr(errors, kind, OnecycleError)(f"in the first process: {message}")
+            raise getattr(errors, kind, errors.OnecycleError)(f"in the first process: {message}")
 
     @property
     def one_item(self) -> str:  # type: ignore[override]
@@ -186,7 +184,7 @@ class Processes(Engine):
         """Averages the running statistics of batch norm; other buffers are the first process's."""
         if self.processes < 2:
             return
-        norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         averaged = {id(value) for norm in norms for value in (norm.running_mean, norm.running_var)}
         for buffer in model.buffers():
             if id(buffer) in averaged:
@@ -206,13 +204,15 @@ class Sharded(Processes):
     ) -> None:
         super().__init__(device, precision, timeout)
         if self.precision == "fp16":
-            raise UsageError(
+            raise errors.UsageError(
                 "shard=True has no scale of the loss that all processes share: use to_bf16()"
             )
 
     def compiling(self, compiler: Compiler | None) -> Self:
         if compiler is not None:
-            raise UsageError("learn.compile() is not for distributed(shard=True): leave one out")
+            raise errors.UsageError(
+                "learn.compile() is not for distributed(shard=True): leave one out"
+            )
         return self
 
     def at(self, precision: str) -> Self:
@@ -240,7 +240,7 @@ def require_all(processes: int) -> None:
     wanted = os.environ.get("WORLD_SIZE", "1")
     if wanted.isdecimal() and int(wanted) > 1 and processes == 1:
         lacking = [n for n in _VARIABLES if n not in os.environ]
-        raise UsageError(
+        raise errors.UsageError(
             f"WORLD_SIZE={wanted} says that there are several processes, and this one found no "
             f"other: {', '.join(lacking) or 'one of its variables'} is missing. Start the program "
             "by torchrun or accelerate launch, or set RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR "
@@ -262,19 +262,16 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def require_same_data(data: DataBunch) -> None:
+def require_same_data(engine: Engine, data: DataBunch) -> None:
     """DataError where processes differ: each made its data itself, and a split may lack a seed."""
-    from accelerate.utils import gather_object
-
     sides = (data.train_ds, data.valid_ds)
     total = sha256(repr(sorted(data.options.items(), key=str)).encode("utf-8", "replace"))
     for side in sides:
         total.update(f"{len(side)}\0".encode())
         for item in plain_items(side.items):
             total.update(f"{item}\0".encode("utf-8", "replace"))
-    found = gather_object([total.hexdigest()])
-    if len(set(found)) > 1:
-        raise DataError(
+    if len({*engine.collect(total.digest())}) > 1:
+        raise errors.DataError(
             "the processes have different data: give the split a seed, for example "
             "split_by_rand_pct(0.2, seed=42), and databunch() the same seed everywhere"
         )
@@ -285,7 +282,7 @@ def distribute(learner: Any, timeout: float, sync_bn: bool, shards: bool) -> Eng
     kind = Sharded if shards else Processes
     engine = kind(learner.data.device, learner.engine.precision, timeout)
     engine.compiling(learner.engine.compiler)
-    require_same_data(learner.data)
+    require_same_data(engine, learner.data)
     if sync_bn and engine.processes > 1:
         share_norms(learner.model, learner.data.device)
     learner.model.to(learner.data.device)

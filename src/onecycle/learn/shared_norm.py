@@ -9,9 +9,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from onecycle.core.errors import UsageError
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def share_norms(model: nn.Module, device: torch.device) -> None:
