@@ -9,6 +9,7 @@
 # | to decode large photos in every epoch | `databunch(cache=True)` | disk: of photos at 224 px about 110 KB each |
 # | to train a head behind a frozen body | `fit_one_cycle(4, 1e-2, cache_features=True)` | the head sees no augmentation |
 # | the steps, on a GPU or a CPU that knows bfloat16 | `learn.to_bf16()` (or `to_fp16()`) | some digits |
+# | the steps of a long training | `learn.compile()` ([below](#compiled-steps)) | minutes, before each new kind of step |
 # | the first epochs | small images first: `transform(size=128)`, then 224 | a second `databunch` |
 # | the check of files before training | `databunch(check="sample")` | faults show when their batch comes |
 #
@@ -79,3 +80,21 @@ learn.fit_one_cycle(12, 1e-2, cache_features=True)
 # %%
 learn.unfreeze()
 learn.fit_one_cycle(1, slice(1e-5, 1e-3))
+
+# %% [markdown]
+# ## Compiled steps
+#
+# `learn.compile()` runs the model as `torch.compile` makes it. Nothing else changes: the names of the
+# weights, files, `freeze`, `to_bf16`, checkpoints of a fit (one that began compiled goes on without, and
+# the other way round). Before the first step of each kind the machine compiles, for half a minute to
+# minutes: a step of training, one of validation, a batch of another size, another precision, another set of
+# frozen layers. So it is for trainings of hours. On two CPU cores a step of a MobileNetV3 then takes .65 of
+# its time, that of a resnet18 1.13: there it costs time, so measure your own
+# (`benchmarks/results/compiled.md`). Summaries and heatmaps, which look into layers, run without it.
+# Dropout draws other numbers than without. It needs a C++ compiler, on a GPU Triton; where there is none
+# it says so at once.
+#
+# ```python
+# learn.compile()
+# learn.fit_one_cycle(100, 1e-3)
+# ```

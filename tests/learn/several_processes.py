@@ -48,20 +48,20 @@ def learner(data, **options):
 
 
 def main():
-    learn = learner(arrays(), callbacks=[CSVLogger(OWN / "history.csv")])
+    learn = learner(arrays(), callbacks=[CSVLogger(OWN / "history.csv")], accumulate=2)
     curve = learn.lr_find(num_it=30)
     learn.layer_groups = [list(learn.model[0].parameters()), list(learn.model[2].parameters())]
     learn.freeze().fit_one_cycle(2, 0.05)  # another set of weights learns than afterwards
     learn.unfreeze().fit_one_cycle(3, 0.05)
     learn.save("kept")
-    rank = learn.engine.state.process_index
+    rank = learn.engine.rank
     seen = {
         "weights": [p.tolist() for p in learn.model.parameters()],
         "history": [[row["valid_loss"], row["accuracy"]] for row in learn.history],
         "smoothed": learn.recorder.losses,
         "curve": curve.losses,
         "alone": [float(v) for v in learn.validate()],
-        "processes": learn.engine.state.num_processes,
+        "processes": learn.engine.processes,
     }
     (out / f"rank{rank}.json").write_text(json.dumps(seen))
     (out / f"norms{rank}.json").write_text(json.dumps([normed(), normed(sync_bn=True)]))

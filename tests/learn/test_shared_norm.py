@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from onecycle.core.errors import UsageError
-from onecycle.learn.engine import share_norms
+from onecycle.learn.shared_norm import share_norms
 
 DEVICES = [torch.device("cpu"), torch.device("cuda")]  # for the second no GPU is needed here
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from onecycle.core.errors import DataError, UsageError
 from onecycle.export.text import _head
-from onecycle.learn.engine import share_norms
+from onecycle.learn.shared_norm import share_norms
 from onecycle.runtime.predictor import Predictor, load_learner
 from onecycle.text.learner import language_model_learner, text_classifier_learner
 from onecycle.text.lists import TextClasDataBunch, TextLMDataBunch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -354,7 +353,7 @@ class SegmentationInterpretation:
             raise UsageError("SegmentationInterpretation is for masks")
         void = target.void
         matrix, losses = torch.zeros(target.n_outputs, target.n_outputs, dtype=torch.float64), []
-        with closing(loop.predict(learn.model, batches, learn.engine)) as pairs:
+        with loop.each_batch(learn.model, batches, learn.engine) as pairs:
             for outputs, y in pairs:
                 matrix += confusion(outputs, y, void).cpu()
                 losses.append(item_losses(learn, outputs, y).cpu())

@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from io import BytesIO
 from math import isfinite
@@ -225,7 +224,7 @@ def _look_at_masks(learn: Learner) -> _Seen:
     """One pass over the images, of which only counts of pixels are kept."""
     seen, target = _Seen(), learn.task.target
     batches, each, losses = learn.data.in_order(DatasetType.Valid), list[Tensor](), list[Tensor]()
-    with closing(loop.predict(learn.model, batches, learn.engine)) as pairs:
+    with loop.each_batch(learn.model, batches, learn.engine) as pairs:
         for outputs, y in pairs:
             losses.append(item_losses(learn, outputs, y).cpu())
             each += [

@@ -1,6 +1,5 @@
 """Honest probabilities: how far they are from frequencies, what brings them there, thresholds."""
 
-from contextlib import closing
 from dataclasses import dataclass, fields
 from math import exp, inf, log
 from typing import Any, NamedTuple
@@ -109,7 +108,7 @@ def calibrate(learner: Any) -> Calibration:
     plain = target.with_temperature(1.0)  # UsageError for kinds that have none
     batches = learner.data.in_order(DatasetType.Valid)
     require_labels(batches.dataset, "temperature")
-    with closing(loop.predict(learner.model, batches, learner.engine)) as pairs:
+    with loop.each_batch(learner.model, batches, learner.engine) as pairs:
         rows = [(outputs.float().cpu(), y.cpu()) for outputs, y in pairs]
     outputs, y = map(torch.cat, zip(*rows, strict=True))
     temperature = best_temperature(plain, outputs, y)

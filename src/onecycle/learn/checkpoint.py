@@ -18,6 +18,7 @@ from onecycle.core.files import write_atomically
 from onecycle.data.task import Task
 from onecycle.learn.calibration import forget_temperature, set_temperature
 from onecycle.learn.optimizer import GroupedOptimizer
+from onecycle.learn.sharding import placed, whole
 from onecycle.runtime.kinds import TUNED, Plain
 from onecycle.runtime.task import task_to_json
 from onecycle.version import __version__
@@ -35,32 +36,40 @@ def checkpoint_path(path: str | Path, model_dir: str | Path, file: str | Path) -
     return Path(path) / model_dir / name
 
 
-def save(
-    path: Path,
-    model: nn.Module,
-    task: Task,
-    optimizer: GroupedOptimizer | None,
-    with_opt: bool,
-    more: Mapping[str, Any],
-    others: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Write weights, task, `more` (history and recipe) and, `with_opt`, the optimizer's state.
+def tensors_of(
+    model: nn.Module, optimizer: GroupedOptimizer | None, kept: bool = True
+) -> dict[str, Tensor]:
+    """Copies on the CPU of all weights, and of the optimizer's state where there is one.
 
-    `others` are tensors of no layer, under names of their own.
+    Of several processes all take part, and those that do not write need not have `kept` them.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    tensors = {_MODEL + name: value for name, value in model.state_dict().items()}
-    if with_opt and optimizer is not None:
-        tensors |= {
+    found = {_MODEL + name: value for name, value in model.state_dict().items()}
+    if optimizer is not None:
+        found |= {
             f"{_OPT}{index}.{name}": torch.as_tensor(value)
             for index, values in optimizer.inner.state_dict()["state"].items()
             for name, value in values.items()
             if value is not None
         }
-    tensors |= others or {}
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    tensors = dict[str, Tensor]()
+    for name, value in found.items():
+        all_of_it = whole(value.detach())
+        if kept:
+            tensors[name] = all_of_it.cpu().contiguous().clone()
+    return tensors
+
+
+def save(
+    path: Path,
+    tensors: dict[str, Tensor],
+    task: Task,
+    optimizer: GroupedOptimizer | None,
+    more: Mapping[str, Any],
+) -> None:
+    """Write what `tensors_of` gave, the task, and `more` (history and recipe)."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     about = {
         "format": FORMAT,
         "onecycle": __version__,
@@ -84,11 +93,11 @@ def write(learner: Any, file: str | Path, with_opt: bool) -> Path:
     """See `Learner.save`; of several processes the first writes."""
     path = checkpoint_path(learner.path, learner.model_dir, file)
     learner.engine.synchronize(learner.model)
-    if learner.engine.main:
-        more = {"history": learner.history, "recipe": learner.recipe}
-        more["data"] = learner.data.train_dl.state()
-        save(path, learner.model, learner.task, learner.opt, with_opt, more)
-    learner.engine.wait()
+    more = {"history": learner.history, "recipe": learner.recipe}
+    more["data"] = learner.data.train_dl.state()
+    engine, optimizer = learner.engine, learner.opt if with_opt else None
+    tensors = tensors_of(learner.model, optimizer, engine.main)
+    engine.by_first(lambda: save(path, tensors, learner.task, learner.opt, more))
     return path
 
 
@@ -134,6 +143,8 @@ def fill(
         _compare_inputs(task, about, path, differences)
     weights = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
     _check_weights(model, weights, path, strict)
+    ours = model.state_dict()
+    weights = {k: placed(v, ours[k]) if k in ours else v for k, v in weights.items()}
     model.load_state_dict(weights, strict=strict)
 
 
@@ -237,6 +248,9 @@ def restore_optimizer(optimizer: GroupedOptimizer, content: Content, path: Path)
         for value in values.values()
     )
     if fits:
+        for number, kept in state.items():
+            wide = [name for name, value in kept.items() if value.ndim]
+            kept |= {name: placed(kept[name], parameters[number]) for name in wide}
         groups = optimizer.inner.state_dict()["param_groups"]
         optimizer.inner.load_state_dict({"state": state, "param_groups": groups})
     else:

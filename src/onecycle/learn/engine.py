@@ -1,21 +1,15 @@
 """How a step is computed: device, precision and processes, so that the loop need not know."""
 
-import atexit
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
-from hashlib import sha256
 from typing import Any, ClassVar, Self
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from onecycle.core.errors import DataError, UsageError, warn
-from onecycle.core.path_list import plain_items
-from onecycle.data.databunch import DataBunch
+from onecycle.core.errors import UsageError, warn
+from onecycle.learn.compiler import Compiler
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 Pairs = Iterable[tuple[Tensor, Tensor]]
@@ -34,6 +28,7 @@ class Engine:
     processes = 1  # that train together
     rank = 0  # which of them this is
     in_parts: ClassVar[bool] = True  # large outputs of an evaluation may come a few rows at a time
+    compiler: Compiler | None = None
 
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
         if precision not in DTYPES:
@@ -47,7 +42,16 @@ class Engine:
 
     def at(self, precision: str) -> Self:
         """The same in another precision."""
-        return type(self)(self.device, precision)
+        return type(self)(self.device, precision).compiling(self.compiler)
+
+    def compiling(self, compiler: Compiler | None) -> Self:
+        """This engine, running models as the compiler made them."""
+        self.compiler = compiler
+        return self
+
+    def runner(self, model: nn.Module) -> nn.Module:
+        """The model itself, or what runs in its place with the same weights."""
+        return model if self.compiler is None else self.compiler.runner(model)
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Before each fit, when it is known which weights are frozen."""
@@ -84,12 +88,24 @@ class Engine:
         """What of each batch this process computes."""
         return batches
 
+    def require_even(self, batch_size: int) -> None:
+        """UsageError for a batch size of training that the processes cannot share."""
+
+    def gradients(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """The context of a batch of training, which is the `last` one of its step or not."""
+        return nullcontext()
+
     def whole(self, pairs: Pairs, share: Any) -> Pairs:
         """(outputs, y) of whole batches, of those that each process computed for its share."""
         return pairs
 
-    def wait(self) -> None:
-        """Until every process has come here."""
+    def plain(self, model: nn.Module) -> nn.Module:
+        """The model with all its weights in this process."""
+        return model
+
+    def by_first(self, work: Callable[[], object]) -> None:
+        """Done by the first process while the others wait; its error is one in all of them."""
+        work()
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model runs."""
@@ -100,8 +116,8 @@ class Engine:
     def forward(self, model: nn.Module, x: Tensor) -> Tensor:
         """The model's outputs, float32 whatever the precision inside."""
         with self.autocast():
-            outputs = model(x)
-        return outputs.float() if isinstance(outputs, Tensor) else outputs
+            outputs = self.runner(model)(x)
+        return whole_precision(outputs)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of the loss, scaled, to those that are there."""
@@ -117,6 +133,11 @@ class Engine:
         self.scaler.update()
 
 
+def whole_precision(outputs: Any) -> Any:
+    """Outputs of 16 bits as float32; those that are no tensors know by themselves."""
+    return outputs.float() if isinstance(outputs, Tensor) else outputs
+
+
 def lay_channels_last(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Lay the weights of convolutions as batches of images lie, which is faster on CUDA.
 
@@ -130,305 +151,6 @@ def lay_channels_last(model: nn.Module, optimizer: torch.optim.Optimizer) -> Non
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
                 state[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
-
-
-# Training by several processes, on one machine or many: each takes its share of every batch.
-#
-# Processes are started by `accelerate launch` or `torchrun`; all run the same program.
-
-
-class Share:
-    """The rows of each batch that are this process's: row `rank`, and every `world`-th after it.
-
-    All processes get equally many rows: where a batch does not divide, the last row is repeated.
-    `count` is the number of rows that the whole of the latest batch has.
-    """
-
-    def __init__(self, batches: Any, rank: int, world: int) -> None:
-        self.batches, self.rank, self.world, self.count = batches, rank, world, 0
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
-        if hasattr(self.batches, "parts"):
-            for count, x, y in self.batches.parts(self.rows):
-                self.count = count
-                yield x, y
-        else:
-            for x, y in self.batches:
-                self.count = len(y)
-                mine = torch.as_tensor(self.rows(len(y)), device=y.device)
-                yield x[mine], y[mine]
-
-    def rows(self, count: int) -> list[int]:
-        """The positions, in a batch of `count`, of this process's rows."""
-        padded = -(-count // self.world) * self.world
-        return [min(i, count - 1) for i in range(self.rank, padded, self.world)]
-
-
-class Processes(Engine):
-    """An engine whose gradients are averaged over all processes, step by step (data parallel)."""
-
-    in_parts: ClassVar[bool] = False
-
-    def __init__(
-        self, device: torch.device, precision: str = "fp32", timeout: float = 600.0
-    ) -> None:
-        super().__init__(device, precision)
-        try:
-            from accelerate import PartialState
-        except ImportError as error:
-            raise UsageError(
-                "several processes need Accelerate: pip install 'onecycle[scale]'"
-            ) from error
-        limit = timedelta(seconds=timeout)
-        self.state = PartialState(cpu=device.type == "cpu", timeout=limit)
-        atexit.register(leave_group)
-        self.timeout, self.main = timeout, self.state.is_main_process
-        self.processes, self.rank = self.state.num_processes, self.state.process_index
-        self._parallel: nn.Module | None = None
-
-    def at(self, precision: str) -> Self:
-        return type(self)(self.device, precision, self.timeout)
-
-    def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        super().begin(model, optimizer)
-        self._parallel = None
-        if self.processes > 1:
-            where = [self.state.device] if self.device.type == "cuda" else None
-            self._parallel = nn.parallel.DistributedDataParallel(model, device_ids=where)
-
-    def end(self) -> None:
-        self._parallel = None
-
-    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
-        """As `Engine.forward`; in training, gradients will be those of all processes."""
-        parallel = self._parallel if model.training and torch.is_grad_enabled() else None
-        return super().forward(parallel or model, x)
-
-    def mean(self, loss: Tensor) -> float:
-        return self._reduce(loss.detach().float(), "mean")
-
-    def total(self, weight: float) -> float:
-        given = torch.tensor(weight, dtype=torch.float32, device=self.state.device)
-        return self._reduce(given, "sum")
-
-    def agree(self, wish: bool) -> bool:
-        return self.total(float(wish)) > 0
-
-    def collect(self, data: bytes) -> list[bytes]:
-        from accelerate.utils import gather
-
-        own = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        lengths = gather(torch.tensor([len(own)], device=self.state.device)).tolist()
-        padded = own.new_zeros(max(lengths))
-        padded[: len(own)] = own
-        rows = gather(padded.to(self.state.device)[None]).cpu().numpy()
-        return [row[:n].tobytes() for row, n in zip(rows, lengths, strict=True)]
-
-    def _reduce(self, value: Tensor, how: str) -> float:
-        from accelerate.utils import reduce
-
-        return float(reduce(value.reshape(1), how))
-
-    def share(self, batches: Any) -> Any:
-        if batches.train and batches.batch_size % self.processes:
-            raise UsageError(
-                f"bs={batches.batch_size} cannot be shared by {self.processes} processes: use a "
-                f"multiple of {self.processes}"
-            )
-        return Share(batches, self.state.process_index, self.processes)
-
-    def whole(self, pairs: Pairs, share: Any) -> Pairs:
-        from accelerate.utils import gather
-
-        def join(part: Tensor) -> Tensor:
-            rows = gather(part.contiguous()).unflatten(0, (self.processes, -1))
-            return rows.transpose(0, 1).flatten(0, 1)[: share.count]
-
-        for outputs, y in pairs:
-            yield join(outputs), join(y)
-
-    def wait(self) -> None:
-        self.state.wait_for_everyone()
-
-    @property
-    def one_item(self) -> str:  # type: ignore[override]
-        """What a process has of a batch that is too small."""
-        return f"one item in each of {self.processes} processes"
-
-    @torch.no_grad()
-    def synchronize(self, model: nn.Module) -> None:
-        """Averages the running statistics of batch norm; other buffers are the first process's."""
-        if self.processes < 2:
-            return
-        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        averaged = {id(value) for norm in norms for value in (norm.running_mean, norm.running_var)}
-        for buffer in model.buffers():
-            if id(buffer) in averaged:
-                dist.all_reduce(buffer)
-                buffer /= self.processes
-            else:
-                dist.broadcast(buffer, 0)
-
-
-def leave_group() -> None:
-    """Before Python goes: its group's threads would let go of tensors when Python is no longer.
-
-    Without it one program in about twelve, whose work was done, ended by SIGABRT ("terminate called
-    without an active exception"). Source: pytorch/pytorch#179291.
-    """
-    if dist.is_initialized():
-        gc.collect()  # what still holds the group, as a network that was trained in parallel
-        dist.destroy_process_group()
-
-
-def require_same_data(data: DataBunch) -> None:
-    """DataError where processes differ: each made its data itself, and a split may lack a seed."""
-    from accelerate.utils import gather_object
-
-    sides = (data.train_ds, data.valid_ds)
-    total = sha256(repr(sorted(data.options.items(), key=str)).encode("utf-8", "replace"))
-    for side in sides:
-        total.update(f"{len(side)}\0".encode())
-        for item in plain_items(side.items):
-            total.update(f"{item}\0".encode("utf-8", "replace"))
-    found = gather_object([total.hexdigest()])
-    if len(set(found)) > 1:
-        raise DataError(
-            "the processes have different data: give the split a seed, for example "
-            "split_by_rand_pct(0.2, seed=42), and databunch() the same seed everywhere"
-        )
-
-
-# Batch norm over the items of all processes: mean and spread are those of the whole batch.
-#
-# On CUDA torch's own SyncBatchNorm does it; that has no CPU, where this one takes its place, so
-# that a program can be tried, and tested, without a GPU.
-
-
-def distribute(learner: Any, timeout: float, sync_bn: bool) -> Engine:
-    """The engine of a learner that trains in several processes; see its method."""
-    engine = Processes(learner.data.device, learner.engine.precision, timeout)
-    require_same_data(learner.data)
-    if sync_bn and engine.processes > 1:
-        share_norms(learner.model, learner.data.device)
-    learner.model.to(learner.data.device)
-    return engine
-
-
-def share_norms(model: nn.Module, device: torch.device) -> None:
-    """Synchronize every batch norm in place: all modules and parameters stay the same objects.
-
-    UsageError, before any is changed, for norms that do something of their own.
-    """
-    kinds = _kinds(device)
-    found = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm) and not isinstance(module, SharedNorm | nn.SyncBatchNorm)
-    }
-    for name, norm in found.items():
-        if type(norm) not in kinds:
-            raise UsageError(
-                f"{name or 'the model'} is a {type(norm).__module__}.{type(norm).__name__}, and "
-                "sync_bn=True knows torch's BatchNorm and timm's BatchNormAct2d only: leave "
-                "sync_bn out (running statistics are averaged over the processes all the same)"
-            )
-    for norm in found.values():
-        norm.__class__ = kinds[type(norm)]  # submodules, hooks and mode stay where they are
-        if isinstance(norm, nn.SyncBatchNorm):
-            norm.process_group = None
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over all processes, whose gradient is the sum of all gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        total = grad.contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
-class SharedNorm(_BatchNorm):
-    """Batch norm of (n, c, ...) that, in training, counts the items of all processes."""
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of axes."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise; eval mode is torch's own."""
-        if not self.training or not dist.is_initialized():
-            return super().forward(input)
-        axes = [i for i in range(input.ndim) if i != 1]
-        x = input.float()
-        wide = (1, -1, *[1] * (input.ndim - 2))
-        n = x.new_tensor([x.numel() / x.shape[1]])
-        total, count = _Sum.apply(torch.cat([x.sum(axes), n])).split([x.shape[1], 1])
-        centred = x - (total / count).reshape(wide)
-        variance = _Sum.apply(centred.square().sum(axes)) / count
-        self._note((total / count).detach(), (variance * count / (count - 1)).detach())
-        normal = centred * (variance + self.eps).rsqrt().reshape(wide)
-        if self.weight is not None and self.bias is not None:
-            normal = normal * self.weight.reshape(wide) + self.bias.reshape(wide)
-        return normal.to(input.dtype)
-
-    @torch.no_grad()
-    def _note(self, mean: Tensor, variance: Tensor) -> None:
-        """Into the running statistics."""
-        if self.running_mean is None or self.running_var is None:
-            return
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
-
-
-class SharedNorm1d(SharedNorm, nn.BatchNorm1d):
-    """Of (n, c) or (n, c, length)."""
-
-
-class SharedNorm2d(SharedNorm, nn.BatchNorm2d):
-    """Of (n, c, h, w)."""
-
-
-class SharedNorm3d(SharedNorm, nn.BatchNorm3d):
-    """Of (n, c, d, h, w)."""
-
-
-class SharedNormAct2d(SharedNorm2d):
-    """Of (n, c, h, w), with the dropout and the activation that timm puts into its norms."""
-
-    drop: nn.Module
-    act: nn.Module
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise, drop, activate."""
-        return self.act(self.drop(super().forward(input)))
-
-
-def _kinds(device: torch.device) -> dict[type[_BatchNorm], type[_BatchNorm]]:
-    """What each kind of batch norm becomes on a device."""
-    from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct
-
-    if device.type != "cpu":
-        plain = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        return {**dict.fromkeys(plain, nn.SyncBatchNorm), BatchNormAct2d: SyncBatchNormAct}
-    return {
-        nn.BatchNorm1d: SharedNorm1d,
-        nn.BatchNorm2d: SharedNorm2d,
-        nn.BatchNorm3d: SharedNorm3d,
-        BatchNormAct2d: SharedNormAct2d,
-    }
 
 
 def free_memory() -> None:

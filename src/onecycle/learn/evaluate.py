@@ -1,7 +1,6 @@
 """Loss and metrics of a set; metrics look at copies, with random generators of their own."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any, Protocol
 
@@ -65,10 +64,8 @@ def validate(
 ) -> dict[str, float | None]:
     """Loss and metrics of the validation set for the row of an epoch, by all processes together."""
     assert run.data.valid_dl is not None
-    share = run.engine.share(run.data.valid_dl)
-    with closing(loop.predict(run.model, share, run.engine)) as pairs:
-        whole = run.engine.whole(pairs, share)
-        values = evaluate(whole, loss_func, metrics, run.data.task.target)
+    with loop.each_batch(run.model, run.data.valid_dl, run.engine) as pairs:
+        values = evaluate(pairs, loss_func, metrics, run.data.task.target)
     return dict(zip([*run.directions][1:], values, strict=True))
 
 
@@ -84,7 +81,7 @@ def measure(
     counts = hasattr(batches, "restore")
     state = batches.state() if counts else None
     try:
-        with closing(loop.predict(model, batches, engine)) as pairs:
+        with loop.each_batch(model, batches, engine) as pairs:
             return evaluate(pairs, loss_func, metrics, target)
     finally:
         if counts:

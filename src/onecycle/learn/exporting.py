@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from onecycle.core.errors import UsageError
 from onecycle.core.machine import defaults
@@ -58,8 +58,14 @@ def export(learner: Recorded, path: Path, precision: str, calibrate: int | None 
             f'calibrate= is a number of training items for precision="int8", not {calibrate!r} '
             f"for {precision!r}"
         )
-    model, task = learner.model, learner.data.task
-    device = next(model.parameters()).device
+    model = learner.engine.plain(learner.model)
+    learner.engine.by_first(lambda: _export(learner, model, path, precision, calibrate))
+
+
+def _export(
+    learner: Recorded, model: nn.Module, path: Path, precision: str, calibrate: int | None
+) -> None:
+    task, device = learner.data.task, next(model.parameters()).device
     try:
         with modes_kept(model), torch.no_grad():
             examples = task.input.export_examples(learner, precision, calibrate)

@@ -6,7 +6,7 @@ from them, with repetition, and every figure is computed of each such draw, all 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -128,7 +128,7 @@ def _parts(learner: Any, batches: Any, metrics: Sequence[Any]) -> list["_Part"]:
     """Loss and metrics of a loader, after one pass over it."""
     states = states_of(learner.loss_func, metrics, learner.task.target)
     parts = [_Part(state) for state in states]
-    with closing(loop.predict(learner.model, batches, learner.engine)) as pairs:
+    with loop.each_batch(learner.model, batches, learner.engine) as pairs:
         for outputs, y in pairs:
             for part in parts:
                 part.add(outputs, y)

@@ -28,7 +28,8 @@ from onecycle.learn import (
 from onecycle.learn.budget import length
 from onecycle.learn.callback import Callback
 from onecycle.learn.callbacks import CutMix, MixUp, blend_by
-from onecycle.learn.engine import Engine, distribute, free_memory
+from onecycle.learn.engine import Engine, free_memory
+from onecycle.learn.execution import Execution
 from onecycle.learn.lr_find import RateCurve, find_lr
 from onecycle.learn.metric import names_of, warn_of_thresholds
 from onecycle.learn.optimizer import AdamW, GroupedOptimizer, Rate, rates_by_group
@@ -40,7 +41,7 @@ from onecycle.runtime import hub
 from onecycle.runtime.kinds import Answer
 
 
-class Learner:
+class Learner(Execution):
     """Trains `model` on `data`, looks at what it predicts, and keeps it.
 
     `metrics` is a function of (outputs, y) or a list of them; `wd` decoupled weight decay, on
@@ -214,34 +215,6 @@ class Learner:
     def unfreeze(self) -> Self:
         """Train everything."""
         return self.freeze_to(0)
-
-    def to_fp16(self) -> Self:
-        """Train and predict in 16-bit floats with loss scaling (on a CPU: bfloat16)."""
-        return self._to("fp16")
-
-    def to_bf16(self) -> Self:
-        """Train and predict in bfloat16."""
-        return self._to("bf16")
-
-    def to_fp32(self) -> Self:
-        """Train and predict in 32-bit floats."""
-        return self._to("fp32")
-
-    def _to(self, precision: str) -> Self:
-        self.engine = self.engine.at(precision)
-        return self
-
-    def distributed(self, timeout: float = 600.0, sync_bn: bool = False) -> Self:
-        """Train with all the processes that `accelerate launch` or `torchrun` has started.
-
-        Each takes its share of every batch, so `bs` and the rates stay as they are for one; `fit`,
-        `lr_find` and `save` are called in all of them, files are written by the first. Batch norm
-        normalises by each process's own items, with `sync_bn` by those of all; running statistics
-        are averaged before every validation. Needs Accelerate (`onecycle[scale]`); a process that
-        is silent for `timeout` seconds ends all.
-        """
-        self.engine = distribute(self, timeout, sync_bn)
-        return self
 
     def mixup(self, alpha: float = 0.4) -> Self:
         """Train on blends of two items from now on (`MixUp`), by the last `alpha`; 0: no longer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import count, takewhile
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from onecycle.core.display import bar
 from onecycle.core.errors import TrainingError
 from onecycle.learn.callback import Callback, Run, StopFit
-from onecycle.learn.engine import Engine
+from onecycle.learn.engine import Engine, Pairs
 from onecycle.learn.losses import PixelLoss, loss_of
 from onecycle.learn.optimizer import GroupedOptimizer
 from onecycle.models.groups import modes_kept
@@ -97,6 +97,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     run.model.train()
     _forget(run.model)
     notify("before_epoch")
+    run.engine.require_even(run.data.batch_size)
     loader = run.engine.share(run.data.train_dl)
     total = len(loader)
     weight = weight_of(run.loss_func, run.data.task.target.weight)
@@ -106,11 +107,12 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
             break
         run.x, run.y, loss_func = x, y, run.loss_func
         notify("before_batch")
-        run.outputs = _forward(run)
-        run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
-        run.loss_value = run.engine.mean(run.loss)
-        notify("after_loss")
-        run.engine.backward(steps.part(run.loss, run.y, run.batch))
+        with run.engine.gradients(run.model, steps.ends(run.batch)):
+            run.outputs = _forward(run)
+            run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
+            run.loss_value = run.engine.mean(run.loss)
+            notify("after_loss")
+            run.engine.backward(steps.part(run.loss, run.y, run.batch))
         run.loss_func = loss_func
         run.batch += 1
         if steps.ends(run.batch - 1):
@@ -168,6 +170,20 @@ def predict(
                 yield from outputs.parts(y, engine.in_parts)
             else:
                 yield outputs, y
+
+
+@contextmanager
+def each_batch(
+    model: nn.Module, batches: Passes, engine: Engine, alone: bool = False
+) -> Iterator[Pairs]:
+    """`predict`, of whose batches each process computes its share and gets the whole.
+
+    To be entered in all processes, or `alone`, where this one computes all; the model's mode comes
+    back at the end, however that is reached.
+    """
+    share = batches if alone else engine.share(batches)
+    with closing(predict(model, share, engine)) as pairs:
+        yield pairs if alone else engine.whole(pairs, share)
 
 
 # Several batches before one step: each counts by its weight, as it would in one large batch.

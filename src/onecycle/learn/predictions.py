@@ -1,7 +1,6 @@
 """What a model predicts of a set or an item: the hand-over from learning to interpretation."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -78,11 +77,14 @@ def require_labels(items: Any, what: str) -> None:
         )
 
 
-def of_set(learner: Trained, batches: Batches) -> Predictions:
-    """Run the model over a loader that keeps the set's order."""
+def of_set(learner: Trained, batches: Batches, alone: bool = False) -> Predictions:
+    """Run the model over a loader that keeps the set's order.
+
+    Of several processes each computes its share; or this one all, `alone`.
+    """
     target, labelled = learner.data.task.target, batches.dataset.labels is not None
     rows = []
-    with closing(loop.predict(learner.model, batches, learner.engine)) as pairs:
+    with loop.each_batch(learner.model, batches, learner.engine, alone) as pairs:
         for outputs, y in pairs:
             losses = item_losses(learner, outputs, y) if labelled else torch.zeros(len(outputs))
             rows.append((target.activate(outputs).cpu(), y.cpu(), losses.cpu()))
@@ -155,7 +157,8 @@ def of_part(learner: Trained, side: LabelList, positions: Sequence[int]) -> Pred
     """What the model predicts of some items of a side, in one batch."""
     part, device = part_of(side, positions), learner.data.device
     make = learner.data.task.input.loader
-    return of_set(learner, make(part, batch_size=len(part), num_workers=0, device=device))
+    loader = make(part, batch_size=len(part), num_workers=0, device=device)
+    return of_set(learner, loader, alone=True)
 
 
 def show(

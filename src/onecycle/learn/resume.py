@@ -184,8 +184,7 @@ class Checkpoint(Callback):
         state, tensors, own = packed
         for rank, data in enumerate(run.engine.collect(own)):
             tensors[f"{_PROCESS}{rank}"] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        if not run.engine.main:
-            return
+        tensors = tensors | checkpoint.tensors_of(run.model, run.optimizer, run.engine.main)
         more = {
             "history": run.history,
             "recipe": self.learner.recipe,
@@ -195,12 +194,15 @@ class Checkpoint(Callback):
             "at": {"epoch": epoch, "batch": batch, "complete": complete},
             "run": state,
         }
-        places = self._places()
+        run.engine.by_first(lambda: self._replace(run, tensors, more))
+
+    def _replace(self, run: Run, tensors: dict[str, Tensor], more: dict[str, Any]) -> None:
+        """The newest file; what it was becomes the one before it."""
         if self.path.is_file():
-            for newer, older in reversed([*pairwise(places)]):
+            for newer, older in reversed([*pairwise(self._places())]):
                 if newer.is_file():
                     newer.replace(older)
-        checkpoint.save(self.path, run.model, run.data.task, run.optimizer, True, more, tensors)
+        checkpoint.save(self.path, tensors, run.data.task, run.optimizer, more)
 
     # --- reading ---------------------------------------------------------------------------
 
