@@ -14,7 +14,8 @@ from onecycle.cli.studio import work
 from onecycle.cli.studio.contents import SeriesProject, TextProject, drawn
 from onecycle.cli.studio.kinds import labelled_series
 from onecycle.cli.studio.layout import LAYOUTS
-from onecycle.cli.studio.project import open_project, read_rows
+from onecycle.cli.studio.project import open_project
+from onecycle.cli.studio.rows import read_rows
 from onecycle.cli.studio.server import application
 from onecycle.cli.studio.start import make_studio
 from onecycle.core.errors import TableError, UsageError

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from onecycle.cli.answers import write_csv
-from onecycle.cli.options import plain_errors
+from onecycle.cli.commands import plain_errors
 from onecycle.core.display import exact_text, print_any_text
 from onecycle.core.errors import UsageError
 

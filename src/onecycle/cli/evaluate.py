@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onecycle.cli.layouts import read_frame
+from onecycle.cli.frames import read_frame
 from onecycle.cli.predict import Running, Where, open_model, table_of_series
 from onecycle.cli.series_table import LABELS
 from onecycle.core.display import bar

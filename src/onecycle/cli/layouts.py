@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from onecycle.cli.frames import read_frame
 from onecycle.cli.options import Where, WhereBoxes, WhereMasks, WherePoints, WhereSeries, WhereTexts
 from onecycle.cli.sides import DRAWS, column, draw, of_table, refuse
 from onecycle.core.display import threaded
-from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
+from onecycle.core.errors import TableError, UsageError, listing, warn
 from onecycle.core.files import read_lines
 from onecycle.data.checks import sides_of
 from onecycle.data.databunch import LabelledItems
 from onecycle.data.labels import SplitItems, from_pattern
 from onecycle.data.lists import ItemList
-from onecycle.data.tables import read_table
 from onecycle.runtime.inputs.pixels import open_indexes
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList
@@ -182,41 +182,6 @@ def _images_of_table(where: Where) -> Found:
 
 
 # Tables of all kinds.
-
-
-def read_frame(table: Path) -> Any:
-    """A table as a frame: of .csv and .tsv all cells are texts, .jsonl and .parquet have types."""
-    import pandas as pd
-
-    ending = table.suffix.lower()
-    if not table.is_file():
-        raise UsageError(f"{table} is no file")
-    try:
-        if ending == ".jsonl":
-            frame = pd.read_json(table, lines=True, dtype=False)
-        elif ending == ".parquet":
-            frame = pd.read_parquet(table)
-        else:
-            return _of_several_columns(table, "\t" if ending == ".tsv" else ",")
-    except ImportError as error:
-        raise UsageError("Parquet files need pyarrow: pip install 'onecycle[parquet]'") from error
-    except (ValueError, OSError) as error:
-        raise TableError(f"{table}: cannot be read as {ending} ({error})") from error
-    if frame.empty:
-        raise EmptyDataError(f"{table}: 0 rows")
-    return frame
-
-
-def _of_several_columns(table: Path, own: str) -> Any:
-    """Of .csv or .tsv; TableError where another mark stands between the names of the header."""
-    frame = read_table(table, own)
-    name = str(frame.columns[0])
-    if frame.shape[1] == 1 and (mark := next((m for m in ",;\t|" if m in name), None)):
-        raise TableError(
-            f"{table}: there is one column, {name!r}: is {mark!r} what stands between its cells? "
-            "In .csv it is a comma, in .tsv a tab: write the table so"
-        )
-    return frame
 
 
 def _of_table(where: Any, items: Any, held: Any) -> Found:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from onecycle.cli.options import examples, plain_errors
+from onecycle.cli.commands import examples, plain_errors
 from onecycle.cli.page_options import Examples, Gpu, Icon, Theme, Title
 from onecycle.cli.training import lr_find, train
 from onecycle.core.addresses import place_of

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from onecycle.cli.commands import examples, plain_errors, spread
 from onecycle.cli.options import (
     Fit,
     How,
@@ -15,9 +16,6 @@ from onecycle.cli.options import (
     WherePoints,
     WhereSeries,
     WhereTexts,
-    examples,
-    plain_errors,
-    spread,
 )
 
 train = typer.Typer(help="Train a model on your own data.", no_args_is_help=True)

@@ -8,7 +8,8 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
-from onecycle.cli.studio.project import Item, Project, side_of_cell, walk
+from onecycle.cli.studio.project import Item, Project, walk
+from onecycle.cli.studio.rows import side_of_cell
 from onecycle.core.errors import UsageError
 from onecycle.runtime.inputs.text import FILES, text_of
 
@@ -70,10 +71,11 @@ class TextProject(Project):
 
 def _read_texts(project: TextProject) -> None:
     from onecycle.cli import layouts
+    from onecycle.cli.frames import read_frame
     from onecycle.cli.options import WhereTexts
     from onecycle.data.tables import column
 
-    frame = layouts.read_frame(project.source)
+    frame = read_frame(project.source)
     where = WhereTexts(project.source, label_delim=project.delimiter)
     texts = column(frame, layouts.text_column(where, frame))
     labels = column(frame, layouts.label_column(where, frame))
@@ -131,13 +133,14 @@ def series_of(source: Path) -> tuple[list[str], list[Any], list[str], list[str]]
     A name is a place and the contents. UsageError where the labels are numbers to be met.
     """
     from onecycle.cli import layouts
+    from onecycle.cli.frames import read_frame
     from onecycle.cli.options import WhereSeries
     from onecycle.data.tables import looks_like_numbers
     from onecycle.data.targets import Numbers, few_whole_numbers
     from onecycle.series.lists import SeriesList
 
     if source.suffix.lower() in (".csv", ".jsonl", ".parquet"):
-        frame = layouts.read_frame(source)
+        frame = read_frame(source)
         sided = "is_valid" if "is_valid" in frame.columns else None
         items = layouts.series_of_table(source, WhereSeries(source, valid_col=sided), {})
         rows: Iterable[Any] = range(2, len(items) + 2)

@@ -10,7 +10,7 @@ import numpy as np
 from onecycle.cli import layouts, train
 from onecycle.cli.layouts import Found
 from onecycle.cli.studio.contents import series_of
-from onecycle.cli.studio.project import read_rows
+from onecycle.cli.studio.rows import read_rows
 from onecycle.core.errors import TableError, listing
 from onecycle.data.databunch import LabelledItems
 from onecycle.data.targets import Category

@@ -11,7 +11,8 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
-from onecycle.cli.studio.project import TRAIN, VALID, Item, Project
+from onecycle.cli.studio.project import Item, Project
+from onecycle.cli.studio.rows import TRAIN, VALID
 from onecycle.core.errors import UsageError
 
 COUNTED = "count.json"  # of each image its pixels by class

@@ -4,8 +4,6 @@ Nothing below the source is changed. `labels.csv` (name, label, is_valid) holds 
 `test.csv` what is measured once, `project.json` what was left out; all are written whole.
 """
 
-import csv
-import io
 import json
 import threading
 from collections import Counter, defaultdict
@@ -18,6 +16,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 from warnings import catch_warnings, simplefilter
 
+from onecycle.cli.studio.rows import (
+    TEST,
+    TRAIN,
+    VALID,
+    label_of_cell,
+    read_rows,
+    side_of_cell,
+    table_text,
+)
 from onecycle.cli.studio.thumbnails import jpeg_of
 from onecycle.core.errors import DataError, OnecycleError, TableError, UsageError, listing
 from onecycle.core.files import require_writable, write_atomically
@@ -25,12 +32,10 @@ from onecycle.core.json_text import is_unicode, parse_json
 from onecycle.core.walk import FileKind, files_below
 from onecycle.runtime.inputs.pixels import FILES
 
-TRAIN, VALID, TEST = "train", "valid", "test"
 _SIDES = {TRAIN: {"train", "training"}, VALID: {"valid", "validation", "val"}, TEST: {"test"}}
 _SHARE = 0.2  # of a class that validates
 _LABELS, _TESTED, _ABOUT = "labels.csv", "test.csv", "project.json"
 _CLASS_LENGTH = 200
-_YES, _NO = {"true", "1", "1.0", "yes"}, {"", "false", "0", "0.0", "no"}
 _CHANGED = ("label", "side", "out")
 
 
@@ -282,8 +287,8 @@ class Project:
                 tested.append((o.name, o.label, *more))
             else:
                 rows.append((o.name, o.label, o.side == VALID, *more))
-        found = {_LABELS: _table(("name", "label", "is_valid", *names), rows)}
-        return found | ({_TESTED: _table(("name", "label", *names), tested)} if tested else {})
+        found = {_LABELS: table_text(("name", "label", "is_valid", *names), rows)}
+        return found | ({_TESTED: table_text(("name", "label", *names), tested)} if tested else {})
 
     def read(self) -> None:
         """Find the items in the source."""
@@ -422,9 +427,10 @@ def _side_of(folder: str) -> str:
 def _read_source(project: Project, table: Path) -> None:
     """Names and labels of a table of images."""
     from onecycle.cli import layouts
+    from onecycle.cli.frames import read_frame
     from onecycle.cli.options import Where
 
-    frame = layouts.read_frame(table)
+    frame = read_frame(table)
     where = Where(table, label_delim=project.delimiter)
     column = layouts.label_column(where, frame)
     labels = frame[column] if isinstance(column, str) else frame.iloc[:, column]
@@ -442,26 +448,7 @@ def _read_source(project: Project, table: Path) -> None:
                 "texts or series is opened with --kind text or --kind series"
             )
         where_to = side_of_cell(table, row, side)
-        project.items.append(Item(str(name), _label(label), where_to))
-
-
-def side_of_cell(table: Path, row: int, cell: Any) -> str:
-    """The side that a cell of is_valid says; "" of an empty one. TableError of what says none."""
-    text = "" if cell is None or cell != cell else str(cell).strip()
-    return text and (VALID if _validates(table, row, text) else TRAIN)
-
-
-def _label(cell: Any) -> str | None:
-    """The label in a table's cell; Parquet and JSON say otherwise than CSV that there is none."""
-    return None if cell is None or cell != cell else str(cell).strip() or None
-
-
-def _validates(table: Path, row: int, text: str) -> bool:
-    """What `is_valid` says, also as spreadsheets write it; TableError where it is neither."""
-    found = text.strip().lower()
-    if found not in _YES | _NO:
-        raise TableError(f"{table}, row {row}: is_valid is True or False, not {text[:100]!r}")
-    return found in _YES
+        project.items.append(Item(str(name), label_of_cell(label), where_to))
 
 
 def _restore(project: Project, kept: Mapping[str, Any]) -> None:
@@ -483,19 +470,6 @@ def _restore(project: Project, kept: Mapping[str, Any]) -> None:
         project.notes.append(f"{gone} items of {_LABELS} are no longer there")
 
 
-def read_rows(file: Path) -> list[tuple[str, str, str]]:
-    """Name, label and is_valid, "True" or "False", of a table's rows; none where there is none."""
-    if not file.exists():
-        return []
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            rows = [(n, row) for n, row in enumerate(csv.reader(text), 1) if row]
-        named = [(n, row[0], row[1], (row[2:] or [""])[0]) for n, row in rows[1:]]
-        return [(name, label, str(_validates(file, n, valid))) for n, name, label, valid in named]
-    except (OSError, ValueError, IndexError, csv.Error) as error:
-        raise TableError(f"{file} cannot be read as a table ({error}): move it away") from error
-
-
 def _first_sides(project: Project) -> None:
     """Sides for those who have none; where nobody validates, a fifth of each class does."""
     new = [item for item in project.items if not item.side]
@@ -511,13 +485,6 @@ def _first_sides(project: Project) -> None:
         count = round(_SHARE * len(group)) or int(len(group) > 1)
         for i, item in enumerate(group):
             item.side = VALID if i < count else TRAIN
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")  # with which a lone \r in a name is quoted
-    writer.writerows([head, *rows])
-    return text.getvalue()
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

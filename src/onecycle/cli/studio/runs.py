@@ -9,7 +9,8 @@ from typing import Any
 from onecycle.cli.studio import jobs
 from onecycle.cli.studio.answers import Answers
 from onecycle.cli.studio.layout import LAYOUTS
-from onecycle.cli.studio.project import Project, read_rows
+from onecycle.cli.studio.project import Project
+from onecycle.cli.studio.rows import read_rows
 from onecycle.core.errors import UsageError, require_number, require_whole
 
 _MEASURED = 100  # items on which the time and the changes of a precision are measured

@@ -22,7 +22,7 @@ from onecycle.cli.studio.kinds import KINDS
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.mask_mistakes import leave_masks
 from onecycle.cli.studio.masks import counted
-from onecycle.cli.studio.project import read_rows
+from onecycle.cli.studio.rows import read_rows
 from onecycle.core.errors import OnecycleError, UsageError
 from onecycle.core.files import write_atomically
 from onecycle.core.machine import defaults
