@@ -18,9 +18,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "onecycle"
 SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
-    "code": 29_400,
-    "way of an image": 19_400,
-    "imports in 100 lines": 9.8,
+    "code": 31_200,
+    "way of an image": 20_200,
+    "imports in 100 lines": 10.0,
     "lines of a file": 500,
 }
 _STATEMENTS, _PARAMETERS = 25, 7
