@@ -9,20 +9,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import requires
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 from onecycle.export.hosts import installed_versions
 
 SERVICES = ("pypi", "osv")
-
-
-def training_packages() -> list[str]:
-    """Those of the extra `train`."""
-    needs = map(Requirement, requires("onecycle") or ())
-    return [r.name for r in needs if r.marker and r.marker.evaluate({"extra": "train"})]
 
 
 def audit(pins: str, service: str) -> tuple[dict | None, str]:
@@ -45,7 +36,7 @@ def audit(pins: str, service: str) -> tuple[dict | None, str]:
 
 def main() -> int:
     """0 where nothing is known or nobody can be asked, 1 where something is."""
-    versions = installed_versions(["onecycle", *training_packages()])[0]
+    versions = installed_versions(["onecycle"])[0]
     versions.pop("onecycle")
     pins = "".join(f"{name}=={number.split('+')[0]}\n" for name, number in versions.items())
     reasons = []

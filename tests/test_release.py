@@ -144,21 +144,27 @@ MODULES = {"opencv-python-headless": "cv2", "pyyaml": "yaml"}  # others are name
 MODEL = ROOT / "tests/runtime/golden/format1_images.onnx"
 
 
-def needed():
-    """(names of the dependencies, names of the extra `train`) in pyproject.toml."""
-    about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    lists = about["dependencies"], about["optional-dependencies"]["train"]
-    return [[Requirement(line).name for line in lines] for lines in lists]
+def project(file):
+    return tomllib.loads((ROOT / file).read_text("utf-8"))["project"]
 
 
-def test_what_is_missing_without_the_extra_is_known_by_the_names_of_its_modules():
-    own, training = needed()
-    assert {MODULES.get(name, name) for name in training} == TRAINING | {"onnxscript"}
-    assert not {"torch", "pandas", "matplotlib"} & set(own)
+WHOLE, LIGHT = project("pyproject.toml"), project("packaging/runtime/pyproject.toml")
+TRAINS = [line for line in WHOLE["dependencies"] if line not in LIGHT["dependencies"]]
+
+
+def test_the_light_package_wants_of_the_whole_one_what_does_not_train():
+    assert set(LIGHT["dependencies"]) < set(WHOLE["dependencies"])
+    names = {Requirement(line).name for line in TRAINS}
+    assert {MODULES.get(name, name) for name in names} == TRAINING | {"onnxscript"}
+    both = LIGHT["optional-dependencies"]
+    assert both.items() <= WHOLE["optional-dependencies"].items()
+    assert {"text", "tiff", "dicom", "heic", "large", "lan", "parquet"} == set(both)
+    assert LIGHT["requires-python"] == WHOLE["requires-python"]
+    assert LIGHT["scripts"] == WHOLE["scripts"]
 
 
 def test_containers_have_no_package_that_is_not_installed_with_the_library():
-    assert set(PACKAGES) <= set(needed()[0])
+    assert set(PACKAGES) <= {Requirement(line).name for line in LIGHT["dependencies"]}
 
 
 WITHOUT = """
@@ -172,8 +178,9 @@ RUN = "from onecycle.cli.main import app; app()"
 
 
 def without_training(code=RUN, *given):
-    """A process in which nothing of the extra `train` can be imported."""
-    gone = [MODULES.get(name, name) for name in needed()[1]]
+    """A process in which nothing that trains can be imported."""
+    names = [Requirement(line).name for line in TRAINS]
+    gone = [MODULES.get(name, name) for name in names]
     code = WITHOUT.format(gone=gone, given=list(map(str, given)), code=code)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
@@ -209,7 +216,7 @@ def test_commands_that_train_say_what_to_install(given, missing):
     done = without_training(RUN, *given)
     assert done.returncode == 2
     assert f"{missing} is not installed" in done.stderr
-    assert "pip install 'onecycle[train]'" in done.stderr
+    assert "pip install onecycle" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -220,7 +227,7 @@ def test_programs_that_train_get_the_same_error_and_others_their_own():
     assert done.stdout == "Predictor\n"
     done = without_training("sys.modules['numpy'] = None\nfrom onecycle import Predictor")
     assert "ModuleNotFoundError" in done.stderr
-    assert "onecycle[train]" not in done.stderr
+    assert "pip install onecycle" not in done.stderr
 
 
 @pytest.mark.slow
@@ -237,7 +244,7 @@ def test_a_light_install_predicts_serves_and_makes_a_page(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    run(uv, "build", "--wheel", ROOT, "--out-dir", "dist")
+    run(uv, "build", "--wheel", ROOT / "packaging" / "runtime", "--out-dir", "dist")
     run(uv, "venv", "--python", sys.executable, "fresh")
     fresh = tmp_path / "fresh" / "bin"
     run(uv, "pip", "install", "--python", fresh / "python", *(tmp_path / "dist").glob("*.whl"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from onecycle.core.errors import UsageError
 
-# The modules of the extra `train`: what answers from exported files is installed without them.
+# What trains: the package onecycle-runtime, which answers from exported files, comes without it.
 TRAINING = frozenset(
     ("torch", "torchvision", "timm", "pandas", "yaml", "cv2", "safetensors", "matplotlib", "onnx")
 )
@@ -16,7 +16,7 @@ TRAINING = frozenset(
 
 @contextmanager
 def training_half() -> Iterator[None]:
-    """UsageError, which says what to install, where something of the extra `train` is missing."""
+    """UsageError, which says what to install, where something of TRAINING is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -24,7 +24,7 @@ def training_half() -> Iterator[None]:
         if missing not in TRAINING:
             raise
         raise UsageError(
-            f"{missing} is not installed, and what trains needs it: pip install 'onecycle[train]'. "
+            f"{missing} is not installed, and what trains needs it: pip install onecycle. "
             "Without it there is what answers from exported files: Predictor, and the commands "
             "predict, serve, site and deploy"
         ) from error
