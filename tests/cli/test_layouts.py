@@ -10,6 +10,7 @@ import pytest
 from onecycle.cli import layouts
 from onecycle.cli.options import Where, WhereMasks, WherePoints, WhereSeries, WhereTexts
 from onecycle.core.errors import OnecycleWarning, TableError, UsageError
+from onecycle.data.targets import Category, Numbers
 
 
 def image(path, shade=90, size=(10, 14)):
@@ -244,3 +245,18 @@ def test_the_archives_test_file_validates(tmp_path, capsys):
     (tmp_path / "Other_TRAIN.tsv").write_text("1\t2\t3")
     with pytest.raises(UsageError, match="has 2 files named NAME_TRAIN"):
         layouts.series(WhereSeries(tmp_path))
+
+
+def test_labels_that_look_like_numbers_are_classes_where_that_is_said(tmp_path):
+    for i in range(6):
+        image(tmp_path / f"{i}.png", 40 * i)
+    rows = ["name,label", *(f"{i}.png,{i % 2 + 0.5}" for i in range(6))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    (tmp_path / "w.csv").write_text("text,label\n" + "good,1.5\nbad,0.5\n" * 4)
+    for read, where in ((layouts.images, Where), (layouts.texts, WhereTexts)):
+        table = tmp_path / ("t.csv" if where is Where else "w.csv")
+        assert isinstance(read(where(table)).labelled().task.target, Numbers)
+        target = read(where(table, as_classes=True)).labelled().task.target
+        assert target == Category(("0.5", "1.5"))
+        with pytest.raises(UsageError, match="--as-classes has no effect"):
+            read(where(table, as_classes=True, label_delim=" "))

@@ -13,6 +13,7 @@ from onecycle.cli import layouts
 from onecycle.cli.studio.layout import LAYOUTS
 from onecycle.cli.studio.project import open_project
 from onecycle.core.errors import DataError, TableError, UsageError
+from onecycle.data.targets import Category
 
 
 def draw(path, shade=0):
@@ -72,6 +73,17 @@ def test_what_is_trained_on_is_what_the_page_shows(photos, tmp_path):
     }
     assert seen == wanted
     assert len(seen) == 13
+
+
+def test_folders_that_are_called_like_numbers_are_classes(tmp_path):
+    for name in ("1.5", "2.5"):
+        for i in range(4):
+            draw(tmp_path / "photos" / name / f"{i}.png", i)
+    project = open_project(tmp_path / "photos", tmp_path / "home")
+    project.save()
+    options = {"where": project.where(project.home), "how": {}}
+    labelled = layouts.images(LAYOUTS["images"].options(options)[0]).labelled()
+    assert labelled.task.target == Category(("1.5", "2.5"))
 
 
 def test_everything_is_there_again_and_nothing_of_the_source_is_changed(photos, tmp_path):

@@ -19,6 +19,7 @@ from onecycle.data.checks import sides_of
 from onecycle.data.databunch import LabelledItems
 from onecycle.data.labels import SplitItems, from_pattern
 from onecycle.data.lists import ItemList
+from onecycle.data.targets import Category
 from onecycle.runtime.inputs.pixels import open_indexes
 from onecycle.series.lists import SeriesList
 from onecycle.text.lists import TextList
@@ -71,7 +72,9 @@ def images(where: Where) -> Found:
         return _images_of_table(where)
     if not where.source.is_dir():
         raise UsageError(f"{where.source} is neither a folder nor a table")
-    refuse(where, "a folder", "folder", "suffix", "label_col", "label_delim", *_OF_TABLES)
+    refuse(
+        where, "a folder", "folder", "suffix", "label_col", "label_delim", "as_classes", *_OF_TABLES
+    )
     items = _with_bands(ImageList.from_folder(where.source), where.bands)
     items, held = (items, None) if where.pattern else _test_of(where, items)
     by = _by_pattern(where) if where.pattern else {"stratify": where.stratify or None}
@@ -187,9 +190,12 @@ def _images_of_table(where: Where) -> Found:
 def _of_table(where: Any, items: Any, held: Any) -> Found:
     """What a table holds whose labels are in a column."""
     labels, delim = label_column(where, items.frame), where.label_delim
+    if delim is not None:
+        refuse(where, "labels with a delimiter, which are names", "as_classes")
+    kind = Category if where.as_classes else None
     return Found(
         of_table(where, items, labels if where.stratify else None, delim),
-        lambda split: split.label_from_df(labels, label_delim=delim),
+        lambda split: split.label_from_df(labels, label_delim=delim, label_cls=kind),
         held,
     )
 
@@ -392,7 +398,7 @@ def _point_columns(where: WherePoints, names: Sequence[str]) -> list[tuple[str, 
 def texts(where: WhereTexts) -> Found:
     """A table with a column of texts, or a folder of .txt files for each class."""
     if where.source.is_dir():
-        refuse(where, "a folder", "text_col", "label_col", "label_delim", *_OF_TABLES)
+        refuse(where, "a folder", "text_col", "label_col", "label_delim", "as_classes", *_OF_TABLES)
         taken, own = _test_of(where, TextList.from_folder(where.source))
         held = TextList.from_folder(where.test) if where.test else own
         splits = _split_folders(where, taken, stratify=where.stratify or None)

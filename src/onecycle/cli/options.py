@@ -26,6 +26,14 @@ Delimiter = Annotated[
     str | None,
     Option(help='Tables: what stands between several labels, such as " ".', rich_help_panel=_TABLE),
 ]
+AsClasses = Annotated[
+    bool,
+    Option(
+        "--as-classes",
+        help="Tables: labels that look like numbers are names of classes.",
+        rich_help_panel=_TABLE,
+    ),
+]
 Folder = Annotated[
     str, Option(help="Tables: the folder of the images, seen from it.", rich_help_panel=_TABLE)
 ]
@@ -123,6 +131,7 @@ class Where(SidesOfTable):
     suffix: Suffix = ""
     label_col: LabelColumn = None
     label_delim: Delimiter = None
+    as_classes: AsClasses = False
     pattern: Annotated[
         str | None, Option(help="Folder: label = group 1 of this regular expression on the path.")
     ] = None
@@ -214,6 +223,7 @@ class WhereTexts(SidesOfTable):
     ] = None
     label_col: LabelColumn = None
     label_delim: Delimiter = None
+    as_classes: AsClasses = False
     stratify: Stratify = False
 
 

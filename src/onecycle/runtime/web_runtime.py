@@ -59,7 +59,7 @@ def absent(name: str) -> str:
     """What is said of a part of the page's runtime that is not here."""
     return (
         f"{name} is not here: it comes with a released onecycle; in a source checkout "
-        "`make web` fetches it (needs npm)"
+        "`make web` fetches it (needs npm), before an installation that is not editable"
     )
 
 

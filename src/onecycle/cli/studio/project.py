@@ -302,6 +302,7 @@ class Project:
             "folder": relpath(self.folder, folder),
             "label_col": "label",
             "label_delim": self.delimiter,
+            "as_classes": self.delimiter is None,  # a folder called 1.5 is no number
             "test": str(tested) if tested.exists() else None,
         }
 
