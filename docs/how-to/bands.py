@@ -100,7 +100,8 @@ print(predictor.input.page_fault())
 #
 # - A photo list that gets 16 bits, a fourth band or several pages says how many files, what it did with
 #   them, and that `with_bands` decides otherwise.
-# - Of a file with several pages (or frames of DICOM) the first is read, and a warning counts such files.
+# - Of a file with several pages (or frames of DICOM) the first is read, and a warning counts such files;
+#   `with_bands(page=2)` reads the second of each.
 #   Smaller copies inside a COG are no pages.
 # - Files of a palette, of complex numbers or of volumes are errors; so are files that lack a band. All
 #   headers are read before training, and up to 200 files whole; `data.check()` reads all.

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from functools import partial
 
 import cv2
 import numpy as np
@@ -117,6 +118,33 @@ def test_of_several_pages_the_first_is_read_and_said_and_small_copies_are_none(t
         file.write(ramps(), **options)
         file.write(ramps()[::2, ::2], subfiletype=1, **options)
     assert stored(tmp_path / "cog.tif")[1] == set()
+
+
+@pytest.mark.parametrize("kind", ["tiff", "dicom"])
+def test_another_page_or_frame_is_read_where_it_is_asked_for(kind):
+    """Its shape by the header, too; one that is not there is named, also of a plain photo."""
+    bands = 2 if kind == "tiff" else 1
+    pages = [ramps(bands=bands, seed=i) for i in range(3)]
+    data = as_tiff(*pages) if kind == "tiff" else as_dicom(np.stack([p[:, :, 0] for p in pages]))
+    for number in (1, 2, 3):
+        found, remarks = stored(data, frame=number)
+        assert np.array_equal(found, pages[number - 1])
+        assert remarks == set()
+        assert shape_of(data, "x", number) == pages[0].shape
+    for wrong in (partial(stored, data, frame=4), partial(shape_of, data, "x", 4)):
+        with pytest.raises(ImageError, match="it has 3 pages, and page=4 is wanted"):
+            wrong()
+    photo = io.BytesIO()
+    Image.new("RGB", (4, 5)).save(photo, "JPEG")
+    for wrong in (partial(stored, frame=2), partial(shape_of, name="x", page=2)):
+        with pytest.raises(ImageError, match="it has one page, and page=2 is wanted"):
+            wrong(photo.getvalue())
+
+
+def test_pages_of_different_shapes_have_their_own():
+    data = as_tiff(ramps(20, 30, 2), ramps(11, 13, 4))
+    assert [shape_of(data, "x", page) for page in (1, 2)] == [(20, 30, 2), (11, 13, 4)]
+    assert stored(data, frame=2)[0].shape == (11, 13, 4)
 
 
 @pytest.mark.parametrize("layout", ["plain", "deflate, by difference", "tiles", "strips"])

@@ -22,6 +22,7 @@ from onecycle.runtime.http.body import Limits
 from onecycle.runtime.http.server import application
 from onecycle.runtime.predictor import Predictor
 from onecycle.runtime.site import write_site
+from onecycle.runtime.task import task_from_json, task_to_json
 from onecycle.vision import augment
 from onecycle.vision.augment import get_transforms
 from onecycle.vision.bands import BandsInput
@@ -425,3 +426,19 @@ def test_a_window_of_dicom_is_its_value_range(tmp_path):
     hounsfield = ramps(24, 30, 1, np.int16, seed=0)[:, 3:27] % 3000 - 1024.0
     wanted = ((hounsfield + 160) / 400).clip(0, 1)
     assert np.allclose(data.valid_ds.sample(0, None).x, wanted, atol=1e-6)
+
+
+def test_the_page_of_a_list_is_that_of_its_samples_and_of_its_exported_file(tmp_path):
+    for i in range(6):
+        first, second = ramps(seed=i), ramps(seed=i + 10)
+        (tmp_path / f"{i}.tif").write_bytes(as_tiff(first, second))
+    items = ImageList.from_folder(tmp_path).with_bands(value_range=(0, 60_000), page=2)
+    data = items.split_by_rand_pct(0.3, seed=0).label_empty().databunch(bs=2)
+    given = data.train_ds.task.input
+    for item in data.train_ds.items:
+        wanted = ramps(seed=int(item.stem) + 10)
+        assert np.array_equal(given.array(item), wanted)
+    plain, _ = task_from_json(task_to_json(given, data.train_ds.task.target))
+    assert np.array_equal(plain.array(tmp_path / "0.tif"), ramps(seed=10))
+    with pytest.raises(UsageError, match="page"):
+        ImageList.from_folder(tmp_path).with_bands(page=0)

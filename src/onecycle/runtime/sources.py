@@ -75,8 +75,8 @@ class Remark(Enum):
         'ImageList.with_bands("all"), or with their numbers, takes them'
     )
     FRAMES = (
-        "hold several images (frames or pages), of which the first was read. Save each as a file "
-        "of its own to use the others"
+        "hold several images (frames or pages), of which the first was read. "
+        "with_bands(page=2) reads another one of each; or save them as files of their own"
     )
     NAN = "hold pixels that are no number (NaN), which became black. Fill them in before"
     ABSENT = (

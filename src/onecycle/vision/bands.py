@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onecycle.core.display import in_threads
-from onecycle.core.errors import ImageError, UsageError, listing, warn
+from onecycle.core.errors import ImageError, UsageError, listing, require_whole, warn
 from onecycle.core.file_cache import look_at_files
 from onecycle.core.machine import defaults
 from onecycle.data.databunch import DatasetType
@@ -44,15 +44,18 @@ class BandsInput(BandsSpec, ImageInput):
     rgb: tuple[int, ...] = field(default=(), metadata={"json": False})
 
     @classmethod
-    def of(cls, given: ImageInput, bands: Any, value_range: Any, rgb: Any) -> Self:
+    def of(
+        cls, given: ImageInput, bands: Any, value_range: Any, rgb: Any, page: int | None
+    ) -> Self:
         """What `ImageList.with_bands` stands for; UsageError for what is none."""
         chosen = () if isinstance(bands, str) and bands == "all" else _whole("bands", bands)
         ranges = () if value_range is None else _ranges(value_range, len(chosen))
         drawn = () if rgb is None else _whole("rgb", rgb)
         if drawn and (len(drawn) != 3 or (chosen and not set(drawn) <= set(chosen))):
             raise UsageError(f"rgb are three of the bands {bands!r}, by their numbers, not {rgb!r}")
+        number = 0 if page is None else require_whole("page", page, 1)
         kept = {f.name: getattr(given, f.name) for f in fields(ImageInput)}
-        return cls(**kept, bands=chosen, value_range=ranges, rgb=drawn)
+        return cls(**kept, bands=chosen, value_range=ranges, rgb=drawn, frame=number)
 
     def fit(self, sources: Sequence[Any]) -> Self:
         """With the range of each band, measured on up to 200 items where it was not given."""
@@ -117,7 +120,7 @@ class BandsInput(BandsSpec, ImageInput):
 
         def shape(path: Any) -> Shape | None:
             try:
-                found = shape_of(path, str(path))
+                found = shape_of(path, str(path), self.frame)
             except ImageError as error:
                 faults[path] = error
                 return None
@@ -125,7 +128,7 @@ class BandsInput(BandsSpec, ImageInput):
                 faults[path] = ImageError(f"{path}: {fault}")
             return None if fault else found
 
-        rule = f"shape of images {self.bands} {self.planes}"
+        rule = f"shape of images {self.bands} {self.planes} {self.frame}"
         shapes = look_at_files(rule, shape, unique, "checking files", SHOW_FROM)
         refuse_faults(faults, unique)
         if not self.is_sized:
@@ -149,7 +152,7 @@ class BandsInput(BandsSpec, ImageInput):
     def _kept(
         self, cache: PixelCache, source: Any, enough: Any, read: Callable[[], np.ndarray]
     ) -> np.ndarray:
-        rule = f"{_RULE} {self.bands} {self.value_range}"
+        rule = f"{_RULE} {self.bands} {self.value_range} {self.frame}"
         return cache.pixels(source, rule, read, self.planes, np.float32)
 
     def look(self, source: Any) -> Look:

@@ -77,7 +77,9 @@ class ImageList(ItemList):
         items, frame = cells_of(dataset, col)
         return cls._make(items, ".", inner_df=frame)
 
-    def with_bands(self, bands: Any = "all", value_range: Any = None, rgb: Any = None) -> Self:
+    def with_bands(
+        self, bands: Any = "all", value_range: Any = None, rgb: Any = None, page: int | None = None
+    ) -> Self:
         """The same list, of images as they are stored: these bands, with 16 bits or floats.
 
         `bands` are "all", or numbers counted from 1, as in GDAL and data sheets: (4, 3, 2).
@@ -86,10 +88,12 @@ class ImageList(ItemList):
         the values), and a line says it. `rgb` are the three bands that are drawn as red, green and
         blue, by default the first three. Files are TIFF (`onecycle[tiff]`), DICOM
         (`onecycle[dicom]`), where `value_range` is the window, PNG, or photos; items may also be
-        arrays (h, w, bands). Networks take so many planes; pretrained ones are widened.
+        arrays (h, w, bands). Of files of several pages (or frames) `page`, counted from 1, is
+        taken; without it the first, and a warning counts them. Networks take so many planes;
+        pretrained ones are widened.
         """
         given: Any = self.input
-        return replace(self, input=BandsInput.of(given, bands, value_range, rgb))
+        return replace(self, input=BandsInput.of(given, bands, value_range, rgb, page))
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:

@@ -29,14 +29,17 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def read_tiff(data: bytes, name: str, remarks: Remarks) -> np.ndarray:
-    """The first page, upright (h, w, bands) of the type that is stored; no data are NaN."""
+def read_tiff(data: bytes, name: str, remarks: Remarks, number: int = 0) -> np.ndarray:
+    """A page, upright (h, w, bands) of the type that is stored; no data are NaN.
+
+    Pages are counted from 1; 0 is the first, and others are said.
+    """
     with _open_tiff(io.BytesIO(data), name) as file:
-        page = file.pages.first
+        pages = _pages(file)
+        page = pages[chosen_page(number, len(pages), name)]
         _require_bands(page, name)
         values = _decode(page, name)
-        others = [p for p in list(file.pages)[1:] if not int(p.subfiletype) & _OTHER_PAGES]
-    if others:
+    if not number and len(pages) > 1:
         remarks.add(Remark.FRAMES, name)
     if "S" in page.axes:
         values = np.moveaxis(values, page.axes.index("S"), -1)
@@ -48,21 +51,36 @@ def read_tiff(data: bytes, name: str, remarks: Remarks) -> np.ndarray:
     return turned(values, turn)
 
 
-def shape_of(file: BinaryIO, name: str) -> Shape | None:
+def chosen_page(number: int, count: int, name: str) -> int:
+    """Where page `number` of so many stands, from 0; ImageError where there is none."""
+    if number > count:
+        held = "one page" if count == 1 else f"{count} pages"
+        raise ImageError(f"{name}: it has {held}, and page={number} is wanted")
+    return max(0, number - 1)
+
+
+def _pages(file: Any) -> list[Any]:
+    """Without smaller copies and masks of other pages."""
+    first, *others = file.pages
+    return [first, *(p for p in others if not int(p.subfiletype) & _OTHER_PAGES)]
+
+
+def shape_of(file: BinaryIO, name: str, page: int = 0) -> Shape | None:
     """The (h, w, bands) of an opened TIFF, PNG or DICOM file by its header; None for others."""
     head = file.read(132)
     file.seek(0)
     if head.startswith(TIFFS):
-        return _tiff_shape(file, name)
+        return _tiff_shape(file, name, page)
     if head.startswith(PNG) and (bands := _PNG_BANDS.get(head[25])):
         return int.from_bytes(head[20:24]), int.from_bytes(head[16:20]), bands
-    return _dicom_shape(file, name) if is_dicom(head) else None
+    return _dicom_shape(file, name, page) if is_dicom(head) else None
 
 
-def _tiff_shape(file: BinaryIO, name: str) -> Shape:
-    """That of the first page, upright."""
+def _tiff_shape(file: BinaryIO, name: str, number: int) -> Shape:
+    """That of a page, upright."""
     with _open_tiff(file, name) as opened:
-        page = opened.pages.first
+        pages = _pages(opened) if number > 1 else [opened.pages.first]
+        page = pages[chosen_page(number, len(pages), name)]
         _require_bands(page, name)
         tags, (h, w) = page.tags, _size(page)
         across = _ORIENTATION in tags and valid_turn(tags[_ORIENTATION].value) >= 5
@@ -135,8 +153,11 @@ def read_png(data: bytes, name: str) -> np.ndarray:
     return values[:, :, [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] > 2 else values
 
 
-def read_dicom(data: bytes, name: str, remarks: Remarks) -> np.ndarray:
-    """The first frame (h, w, bands): of grey rescaled as the file says, the larger the lighter."""
+def read_dicom(data: bytes, name: str, remarks: Remarks, number: int = 0) -> np.ndarray:
+    """A frame (h, w, bands), counted as `read_tiff` counts pages.
+
+    Grey is rescaled as the file says, the larger the lighter.
+    """
     from_file, rescaled = _pydicom(name)
     try:
         about = from_file(io.BytesIO(data))
@@ -144,9 +165,12 @@ def read_dicom(data: bytes, name: str, remarks: Remarks) -> np.ndarray:
     except Exception as error:  # of any kind: each codec has its own
         raise ImageError(f"{name}: a DICOM file that is not read here ({error})") from error
     colours = int(about.SamplesPerPixel)
-    if int(about.get("NumberOfFrames") or 1) > 1:
-        remarks.add(Remark.FRAMES, name)
-        values = values[0]
+    frames = int(about.get("NumberOfFrames") or 1)
+    at = chosen_page(number, frames, name)
+    if frames > 1:
+        values = values[at]
+        if not number:
+            remarks.add(Remark.FRAMES, name)
     shown = str(about.PhotometricInterpretation)
     if "PALETTE" in shown:
         raise ImageError(f"{name}: its numbers are rows of a palette of colours, not bands")
@@ -157,13 +181,16 @@ def read_dicom(data: bytes, name: str, remarks: Remarks) -> np.ndarray:
     return values.reshape(*values.shape[:2], colours)
 
 
-def _dicom_shape(file: BinaryIO, name: str) -> Shape:
+def _dicom_shape(file: BinaryIO, name: str, page: int) -> Shape:
     from_file, _ = _pydicom(name)
     try:
         about = from_file(file, stop_before_pixels=True)
-        return int(about.Rows), int(about.Columns), int(about.SamplesPerPixel)
+        shape = int(about.Rows), int(about.Columns), int(about.SamplesPerPixel)
+        frames = int(about.get("NumberOfFrames") or 1)
     except Exception as error:  # of any kind: a damaged header
         raise ImageError(f"{name}: a DICOM file that is not read here ({error})") from error
+    chosen_page(page, frames, name)
+    return shape
 
 
 def _pydicom(name: str) -> tuple[Callable[..., Any], Callable[..., np.ndarray]]:

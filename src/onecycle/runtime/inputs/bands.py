@@ -24,12 +24,14 @@ _CLIPPED = 0.5  # of an image's values: more outside the range are said
 class BandsSpec(ImageSpec):
     """The `bands` of an image, each from its `value_range` (low, high) to 0-1, then as an image.
 
-    Bands are counted from 1, as data sheets and GDAL do. Without `bands` all are taken.
+    Bands are counted from 1, as data sheets and GDAL do. Without `bands` all are taken. So are the
+    pages of a TIFF and the frames of DICOM: `frame` 0 is the first one, and others are said.
     An exported file takes the values as they are stored, float32 (n, h, w, bands).
     """
 
     bands: tuple[int, ...] = field(default=(), metadata=OPTIONAL)
     value_range: tuple[Range, ...] = field(default=(), metadata=OPTIONAL)
+    frame: int = field(default=0, metadata=OPTIONAL)
     kind: ClassVar[str] = "bands"
     tensor: ClassVar[str] = "raw"
     dtype: ClassVar[str] = "float32"
@@ -77,7 +79,7 @@ class BandsSpec(ImageSpec):
         source, name = cell(source, IMAGES), "the given array"
         if not isinstance(source, np.ndarray):
             data, name = pixels.read_bytes(source)
-            source = read_values(data, name, remarks)
+            source = read_values(data, name, remarks, self.frame)
         values = np.atleast_3d(source)
         if values.ndim != 3 or values.dtype.kind not in "buif" or not values.size:
             raise ImageError(f"{name}: bands are numbers (h, w, bands), not {source.shape}")
@@ -102,7 +104,7 @@ class BandsSpec(ImageSpec):
     def read_upload(self, source: Any, limits: Limits) -> np.ndarray:
         """As `array`; 413 for too many pixels, 422 for what is no such image."""
         with suppress(ImageError):  # `array` says what is wrong
-            h, w, _ = shape_of(source, "the upload")
+            h, w, _ = shape_of(source, "the upload", self.frame)
             if h * w > limits.pixels:
                 raise RequestError(413, f"{w} x {h} pixels; the limit is {limits.pixels:,}")
         return InputSpec.read_upload(self, source, limits)
@@ -116,31 +118,34 @@ class BandsSpec(ImageSpec):
         )
 
 
-def read_values(data: bytes, name: str, remarks: Remarks) -> np.ndarray:
+def read_values(data: bytes, name: str, remarks: Remarks, page: int = 0) -> np.ndarray:
     """(h, w, bands) as stored, upright; of kinds that hold photos alone uint8 (h, w, 3)."""
     if data.startswith(band_files.TIFFS):
-        return band_files.read_tiff(data, name, remarks)
+        return band_files.read_tiff(data, name, remarks, page)
+    if band_files.is_dicom(data):
+        return band_files.read_dicom(data, name, remarks, page)
+    band_files.chosen_page(page, 1, name)
     if data.startswith(band_files.PNG) and data[25:26] != b"\3":  # 3: colours of a palette
         return band_files.read_png(data, name)
-    if band_files.is_dicom(data):
-        return band_files.read_dicom(data, name, remarks)
     try:
         return pixels.open_pixels(data, remarks=remarks)
     except ImageError as error:
         raise type(error)(str(error).replace("the given bytes", name)) from None
 
 
-def shape_of(source: Any, name: str) -> band_files.Shape:
+def shape_of(source: Any, name: str, page: int = 0) -> band_files.Shape:
     """The (h, w, bands) of a file or of bytes by their header."""
     if isinstance(source, str | os.PathLike):
         try:
             with open_binary(source) as file:
-                return _shape(file, name, source)
+                return _shape(file, name, source, page)
         except OSError as error:
             raise ImageError(f"{name}: cannot be read ({error.strerror or error})") from error
-    return _shape(io.BytesIO(source), name, source)
+    return _shape(io.BytesIO(source), name, source, page)
 
 
-def _shape(file: BinaryIO, name: str, source: Any) -> band_files.Shape:
-    found = band_files.shape_of(file, name)
-    return found or (*pixels.open_size(source), 3)
+def _shape(file: BinaryIO, name: str, source: Any, page: int) -> band_files.Shape:
+    if found := band_files.shape_of(file, name, page):
+        return found
+    band_files.chosen_page(page, 1, name)
+    return (*pixels.open_size(source), 3)
