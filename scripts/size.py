@@ -20,7 +20,7 @@ IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
     "code": 31_200,
     "way of an image": 20_200,
-    "imports in 100 lines": 10.0,
+    "imports in 100 lines": 10.1,
     "lines of a file": 500,
 }
 _STATEMENTS, _PARAMETERS = 25, 7
