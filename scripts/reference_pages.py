@@ -34,8 +34,8 @@ TASKS = {
     ),
     "learners": (
         "Learners and training",
-        "vision.learner learn.learner learn.execution learn.held_out learn.cross_validation "
-        "learn.options models models.architectures learn.lr_find "
+        "vision.learner learn.learner learn.execution learn.compiler learn.held_out "
+        "learn.cross_validation learn.options models models.architectures learn.lr_find "
         "learn.recorder learn.seed learn.predictions vision.tta vision.box_metrics learn.engine "
         "learn.optimizer "
         "core.machine",

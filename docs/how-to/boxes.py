@@ -98,7 +98,7 @@ Interpretation.from_learner(learn).plot_top_losses(2)
 # as `"boxes": [{"class", "score", "box"}]`, and the page in the browser draws them.
 
 # %%
-from onecycle.runtime.predictor import Predictor
+from onecycle import Predictor
 
 learn.export(Path("shapes.onnx").absolute())
 found = Predictor("shapes.onnx").predict(root / "1.png")

@@ -80,6 +80,7 @@ from onecycle.learn.callbacks import GradientClipping as GradientClipping
 from onecycle.learn.callbacks import MixUp as MixUp
 from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from onecycle.learn.callbacks import SaveModel as SaveModel
+from onecycle.learn.compiler import Compiler as Compiler
 from onecycle.learn.cross_validation import CrossValidation as CrossValidation
 from onecycle.learn.cross_validation import cross_validate as cross_validate
 from onecycle.learn.engine import Engine as Engine
@@ -248,6 +249,7 @@ __all__ = [
     "CheckpointError",
     "ClassificationInterpretation",
     "CombinedLoss",
+    "Compiler",
     "Config",
     "CrossEntropyFlat",
     "CrossValidation",

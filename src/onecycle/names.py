@@ -230,6 +230,7 @@ TYPES = {  # what public functions take and return, for annotations
     "Calibration": "onecycle.learn.calibration",
     "DataReport": "onecycle.data.report",
     "Encoder": "onecycle.text.pretrained",
+    "Compiler": "onecycle.learn.compiler",
     "Engine": "onecycle.learn.engine",
     "Evaluation": "onecycle.learn.held_out",
     "Figure": "onecycle.learn.held_out",

@@ -169,7 +169,7 @@ def test_another_separator_is_said(tmp_path, mark):
 
 
 def test_columns_that_are_not_told_are_asked_for(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\nx,y\n")
+    (tmp_path / "t.csv").write_text("a,b,c\nx,y,z\n")
     with pytest.raises(TableError, match="--text-col"):
         layouts.texts(WhereTexts(tmp_path / "t.csv"))
     (tmp_path / "u.csv").write_text("text,label,tags\nx,y,z\n")

@@ -146,7 +146,7 @@ def test_what_may_not_be_read_or_is_too_large_is_not_damaged(tmp_path, monkeypat
     def refused(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(spec_pixels, "open", refused, raising=False)
+    monkeypatch.setattr(spec_pixels, "open_binary", refused)
     assert type(verify(tmp_path / "large.png")) is ImageError
     assert "Permission denied" in str(verify(tmp_path / "large.png"))
 

@@ -37,7 +37,7 @@ def test_no_shared_file_of_the_page_names_a_kind(name):
     code = (page_folder() / name).read_text(encoding="utf-8")
     code = re.sub(r"/\*.*?\*/|//[^\n]*", "", code, flags=re.DOTALL)
     kinds = [*modules("inputs"), *modules("targets")]
-    assert len(kinds) == 8
+    assert len(kinds) == 9
     assert re.findall(rf"\b({'|'.join(kinds)})\b", code) == []
     assert re.findall(r"\bkind\s*[=!]=|\bswitch\b", code) == []
 
@@ -148,7 +148,7 @@ def test_kinds_without_a_module_or_with_a_path_to_nothing_are_refused(
     own, web_runtime, tmp_path, monkeypatch
 ):
     out = tmp_path / "new"
-    for kind, known in {Swatch: "inputs image, series, text", Verdict: "targets category"}.items():
+    for kind, known in {Swatch: "inputs image, series, text", Verdict: "targets boxes, category"}.items():
         with monkeypatch.context() as patched:
             patched.setattr(kind, "page", None)
             with pytest.raises(

@@ -338,7 +338,7 @@ def _cost(model: nn.Module, body: Any, examples: Examples, precision: str) -> di
     if examples.cost is None:
         if precision == "int8":
             raise ExportError("int8 needs validation data, to measure what it costs")
-        warn(f"what {precision} changes was not measured: the learner has no validation data", 5)
+        warn(f"what {precision} changes was not measured: the learner has no validation data", 8)
         return {}
     run = session(body.SerializeToString())
 
@@ -357,7 +357,7 @@ def _cost(model: nn.Module, body: Any, examples: Examples, precision: str) -> di
             f"({cost.before:.3f} to {cost.after:.3f}): export {other} instead; nothing was written"
         )
     if cost.changed > 0 or cost.moved > _NOTABLE:
-        warn(_changes(cost, precision, other), 5)
+        warn(_changes(cost, precision, other), 8)
     return {
         "validation_fp32": cost.before,
         f"validation_{precision}": cost.after,
