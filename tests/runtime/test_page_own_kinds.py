@@ -148,7 +148,8 @@ def test_kinds_without_a_module_or_with_a_path_to_nothing_are_refused(
     own, web_runtime, tmp_path, monkeypatch
 ):
     out = tmp_path / "new"
-    for kind, known in {Swatch: "inputs image, series, text", Verdict: "targets boxes, category"}.items():
+    found = {Swatch: "inputs image, series, text", Verdict: "targets boxes, category"}
+    for kind, known in found.items():
         with monkeypatch.context() as patched:
             patched.setattr(kind, "page", None)
             with pytest.raises(
