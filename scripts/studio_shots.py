@@ -2,10 +2,11 @@
 
     python scripts/studio_shots.py docs/studio
 
-Draws guitars, trains on them through the page, ships; needs chromium.
+Draws satellite tiles, trains on their weather through the page, ships; needs chromium.
 """
 
 import argparse
+import csv
 import io
 import json
 import re
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from onecycle import guitars_sample
+from onecycle import planet_sample
 
 ROOMS = ("data", "look", "train", "mistakes", "decide", "ship")
 WIDE, NARROW = 1440, (768, 360)
@@ -35,7 +36,7 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        photos = guitars_sample(Path(folder) / "guitars", n=300)
+        photos = _tiles_by_weather(Path(folder))
         command = [sys.executable, "-c", "from onecycle.cli.main import app; app()", "studio"]
         options = [str(photos), "--home", f"{folder}/home", "--port", str(PORT)]
         process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
@@ -47,7 +48,7 @@ def main() -> None:
             with sync_playwright() as started:
                 browser = started.chromium.launch(executable_path=shutil.which("chromium"))
                 page = browser.new_context(locale="en-US").new_page()
-                page.set_default_timeout(600_000)
+                page.set_default_timeout(180_000 * max(1, float(given.minutes)))
                 page.goto(found[0])
                 _work(page, given.minutes)
                 reached = json.loads(Path(folder, "home/runs/1/train.json").read_text("utf-8"))[
@@ -63,6 +64,19 @@ def main() -> None:
                 browser.close()
         finally:
             process.kill()
+
+
+def _tiles_by_weather(folder: Path) -> Path:
+    """300 drawn tiles in a folder for each of cloudy, partly cloudy, hazy and clear."""
+    drawn = planet_sample(folder / "drawn", n=300)
+    with (drawn / "train_v2.csv").open(encoding="utf-8") as table:
+        for row in csv.DictReader(table):
+            (weather,) = {"clear", "cloudy", "haze", "partly_cloudy"} & {*row["tags"].split()}
+            place = folder / "tiles" / weather.replace("_", " ")
+            place.mkdir(parents=True, exist_ok=True)
+            name = f"{row['image_name']}.jpg"
+            (drawn / "train-jpg" / name).rename(place / name)
+    return folder / "tiles"
 
 
 def _work(page: Page, minutes: str) -> None:

@@ -79,6 +79,9 @@ def test_from_a_folder_to_a_page_on_a_phone(browser, place):
         assert page.title().startswith("Mistakes")  # no markup came to life
         page.get_by_text(EVIL).first.wait_for()
         assert len(mistakes(home, 1)) == 37
+        assert page.get_by_text("no longer there").count() == 0
+        loaded = page.locator(".cards img").first.evaluate("one => one.decode().then(() => true)")
+        assert loaded
         page.faults.clear()
         relabel(page, home)
         page.get_by_role("link", name="Train again from these weights").click()
@@ -108,6 +111,8 @@ def test_from_a_folder_to_a_page_on_a_phone(browser, place):
         said = frame.locator("#answer .headline")
         said.wait_for()
         assert str(predictor.predict(image)) in said.inner_text()
+        measured = json.loads((home / "runs/2/ship.json").read_text())["rows"]
+        assert [row["items"] for row in measured if "items" in row][:2] == [7, 7]
         small = Predictor(home / "runs/2/model-fp16.onnx").target
         assert (small.thresh, small.temperature) == (0.6, predictor.target.temperature)
         page.get_by_role("button", name="netlify").click()

@@ -251,7 +251,7 @@ def test_mistakes_come_in_slices_of_the_whole(own):
         folder = home / f"runs/{run}"
         folder.mkdir(exist_ok=True)
         rows = [
-            {"side": "train" if i == 4 else "valid", "index": i, "name": f"../../images/{names[i]}"}
+            {"side": "train" if i == 4 else "valid", "index": i, "name": names[i]}
             | {"actual": actual[i], "predicted": said[i], "loss": losses[i], "doubt": i > 2}
             for i in range(5)
         ]

@@ -56,9 +56,6 @@ class TextProject(Project):
     def example(self, name: str) -> Any:
         return self.text(next(i for i, item in enumerate(self.items) if item.name == name))
 
-    def name_in(self, run: Path, name: str) -> str:
-        return name
-
     def where(self, folder: Path) -> dict[str, Any]:
         if folder == self.home:  # its own tables hold no texts: they are written at every key
             folder = self.home / "whole"
@@ -119,9 +116,6 @@ class SeriesProject(Project):
     def example(self, name: str) -> Any:
         i = next(i for i, item in enumerate(self.items) if item.name == name)
         return np.atleast_2d(np.asarray(self.series[i], np.float64)).tolist()
-
-    def name_in(self, run: Path, name: str) -> str:
-        return name
 
     def where(self, folder: Path) -> dict[str, Any]:
         return {"source": str(self.source)}

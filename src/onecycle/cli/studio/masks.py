@@ -83,9 +83,6 @@ class MaskProject(Project):
     def add_class(self, name: str) -> None:
         raise UsageError("the classes of masks are changed in their own files")
 
-    def name_in(self, run: Path, name: str) -> str:
-        return name
-
     def where(self, folder: Path) -> dict[str, Any]:
         return {"source": str(self.source)}
 

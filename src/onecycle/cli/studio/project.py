@@ -133,10 +133,6 @@ class Project:
         """An item as a job is told of it: the path of an image."""
         return str(self.folder / name)
 
-    def name_in(self, run: Path, name: str) -> str:
-        """The name of an item that a run calls so."""
-        return Path(relpath(run.absolute() / name, self.folder.absolute())).as_posix()
-
     def fault(self) -> str | None:
         """Why nothing can be trained yet, as a key of the page's texts; None where it can."""
         with self.lock:

@@ -234,13 +234,11 @@ class Runs:
         self, run: int, asked: Mapping[str, str], first: int, count: int
     ) -> dict[str, Any]:
         """Some of them, each item with its number in the project, and its label now."""
-        folder = self.folder(run)
         found = self._answers(run).slice(asked, first, count)
         if self.project is not None:
             with self.project.lock:
                 numbers = {item.name: i for i, item in enumerate(self.project.items)}
                 for row in found["rows"]:
-                    row["name"] = self.project.name_in(folder, row["name"])
                     row["i"] = numbers.get(row["name"])
                     item = None if row["i"] is None else self.project.items[row["i"]]
                     row["label"] = item and item.label
@@ -251,10 +249,10 @@ class Runs:
         """Some items that validated a run, evenly spread: a table begins with one class."""
         if self.project is None:
             return []
-        folder = self.folder(run)
-        held = [name for name, _, valid in read_rows(folder / "labels.csv") if valid == "True"]
+        held = [
+            name for name, _, valid in read_rows(self.folder(run) / "labels.csv") if valid == "True"
+        ]
         known = {item.name for item in self.project.items}
-        names = [self.project.name_in(folder, name) for name in held]
-        names = [name for name in names if name in known]
+        names = [name for name in held if name in known]
         step = max(1, len(names) // _MEASURED)
         return [self.project.example(name) for name in names[::step][:_MEASURED]]

@@ -156,14 +156,14 @@ def _rows_of(found: Predictions, side: str, names: Sequence[str]) -> list[dict[s
         {
             "side": side,
             "index": i,
-            "name": names[i],
+            "name": name,
             "actual": str(found.actual(i)),
             "predicted": str(found.predicted(i)),
             "share": round(float(found.probabilities[i].max()), 4),
             "loss": round(float(found.losses[i]), 4),
             "doubt": bool(doubtful[i]),
         }
-        for i in range(len(found))
+        for i, name in zip(range(len(found)), names, strict=True)
     ]
 
 

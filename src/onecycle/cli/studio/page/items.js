@@ -6,11 +6,12 @@ import { t } from "./text.js";
 
 const COLOURS = 6;  // of channels, before they come again
 
-// The curves of a series [[...], ...]: a line for each channel, broken where a value is missing.
+// The curves of a series [[...], ...]: a line for each channel, broken where a value is missing. Without a label it is
+// decoration of what stands beside it.
 export function curve(channels, label = "") {
   const all = channels.flat().filter(v => v !== null), low = Math.min(...all), high = Math.max(...all);
   const y = v => (46 - 44 * (high > low ? (v - low) / (high - low) : .5)).toFixed(1);
-  return h("svg", { class: "curve", viewBox: "0 0 200 48", preserveAspectRatio: "none", role: "img", "aria-label": label },
+  return h("svg", { class: "curve", viewBox: "0 0 200 48", preserveAspectRatio: "none", ...(label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }) },
     channels.map((values, c) => {
       const x = i => (200 * i / Math.max(1, values.length - 1)).toFixed(1);
       let d = "", pen = "M";
