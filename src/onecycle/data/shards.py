@@ -28,6 +28,7 @@ from onecycle.core.path_list import Columns, PathList, PathListBuilder
 from onecycle.core.walk import FileKind, files_below
 
 _TEXTS = frozenset({"cls", "cls2", "txt", "text", "transcript", "json", "id", "index", "inx"})
+# Members that hold programs: never read, and named in an error.
 _PICKLES = frozenset({"pyd", "pickle", "pkl", "pth", "pt", "joblib"})
 _END = 1024  # zero bytes that end a tar
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
