@@ -133,7 +133,7 @@ def test_a_buffer_keeps_few_shards_at_hand_and_gives_each_item_once(shards, imag
         assert len(firsts) == 3
     assert len({tuple(order) for order in passes}) == 6
     first = {of_shard[order[0]] for order in passes}
-    assert len(first) > 1  # the shards come in another order each time
+    assert "part-002.tar" in first  # by name it would come after the first buffer
     inner = [[i for i in order if of_shard[i] == "part-002.tar"] for order in passes]
     assert len({tuple(order) for order in inner}) == 6
     again = bunch(ImageList.from_shards(shards, buffer=5).split_none().label_from_df("cls"), seed=7)
