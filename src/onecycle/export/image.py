@@ -323,18 +323,24 @@ def _where(**places: str) -> str:
 
 
 def _normalise(spec: ImageSpec, method: str) -> str:
-    """(value - white mean) / (white std) of what the steps ended with."""
+    """(value - white mean) / (white std) of what the steps ended with.
+
+    Written as a batch norm: of a difference and a quotient, runtimes that lay an int8 network's
+    channels last make two passes over rows of three values, a sixth of a resnet18's time.
+    """
     last = {"none": "planes", "pad": "laid" if spec.padding_mode == "zeros" else "padded"}
     n, white = spec.planes, spec.white
     mean, std = spec.mean or (0,) * n, spec.std or (1,) * n
-    tables = "".join(
-        _table(name, [1, n, 1, 1], (white * v for v in values))
-        for name, values in (("mean", mean), ("std", std))
-    )
+    columns = {
+        "mean": [white * v for v in mean],
+        "rise": [1 / (white * v) for v in std],
+        "none": [0.0] * n,
+        "ones": [1.0] * n,
+    }
+    tables = "".join(_table(name, [n], values) for name, values in columns.items())
     return f"""{tables}
     values = Cast <to = 1> ({last.get(method, "whole")})
-    centred = Sub (values, mean)
-    x = Div (centred, std)
+    x = BatchNormalization <epsilon = 0.0> (values, rise, none, mean, ones)
 """
 
 
