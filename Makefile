@@ -13,6 +13,7 @@ help:
 	@echo "make web    fetch what the page runs on, which \`onecycle site\` copies (needs npm)"
 	@echo "make slow   tests and measurements on real data (../shared/data), minutes to hours"
 	@echo "make faults plant small faults and see which the tests notice (hours; ROOM=learn: some)"
+	@echo "make bench  the same work in onecycle, its peers and bare, ten minutes (FULL=1: an hour)"
 	@echo "make size   how large the library is, against its limits"
 	@echo "make lint   ruff; make types: mypy; make audit: known weaknesses of the packages"
 
@@ -49,6 +50,15 @@ web: web/node_modules/ready
 faults: .venv/ready web
 	$(BIN)/python scripts/plant_faults.py $(ROOM) --write
 
+.peer/ready: benchmarks/peers.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .peer
+	$(UV) pip install --quiet --python .peer/bin/python --requirement benchmarks/peers.txt
+	touch .peer/ready
+
+bench: .venv/ready .peer/ready
+	$(BIN)/python benchmarks/bench.py --peer .peer/bin/python \
+		$(if $(FULL),--full) $(if $(DATA),--data $(DATA)) $(if $(WRITE),--write)
+
 size: .venv/ready
 	$(BIN)/python scripts/size.py
 
@@ -66,4 +76,4 @@ docs: .venv/ready
 	$(BIN)/python scripts/build_docs.py
 
 clean:
-	rm -rf .venv .uv demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .uv .peer demo-output .pytest_cache .mypy_cache .ruff_cache

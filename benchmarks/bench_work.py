@@ -3,8 +3,8 @@
     PYTHON bench_work.py LIBRARY CASE ROOT [WORDS ...]
 
 ROOT holds images/*.jpg with labels.csv (image_name, tags apart by blanks), streets/ (images,
-labels, codes.txt) and texts.csv. Libraries are imported where they are used: each has an environment
-of its own. "limit" is no library but the bare work that none can do without.
+labels, codes.txt) and texts.csv. Libraries are imported where they are used: an environment need
+not have all. "limit" is no library but the bare work that none can do without.
 """
 
 import json
@@ -236,7 +236,7 @@ def limit_epoch(root: Path, size: str, precision: str = "fp32") -> None:
     import torch
 
     count = len((root / "labels.csv").read_text().splitlines()) - 1
-    model = timm.create_model("resnet18", num_classes=17).to(memory_format=torch.channels_last)
+    model = timm.create_model("resnet18", num_classes=17)
     x = torch.randn(BS, 3, int(size), int(size)).to(memory_format=torch.channels_last)
     y = (torch.rand(BS, 17) > 0.5).float()
     optimizer = torch.optim.AdamW(model.parameters())
@@ -258,7 +258,7 @@ def limit_epoch(root: Path, size: str, precision: str = "fp32") -> None:
 
 
 def limit_lm(root: Path, count: str, precision: str = "fp32") -> None:
-    """The matrix products of three LSTM layers and the decoder, forward and backward, as large ones.
+    """The matrix products of three LSTM layers and the decoder, there and back, as large ones.
 
     The real ones with the state are 48 rows high, one step after another, and slower.
     """
@@ -462,7 +462,8 @@ def timm_epoch(root: Path, size: str) -> None:
     from timm.utils import AverageMeter
 
     train, valid = torch_loaders(root, int(size))
-    model = timm.create_model("resnet18", num_classes=17).to(memory_format=torch.channels_last)
+    model = timm.create_model("resnet18", num_classes=len(train.dataset[0][1]))
+    model = model.to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(model, opt="adamw", lr=2e-3)
     schedule, _ = create_scheduler_v2(optimizer, "cosine", num_epochs=1, step_on_epochs=False,
                                       updates_per_epoch=len(train))  # fmt: skip
@@ -507,10 +508,11 @@ def keras_epoch(root: Path, size: str) -> None:
     x = layers.MaxPooling2D(3, 2, "same")(layers.ReLU()(layers.BatchNormalization(axis=1)(x)))
     for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         x = block(block(x, width, stride), width, 1)
-    model = keras.Model(given, layers.Dense(17)(layers.GlobalAveragePooling2D()(x)))
+    train, valid = torch_loaders(root, int(size))
+    tags = len(train.dataset[0][1])
+    model = keras.Model(given, layers.Dense(tags)(layers.GlobalAveragePooling2D()(x)))
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.AdamW(2e-3), loss)
-    train, valid = torch_loaders(root, int(size))
     start = perf_counter()
     model.fit(train, validation_data=valid, epochs=1, verbose=0)
     say(**{"unfrozen epoch, s": perf_counter() - start})
