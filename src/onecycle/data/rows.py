@@ -85,8 +85,8 @@ def _datasets(dataset: Any) -> Any:
     if isinstance(dataset, datasets.IterableDataset):
         raise UsageError(
             "a dataset that is streamed has no rows at places, which batches by seed and epoch "
-            "need: load it without streaming=True, or read its shards, "
-            'from_shards("hf://datasets/name/{000..099}.tar")'
+            "need: load it without streaming=True, or read its files where they lie, "
+            'ImageList.from_parquet("hf://datasets/name/data"), or from_shards of its .tar files'
         )
     if not isinstance(dataset, datasets.Dataset):
         raise UsageError(f"a datasets.Dataset is wanted, not {type(dataset).__name__}")

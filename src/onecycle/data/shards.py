@@ -35,9 +35,17 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _KIND = FileKind("shard", frozenset({".tar"}), frozenset({".tgz", ".gz", ".zst", ".bz2", ".xz"}))
 
 
+class RowFile(Stored):
+    """A shard whose members are rows."""
+
+    def row(self, number: int) -> bytes:
+        """What a row holds; OSError where it cannot be read."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Member(Stored):
-    """`size` bytes of a tar file from `offset` on."""
+    """`size` bytes of a tar file from `offset` on; of a `RowFile` the row `offset`."""
 
     shard: Any
     member: str
@@ -51,6 +59,8 @@ class Member(Stored):
         return f"{self.shard}/{self.member}"
 
     def open(self) -> BinaryIO:
+        if isinstance(self.shard, RowFile):
+            return BytesIO(self.shard.row(self.offset))
         with open_here(self.shard) as file:
             file.seek(self.offset)
             data = file.read(self.size)
@@ -59,12 +69,15 @@ class Member(Stored):
         return BytesIO(data)
 
     def version(self) -> str:
-        if isinstance(self.shard, Stored):
-            about = self.shard.version()
-        else:
-            found = Path(self.shard).stat()
-            about = f"{Path(self.shard).absolute()} {found.st_size} {found.st_mtime_ns}"
-        return f"{about}\0{self.offset} {self.size} {self.member}"
+        return f"{version_of(self.shard)}\0{self.offset} {self.size} {self.member}"
+
+
+def version_of(place: Any) -> str:
+    """What changes when a file, here or elsewhere, does."""
+    if isinstance(place, Stored):
+        return place.version()
+    found = Path(place).stat()
+    return f"{Path(place).absolute()} {found.st_size} {found.st_mtime_ns}"
 
 
 class _Columns(Columns):
@@ -135,21 +148,23 @@ class MemberList(PathList):
         return made
 
 
-def shards_of(given: Any) -> list[Any]:
+def shards_of(given: Any, kind: FileKind = _KIND) -> list[Any]:
     """Paths or addresses of shards: of a folder, of a pattern {000..099}, or of a list of these."""
     if not isinstance(given, str | os.PathLike):
-        return [shard for one in given for shard in shards_of(one)]
+        return [shard for one in given for shard in shards_of(one, kind)]
     text = os.fspath(given)
     if found := _RANGE.search(text):
         first, last = found.groups()
         numbers = (f"{i:0{len(first)}}" for i in range(int(first), int(last) + 1))
         return [
-            s for n in numbers for s in shards_of(text[: found.start()] + n + text[found.end() :])
+            shard
+            for n in numbers
+            for shard in shards_of(text[: found.start()] + n + text[found.end() :], kind)
         ]
     place = place_of(given)
-    if place.suffix.lower() in _KIND.suffixes | _KIND.family:
+    if place.suffix.lower() in kind.suffixes | kind.family:
         return [place]
-    return list(files_below(place, _KIND))
+    return list(files_below(place, kind))
 
 
 def samples_of(

@@ -6,7 +6,7 @@ from pathlib import Path as PurePath
 from typing import Any, ClassVar, NoReturn, Self
 
 from onecycle.core.addresses import place_of
-from onecycle.core.errors import EmptyDataError, UsageError, warn
+from onecycle.core.errors import EmptyDataError, UsageError, require_whole, warn
 from onecycle.core.path_list import PathList, compact
 from onecycle.core.paths import Path
 from onecycle.core.walk import FileKind
@@ -14,6 +14,7 @@ from onecycle.data.checks import require_folders
 from onecycle.data.databunch import DataBunch, LabelledItems
 from onecycle.data.labels import from_columns, from_function, from_pattern
 from onecycle.data.lists import ItemList
+from onecycle.data.parquet import rows_of_parquet
 from onecycle.data.rows import cells_of
 from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
@@ -76,6 +77,21 @@ class ImageList(ItemList):
         """
         items, frame = cells_of(dataset, col)
         return cls._make(items, ".", inner_df=frame)
+
+    @classmethod
+    def from_parquet(cls, files: Any, col: str | None = None, buffer: int = 2000) -> Self:
+        """The images in rows of Parquet files, with the other columns and `shard` as their table.
+
+        `files` are files, addresses, folders of them, or a pattern ("hf://datasets/name/
+        data/train-{00000..00099}-of-00100.parquet"): so a dataset of the Hub is read that
+        `load_dataset(streaming=True)` would stream, with its length, its places and its classes
+        known. `col` is the column of images, by default the only one. A training pass takes the
+        files in random order and shuffles `buffer` rows at a time, since rows are read in groups:
+        those of two buffers are held in memory. Needs `onecycle[parquet]`.
+        """
+        require_whole("buffer", buffer)
+        items, frame, place = rows_of_parquet(files, col, buffer)
+        return cls._make(items, place, inner_df=frame)
 
     def with_bands(
         self, bands: Any = "all", value_range: Any = None, rgb: Any = None, page: int | None = None
