@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from threading import Lock
@@ -123,25 +123,29 @@ def rows_of_parquet(given: Any, col: str | None, buffer: int) -> tuple[MemberLis
         raise TableError(
             f"{places[0]}: col= names the column of images: there are {listing(images)}"
         )
-    col, held, frames, found = col or images[0], _Held(), list[Any](), dict[str, list[Member]]()
-    for place, look in zip(places, looks, strict=True):
-        starts = [0, *accumulate(look.groups)]
-        for name in images:
-            file = ParquetFile(place, name, tuple(starts[:-1]), held)
-            rows = (Member(file, f"{name}/{row}", row, 0) for row in range(starts[-1]))
-            found.setdefault(name, []).extend(rows)
-        own = "shard" in look.frame.columns
-        frames.append(look.frame if own else look.frame.assign(shard=place.name))
-    frame = pd.concat(frames, ignore_index=True)
-    if not len(frame):
+    col, held = col or images[0], _Held()
+    members = {name: list(_members(places, looks, name, held)) for name in images}
+    if not members[col]:
         raise EmptyDataError(f"the {len(places)} Parquet files hold no rows")
+    frame = pd.concat([look.frame for look in looks], ignore_index=True)
+    if "shard" not in frame.columns:
+        frame["shard"] = [member.shard.place.name for member in members[col]]
     for name in images:
         if name != col:
-            frame[name] = pd.Series(found[name], dtype=object)
-    bytes_a_row = sum(look.size for look in looks) / len(frame)
-    largest = max(max(look.groups, default=0) for look in looks)
-    held.most = max(_LEAST, int(2 * bytes_a_row * (buffer + largest)))
-    return MemberList.of_members(found[col], buffer), frame, places[0].parent
+            frame[name] = pd.Series(members[name], dtype=object)
+    rows = buffer + max(max(look.groups, default=0) for look in looks)
+    held.most = max(_LEAST, 2 * rows * sum(look.size for look in looks) // len(frame))
+    return MemberList.of_members(members[col], buffer), frame, places[0].parent
+
+
+def _members(
+    places: Sequence[Any], looks: Sequence[_Look], col: str, held: _Held
+) -> Iterator[Member]:
+    """The rows of one column of all files."""
+    for place, look in zip(places, looks, strict=True):
+        starts = tuple(accumulate(look.groups, initial=0))
+        file = ParquetFile(place, col, starts[:-1], held)
+        yield from (Member(file, f"{col}/{row}", row, 0) for row in range(starts[-1]))
 
 
 def _look(place: Any) -> _Look:
