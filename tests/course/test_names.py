@@ -27,8 +27,8 @@ MODULES = [
         f"course.{name}"
         for name in "basic_data basic_train callback callbacks.csv_logger callbacks.mixup "
         "callbacks.tracker core data_block datasets imports layers text.data text.learner "
-        "text.models text.transform torch_core train vision.data vision.gan vision.image vision.interpret "
-        "vision.learner vision.models vision.transform vision.tta".split()
+        "text.models text.transform torch_core train vision.data vision.gan vision.image "
+        "vision.interpret vision.learner vision.models vision.transform vision.tta".split()
     ),
 ]
 PROGRAMS_USE = """

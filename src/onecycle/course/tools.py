@@ -101,7 +101,9 @@ class Hook(_Removed):
 
     def _watch(self, module: nn.Module, given: Any, out: Any) -> None:
         if not isinstance(out, Tensor):
-            raise UsageError(f"{type(module).__name__} puts out no single tensor: hook a part of it")
+            raise UsageError(
+                f"{type(module).__name__} puts out no single tensor: hook a part of it"
+            )
         if out.requires_grad:  # a hook of the module would forbid layers that act in place
             out.register_hook(lambda gradient: self._keep(module, given, (gradient,)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
@@ -36,8 +36,8 @@ _LARGE = 50_000_000  # bytes
 class TextList(ItemList):
     """Texts: cells of a table, or files; or a list of them, `TextList(texts)`."""
 
-    path: Any = Path(".")
-    input: Input = TextInput()
+    path: Any = field(default_factory=Path)
+    input: Input = field(default_factory=TextInput)
 
     suffixes: ClassVar[frozenset[str]] = FILES.suffixes
     files: ClassVar[FileKind] = FILES
