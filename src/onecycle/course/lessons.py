@@ -96,7 +96,8 @@ class Learner(learner.Learner):
     @metrics.setter
     def metrics(self, given: Any) -> None:
         last = isinstance(self.task.target, _TokensLast)
-        learner.Learner.metrics.__set__(self, [_of_tokens(m) if last else m for m in listed(given)])
+        wrapped = [_of_tokens(metric) if last else metric for metric in listed(given)]
+        learner.Learner.metrics.__set__(self, wrapped)  # type: ignore[attr-defined]
 
 
 def _of_tokens(metric: Any) -> Any:

@@ -96,7 +96,7 @@ class ImageList(ItemList):
         return replace(self, input=BandsInput.of(given, bands, value_range, rgb, page))
 
     @classmethod
-    def from_folder(  # type: ignore[override]
+    def from_folder(
         cls, path: str | PurePath = ".", *given: Any, convert_mode: str = "RGB", **options: Any
     ) -> Self:
         """Every image below `path`; `given` and `options` are those of `ItemList.from_folder`.
@@ -108,7 +108,8 @@ class ImageList(ItemList):
             return made
         if convert_mode != "L":
             raise UsageError(f'convert_mode is "RGB" or "L", not {convert_mode!r}')
-        return replace(made, input=GreyInput.of(made.input, "all", (0, 255), None, None))
+        plain: Any = made.input
+        return replace(made, input=GreyInput.of(plain, "all", (0, 255), None, None))
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
