@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from onecycle import butterflies_sample, planet_sample, reviews_sample
 from onecycle.samples.reviews import review
@@ -28,7 +28,64 @@ def draw_all(home: Path, scale: float = 1.0) -> Path:
     draw_heads(data / "biwi_head_pose", max(8, count // 4))
     reviews_sample(data / "imdb_sample", n=count)
     write_reviews(data / "imdb", count // 2)
+    draw_digits(data, count // 2)
+    write_numbers(data / "human_numbers", 20 * count)
     return home
+
+
+def draw_digits(data: Path, count: int) -> None:
+    """`count` of each digit to train on, a quarter as many to test, as PNG and as arrays."""
+    pixels: dict[str, list[np.ndarray]] = {"training": [], "testing": []}
+    for digit in range(10):
+        for number in range(count + count // 4):
+            side = "training" if number < count else "testing"
+            image = digit_image(digit, np.random.default_rng([digit, number]))
+            folder = data / "mnist_png" / side / str(digit)
+            folder.mkdir(parents=True, exist_ok=True)
+            image.save(folder / f"{number}.png")
+            pixels[side].append(np.asarray(image, np.float32).ravel() / 255)
+    (data / "mnist").mkdir(exist_ok=True)
+    arrays: dict[str, np.ndarray] = {}
+    for name, side in (("train", "training"), ("valid", "testing")):
+        arrays[f"x_{name}"] = np.stack(pixels[side])
+        arrays[f"y_{name}"] = np.repeat(np.arange(10), len(pixels[side]) // 10)
+    np.savez(data / "mnist/digits.npz", **arrays)
+
+
+def digit_image(digit: int, rng: np.random.Generator) -> Image.Image:
+    """A digit in white on black, 28 x 28, of its own size, place, slant and noise."""
+    image = Image.new("L", (28, 28))
+    font = ImageFont.load_default(int(rng.integers(18, 25)))
+    place = (14 + rng.uniform(-2, 2), 14 + rng.uniform(-2, 2))
+    ImageDraw.Draw(image).text(place, str(digit), 255, font, "mm")
+    turned = image.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR)
+    noisy = np.asarray(turned) + rng.normal(0, 12, (28, 28))
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+ONES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+ONES += " sixteen seventeen eighteen nineteen"
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+
+
+def in_words(n: int) -> str:
+    """A whole number from 1 to 9,999 in English words."""
+    ones, tens = ONES.split(), TENS.split()
+    for size, name in ((1000, "thousand"), (100, "hundred")):
+        if n >= size:
+            rest = f" {in_words(n % size)}" if n % size else ""
+            return f"{in_words(n // size)} {name}{rest}"
+    if n < 20:
+        return ones[n - 1]
+    return " ".join([tens[n // 10 - 2], *([ones[n % 10 - 1]] if n % 10 else [])])
+
+
+def write_numbers(root: Path, count: int) -> None:
+    """The numbers from 1 on, one a line; the last fifth validates."""
+    root.mkdir(parents=True, exist_ok=True)
+    lines = [f"{in_words(n)} \n" for n in range(1, count + 1)]
+    (root / "train.txt").write_text("".join(lines[: -count // 5]), "utf-8")
+    (root / "valid.txt").write_text("".join(lines[-count // 5 :]), "utf-8")
 
 
 def write_reviews(root: Path, count: int) -> None:

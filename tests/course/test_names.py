@@ -27,8 +27,8 @@ MODULES = [
         f"course.{name}"
         for name in "basic_data basic_train callback callbacks.csv_logger callbacks.mixup "
         "callbacks.tracker core data_block datasets imports layers text.data text.learner "
-        "text.models text.transform torch_core train vision.data vision.image vision.interpret "
-        "vision.learner vision.models vision.transform vision.tta".split()
+        "text.models text.transform torch_core train vision.data vision.gan vision.image "
+        "vision.interpret vision.learner vision.models vision.transform vision.tta".split()
     ),
 ]
 PROGRAMS_USE = """
@@ -44,11 +44,15 @@ gpu_mem_get_free_no_cache gpu_mem_get_free gpu_mem_get
 error_rate accuracy accuracy_thresh fbeta foreground_acc
 SaveModelCallback EarlyStoppingCallback ReduceLROnPlateauCallback MixUpCallback
 model_sizes hook_output hook_outputs num_features_model
+DataBunch ItemLists TensorDataset Flatten conv_layer res_block SequentialEx MergeLayer Lambda
+BatchNorm1dFlat AdaptiveConcatPool2d flatten_model children requires_grad show_image gzip
 tensor array partial torch nn F optim np pd plt gc itemgetter BytesIO re os sys math random
 """.split()
 NOT_HERE = """
 ImageCleaner CollabDataBunch collab_learner TabularList TabularDataBunch tabular_learner
 FillMissing Categorify Normalize FBeta AUROC MultiLabelFbeta
+GANLearner GANItemList basic_generator basic_critic gan_critic AdaptiveLoss FixedGANSwitcher
+ImageImageList NormType add_datepart cont_cat_split EmbeddingDotBias
 """.split()
 
 
@@ -141,7 +145,6 @@ def test_what_the_courses_objects_had_says_what_to_use():
         (learn, "purge", "destroy"),
         (learn, "pred_batch", "get_preds"),
         (data, "export", "learn.export"),
-        (data, "one_item", "single"),
         (learn, "bias", "recommendations"),
         (learn, "weight", "recommendations"),
         (learn, "callback_fns", r"callbacks=\["),

@@ -83,7 +83,7 @@ def test_a_remark_that_ends_in_a_question_is_no_call_for_help(run):
 
 def test_a_module_of_the_course_that_is_not_here_names_the_one_that_is(run):
     with pytest.raises(ModuleNotFoundError) as messages:
-        run("from fastai.vision.gan import GANLearner")
+        run("from fastai.vision.cyclegan import CycleGAN")
     assert "all of its names are in onecycle.course: from onecycle.course import" in str(
         messages.value.__notes__
     )

@@ -134,6 +134,50 @@ def test_imdb_from_files_to_a_classifier(home):
     assert (names["path"] / "models/fine_tuned_enc.safetensors").is_file()
 
 
+def test_sgd_by_hand_and_by_a_learner(home):
+    names = run("sgd")
+    for losses in (names["by_hand"], names["by_adam"]):
+        assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.1
+    assert names["data"].classes == list(range(10))
+    assert names["learn"].history[-1]["accuracy"] > 0.5
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # of a tensor in imshow
+def test_looking_inside_pads_and_finds_what_the_network_looked_at(home):
+    names = run("looking_inside")
+    black = {mode: float((x.sum(1) == 0).float().mean()) for mode, x in names["looks"].items()}
+    assert black["zeros"] > 0.01
+    assert black["border"] == black["reflection"] == 0
+    acts, grad = names["acts"], names["grad"]
+    assert acts.shape == grad.shape
+    assert grad.abs().sum() > 0
+    assert names["mult"].shape == acts.shape[1:]
+    first = names["data"].train_ds.items[0]
+    shown, given = names["xb_im"], names["open_image"](first)
+    assert shown.size == (96, 96)
+    assert abs(float(shown.data.mean() - given.data.mean())) < 0.02
+
+
+def test_digits_train_a_residual_network_of_one_plane(home):
+    from onecycle import defaults, load_learner
+
+    names = run("digits")
+    defaults.cmap = None
+    assert names["xb"].shape == (20, 1, 28, 28)
+    assert names["learn"].history[-1]["accuracy"] > 0.5
+    files = names["data"].valid_ds.items[:10]
+    loaded = load_learner(names["path"])
+    for file in files:
+        assert str(loaded.predict(file)[0]) == str(names["learn"].predict(file)[0])
+
+
+def test_number_words_are_learnt_by_a_network_that_remembers(home):
+    names = run("number_words")
+    assert names["three"] < 0.6 < names["remembering"]
+    assert names["data"].bptt == 20
+    assert names["y1"][0, :-1].tolist() == names["x1"][0, 1:].tolist()
+
+
 def test_untrained_asks_for_no_published_weights(home, monkeypatch):
     def nothing_from_hubs(name):
         raise AssertionError(f"weights of {name} were asked for")

@@ -21,6 +21,7 @@ class Defaults:
 
     `cpus` are the loaders' workers: the processors that this process may use, at most 16.
     `fetched_bytes` bounds the copies of files from addresses; None: half of what is free there.
+    `cmap` are the colours in which grey images are drawn, by matplotlib's names; None: as they are.
     """
 
     device: Any = None
@@ -29,6 +30,7 @@ class Defaults:
     wd: float = 1e-2
     progress: bool = True
     fetched_bytes: int | None = None
+    cmap: str | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         names = [f.name for f in fields(self)]

@@ -12,8 +12,8 @@ from onecycle.course.table import namespace
 _PATHS = """basic_data basic_train basics callback callbacks callbacks.csv_logger callbacks.hooks
 callbacks.mixup callbacks.tracker collab core data_block datasets imports layers metrics tabular
 text text.data text.learner text.models text.transform torch_core train utils utils.mem vision
-vision.data vision.image vision.interpret vision.learner vision.models vision.transform vision.tta
-widgets"""
+vision.data vision.gan vision.image vision.interpret vision.learner vision.models vision.transform
+vision.tta widgets"""
 PATHS = _PATHS.split()
 
 globals().update(namespace(__name__))

@@ -10,6 +10,20 @@ from onecycle.core.machine import defaults as defaults
 from onecycle.core.paths import Path as Path
 from onecycle.core.paths import ls as ls
 from onecycle.core.plot import plot_multi as plot_multi
+from onecycle.course.blocks import BatchNorm1dFlat as BatchNorm1dFlat
+from onecycle.course.blocks import Lambda as Lambda
+from onecycle.course.blocks import MergeLayer as MergeLayer
+from onecycle.course.blocks import SequentialEx as SequentialEx
+from onecycle.course.blocks import children as children
+from onecycle.course.blocks import conv_layer as conv_layer
+from onecycle.course.blocks import flatten_model as flatten_model
+from onecycle.course.blocks import requires_grad as requires_grad
+from onecycle.course.blocks import res_block as res_block
+from onecycle.course.blocks import show_image as show_image
+from onecycle.course.blocks import trainable_params as trainable_params
+from onecycle.course.lessons import DataBunch as DataBunch
+from onecycle.course.lessons import ItemLists as ItemLists
+from onecycle.course.lessons import Learner as Learner
 from onecycle.course.tools import DatasetFormatter as DatasetFormatter
 from onecycle.course.tools import EarlyStoppingCallback as EarlyStoppingCallback
 from onecycle.course.tools import MixUpCallback as MixUpCallback
@@ -27,7 +41,6 @@ from onecycle.course.tools import num_features_model as num_features_model
 from onecycle.course.tools import tensor as tensor
 from onecycle.data.arrays import TensorList as TensorList
 from onecycle.data.arrays import from_arrays as from_arrays
-from onecycle.data.databunch import DataBunch as DataBunch
 from onecycle.data.databunch import DatasetType as DatasetType
 from onecycle.data.lists import ItemList as ItemList
 from onecycle.data.targets import Category as Category
@@ -58,7 +71,6 @@ from onecycle.learn.callbacks import MixUp as MixUp
 from onecycle.learn.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from onecycle.learn.callbacks import SaveModel as SaveModel
 from onecycle.learn.cross_validation import cross_validate as cross_validate
-from onecycle.learn.learner import Learner as Learner
 from onecycle.learn.losses import CombinedLoss as CombinedLoss
 from onecycle.learn.losses import CrossEntropyFlat as CrossEntropyFlat
 from onecycle.learn.losses import DiceLoss as DiceLoss
@@ -98,6 +110,7 @@ from onecycle.learn.resume import Checkpoint as Checkpoint
 from onecycle.learn.seed import set_seed as set_seed
 from onecycle.learn.tracker import Tracker as Tracker
 from onecycle.models.awd_lstm import AWD_LSTM as AWD_LSTM
+from onecycle.models.head import AdaptiveConcatPool2d as AdaptiveConcatPool2d
 from onecycle.models.head import mlp as mlp
 from onecycle.runtime.hub import from_hub as from_hub
 from onecycle.runtime.inputs.subwords import train_subwords as train_subwords
@@ -181,11 +194,16 @@ from onecycle.vision.targets import Points as Points
 from onecycle.vision.tta import TTA as TTA
 from operator import itemgetter as itemgetter
 from torch import Tensor as Tensor
+from torch.nn import Flatten as Flatten
+from torch.utils.data import DataLoader as DataLoader
+from torch.utils.data import Dataset as Dataset
+from torch.utils.data import TensorDataset as TensorDataset
 import collections as collections
 import contextlib as contextlib
 import copy as copy
 import csv as csv
 import gc as gc
+import gzip as gzip
 import hashlib as hashlib
 import inspect as inspect
 import io as io
@@ -199,6 +217,7 @@ import onecycle.models as models
 import operator as operator
 import os as os
 import pandas as pd
+import pickle as pickle
 import random as random
 import re as re
 import shutil as shutil
@@ -217,32 +236,65 @@ import warnings as warnings
 from onecycle.course.table import Unsupported as Unsupported
 
 AUROC: Unsupported
+AdaptiveGANSwitcher: Unsupported
+AdaptiveLoss: Unsupported
 AverageMetric: Unsupported
 Categorify: Unsupported
 CategoryList: Unsupported
 CollabDataBunch: Unsupported
+CollabLine: Unsupported
+CollabList: Unsupported
+DynamicUnet: Unsupported
+EmbeddingDotBias: Unsupported
+EmbeddingNN: Unsupported
 FBeta: Unsupported
 FillMissing: Unsupported
+FixedGANSwitcher: Unsupported
 FloatList: Unsupported
+GANDiscriminativeLR: Unsupported
+GANItemList: Unsupported
+GANLearner: Unsupported
+GANLoss: Unsupported
+GANModule: Unsupported
+GANTrainer: Unsupported
 ImageCleaner: Unsupported
+ImageImageList: Unsupported
+ImageTuple: Unsupported
 LabelList: Unsupported
 LanguageLearner: Unsupported
+LossMetrics: Unsupported
 MSELossFlat: Unsupported
 MultiCategoryList: Unsupported
 MultiLabelClassificationInterpretation: Unsupported
 MultiLabelFbeta: Unsupported
+NoisyItem: Unsupported
+NormType: Unsupported
 Normalize: Unsupported
 TabularDataBunch: Unsupported
 TabularList: Unsupported
+TabularModel: Unsupported
+add_cyclic_datepart: Unsupported
 add_datepart: Unsupported
+basic_critic: Unsupported
+basic_generator: Unsupported
 batch_stats: Unsupported
 collab_learner: Unsupported
+cont_cat_split: Unsupported
+exp_rmspe: Unsupported
+gan_critic: Unsupported
+gan_loss_from_func: Unsupported
+parallel: Unsupported
+resize_to: Unsupported
 tabular_learner: Unsupported
 
 __all__ = [
     "AUROC",
     "AWD_LSTM",
+    "AdaptiveConcatPool2d",
+    "AdaptiveGANSwitcher",
+    "AdaptiveLoss",
     "AverageMetric",
+    "BatchNorm1dFlat",
     "Boxes",
     "BytesIO",
     "CSVLogger",
@@ -253,39 +305,60 @@ __all__ = [
     "Checkpoint",
     "ClassificationInterpretation",
     "CollabDataBunch",
+    "CollabLine",
+    "CollabList",
     "CombinedLoss",
     "Config",
     "Counter",
     "CrossEntropyFlat",
     "CutMix",
     "DataBunch",
+    "DataLoader",
+    "Dataset",
     "DatasetFormatter",
     "DatasetType",
     "DiceLoss",
+    "DynamicUnet",
     "EarlyStopping",
     "EarlyStoppingCallback",
+    "EmbeddingDotBias",
+    "EmbeddingNN",
     "Ensemble",
     "F",
     "FBeta",
     "FillMissing",
+    "FixedGANSwitcher",
+    "Flatten",
     "FloatList",
     "FlowField",
     "FocalLoss",
+    "GANDiscriminativeLR",
+    "GANItemList",
+    "GANLearner",
+    "GANLoss",
+    "GANModule",
+    "GANTrainer",
     "GradientClipping",
     "Image",
     "ImageCleaner",
     "ImageDataBunch",
+    "ImageImageList",
     "ImageList",
     "ImagePoints",
     "ImageSegment",
+    "ImageTuple",
     "Interpretation",
     "ItemList",
+    "ItemLists",
     "LabelList",
     "LabelSmoothingCrossEntropy",
+    "Lambda",
     "LanguageLearner",
     "Learner",
+    "LossMetrics",
     "MSELossFlat",
     "Mask",
+    "MergeLayer",
     "MixUp",
     "MixUpCallback",
     "ModelEMA",
@@ -294,6 +367,8 @@ __all__ = [
     "MultiLabelClassificationInterpretation",
     "MultiLabelFbeta",
     "MultiLabelInterpretation",
+    "NoisyItem",
+    "NormType",
     "Normalize",
     "Numbers",
     "ObjectItemList",
@@ -309,13 +384,16 @@ __all__ = [
     "SaveModelCallback",
     "SegmentationInterpretation",
     "SegmentationItemList",
+    "SequentialEx",
     "SeriesList",
     "StopFit",
     "TTA",
     "TabularDataBunch",
     "TabularList",
+    "TabularModel",
     "Tensor",
     "TensorBoardLogger",
+    "TensorDataset",
     "TensorList",
     "Text",
     "TextClasDataBunch",
@@ -327,22 +405,28 @@ __all__ = [
     "Vocab",
     "accuracy",
     "accuracy_thresh",
+    "add_cyclic_datepart",
     "add_datepart",
     "array",
     "aug_mix",
     "auroc",
     "average_precision",
     "balanced_loss",
+    "basic_critic",
+    "basic_generator",
     "batch_stats",
     "best_threshold",
     "brightness",
     "butterflies_sample",
     "calibration_error",
+    "children",
     "cnn_learner",
     "collab_learner",
     "collections",
+    "cont_cat_split",
     "contextlib",
     "contrast",
+    "conv_layer",
     "copy",
     "create_cnn",
     "crop",
@@ -360,16 +444,20 @@ __all__ = [
     "download",
     "download_images",
     "error_rate",
+    "exp_rmspe",
     "extract",
     "f1",
     "faces_sample",
     "fbeta",
+    "flatten_model",
     "flip_affine",
     "flip_lr",
     "flip_ud",
     "foreground_acc",
     "from_arrays",
     "from_hub",
+    "gan_critic",
+    "gan_loss_from_func",
     "gc",
     "get_image_files",
     "get_transforms",
@@ -377,6 +465,7 @@ __all__ = [
     "gpu_mem_get_free",
     "gpu_mem_get_free_no_cache",
     "guitars_sample",
+    "gzip",
     "half_stats",
     "hands_sample",
     "hashlib",
@@ -415,11 +504,13 @@ __all__ = [
     "operator",
     "optim",
     "os",
+    "parallel",
     "partial",
     "patches",
     "pd",
     "perplexity",
     "perspective_warp",
+    "pickle",
     "pixel_accuracy",
     "planet_sample",
     "plot_multi",
@@ -436,6 +527,9 @@ __all__ = [
     "re",
     "recall",
     "reduce",
+    "requires_grad",
+    "res_block",
+    "resize_to",
     "reviews_sample",
     "rgb_randomize",
     "rmse",
@@ -444,6 +538,7 @@ __all__ = [
     "series_learner",
     "series_transforms",
     "set_seed",
+    "show_image",
     "shutil",
     "skew",
     "soup",
@@ -463,6 +558,7 @@ __all__ = [
     "top_k_accuracy",
     "torch",
     "train_subwords",
+    "trainable_params",
     "trivial_augment",
     "types",
     "typing",

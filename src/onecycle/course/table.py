@@ -8,13 +8,22 @@ from onecycle.core.errors import UsageError
 from onecycle.names import PROGRAMS
 
 _LISTS = {
-    "plain": "collections contextlib copy csv gc hashlib inspect io itertools json math operator "
-    "os random re shutil string subprocess sys tarfile time torch types typing warnings",
+    "plain": "collections contextlib copy csv gc gzip hashlib inspect io itertools json math "
+    "operator os pickle random re shutil string subprocess sys tarfile time torch types typing "
+    "warnings",
     "own": "array tensor doc DatasetFormatter SaveModelCallback EarlyStoppingCallback "
     "ReduceLROnPlateauCallback MixUpCallback gpu_mem_get gpu_mem_get_free "
     "gpu_mem_get_free_no_cache hook_output hook_outputs model_sizes num_features_model",
-    "tables": "CollabDataBunch collab_learner TabularList TabularDataBunch tabular_learner "
-    "FillMissing Categorify Normalize add_datepart",
+    "blocks": "BatchNorm1dFlat Lambda MergeLayer SequentialEx children conv_layer flatten_model "
+    "requires_grad res_block show_image trainable_params",
+    "lessons": "DataBunch ItemLists Learner",
+    "tables": "CollabDataBunch CollabLine CollabList EmbeddingDotBias EmbeddingNN collab_learner "
+    "TabularList TabularDataBunch TabularModel tabular_learner FillMissing Categorify Normalize "
+    "add_datepart add_cyclic_datepart cont_cat_split exp_rmspe",
+    "gans": "AdaptiveLoss FixedGANSwitcher AdaptiveGANSwitcher GANDiscriminativeLR GANItemList "
+    "GANLearner GANLoss GANModule GANTrainer NoisyItem basic_critic basic_generator gan_critic "
+    "gan_loss_from_func",
+    "images": "ImageImageList ImageTuple LossMetrics resize_to",
     "architectures": "resnet18 resnet34 resnet50 resnet101 resnet152 vgg16_bn vgg19_bn "
     "densenet121 densenet161 densenet169 densenet201",  # others are had by their names
 }
@@ -22,9 +31,14 @@ ARCHITECTURES = _LISTS["architectures"].split()
 FOREIGN = {name: name for name in _LISTS["plain"].split()} | {
     "BytesIO": "io:BytesIO",
     "Counter": "collections:Counter",
+    "AdaptiveConcatPool2d": "onecycle.models.head:AdaptiveConcatPool2d",
+    "DataLoader": "torch.utils.data:DataLoader",
+    "Dataset": "torch.utils.data:Dataset",
     "F": "torch.nn.functional",
+    "Flatten": "torch.nn:Flatten",
     "OrderedDict": "collections:OrderedDict",
     "Tensor": "torch:Tensor",
+    "TensorDataset": "torch.utils.data:TensorDataset",
     "defaultdict": "collections:defaultdict",
     "itemgetter": "operator:itemgetter",
     "nn": "torch.nn",
@@ -36,7 +50,12 @@ FOREIGN = {name: name for name in _LISTS["plain"].split()} | {
     "plt": "matplotlib.pyplot",
     "reduce": "functools:reduce",
 }
-_OWN = {name: f"onecycle.course.tools:{name}" for name in _LISTS["own"].split()}
+_HOMES = {"own": "tools", "blocks": "blocks", "lessons": "lessons"}
+_OWN = {
+    name: f"onecycle.course.{home}:{name}"
+    for names, home in _HOMES.items()
+    for name in _LISTS[names].split()
+}
 _INSTEAD = {
     "ImageCleaner": "needs a notebook's widgets; run `onecycle clean` for the same as a local page",
     "FloatList": "is `Numbers` here: label_cls=Numbers",
@@ -51,10 +70,19 @@ _INSTEAD = {
     "AUROC": "is the metric `auroc` here: metrics=auroc",
     "FBeta": "is the metric `f1` here, for one label, or `fbeta` for several",
     "MultiLabelFbeta": "is the metric `fbeta` here, over the whole set: partial(fbeta, thresh=0.2)",
-} | dict.fromkeys(
-    _LISTS["tables"].split(),
-    "is for tables and recommendations, which onecycle leaves to scikit-learn and its kind",
-)
+    "parallel": "is ThreadPoolExecutor().map(func, items) of concurrent.futures here",
+    "DynamicUnet": "is made by unet_learner",
+    "NormType": 'is a word here: unet_learner(norm_type="weight")',
+}
+_FIELDS = {
+    "tables": "is for tables and recommendations, which onecycle leaves to scikit-learn and its "
+    "kind",
+    "gans": "is for networks that make images against a critic, which onecycle leaves to plain "
+    "torch: it trains what has one answer for each item",
+    "images": "is for images as answers (super-resolution), which onecycle does not train: write "
+    "that loop in plain torch; a class, a mask, points or boxes for each image are answers here",
+}
+_INSTEAD |= {name: why for field, why in _FIELDS.items() for name in _LISTS[field].split()}
 COURSE: dict[str, str] = PROGRAMS | FOREIGN | _OWN
 UNSUPPORTED = {name: why for name, why in _INSTEAD.items() if name not in COURSE}
 

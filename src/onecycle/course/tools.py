@@ -86,16 +86,26 @@ class _Removed:
 
 
 class Hook(_Removed):
-    """Keeps what `module` puts out in `stored` (or its gradient); a context that ends the hook."""
+    """Keeps what `module` puts out in `stored`; a context that ends the hook.
+
+    With `grad` it keeps the gradient of that, as (gradient,), once there is one.
+    """
 
     def __init__(self, module: nn.Module, detach: bool = True, grad: bool = False) -> None:
         self.stored: Any = None
         self.detach = detach
-        register = module.register_full_backward_hook if grad else module.register_forward_hook
-        self.handle = register(self._keep)
+        self.handle = module.register_forward_hook(self._watch if grad else self._keep)
 
     def _keep(self, module: nn.Module, given: Any, out: Any) -> None:
         self.stored = out.detach() if self.detach and isinstance(out, Tensor) else out
+
+    def _watch(self, module: nn.Module, given: Any, out: Any) -> None:
+        if not isinstance(out, Tensor):
+            raise UsageError(
+                f"{type(module).__name__} puts out no single tensor: hook a part of it"
+            )
+        if out.requires_grad:  # a hook of the module would forbid layers that act in place
+            out.register_hook(lambda gradient: self._keep(module, given, (gradient,)))
 
     def remove(self) -> None:
         """Stop keeping."""

@@ -109,6 +109,13 @@ class ArrayInput(ArraySpec, Input):
         mean, std = (torch.tensor(v, device=x.device) for v in (self.mean, self.std))
         return (x - mean.reshape(self.shape)) / std.reshape(self.shape)
 
+    def denorm(self, x: Tensor) -> Tensor:
+        """Rows (..., *shape) as they were given."""
+        if self.mean is None or self.std is None:
+            return x.cpu()
+        mean, std = (torch.tensor(v).reshape(self.shape) for v in (self.mean, self.std))
+        return x.cpu() * std + mean
+
     def as_item(self, x: Any) -> Row:
         return self.read(x.cpu()) if isinstance(x, Tensor) else x
 

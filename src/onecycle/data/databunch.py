@@ -26,12 +26,10 @@ from onecycle.data.report import DataReport, check_data
 from onecycle.data.sampling import require_sampler
 from onecycle.data.task import Batches, Task, usual_batch_size
 from onecycle.data.unreadable import Substitutes
-from onecycle.runtime.inputs.text import Vocab
 
 _SIDES = {"training": "train", "validation": "valid", "test": "test"}  # names and fields
 _INSTEAD = {
     "export": "learn.export() writes it with the model",
-    "one_item": "data.single([item]) is a loader of it",
     "sanity_check": "data.check() looks at every item and label",
 }
 
@@ -336,6 +334,15 @@ class DataBunch(OfTask):
         x, y = self._first(ds_type, iter)
         return x.cpu(), y.cpu()
 
+    def one_item(self, item: Any) -> tuple[Tensor, Tensor]:
+        """A batch (x, y) of one item without a label, prepared as in validation, on the CPU."""
+        x, y = next(iter(self.single([item])))
+        return x.cpu(), y.cpu()
+
+    def denorm(self, x: Tensor) -> Tensor:
+        """Inputs of a batch as they were before `normalize` acted: images (..., 3, h, w) in 0-1."""
+        return self.task.input.denorm(x)
+
     def _first(self, ds_type: DatasetType, batches_of: Callable[[Any], Any]) -> Any:
         """The first of the batches of that side's loader, which then stands where it stood."""
         loader: Any = self.dl(ds_type)
@@ -397,11 +404,12 @@ class DataBunch(OfTask):
         return type(self).of(src, self.path, **self.options)  # type: ignore[return-value]
 
     @property
-    def vocab(self) -> Vocab:
-        """The tokens of texts; `vocab.itos[3]` is the one whose number is 3."""
-        if not self.task.input.vocab:
-            raise UsageError(f"{type(self.task.input).__name__} has no vocabulary: texts have one")
-        return Vocab(self.task.input.vocab)
+    def bptt(self) -> int:
+        """How many tokens a language model reads at a time."""
+        given: Any = self.task.input
+        if not given.stream:
+            raise UsageError(f"{type(given).__name__} is no stream of tokens: it has no bptt")
+        return int(given.bptt)
 
     def with_threshold(self, thresh: Any) -> Self:
         """The same with answers decided by `> thresh`; see `Learner.with_threshold`."""

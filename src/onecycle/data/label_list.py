@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from onecycle.core.errors import UsageError
 from onecycle.data.items import Items
 from onecycle.data.targets import NoLabel, Target
 from onecycle.data.task import Task
 from onecycle.data.unreadable import Substitutes
+from onecycle.runtime.inputs.text import Vocab
 from onecycle.runtime.kinds import Answer
 
 
@@ -27,6 +29,13 @@ class OfTask:
     def c(self: Any) -> int:
         """The number of outputs a model needs."""
         return self.task.target.n_outputs
+
+    @property
+    def vocab(self: Any) -> Vocab:
+        """The tokens of texts; `vocab.itos[3]` is the one whose number is 3."""
+        if not self.task.input.vocab:
+            raise UsageError(f"{type(self.task.input).__name__} has no vocabulary: texts have one")
+        return Vocab(self.task.input.vocab)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from onecycle.data.splits import Sides
 from onecycle.data.tables import Column
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ItemList(Items):
     """Items to be filtered and split. Every step returns a new list, or the next state."""
 

@@ -162,6 +162,10 @@ class Input(InputSpec):
         """On the device: to float, normalised."""
         return x
 
+    def denorm(self, x: Tensor) -> Tensor:
+        """What was prepared, on the CPU, as it was before statistics were taken off."""
+        raise UsageError(f"denorm() gives images and arrays back; this is {type(self).__name__}")
+
     def as_item(self, x: Any) -> Any:
         """One sample or one row of a prepared batch as a typed item for drawing."""
         raise undefined(self, "as_item")

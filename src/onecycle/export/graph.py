@@ -291,6 +291,11 @@ def _compare(
             ) from error
         with torch.no_grad():
             wanted = model(x).numpy()
+        if probabilities.shape[1:] != wanted.shape[1:]:
+            raise ExportError(
+                f"the model makes {wanted.shape[1:]} outputs of an item of shape {item.shape}, and "
+                "of other items another number: give transform() a size; nothing was written"
+            )
         apart = float(np.abs(probabilities - wanted).max())
         if not np.isfinite(probabilities).all() or (limit is not None and apart > limit):
             raise ExportError(

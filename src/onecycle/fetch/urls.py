@@ -39,6 +39,7 @@ class URLs(metaclass=_Names):
     CAMVID_TINY = f"{_EXAMPLES}camvid_tiny.tgz"
     PLANET_SAMPLE = f"{_EXAMPLES}planet_sample.tgz"
     PLANET_TINY = f"{_EXAMPLES}planet_tiny.tgz"
+    HUMAN_NUMBERS = f"{_EXAMPLES}human_numbers.tgz"
     IMDB_SAMPLE = f"{_EXAMPLES}imdb_sample.tgz"
     ML_SAMPLE = f"{_EXAMPLES}movie_lens_sample.tgz"
     ADULT_SAMPLE = f"{_EXAMPLES}adult_sample.tgz"
@@ -51,6 +52,7 @@ KNOWN = {
     "camvid.tgz": (598_913_237, "648371e4f3a833682afb39b08a3ce2aa"),
     "camvid_tiny.tgz": (2_314_212, "2cf6daf91b7a2083ecfa3e9968e9d915"),
     "cifar10.tgz": (168_168_549, "a5f8c31371b63a406b23368042812d3c"),
+    "human_numbers.tgz": (30_252, "8a19c3bfa2bcb08cd787e741261f3ea2"),
     "imdb.tgz": (144_440_600, "90f9b1c4ff43a90d67553c9240dc0249"),
     "imdb_sample.tgz": (571_827, "0842e61a9867caa2e6fbdb14fa703d61"),
     "mnist_png.tgz": (15_683_414, "03639f83c4e3d19e0a3a53a8a997c487"),

@@ -21,9 +21,11 @@ from onecycle.models.head import init_layers
 NORMS = (None, "batch", "weight", "spectral")
 
 
-def conv_layer(n_in: int, n_out: int, size: int = 3, norm: str | None = None) -> nn.Sequential:
+def conv_layer(
+    n_in: int, n_out: int, size: int = 3, norm: str | None = None, stride: int = 1
+) -> nn.Sequential:
     """Convolution, ReLU, and batch norm where `norm` asks for it; other norms act on weights."""
-    conv = nn.Conv2d(n_in, n_out, size, padding=size // 2, bias=norm != "batch")
+    conv = nn.Conv2d(n_in, n_out, size, stride, size // 2, bias=norm != "batch")
     layers = init_layers(nn.Sequential(conv, nn.ReLU(inplace=True)))
     if norm == "batch":
         layers.append(nn.BatchNorm2d(n_out))

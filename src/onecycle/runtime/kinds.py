@@ -6,6 +6,7 @@ never the name of a kind.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from operator import index
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Final, Self, Union, get_args, get_origin, get_type_hints
@@ -214,6 +215,10 @@ class Answer:
 
     def __repr__(self) -> str:
         return self.text
+
+    def __int__(self) -> int:
+        """The number of its class, counted from 0; TypeError for answers that are no one class."""
+        return index(self.data)
 
     @property
     def _rows(self) -> np.ndarray | None:

@@ -27,9 +27,10 @@ _HELD = 16_000_000  # bytes read ahead; as floats and resized they take ten time
 class Prediction:
     """One answer: `answer.obj` in the user's terms, and the float32 `probabilities` behind it.
 
-    Unpacks as (answer, its encoded form, probabilities). The data of masks, points and boxes refer
-    to the whole image: a mask (1, h, w) of its size (uint8, from 256 classes on uint16), points
-    (n, 2) as (y, x) in its pixels, boxes (k, 6) as top, left, bottom, right in them, class, score.
+    Unpacks, and is indexed, as (answer, its encoded form, probabilities). The data of masks, points
+    and boxes refer to the whole image: a mask (1, h, w) of its size (uint8, from 256 classes on
+    uint16), points (n, 2) as (y, x) in its pixels, boxes (k, 6) as top, left, bottom, right in
+    them, class, score.
     """
 
     answer: Answer
@@ -38,6 +39,9 @@ class Prediction:
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.answer, self.answer.data, self.probabilities))
+
+    def __getitem__(self, index: int) -> Any:
+        return (*self,)[index]
 
     def __str__(self) -> str:
         return str(self.answer)

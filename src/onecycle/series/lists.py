@@ -20,7 +20,7 @@ from onecycle.series.input import OPTIONS, SeriesInput
 _NO_STEPS = {"index", "level_0", "id", "split", "fold", "valid", "is_valid"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SeriesList(ItemList):
     """Series of one or several channels, held in memory; labels are in the frame's `label`.
 

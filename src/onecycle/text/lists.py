@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path as PurePath
 from typing import Any, ClassVar, Self
@@ -21,7 +21,7 @@ from onecycle.data.labels import Labeller, SplitItems, from_columns
 from onecycle.data.lists import ItemList
 from onecycle.data.rows import frame_of
 from onecycle.data.tables import Column, as_frame, column_list, read_pieces, read_table
-from onecycle.data.task import Task
+from onecycle.data.task import Input, Task
 from onecycle.runtime.inputs.subwords import pieces_of
 from onecycle.runtime.inputs.text import FILES
 from onecycle.runtime.inputs.words import SPECIAL
@@ -32,11 +32,20 @@ from onecycle.text.input import NUMBERING, NextToken, TextInput
 _LARGE = 50_000_000  # bytes
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class TextList(ItemList):
-    """Texts: cells of a table, or files."""
+    """Texts: cells of a table, or files; or a list of them, `TextList(texts)`."""
+
+    path: Any = field(default_factory=Path)
+    input: Input = field(default_factory=TextInput)
 
     suffixes: ClassVar[frozenset[str]] = FILES.suffixes
     files: ClassVar[FileKind] = FILES
+
+    def __post_init__(self) -> None:
+        if isinstance(self.items, str):
+            raise UsageError("a list of texts is wanted, not one text: TextList([text])")
+        object.__setattr__(self, "items", Texts.of(self.items))
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:
@@ -199,7 +208,19 @@ class TextSplitItems(SplitItems):
         given = [side for side in (self.train, self.valid, self.test) if side is not None]
         train, valid, *test = (LabelList(side, (0,) * len(side), task) for side in given)
         columns.warn_of_texts(train, valid)
-        return LabelledItems(replace(train, augment=True), valid, test[0] if test else None)
+        return TextStream(replace(train, augment=True), valid, test[0] if test else None)
+
+
+class TextStream(LabelledItems):
+    """Texts for a language model; next comes `databunch`."""
+
+    def databunch(self, *given: Any, bptt: int | None = None, **options: Any) -> DataBunch:
+        """As of other items; with `bptt` that many tokens are read at a time (70)."""
+        stream: Any = self.task.input
+        changed = stream if bptt is None else replace(stream, bptt=bptt)
+        return LabelledItems.databunch(
+            self.with_task(Task(changed, self.task.target)), *given, **options
+        )
 
 
 # The factories that go from files or tables of texts to a DataBunch in one call.
@@ -209,7 +230,7 @@ def databunch_of(
     labelled: LabelledItems, options: dict[str, Any], others: Sequence[str] = ()
 ) -> DataBunch:
     """`databunch(**options)`; UsageError for an option that neither it nor `others` has."""
-    known = [*signature(labelled.databunch).parameters]
+    known = [*signature(LabelledItems.databunch).parameters][1:]
     for name in options:
         if name not in known:
             names = ", ".join([*others, *known])

@@ -165,10 +165,9 @@ class BandsInput(BandsSpec, ImageInput):
         """A sample, or a prepared tensor (bands, h, w), as an image of the bands in `rgb`."""
         if not isinstance(x, Tensor):
             x = torch.from_numpy(self.finish(x).x).permute(2, 0, 1)
-        elif self.mean is not None and self.std is not None:
-            mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-            x = x.cpu() * std[:, None, None] + mean[:, None, None]
-        return Image(x[self._drawn(len(x))].float().cpu().clamp(0, 1))
+        else:
+            x = self.denorm(x)
+        return Image(x[self._drawn(len(x))].clamp(0, 1))
 
     def _drawn(self, count: int) -> list[int]:
         """Where the bands that are drawn lie among all: the first three, or one as grey."""
@@ -201,6 +200,22 @@ class BandsInput(BandsSpec, ImageInput):
         stored = np.zeros((*size, max(self.bands, default=self.planes)), np.float32)
         stored[:, :, [b - 1 for b in self.bands] or slice(None)] = low + shares * (high - low)
         return stored
+
+
+class GreyInput(BandsInput):
+    """The one band of grey images of 8 bits, as a network with one plane takes it."""
+
+    def fit(self, sources: Sequence[Any]) -> Self:
+        """UsageError for images with more bands: their mixture would be in no exported file."""
+        fitted = super().fit(sources)
+        if fitted.planes > 1:
+            raise UsageError(
+                f'convert_mode="L" takes files of one band, these have {fitted.planes}: save them '
+                'as grey PNG (PIL: .convert("L")), or leave convert_mode out, with three planes in '
+                "the network's first layer; of JPEG with_bands(1, value_range=(0, 255)) takes the "
+                "first plane"
+            )
+        return fitted
 
 
 def _whole(name: str, given: Any) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from onecycle.core import plot
 from onecycle.core.errors import LabelError, UsageError, listing
+from onecycle.core.machine import defaults
 from onecycle.runtime.inputs.image import ImageSpec
 from onecycle.runtime.inputs.pixels import open_indexes, open_pixels, open_size
 from onecycle.vision.transform import flatten
@@ -72,11 +73,14 @@ class Image(_Grid):
     ) -> Any:
         """Draw on `ax` or a new figure; `y` (a mask, points, or an answer) is drawn over it.
 
-        With `cmap` the mean of the channels is drawn in its colours. `options` are those of
+        With `cmap` the mean of the channels is drawn in its colours, as grey images are in
+        `defaults.cmap` where that is set. `options` are those of
         `y.show`; UsageError where there is none.
         """
         if options and not hasattr(y, "show"):
             raise UsageError(f"show() knows no {listing(options)} without a y that can be drawn")
+        if cmap is None and defaults.cmap and bool((self.data == self.data[:1]).all()):
+            cmap = defaults.cmap
         shown = self.pixels if cmap is None else self.pixels.mean(2)
         ax = plot.draw_image(shown, ax, figsize, cmap=cmap)
         if not hide_axis:

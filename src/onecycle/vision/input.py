@@ -208,10 +208,14 @@ class ImageInput(ImageSpec, Input):
         """A sample, or a prepared tensor (3, h, w), as an image."""
         if not isinstance(x, Tensor):
             return Image.of_pixels(self.finish(x).x)
-        if self.mean is not None and self.std is not None:
-            mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-            x = x.cpu() * std[:, None, None] + mean[:, None, None]
-        return Image(x.float().cpu().clamp(0, 1))
+        return Image(self.denorm(x).clamp(0, 1))
+
+    def denorm(self, x: Tensor) -> Tensor:
+        """Planes (..., planes, h, w) in 0-1."""
+        if self.mean is None or self.std is None:
+            return x.float().cpu()
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        return x.float().cpu() * std[:, None, None] + mean[:, None, None]
 
     def with_stats(self, stats: Any, data: Any) -> Self:
         """With (mean, std) per channel; None measures them on one training batch of `data`."""

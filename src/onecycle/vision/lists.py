@@ -20,7 +20,7 @@ from onecycle.data.tables import Column, read_table
 from onecycle.runtime.inputs.pixels import FILES, SUFFIXES
 from onecycle.vision.annotations import labels as made_of
 from onecycle.vision.annotations.read import IGNORED_NAMES, read_labels, wanted_of
-from onecycle.vision.bands import BandsInput
+from onecycle.vision.bands import BandsInput, GreyInput
 from onecycle.vision.boxes import Boxes
 from onecycle.vision.input import ImageInput
 from onecycle.vision.targets import Mask, Points
@@ -110,6 +110,22 @@ class ImageList(ItemList):
         """
         given: Any = self.input
         return replace(self, input=BandsInput.of(given, bands, value_range, rgb, page))
+
+    @classmethod
+    def from_folder(
+        cls, path: str | PurePath = ".", *given: Any, convert_mode: str = "RGB", **options: Any
+    ) -> Self:
+        """Every image below `path`; `given` and `options` are those of `ItemList.from_folder`.
+
+        `convert_mode` "L" is for grey images of 8 bits, which become one plane instead of three.
+        """
+        made = super().from_folder(path, *given, **options)
+        if convert_mode == "RGB":
+            return made
+        if convert_mode != "L":
+            raise UsageError(f'convert_mode is "RGB" or "L", not {convert_mode!r}')
+        plain: Any = made.input
+        return replace(made, input=GreyInput.of(plain, "all", (0, 255), None, None))
 
     @classmethod
     def _make(cls, items: Iterable[Any], path: str | PurePath, **more: Any) -> Self:

@@ -50,6 +50,10 @@ class Vocab(tuple[str, ...]):
         """Token to number; of tokens that occur twice (`xxfake`) the first."""
         return {token: i for i, token in reversed(list(enumerate(self)))}
 
+    def textify(self, ids: Iterable[int]) -> str:
+        """The tokens of these numbers, with spaces between."""
+        return " ".join(self[int(i)] for i in ids)
+
     def save(self, path: str | Path) -> Path:
         """Write the tokens as a JSON list; returns the path."""
         path, content = Path(path), json.dumps(list(self), ensure_ascii=False, indent=0)
