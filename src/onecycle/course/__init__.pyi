@@ -217,7 +217,6 @@ import onecycle.models as models
 import operator as operator
 import os as os
 import pandas as pd
-import pickle as pickle
 import random as random
 import re as re
 import shutil as shutil
@@ -510,7 +509,6 @@ __all__ = [
     "pd",
     "perplexity",
     "perspective_warp",
-    "pickle",
     "pixel_accuracy",
     "planet_sample",
     "plot_multi",

@@ -9,7 +9,7 @@ from onecycle.names import PROGRAMS
 
 _LISTS = {
     "plain": "collections contextlib copy csv gc gzip hashlib inspect io itertools json math "
-    "operator os pickle random re shutil string subprocess sys tarfile time torch types typing "
+    "operator os random re shutil string subprocess sys tarfile time torch types typing "
     "warnings",
     "own": "array tensor doc DatasetFormatter SaveModelCallback EarlyStoppingCallback "
     "ReduceLROnPlateauCallback MixUpCallback gpu_mem_get gpu_mem_get_free "
