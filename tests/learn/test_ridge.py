@@ -1,4 +1,4 @@
-"""A ridge in closed form: as scikit-learn's, chosen by leaving one out, and as sure as it may be."""
+"""A ridge in closed form: as scikit-learn's, chosen by leaving one out, and sure with reason."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,8 @@ def drawn(n, d, classes, noise=1.0, seed=0):
 def rows(x, y, head=None, train=None, **options):
     """A learner whose body gives the rows as they are."""
     train = len(x) * 3 // 4 if train is None else train
-    data = from_arrays(x[:train], y[:train], x[train:], y[train:], bs=16, device="cpu", **options)
+    how = {"bs": min(16, train), "device": "cpu", **options}
+    data = from_arrays(x[:train], y[:train], x[train:], y[train:], **how)
     head = head or nn.Sequential(nn.BatchNorm1d(x.shape[1]), nn.Linear(x.shape[1], data.c))
     return Learner(data, nn.Sequential(nn.Identity(), head), silent=True)
 
@@ -86,7 +87,9 @@ def test_several_labels_are_those_of_scikit_learn():
     learn.metrics = accuracy_thresh
     learn.fit_ridge(GRID)
     scaler = StandardScaler().fit(x[:150])
-    theirs = RidgeClassifierCV(alphas=GRID).fit(scaler.transform(x[:150]), several[:150].astype(int))
+    theirs = RidgeClassifierCV(alphas=GRID).fit(
+        scaler.transform(x[:150]), several[:150].astype(int)
+    )
     wanted = theirs.predict(scaler.transform(x[150:]))
     assert learn.history[-1]["alpha"] == theirs.alpha_
     assert ((outputs(learn, x[150:]) > 0) == wanted).all()
@@ -214,8 +217,9 @@ def test_a_temperature_of_other_weights_is_dropped(folder):
     with pytest.raises(UsageError, match="alphas"):
         learn.fit_ridge([])
     assert learn.task.target.temperature != 1
-    with pytest.warns(OnecycleWarning, match=r"fit_ridge\(\) changes the weights"):
+    with pytest.warns(OnecycleWarning, match=r"fit_ridge\(\) changes the weights") as caught:
         learn.fit_ridge()
+    assert caught[0].filename == __file__
     assert learn.task.target.temperature == 1
 
 

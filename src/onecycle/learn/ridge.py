@@ -38,7 +38,7 @@ def fit_ridge(learner: Any, alphas: Sequence[float]) -> None:
     """
     body, norm, last = _parts(learner)
     found = sorted(_checked(alphas))
-    forget_temperature(learner, "fit_ridge() changes the weights", 2)
+    forget_temperature(learner, "fit_ridge() changes the weights", 3)
     start, shown = perf_counter(), defaults.progress and not learner.silent
     x, y = Features(body, learner.engine, learner.data, shown).of_training(True)[0]
     mean, scale, x = _standardised(x, last.in_features, norm)
@@ -214,7 +214,7 @@ def _fit(target: Target, x: Tensor, y: Tensor, alphas: Sequence[float]) -> Ridge
     parts = kinds.shape[1] if target.one_class else 2
     sure = kinds * (1 - slack * parts / (parts - 1)) + slack / (parts - 1)
     divisor = least_temperature(target.uncalibrated(), found.left_out / unit, sure)
-    if at_its_end(divisor):
+    if divisor > 1 and at_its_end(divisor):
         message = (
             f"the scores of {len(y)} training items, each by a layer that has not seen it, say "
             "nothing about their labels: probabilities are made nearly equal. Look at the labels, "
@@ -232,18 +232,18 @@ def _write(
     fitted: Ridge, mean: Tensor, scale: Tensor, norm: nn.BatchNorm1d | None, last: nn.Linear
 ) -> None:
     """Into the layers, in place; a batch norm before the last does the standardising."""
-    weight, bias = fitted.weight, fitted.bias
+    weight, bias, var = fitted.weight, fitted.bias, scale.square()
     if norm is None:
         weight = weight / scale
         bias = bias - weight @ mean
     else:
-        norm.running_mean.copy_(mean)  # type: ignore[union-attr]
-        norm.running_var.copy_(scale.square() - norm.eps)  # type: ignore[union-attr]
+        norm.running_mean.copy_(mean.float())  # type: ignore[union-attr]
+        norm.running_var.copy_((var - norm.eps).float())  # type: ignore[union-attr]
         if norm.affine:
             norm.weight.fill_(1.0)
             norm.bias.zero_()
-    last.weight.copy_(weight)
-    last.bias.copy_(bias)
+    last.weight.copy_(weight.float())  # not every device has float64
+    last.bias.copy_(bias.float())
 
 
 def _record(learner: Any, fitted: Ridge, y: Tensor, start: float, shown: bool) -> None:
