@@ -5,7 +5,8 @@
 
 Body, size and head are those of `recipes.py`, with a linear head (`lin_ftrs=[]`). Rows: the head
 alone (20 epochs on cached features), the head and then all layers as `fine_tune` does without more
-(one epoch of the head, and the last epoch stays), and `fine_tune(..., from_probe=True)`.
+(one epoch of the head, and the last epoch stays), and `fine_tune(..., from_probe=True)`; the head
+by `fit_ridge()`, and then all layers as `from_probe` does.
 """
 
 import argparse
@@ -19,11 +20,19 @@ import numpy as np
 import torch
 from recipes import groceries, satellite
 
-from onecycle import accuracy, accuracy_thresh, cnn_learner, half_stats, models
+from onecycle import (
+    ModelEMA,
+    SaveModel,
+    accuracy,
+    accuracy_thresh,
+    cnn_learner,
+    half_stats,
+    models,
+)
 from onecycle import get_transforms as changes
 
 SEEDS, SIZE = (0, 1, 2), 64
-WAYS = ("head alone", "fine_tune", "fine_tune, from_probe")
+WAYS = ("head alone", "fine_tune", "fine_tune, from_probe", "ridge alone", "ridge, then all")
 
 
 def train(labelled, aerial, way, seed, weights, args):
@@ -37,6 +46,15 @@ def train(labelled, aerial, way, seed, weights, args):
     )
     if way == "head alone":
         learn.fit_one_cycle(20, slice(1e-2), cache_features=True)
+    elif "ridge" in way:
+        learn.fit_ridge()
+        if "all" in way:  # as from_probe goes on from its head
+            learn.save("probe", with_opt=False)
+            kept = {"name": "probe", "reset_on_fit": False}
+            best = SaveModel(monitor=["accuracy", "accuracy_thresh"][aerial], **kept)
+            rates = slice(args.rate / 200, args.rate / 2)
+            how = {"div_factor": 5.0, "callbacks": [ModelEMA(), best]}
+            learn.unfreeze().fit_one_cycle(args.epochs, rates, **how)
     else:
         learn.fine_tune(args.epochs, args.rate, from_probe="probe" in way)
     return learn.validate()[::-1]
