@@ -1,12 +1,14 @@
 """What EMA, CutMix and TrivialAugment give: three seeds on satellite tiles and on groceries.
 
     python benchmarks/recipes.py DATA satellite groceries > table.md
+    python benchmarks/recipes.py DATA groceries --recipes 'policy="trivialaugment"'
 
 DATA holds `satellite`, `grocery20` and `weights`. Small on purpose, for one busy core: a
 MobileNetV2 with ImageNet's weights, images of 64 px, the head for five epochs on cached features,
 then three epochs of everything, in which the recipe acts.
 """
 
+import argparse
 import sys
 import warnings
 from functools import partial
@@ -63,14 +65,19 @@ def train(labelled, aerial, recipe, seed, weights):
 
 
 def main():
-    root, start = Path(sys.argv[1]), perf_counter()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("sets", nargs="+", choices=("satellite", "groceries"))
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
+    args = parser.parse_args()
+    root, start = args.data, perf_counter()
     weights = str(root / "weights" / "mobilenet_v2_100.fp16.safetensors")
     print("| set | recipe | accuracy, mean and spread | beside none, by seed | loss |")
     print("|---|---|---|---|---|", flush=True)
-    for name in sys.argv[2:]:
+    for name in args.sets:
         labelled, aerial = {"satellite": satellite, "groceries": groceries}[name](root)
         plain = None
-        for recipe in RECIPES:
+        for recipe in dict.fromkeys(["none", *args.recipes]):
             rows = np.array([train(labelled, aerial, recipe, seed, weights) for seed in SEEDS])
             values, losses = rows.T
             plain = values if plain is None else plain

@@ -79,6 +79,8 @@ WAYS = {
     "inception_time": ITSELF,
     "mini_rocket": ROCKET,
     "mini_rocket, by train": ROCKET | {"by": "train"},
+    "mini_rocket, ridge": ROCKET | {"ridge": True},
+    "mini_rocket, ridge, by train": ROCKET | {"ridge": True, "by": "train"},
     "inception_time, by train": ITSELF | {"by": "train"},
     "inception_time, length 365": ITSELF | {"length": 365},
 }
@@ -109,7 +111,7 @@ def network(x, y, train, seed, options):
 
     how = dict(options)
     steps, lr, bs, arch = (how.pop(k, None) for k in ("steps", "lr", "bs", "arch"))
-    pixels, cached = how.pop("pixels", None), how.pop("cached", False)
+    pixels, cached, ridge = (how.pop(k, None) for k in ("pixels", "cached", "ridge"))
     pixels = pixels and min(pixels // (2 if x.shape[1] > 1 else 1), x.shape[2])
     torch.manual_seed(seed)
     items = SeriesList.from_array(x, y, **how).split_by_idx(list(range(train, len(x))))
@@ -121,8 +123,11 @@ def network(x, y, train, seed, options):
         learn = series_learner(data, arch=arch, **options)
     else:
         learn = series_learner(data, small, pretrained="small", **options).unfreeze()
-    epochs = round(steps / len(data.train_dl))
-    learn.fit_one_cycle(epochs, lr, cache_features=cached)
+    if ridge:
+        learn.fit_ridge()
+    else:
+        epochs = round(steps / len(data.train_dl))
+        learn.fit_one_cycle(epochs, lr, cache_features=bool(cached))
     return float(learn.validate()[1])
 
 

@@ -8,6 +8,7 @@
 # |---|---|---|
 # | to decode large photos in every epoch | `databunch(cache=True)` | disk: of photos at 224 px about 110 KB each |
 # | to train a head behind a frozen body | `fit_one_cycle(4, 1e-2, cache_features=True)` | the head sees no augmentation |
+# | to choose rate and epochs for a linear head | `fit_ridge()` ([below](#a-frozen-body-that-runs-once)) | the same, and every item counts alike |
 # | the steps, on a GPU or a CPU that knows bfloat16 | `learn.to_bf16()` (or `to_fp16()`) | some digits |
 # | the steps of a long training | `learn.compile()` ([below](#compiled-steps)) | minutes, before each new kind of step |
 # | the first epochs | small images first: `transform(size=128)`, then 224 | a second `databunch` |
@@ -76,6 +77,14 @@ learn.fit_one_cycle(12, 1e-2, cache_features=True)
 # epochs take in turn), and the batch norms of the body stay as they are. For a head on a good body that
 # is often as good; where it is not, the epochs after `unfreeze()` see every look. `mixup` and whatever
 # else changes items is refused.
+#
+# A head of one linear layer (`cnn_learner(..., lin_ftrs=[])`, or `series_learner(data, arch="mini_rocket")`)
+# needs no epochs at all. `learn.fit_ridge()` finds it in closed form, as a ridge on standardised features:
+# its strength is the one that is best by leaving out one training item after the other, and by the same
+# answers outputs are scaled so that probabilities are honest, without a validation item. It is for one
+# label, several labels and numbers, and for some ten thousand items. Items of one group (a patient, a scene)
+# stand in for one another there, so that with few large groups it is surer than it should be:
+# `learn.calibrate()` on a validation side of other groups tells.
 
 # %%
 learn.unfreeze()

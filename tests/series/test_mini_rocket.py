@@ -96,3 +96,17 @@ def test_weights_and_file_hold_the_thresholds(learned):
     for one in (x, *motifs(3, 100, 2)[0], np.arange(160.0).reshape(2, 80)):
         found = predictor.predict(one)
         np.testing.assert_allclose(found.probabilities, learned.predict(one)[2].numpy(), atol=1e-4)
+
+
+def test_a_ridge_tells_them_apart_without_rates_and_epochs(tmp_path):
+    data = bunch(*motifs(80, 100, 2), tmp_path, by="train")
+    learn = series_learner(data, arch="mini_rocket", metrics=accuracy, silent=True).fit_ridge()
+    row = learn.history[-1]
+    assert row["accuracy"] > 0.95
+    assert [row["valid_loss"], row["accuracy"]] == pytest.approx(learn.validate(), abs=1e-6)
+    predictor = Predictor(learn.export("ridge.onnx"))
+    for x in motifs(4, 100, 2)[0]:
+        answer, _, shares = learn.predict(x)
+        found = predictor.predict(x)
+        assert found.answer == answer
+        np.testing.assert_allclose(found.probabilities, shares.numpy(), atol=1e-3)

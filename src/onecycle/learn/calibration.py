@@ -137,16 +137,8 @@ def best_temperature(target: Target, outputs: Tensor, y: Tensor) -> float:
     that is seldom there has too few items for one of its own. Source: Guo et al. 2017 (arXiv
     1706.04599), section 4.2. Warns where there is no least one between 1/20 and 20.
     """
-    outputs, y = outputs.double(), y.double() if y.is_floating_point() else y
-    low, high = -log(_HOTTEST), log(_HOTTEST)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        scale = torch.tensor(exp(-middle), dtype=torch.float64, requires_grad=True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(target.loss(outputs * scale, y), scale)
-        low, high = (low, middle) if slope <= 0 else (middle, high)
-    found = exp((low + high) / 2)
-    if not 1.01 / _HOTTEST < found < _HOTTEST / 1.01:
+    found = least_temperature(target, outputs, y)
+    if at_its_end(found):
         why = "every answer is right, or all are the same" if found < 1 else "none says anything"
         warn(
             f"the temperature {found:.3g} is the end of its range: of the outputs for {len(y)} "
@@ -155,6 +147,24 @@ def best_temperature(target: Target, outputs: Tensor, y: Tensor) -> float:
             4,
         )
     return found
+
+
+def least_temperature(target: Target, outputs: Tensor, y: Tensor) -> float:
+    """That of `best_temperature`, without a warning; y may be shares of the classes (n, c)."""
+    outputs, y = outputs.double(), y.double() if y.is_floating_point() else y
+    low, high = -log(_HOTTEST), log(_HOTTEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        scale = torch.tensor(exp(-middle), dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(target.loss(outputs * scale, y), scale)
+        low, high = (low, middle) if slope <= 0 else (middle, high)
+    return exp((low + high) / 2)
+
+
+def at_its_end(temperature: float) -> bool:
+    """Whether a temperature is the end of the range in which one is looked for."""
+    return not 1.01 / _HOTTEST < temperature < _HOTTEST / 1.01
 
 
 def spread_of(target: Target, outputs: Tensor, y: Tensor, temperature: float) -> float:

@@ -40,10 +40,10 @@ def train_on_features(learner: Trainable, views: bool | int) -> Iterator[Trainab
         yield learner
         return
     require_frozen(learner, views)
-    body, head = _parts(learner)
-    data, (pool, rest) = learner.data, _divide(head)
+    body, head = frozen_parts(learner)
+    data, (pool, rest) = learner.data, divide(head)
     shown = defaults.progress and not learner.silent
-    made = _Features(nn.Sequential(body, pool), learner.engine, data, shown)
+    made = Features(nn.Sequential(body, pool), learner.engine, data, shown)
     yield _Head(learner, rest, _on(data, made.of_training(views), made.of_validation(), shown))
 
 
@@ -53,16 +53,19 @@ def require_frozen(learner: Trainable, views: bool | int) -> None:
         return
     if views is not True:
         require_whole("cache_features", views, 1)
-    _parts(learner)
-    _require_items(learner)
+    frozen_parts(learner)
+    require_items(learner)
 
 
-def _parts(learner: Trainable) -> tuple[nn.Module, nn.Module]:
-    """Body and head, where the body is frozen but for its batch norms."""
+def frozen_parts(learner: Trainable, asked: str = "cache_features=") -> tuple[nn.Module, nn.Module]:
+    """Body and head, where the body is frozen but for its batch norms.
+
+    UsageError for other models; `asked` is what it says needs it.
+    """
     model = learner.model
     if not isinstance(model, nn.Sequential) or len(model) != 2:
         raise UsageError(
-            "cache_features= is for a body with a head behind it, as cnn_learner() makes: of a "
+            f"{asked} is for a body with a head behind it, as cnn_learner() makes: of a "
             f"{type(model).__name__} the features change while it learns"
         )
     norms = {
@@ -74,20 +77,21 @@ def _parts(learner: Trainable) -> tuple[nn.Module, nn.Module]:
     learns = sum(p.requires_grad and id(p) not in norms for p in model[0].parameters())
     if learns:
         raise UsageError(
-            f"cache_features= stores what a frozen body gives, and {learns} weights of this one "
-            "learn: freeze() it before"
+            f"{asked} stores what a frozen body gives, and {learns} weights of this one learn: "
+            "freeze() it before"
         )
     return model[0], model[1]
 
 
-def _require_items(learner: Trainable) -> None:
+def require_items(learner: Trainable, asked: str = "cache_features=") -> None:
+    """UsageError where there are several processes, or items that come as a stream."""
     if learner.engine.processes > 1 or not isinstance(learner.data.train_dl, Loader):
         raise UsageError(
-            "cache_features= is for one process and data that is read item by item: leave it out"
+            f"{asked} is for one process and data that is read item by item: leave it out"
         )
 
 
-def _divide(head: nn.Module) -> tuple[nn.Module, nn.Module]:
+def divide(head: nn.Module) -> tuple[nn.Module, nn.Module]:
     """The first layers of a head, which learn nothing and draw nothing, and what follows them."""
     layers = list(head) if isinstance(head, nn.Sequential) else [head]
     count = 0
@@ -99,7 +103,7 @@ def _divide(head: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 
 @dataclass
-class _Features:
+class Features:
     """Runs a model over the sides of the data."""
 
     model: nn.Module

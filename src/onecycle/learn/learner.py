@@ -24,6 +24,7 @@ from onecycle.learn import (
     held_out,
     predictions,
     recipes,
+    ridge,
 )
 from onecycle.learn.budget import length
 from onecycle.learn.callback import Callback
@@ -314,6 +315,18 @@ class Learner(Execution):
         sets `from_probe` ends no worse in validation than the head alone; see `recipes.fine_tune`.
         """
         recipes.fine_tune(self, epochs, base_lr, freeze_epochs, lr_mult, resume, from_probe)
+        return self
+
+    def fit_ridge(self, alphas: Sequence[float] = ridge.ALPHAS) -> Self:
+        """Fit the one linear layer behind a frozen body in closed form, in seconds.
+
+        A ridge on standardised features of the training items, as `cache_features=True` keeps
+        them. Its strength is that of `alphas` which is best by leave-one-out cross-validation, and
+        by the same scores, without a validation item, outputs become logits whose probabilities
+        are honest. `history` has both ("alpha", "factor"). For one label, several, and numbers;
+        losses, samplers and callbacks of one's own are a UsageError; see `ridge.fit_ridge`.
+        """
+        ridge.fit_ridge(self, alphas)
         return self
 
     def run_fit(

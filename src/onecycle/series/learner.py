@@ -64,9 +64,9 @@ def series_learner(
 
     `base_arch` is a network for images, which gets a new head; see `cnn_learner`. `arch` (or
     `base_arch` by that name) is "inception_time" (Fawaz et al. 2020), which begins with random
-    weights, or "mini_rocket" (Dempster et al. 2021): fixed features, and a linear layer that learns
-    in seconds where they are kept, `fit_one_cycle(30, 1e-3, cache_features=True)`. Of the options
-    above `split_on` alone is theirs. The learner's data is the same without encodings: `scale`,
+    weights, or "mini_rocket" (Dempster et al. 2021): fixed features, and a linear layer that
+    `fit_ridge()` finds in seconds, as its authors do. Of the options above `split_on` alone is
+    theirs. The learner's data is the same without encodings: `scale`,
     `by` and `length` of the list count, and the pixels of an image do not. A warning names `arch`
     where images are likely to lose: they show no more than `pixels` means of a long series, and
     many channels small beside one another.
