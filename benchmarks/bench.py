@@ -194,7 +194,7 @@ there, multiply the matrices.
 
 {table}
 
-`make bench{" FULL=1" if args.full else ""}{f" DATA={args.data.name}" if args.data else ""}`
+`make bench{" FULL=1" if args.full else ""}{f" DATA={args.data}" if args.data else ""}`
 """
 
 
