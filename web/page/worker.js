@@ -29,11 +29,12 @@ async function load({ model, runtime, gpu, served, threads }) {
 let expected = [];
 const shares = new Map();
 
-/** Tell the page how much of what is fetched is here. */
+/** Tell the page how much of what is fetched is here, once it is known what that is. */
 function told(part, share) {
   shares.set(part, share);
   const sum = (of) => expected.reduce((total, one) => total + of(one), 0);
-  postMessage({ done: sum((one) => (shares.get(one) ?? 0) * one.packed), total: sum(({ packed }) => packed) });
+  const [done, total] = [sum((one) => (shares.get(one) ?? 0) * one.packed), sum(({ packed }) => packed)];
+  if (total) postMessage({ done, total });
 }
 
 /** [what computes, why not the GPU]. */
