@@ -151,6 +151,7 @@ def onecycle_predict(root: Path, precision: str = "fp32") -> None:
     if not made.exists():
         code = (
             "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+            "import torch; torch.manual_seed(0); "
             "from bench_work import *; from onecycle.vision import cnn_learner; "
             "data = planet(Path(sys.argv[2]), 128); "
             "learn = cnn_learner(data, 'resnet18', pretrained=False, silent=True); "
