@@ -19,6 +19,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loops import run_apart
 from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from test_page import made
@@ -294,7 +295,7 @@ def test_what_waits_together_is_answered_together_in_order():
         async with Batcher(run, room=100, most=8) as batcher:
             return await asyncio.gather(*(batcher.ask([i]) for i in range(30)))
 
-    assert asyncio.run(ask()) == [[10 * i] for i in range(30)]
+    assert run_apart(ask()) == [[10 * i] for i in range(30)]
     assert max(sizes) == 8
     assert len(sizes) < 10
 
@@ -318,4 +319,4 @@ def test_a_full_queue_refuses_and_an_error_ends_only_its_own_batch():
                 await first
             return await second
 
-    assert asyncio.run(ask()) == ["good", "too"]
+    assert run_apart(ask()) == ["good", "too"]

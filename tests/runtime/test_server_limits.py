@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 from handmade import made_text
+from loops import run_apart
 from PIL import Image as Pillow
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
@@ -111,11 +112,11 @@ def slow_request(parts, pause):
 def test_a_body_that_comes_too_slowly_is_408():
     limits = Limits(body_seconds=0.2)
     taken = []
-    whole = asyncio.run(body_of(slow_request([b"ab", b"c"], 0.01), limits, taken.append))
+    whole = run_apart(body_of(slow_request([b"ab", b"c"], 0.01), limits, taken.append))
     assert whole.files == (b"abc",)
     assert taken == [2, 1]
     with pytest.raises(HTTPException) as messages:
-        asyncio.run(body_of(slow_request([b"a"] * 100, 0.05), limits, taken.append))
+        run_apart(body_of(slow_request([b"a"] * 100, 0.05), limits, taken.append))
     assert messages.value.status_code == 408
 
 

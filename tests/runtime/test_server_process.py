@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from handmade import made_text
+from loops import run_apart
 from PIL import Image as Pillow
 from starlette.testclient import TestClient
 from test_page import asked, made, until
@@ -192,7 +193,7 @@ def test_a_file_is_read_when_it_has_come_to_rest_and_once(tmp_path):
         await asyncio.sleep(0.3)
         watcher.cancel()
 
-    asyncio.run(asyncio.wait_for(watched(), 20))
+    run_apart(asyncio.wait_for(watched(), 20))
     assert read == ["0", "x" * 39]
 
 
