@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from onecycle.learn.callback import Callback
 from onecycle.learn.learner import Learner
 from onecycle.learn.metrics import whole_set
 from onecycle.models.groups import layer_groups
@@ -136,3 +137,26 @@ def optimizer_state(learn):
 def changed(before, after):
     """The names of what differs."""
     return [name for name in before if before[name] != after[name]]
+
+
+class Cut(Callback):
+    """Ends the fit as a signal would, in the middle of its second epoch; later it does nothing."""
+
+    acts = False
+
+    def after_step(self, run):
+        if self.acts and run.step == 5:
+            raise KeyboardInterrupt
+
+
+def resumes_bit_for_bit(learner, monkeypatch):
+    """Whether three epochs that are cut off and resumed end as three that were not."""
+    whole, cut, resumed = learner(), learner(), learner()
+    whole.fit(3, 1e-2)
+    monkeypatch.setattr(Cut, "acts", True)
+    cut.fit(3, 1e-2, resume="night", callbacks=[Cut()])
+    monkeypatch.undo()
+    wanted = weights(whole)
+    assert not all(torch.equal(value, wanted[name]) for name, value in weights(cut).items())
+    resumed.fit(3, 1e-2, resume="night", callbacks=[Cut()])
+    return all(torch.equal(value, wanted[name]) for name, value in weights(resumed).items())

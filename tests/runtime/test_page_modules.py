@@ -527,3 +527,37 @@ def test_points_survive_encoding_decoding_tables_and_json(page, count, seed):
     header, _, written = table_row(target, answer, label.ravel())
     assert header[2:4] == ["y0", "x0"]
     assert written.tolist() == label.ravel().tolist()
+
+
+LATE = """
+const model = new Response(new Uint8Array(8));
+const later = () => new Promise((found) => setTimeout(found, 300));
+const match = (url) => (url.endsWith("m.onnx") ? Promise.resolve(model) : later());
+Object.defineProperty(globalThis, "caches", { value: { match } });
+await import("./worker.js");
+postMessage("ready");
+"""
+HEARD = """([model, runtime]) => new Promise((ended, failed) => {
+    const [worker, heard] = [new Worker("late.js", { type: "module" }), []];
+    setTimeout(() => failed(new Error(`no reply after ${JSON.stringify(heard)}`)), 10_000);
+    worker.onmessage = ({ data }) => {
+        const files = { model, runtime, served: true, threads: 1 };
+        if (data === "ready") worker.postMessage({ id: 1, files });
+        else if (data.id === 1) ended([heard, data.error ?? ""]);
+        else heard.push(data);
+    };
+})"""
+
+
+def test_progress_is_told_once_it_is_known_what_is_fetched(browser, tmp_path):
+    """The model lies in the browser's cache; whether the runtime does is answered later."""
+    site = write_site(made("category", tmp_path), tmp_path / "site")
+    (site / "late.js").write_text(LATE)
+    model = {"file": "m.onnx", "bytes": 8, "packed": 8}
+    runtime = {"folder": "ort/", "script": "no.mjs", "file": "no.wasm", "bytes": 4, "packed": 4}
+    with served(site) as address:
+        page = opened(browser, address)
+        heard, error = page.evaluate(HEARD, [model, runtime])
+        page.context.close()
+    assert "no" in error  # neither file of the runtime is there
+    assert all(0 <= one["done"] <= one["total"] and one["total"] > 0 for one in heard), heard

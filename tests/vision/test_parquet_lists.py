@@ -6,12 +6,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from learn_helpers import tiny_learner, weights
+from learn_helpers import resumes_bit_for_bit, tiny_learner
 from pyarrow import parquet
 
 from onecycle.core.errors import ArchiveError, ImageError, TableError, UsageError
 from onecycle.data.parquet import ParquetFile
-from onecycle.learn.callback import Callback
 from onecycle.vision import ImageList, SegmentationItemList, get_transforms, half_stats
 
 datasets = pytest.importorskip("datasets")
@@ -114,32 +113,12 @@ def test_a_pass_takes_files_in_random_order_and_reads_each_group_about_once(lake
     assert items.input.read(items.items[20]).x.shape == (40, 48, 3)
 
 
-class Cut(Callback):
-    """As a kill: the fit ends within an epoch, and its checkpoint stays."""
-
-    acts = False
-
-    def after_step(self, run):
-        if self.acts and run.step == 5:
-            raise KeyboardInterrupt
-
-
 def test_a_training_that_was_cut_off_goes_on_with_the_very_next_batch(lake, tmp_path, monkeypatch):
     def learner():
         torch.manual_seed(1)
         return tiny_learner(by_side(ImageList.from_parquet(lake, buffer=6)), path=tmp_path)
 
-    whole = learner()
-    whole.fit(3, 1e-2)
-    cut = learner()
-    monkeypatch.setattr(Cut, "acts", True)
-    cut.fit(3, 1e-2, resume="night", callbacks=[Cut()])
-    monkeypatch.undo()
-    ours = weights(whole)
-    assert not all(torch.equal(value, ours[name]) for name, value in weights(cut).items())
-    resumed = learner()
-    resumed.fit(3, 1e-2, resume="night", callbacks=[Cut()])
-    assert all(torch.equal(value, ours[name]) for name, value in weights(resumed).items())
+    assert resumes_bit_for_bit(learner, monkeypatch)
 
 
 def test_masks_in_a_second_column_are_labels_and_plain_binary_columns_are_images(lake, tmp_path):

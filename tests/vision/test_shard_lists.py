@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from learn_helpers import tiny_learner, weights
+from learn_helpers import resumes_bit_for_bit, tiny_learner
 from PIL import Image
 
 from onecycle.core.errors import ArchiveError, EmptyDataError, OnecycleWarning, UsageError
 from onecycle.core.machine import defaults
 from onecycle.data.shards import Member, shards_of
-from onecycle.learn.callback import Callback
 from onecycle.text import TextList
 from onecycle.vision import ImageList, SegmentationItemList, get_transforms
 
@@ -171,33 +170,13 @@ def test_workers_and_their_number_change_nothing(shards):
     assert same(batches(by_side(items, num_workers=0)), batches(by_side(items, num_workers=4)))
 
 
-class Cut(Callback):
-    """Ends the fit as a signal would, in the middle of its second epoch."""
-
-    acts = False
-
-    def after_step(self, run):
-        if self.acts and run.step == 5:
-            raise KeyboardInterrupt
-
-
 def test_a_training_that_was_cut_off_goes_on_with_the_next_batch(shards, tmp_path, monkeypatch):
     def learner():
         items = ImageList.from_shards(shards, buffer=6)
         torch.manual_seed(1)
         return tiny_learner(by_side(items), path=tmp_path)
 
-    whole = learner()
-    whole.fit(3, 1e-2)
-    cut = learner()
-    monkeypatch.setattr(Cut, "acts", True)
-    cut.fit(3, 1e-2, resume="night", callbacks=[Cut()])
-    monkeypatch.undo()
-    assert not all(torch.equal(v, weights(whole)[name]) for name, v in weights(cut).items())
-    resumed = learner()
-    resumed.fit(3, 1e-2, resume="night", callbacks=[Cut()])
-    ours, theirs = weights(whole), weights(resumed)
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert resumes_bit_for_bit(learner, monkeypatch)
 
 
 def shard_of(folder, **members):

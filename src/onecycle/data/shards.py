@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import tarfile
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ _KIND = FileKind("shard", frozenset({".tar"}), frozenset({".tgz", ".gz", ".zst",
 class RowFile(Stored):
     """A shard whose members are rows."""
 
+    @abstractmethod
     def row(self, number: int) -> bytes:
         """What a row holds; OSError where it cannot be read."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
