@@ -4,9 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onecycle.core.errors import EmptyDataError, OnecycleWarning
-from onecycle.core.walk import FileKind, files_below, walk, with_dots
+from onecycle.core.path_list import PathList
+from onecycle.core.walk import FileKind, Walk, _taken_of, files_below, walk, with_dots
 
 SOUNDS = FileKind(
     "sound",
@@ -186,3 +189,16 @@ def test_the_whole_walk_keeps_what_was_passed_by(tmp_path):
     assert [file.name for file in found.hidden] == [".2.wav"]
     assert {ending: len(files) for ending, files in found.others.items()} == {".mp3": 1, ".csv": 1}
     assert all(isinstance(file, Path) for file in found.taken)
+
+
+@given(
+    st.lists(st.from_regex(r"[.ab]{1,2}(\.wav|\.WAV|\.Wav|\.txt|)", fullmatch=True), unique=True)
+)
+def test_a_name_is_taken_or_passed_by_whatever_stands_beside_it(names):
+    def told(*lists):
+        found, taken = Walk(Path("r"), PathList.of(())), []
+        for each in lists:
+            taken += _taken_of(found, "r", each, SOUNDS.suffixes)
+        return sorted(taken), found.hidden, found.others
+
+    assert told(names) == told(*([name] for name in names))

@@ -41,7 +41,7 @@ def learner(folder):
     y = (x[:, :2] @ [1.0, 0.4] > 0).astype(int)
     data = from_arrays(x[:40], y[:40], x[40:], y[40:], bs=8, val_bs=4, device="cpu")
     torch.manual_seed(1)
-    first, last = nn.Linear(6, 16), nn.Linear(16, 2)
+    first, last = nn.Linear(6, 16, bias=False), nn.Linear(16, 2)  # batch norm takes a bias away
     model = nn.Sequential(first, nn.BatchNorm1d(16), nn.Tanh(), last)
     groups = [[*model[:2].parameters()], [*last.parameters()]]
     return Learner(data, model, groups=groups, path=folder, silent=True)

@@ -174,7 +174,7 @@ def _entries(found: Walk, folder: str) -> tuple[dict[str, bool], list[str]]:
         found.closed.append(f"{error.filename}: {error.strerror}")
         return {}, []
     try:
-        folders = [entry for entry in entries if entry.is_dir()]
+        folders = list(filter(os.DirEntry.is_dir, entries))
     except OSError:  # of one of them
         folders = [entry for entry in entries if _is_folder(entry)]
     below = {entry.name: entry.is_symlink() for entry in folders}
@@ -246,8 +246,12 @@ def _inside(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
 
 def _taken_of(found: Walk, folder: str, names: list[str], suffixes: Collection[str]) -> list[str]:
     """The names of files that are taken; what is passed by is noted."""
-    # Most endings have three letters in one case, and are told without a look at each of them.
+    # Most endings have three letters in one case, and most folders one ending: these are told
+    # without a look at each name.
     fast = {each for suffix in suffixes if len(suffix) == 4 for each in (suffix, suffix.upper())}
+    ending, text = "".join(names[:1])[-4:], "\0".join(("", *names, ""))
+    if ending in fast and text.count(f"{ending}\0") == len(names) and "\0." not in text:
+        return names
     taken = [name for name in names if name[-4:] in fast and name[0] != "."]
     for name in names if len(taken) < len(names) else ():
         if name[-4:] in fast and name[0] != ".":
