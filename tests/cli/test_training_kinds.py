@@ -153,9 +153,26 @@ def test_networks_for_series_are_trained_by_their_names(tmp_path):
         done = run(*how, *option)
         assert done.exit_code == 2
         assert f"{option[0]} has no effect on --arch mini_rocket" in done.output
-    found, _ = results(*how, "--unfrozen-epochs", 4, "--out", tmp_path / "out")
+    found, said = results(*how, "--unfrozen-epochs", 4, "--out", tmp_path / "out")
+    assert "all layers: 4 epochs" in said
     assert set(found["metrics"]) == {"accuracy", "loss"}
     assert Predictor(tmp_path / "out" / "model.onnx").task[0].encodings == ()
+
+
+@pytest.mark.parametrize("asked", [(), ("--lr", 1e-3), ("--minutes", 0.02), ("--epochs", 1)])
+def test_the_layer_of_mini_rocket_is_found_in_closed_form_unless_steps_are_asked_for(
+    tmp_path, asked
+):
+    labels = np.arange(24) % 2
+    curves = np.sin(np.arange(20) * (1 + labels[:, None])) + np.arange(24)[:, None] / 50
+    rows = [["kind", *range(20)], *([f"c{n}", *row] for n, row in zip(labels, curves, strict=True))]
+    (tmp_path / "w.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    how = ("series", tmp_path / "w.csv", "--label-col", "kind", "--arch", "mini_rocket")
+    found, said = results(*how, "--out", tmp_path / "out", *asked)
+    assert ("last layer: in closed form" in said) == (not asked)
+    assert ("all layers: " in said) == bool(asked)
+    if not asked:
+        assert found["metrics"]["accuracy"][0] == 1
 
 
 def test_errors_are_json_too_where_that_is_asked_for(tmp_path):

@@ -43,6 +43,7 @@ from onecycle.vision.learner import cnn_learner, detection_learner, unet_learner
 
 _LEAST, _MOST = 1e-3, 3e-2  # rates beyond them are those of curves that were read amiss
 _SIDE = 128
+_MOST_SOLVED = 10_000  # items of which a last layer is found in closed form: some GB of features
 _STEPS = 300  # of everything: small sets are seen more often, at most four times as often
 
 
@@ -221,10 +222,18 @@ def series_classifier(how: How, labelled: LabelledItems) -> Learner:
 
 
 def train_series(job: Job, how: How, labelled: LabelledItems) -> Learner:
-    """Classes or numbers of series, which become images, or by a network for series do not."""
+    """Classes or numbers of series, which become images, or by a network for series do not.
+
+    The layer of mini_rocket is found in closed form, unless an option asks for steps.
+    """
     learn = job.prepare(series_classifier(how, labelled))
+    fit, count = job.fit, len(labelled.train)
+    of_steps = fit.epochs, fit.unfrozen_epochs, fit.minutes, fit.lr, how.weights or None
+    if how.arch == "mini_rocket" and of_steps == (None,) * 5 and 3 <= count <= _MOST_SOLVED:
+        job.solve("last layer", learn)
+        return learn
     if how.arch in NETWORKS:
-        job.stage("all layers", learn, _lengths(job, learn, False, (0, 8))[1], job.fit.lr or 2e-3)
+        job.stage("all layers", learn, _lengths(job, learn, False, (0, 8))[1], fit.lr or 2e-3)
         return learn
     _two_stages(job, how, learn, (1, 8), 4e-3, 1, 1)
     return learn
