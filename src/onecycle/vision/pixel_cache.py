@@ -22,6 +22,7 @@ import numpy as np
 
 from onecycle.core.errors import UsageError, require_whole, warn
 from onecycle.core.file_cache import file_key
+from onecycle.core.paths import cache_folder
 
 _ROW = struct.Struct("<16sQIII")  # key, offset, height, width, checksum of the pixels
 _SEGMENT = 1 << 30  # bytes of a file, after which another is begun
@@ -46,8 +47,7 @@ class PixelCache:
     """
 
     def __init__(self, folder: str | Path | None = None, most: int | None = None) -> None:
-        home = os.environ.get("ONECYCLE_CACHE") or Path.home() / ".cache" / "onecycle"
-        self.folder = Path(folder or Path(home) / "pixels").absolute()
+        self.folder = Path(folder or cache_folder("pixels")).absolute()
         if most is not None:
             require_whole("most", most, 1)
         self._index = dict[bytes, _Place]()
