@@ -250,6 +250,17 @@ def test_it_holds_no_more_than_its_most(folder, tmp_path):
     assert 3 * 90 * 70 * 3 <= held(cache) <= most
 
 
+def test_several_who_write_at_once_hold_no_more_than_its_most_together(tmp_path):
+    most, pixels = 10 * 30_000 + 5, np.zeros((100, 100, 3), np.uint8)
+    caches = [PixelCache(tmp_path / "c", most=most) for _ in range(8)]
+    for i in range(40):
+        file = tmp_path / f"{i}"
+        file.touch()
+        os.utime(file, (1e9, 1e9))
+        caches[i % 8].pixels(file, "", lambda: pixels)
+    assert held(caches[0]) == 10 * 30_000
+
+
 def test_what_was_used_last_is_the_last_to_go(folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)

@@ -30,6 +30,7 @@ _LARGEST = 1 << 24  # bytes of an image; a larger one takes as long to read as t
 _AGAIN = 10.0  # seconds after which it is asked what others have stored meanwhile
 _SMALL = 1 << 15  # bytes of an image of 100 x 100
 _ROOM = 1 << 26  # bytes that are left free on the disk
+_WRITERS = 64  # programs that may store at once: each takes such a share of the room at a time
 
 
 class PixelCache:
@@ -216,7 +217,8 @@ class PixelCache:
         """Why `size` bytes find no room, or nothing; the disk is asked now and then."""
         if self._left < size:
             used, free = self._used(), shutil.disk_usage(self.folder).free
-            self._left = min(self.most - used, free - _ROOM, _SEGMENT)
+            room = min(self.most - used, free - _ROOM)
+            self._left = max(min(room // _WRITERS, _SEGMENT), min(room, size))
             if self.most - used < size:
                 return f"it holds {used / 1e9:.3g} of {self.most / 1e9:.3g} GB"
         return "" if self._left >= size else os.strerror(errno.ENOSPC)
