@@ -105,7 +105,8 @@ class PixelCache:
         if (found := self._find(key, bands, dtype)) is not None:
             return found
         pixels = decode()
-        self._store(key, pixels)
+        if pixels.dtype == dtype and pixels.shape[2:] == (bands,):
+            self._store(key, pixels)
         return pixels
 
     def report(self, stacklevel: int = 2) -> None:
