@@ -40,7 +40,8 @@ from onecycle import (
 # they are kept in `~/.cache/onecycle/pixels` (below `ONECYCLE_CACHE`, if that is set) while the first
 # epoch runs, already shrunk to about the size that is trained on; later epochs, and later programs,
 # read them. The batches are the same, to the last bit. What decides is the path, the size and the times of the
-# file, and the size that was asked for: a file that changes is read anew.
+# file, and the size that was asked for: a file that changes is read anew. Of [a kind of your own](own_items.md)
+# also its class, its fields and its `look_version`, which you raise when the code of its `array` changes.
 
 # %%
 n = 400  # tiny: 100

@@ -9,9 +9,13 @@ from threading import get_ident
 
 import pytest
 
+from onecycle.cli.lan import certificate
 from onecycle.core import file_cache
 from onecycle.core.display import in_threads
+from onecycle.core.errors import UsageError
 from onecycle.core.file_cache import look_at_files
+from onecycle.fetch.urls import Config
+from onecycle.vision.pixel_cache import PixelCache
 
 LONG_AGO = time.time() - 60
 
@@ -175,3 +179,23 @@ def test_rows_come_back_in_their_order(count):
     threads = in_threads(lambda _: time.sleep(0.001) or get_ident(), rows, workers=3)
     assert len(set(threads)) <= 3
     assert count < 64 or len(set(threads)) > 1
+
+
+def test_who_has_no_home_is_told_what_to_set_and_looks_at_files_without_a_cache(
+    files, monkeypatch, tmp_path
+):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("ONECYCLE_CACHE", "ONECYCLE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # which Path.home asks from 3.12
+    assert ask(files) == ask(files) == (list(range(9)), [f"{i}.txt" for i in range(9)])
+    for call, variable in [
+        (PixelCache, "ONECYCLE_CACHE"),
+        (Config.home, "ONECYCLE_HOME"),
+        (lambda: certificate("127.0.0.1"), "ONECYCLE_HOME"),
+    ]:
+        with pytest.raises(UsageError, match=f"no home folder .* set {variable}, or HOME"):
+            call()

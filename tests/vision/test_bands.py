@@ -258,6 +258,27 @@ def test_a_cache_gives_no_values_of_other_bands_or_another_range(folder, tmp_pat
     assert sum(f.stat().st_size for f in tmp_path.glob("*.pixels")) > 2e6
 
 
+def test_a_check_sees_the_bands_and_the_range_it_is_asked_for_whatever_it_saw_before(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        values = np.full((24, 24, 2), 60_000, np.uint16)
+        values[:12, :, 0], values[:, :9, 1] = 100 * ord(name), 61_000
+        file = tmp_path / "ab"[name in "bd"] / f"{name}.tif"
+        file.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(file, values, photometric="minisblack", planarconfig="contig")
+        os.utime(file, (1e9, 1e9))
+
+    def found(bands, value_range):
+        items = ImageList.from_folder(tmp_path).with_bands(bands, value_range=value_range)
+        report = items.split_by_idx([1, 3]).label_from_folder().check()
+        return {row.problem for row in report.rows}
+
+    whole = (0, 65_535)
+    assert "blank" not in found(1, whole)
+    assert "blank" in found(1, (0, 1000))
+    assert "leak" in found(2, (60_000, 61_000))
+    assert "blank" not in found(1, whole)
+
+
 # --- networks
 
 

@@ -110,6 +110,7 @@ def test_missing_masks_are_counted_and_named(streets, tmp_path):
 
 def test_a_set_that_passed_is_not_read_again_until_a_file_changes(tmp_path, monkeypatch):
     root = pair(tmp_path, np.zeros((6, 8), np.uint8))
+    make_old(root)
     read = []
     encode = Mask.encode
     monkeypatch.setattr(
@@ -124,6 +125,25 @@ def test_a_set_that_passed_is_not_read_again_until_a_file_changes(tmp_path, monk
     os.utime(root / "labels" / "a_P.png", (1, 1))
     labelled(root, ["a", "b"]).databunch(bs=1)
     assert sorted(read[4:]) == [root / "labels" / "a_P.png", root / "labels" / "b_P.png"]
+
+
+def make_old(root):
+    for file in root.glob("*/*"):
+        os.utime(file, (1e9, 1e9))
+
+
+def test_a_mask_that_is_replaced_is_read_though_its_size_and_time_are_the_same(tmp_path):
+    root = pair(tmp_path, np.zeros((6, 8), np.uint8))
+    file = root / "labels" / "a_P.png"
+    Pillow.fromarray(np.zeros((6, 8), np.uint8)).save(file, "BMP")
+    make_old(root)
+    size = file.stat().st_size
+    labelled(root, ["a", "b"]).databunch(bs=1)
+    Pillow.fromarray(np.full((6, 8), 7, np.uint8)).save(file, "BMP")
+    make_old(root)
+    assert file.stat().st_size == size
+    with pytest.raises(LabelError, match=r"holds 7 \(48 pixels\)"):
+        labelled(root, ["a", "b"]).databunch(bs=1)
 
 
 def test_images_and_masks_are_drawn_with_a_legend(streets):

@@ -6,7 +6,9 @@ import os
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from onecycle.core.errors import OnecycleWarning, UsageError
 from onecycle.runtime.inputs import pixels as reading
 from onecycle.text import TextList
 from onecycle.vision import ImageList, SegmentationItemList, get_transforms, pixel_cache
+from onecycle.vision.input import ImageInput
 
 
 def draw(file, seed, size=(90, 70)):
@@ -250,6 +253,17 @@ def test_it_holds_no_more_than_its_most(folder, tmp_path):
     assert 3 * 90 * 70 * 3 <= held(cache) <= most
 
 
+def test_several_who_write_at_once_hold_no_more_than_its_most_together(tmp_path):
+    most, pixels = 10 * 30_000 + 5, np.zeros((100, 100, 3), np.uint8)
+    caches = [PixelCache(tmp_path / "c", most=most) for _ in range(8)]
+    for i in range(40):
+        file = tmp_path / f"{i}"
+        file.touch()
+        os.utime(file, (1e9, 1e9))
+        caches[i % 8].pixels(file, "", lambda: pixels)
+    assert held(caches[0]) == 10 * 30_000
+
+
 def test_what_was_used_last_is_the_last_to_go(folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)
@@ -273,6 +287,60 @@ def test_a_copy_of_the_data_reads_the_same_cache(folder, tmp_path, decoded):
     assert again.cache is not data.task.input.cache
     assert same(batches(bunch(folder, again.cache)), plain)
     assert decoded == []
+
+
+@dataclass(frozen=True, eq=False)
+class Thinned(ImageInput):
+    """A kind of one's own, with a field that says how it reads."""
+
+    step: int = 1
+    look_version: ClassVar[int] = 1
+
+    def array(self, source, remarks=None, at_least=None):
+        return np.ascontiguousarray(super().array(source, remarks)[:: self.step])
+
+
+class Mirrored(Thinned):
+    def array(self, source, remarks=None, at_least=None):
+        return super().array(source, remarks)[:, ::-1]
+
+
+class Later(Thinned):
+    look_version: ClassVar[int] = 2
+
+
+def test_a_kind_of_ones_own_is_kept_by_its_class_its_fields_and_its_version(folder, tmp_path):
+    def data(given, cache):
+        src = ImageList.from_folder(folder).split_by_idx([0, 5]).label_from_folder()
+        src = src.with_task(replace(src.task, input=given)).transform(None, size=32)
+        return src.databunch(bs=4, device="cpu", num_workers=0, check=False, cache=cache)
+
+    later = Later(step=2)
+    for given in (Thinned(), Thinned(step=3), Mirrored(), Thinned(), later):
+        plain = batches(data(given, None))
+        assert same(batches(data(given, tmp_path / "c")), plain)
+        assert same(batches(data(given, tmp_path / "c")), plain)
+    assert later.reading != Thinned(step=2).reading
+
+
+def test_a_kind_of_ones_own_says_its_version_before_it_is_kept(folder, tmp_path):
+    class Negative(ImageInput):
+        def array(self, source, remarks=None, at_least=None):
+            return 255 - super().array(source, remarks)
+
+    with pytest.raises(UsageError, match=r"Negative.array\(\) .* look_version: ClassVar"):
+        Negative().with_cache(tmp_path / "c")
+    assert Negative().with_cache(None).cache is None
+
+
+def test_what_is_no_picture_of_bytes_is_not_kept(tmp_path):
+    file, cache = tmp_path / "f", PixelCache(tmp_path / "c")
+    file.touch()
+    os.utime(file, (1e9, 1e9))
+    for odd in (np.ones((4, 5, 3), np.float32), np.ones((4, 5), np.uint8)):
+        for _ in range(2):
+            assert cache.pixels(file, "", lambda odd=odd: odd) is odd
+    assert held(cache) == 0
 
 
 def test_what_fits_is_not_spoken_of(folder, tmp_path):

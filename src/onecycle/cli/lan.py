@@ -1,6 +1,5 @@
 """For a phone in the same network: this machine's address, a certificate of it, and a QR code."""
 
-import os
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from onecycle.core.errors import UsageError
 from onecycle.core.files import write_atomically
+from onecycle.core.paths import own_folder
 
 _DAYS = 397  # the most that browsers take of a certificate
 _LEFT = timedelta(days=7)  # one that ends sooner is made anew
@@ -41,8 +41,7 @@ def certificate(host: str, home: Path | None = None) -> tuple[Path, Path] | None
         from cryptography import x509
     except ImportError:
         return None
-    base = Path(os.environ.get("ONECYCLE_HOME") or Path.home() / ".onecycle")
-    folder = home or base / "certificates"
+    folder = home or own_folder("ONECYCLE_HOME", ".onecycle") / "certificates"
     cert, key = (folder / f"{host.replace(':', '-')}.{end}" for end in ("crt", "key"))
     try:
         known = x509.load_pem_x509_certificate(cert.read_bytes())

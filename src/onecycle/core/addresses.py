@@ -232,8 +232,7 @@ def _try(address: Address, ask: Callable[[], Any]) -> Any:
 
 
 def _kept() -> _Kept:
-    home = os.environ.get("ONECYCLE_CACHE") or str(Path.home() / ".cache" / "onecycle")
-    return _kept_in(Path(home) / "fetched", defaults.fetched_bytes, os.getpid())
+    return _kept_in(paths.cache_folder("fetched"), defaults.fetched_bytes, os.getpid())
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 
 from onecycle.core.addresses import Stored
 from onecycle.core.display import bar, in_threads, threaded
+from onecycle.core.paths import cache_folder
 
 _MOST = 500_000_000  # bytes of the cache; a larger one is begun anew
 _AT_ONCE = 500  # questions to the database, below what SQLite takes
@@ -51,6 +52,21 @@ def look_at_files(
     return answers
 
 
+class CheckCache:
+    """Whether these files, as they are now, passed the check `name`; kept as other looks are."""
+
+    def __init__(self, name: str, files: Sequence[str | os.PathLike[str]]) -> None:
+        keys = [key for key in in_threads(file_key(name), files) if key is not None]
+        self._key = _digest(b"".join(keys)) if len(keys) == len(files) else None
+
+    def __bool__(self) -> bool:
+        return self._key is not None and bool(_read([self._key]))
+
+    def keep(self) -> None:
+        """They passed."""
+        _write([(self._key, True)])
+
+
 def file_key(name: str) -> Callable[[Any], bytes | None]:
     """The key of a file as it is now; None where it is not there, or too fresh to be trusted."""
     begin, here, recent = f"{name}\0".encode(), os.getcwd(), time.time_ns() - _RECENT  # noqa: PTH109
@@ -76,8 +92,7 @@ def _digest(content: bytes) -> bytes:
 
 
 def _open() -> sqlite3.Connection:
-    home = os.environ.get("ONECYCLE_CACHE") or Path.home() / ".cache" / "onecycle"
-    file = Path(home) / "files.sqlite"
+    file = cache_folder("files.sqlite")
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists() and file.stat().st_size > _MOST:
         file.unlink()
@@ -114,7 +129,7 @@ def _write(rows: Iterable[tuple[bytes | None, Any]]) -> None:
     kept = sorted((key, json.dumps(v)) for key, v in rows if key is not None and v is not None)
     if not kept:
         return
-    with suppress(OSError, sqlite3.Error), closing(_open()) as base:
+    with suppress(OSError, sqlite3.Error, ValueError), closing(_open()) as base:
         base.execute("BEGIN IMMEDIATE")
         base.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", kept)
         base.execute("COMMIT")

@@ -1,13 +1,12 @@
 """Files that are either whole or not there: write beside, then move into place."""
 
 import errno
-import hashlib
 import os
 import shutil
 import socket
 import tempfile
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -15,7 +14,7 @@ from time import sleep, time
 from typing import Any
 from zlib import crc32
 
-from onecycle.core.addresses import Stored, local_file
+from onecycle.core.addresses import local_file
 from onecycle.core.errors import OnecycleError, TableError, UsageError, WriteError, warn
 
 
@@ -245,38 +244,3 @@ def read_lines(path: str | Path) -> list[str]:
     if "\0" in text:
         raise TableError(f"{path}: cannot be read as text: it holds bytes that no text has")
     return text.splitlines()
-
-
-# What was looked through once need not be looked through again while it stays the same.
-
-
-class CheckCache:
-    """A mark on this machine that these files, as they are now, passed the check `name`.
-
-    Kept in ~/.cache/onecycle (or the folder in ONECYCLE_CACHE); a cache that cannot be written
-    only costs time.
-    """
-
-    def __init__(self, name: str, files: Iterable[str | os.PathLike[str]]) -> None:
-        digest = hashlib.sha256(name.encode())
-        for file in files:
-            try:
-                if isinstance(file, Stored):
-                    digest.update(f"{file.version()}\n".encode())
-                    continue
-                found = Path(file).stat()
-                about = f"{Path(file).absolute()} {found.st_size} {found.st_mtime_ns}\n"
-            except OSError:
-                about = f"{file} missing\n"
-            digest.update(about.encode(errors="surrogateescape"))
-        home = os.environ.get("ONECYCLE_CACHE") or Path.home() / ".cache" / "onecycle"
-        self.mark = Path(home) / "checked" / digest.hexdigest()
-
-    def __bool__(self) -> bool:
-        return self.mark.exists()
-
-    def keep(self) -> None:
-        """Set the mark."""
-        with suppress(OSError):
-            self.mark.parent.mkdir(parents=True, exist_ok=True)
-            self.mark.touch()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import TYPE_CHECKING
+
+from onecycle.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path as _SystemPath
@@ -24,3 +27,19 @@ class Path(_SystemPath):
 def ls(folder: str | pathlib.Path) -> list[Path]:
     """The entries of `folder`, sorted by name."""
     return sorted(Path(entry) for entry in pathlib.Path(folder).iterdir())
+
+
+def own_folder(variable: str, name: str) -> Path:
+    """The environment's `variable`, or `name` in the user's home; UsageError without a home."""
+    try:
+        return Path(os.environ.get(variable) or pathlib.Path.home() / name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"this user has no home folder to hold {name}, as in some containers: set {variable}, "
+            "or HOME, to a folder that can be written"
+        ) from error
+
+
+def cache_folder(name: str) -> Path:
+    """`name` below ONECYCLE_CACHE, or ~/.cache/onecycle."""
+    return own_folder("ONECYCLE_CACHE", ".cache/onecycle") / name

@@ -100,9 +100,7 @@ def _of_json(problems: Any, size: Any, digest: str, shown: str) -> Look:
 
 def looks_of(given: Any, sources: Sequence[Any]) -> list[Look]:
     """What an input sees of its sources."""
-    kind = type(given)
-    name = f"{kind.__module__}.{kind.__qualname__} {given.look_version}"
-    return looks_at(name, given.look, sources, given.by_file)
+    return looks_at(given.reading, given.look, sources, given.by_file)
 
 
 def is_file(source: Any, by_file: bool) -> bool:

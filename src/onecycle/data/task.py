@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol
 
@@ -50,8 +51,8 @@ class Input(InputSpec):
     `has_channels` where mean and std are those of channels, and not of every place;
     `suits_stats_of_weights` where the statistics of pretrained weights are right for its items;
     `reads_files` where an item is read from its file each time. `advice` says what to do about the
-    problems that `look` and `doubts` name; `look_version` grows when `look` sees otherwise, since
-    what it saw of files is kept between runs.
+    problems that `look` and `doubts` name; `look_version` grows when `array` or `look` see
+    otherwise, since what they saw of files is kept between runs.
     """
 
     trains: ClassVar[bool] = True
@@ -63,6 +64,11 @@ class Input(InputSpec):
     reads_files: ClassVar[bool] = False
     advice: ClassVar[Mapping[str, str]] = {}
     look_version: ClassVar[int] = 1
+
+    @cached_property
+    def reading(self) -> str:
+        """What decides how a file is read, by which what was seen of it is kept."""
+        return f"{type(self).__module__}.{type(self).__qualname__} {self.look_version}"
 
     @property
     def planes(self) -> int:

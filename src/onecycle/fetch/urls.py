@@ -8,7 +8,7 @@ from pathlib import Path as PurePath
 from urllib.parse import urlsplit
 
 from onecycle.core.errors import DownloadError
-from onecycle.core.paths import Path
+from onecycle.core.paths import Path, own_folder
 from onecycle.fetch.archives import SUFFIXES, unpack
 from onecycle.fetch.download import download, require_digest
 
@@ -73,7 +73,7 @@ class Config:
     @classmethod
     def home(cls) -> Path:
         """The folder of everything."""
-        return Path(os.environ.get("ONECYCLE_HOME") or PurePath.home() / ".onecycle")
+        return own_folder("ONECYCLE_HOME", ".onecycle")
 
     @classmethod
     def data_path(cls) -> Path:

@@ -1,6 +1,6 @@
 """Images of any number of bands and any depth as model input: measured, warped, normalised."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
@@ -26,10 +26,8 @@ from onecycle.vision.checks import (
 )
 from onecycle.vision.image import Image
 from onecycle.vision.input import ImageInput
-from onecycle.vision.pixel_cache import PixelCache
 from onecycle.vision.warp import UNLABELLED, Sample
 
-_RULE = "bands 1"  # grows when files are read to other values than before
 _MEASURED = 200  # training images whose values decide the range
 _SUMMED = 1000  # training images whose values decide mean and standard deviation
 _SHARES = (0.5, 99.5)  # per cent of the values that lie below the range, and below its end
@@ -149,11 +147,8 @@ class BandsInput(BandsSpec, ImageInput):
             )
         return self.array(source, *how)
 
-    def _kept(
-        self, cache: PixelCache, source: Any, enough: Any, read: Callable[[], np.ndarray]
-    ) -> np.ndarray:
-        rule = f"{_RULE} {self.bands} {self.value_range} {self.frame}"
-        return cache.pixels(source, rule, read, self.planes, np.float32)
+    def _enough(self, y: np.ndarray) -> None:
+        """They are read whole."""
 
     def look(self, source: Any) -> Look:
         """The whole image is decoded; two that differ in one band are no copies."""

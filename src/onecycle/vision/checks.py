@@ -14,8 +14,8 @@ from onecycle.core import errors
 from onecycle.core.addresses import exists
 from onecycle.core.display import in_threads
 from onecycle.core.errors import ImageError, LabelError, SizeError, listing, warn
-from onecycle.core.file_cache import look_at_files
-from onecycle.core.files import CheckCache, write_atomically
+from onecycle.core.file_cache import CheckCache, look_at_files
+from onecycle.core.files import write_atomically
 from onecycle.core.walk import files_below, hint_of_missing
 from onecycle.data.looks import Finding, Look, digest_of, looks_at
 from onecycle.data.targets import Target

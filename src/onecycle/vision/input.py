@@ -1,7 +1,7 @@
 """Images as model input: read, warped by a plan, batched as bytes, normalised on the device."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Self
@@ -136,19 +136,27 @@ class ImageInput(ImageSpec, Input):
         remarks, rng = Remarks(), rng or np.random.default_rng(0)
         enough = self._enough(y) if tfms else None
         read = partial(self._pixels, source, remarks, enough)
-        pixels = self._kept(self.cache, source, enough, read) if self.cache else read()
+        how = f"{_RULE} {self.reading} {enough}", read, self.planes, self.dtype
+        pixels = self.cache.pixels(source, *how) if self.cache else read()
         sample = make_sample(self.shares(pixels), tfms, spec, rng, (y, target))
         return replace(sample, source=source, remarks=remarks)
 
-    def _kept(
-        self, cache: PixelCache, source: Any, enough: Any, read: Callable[[], np.ndarray]
-    ) -> np.ndarray:
-        """From the cache, or read."""
-        return cache.pixels(source, f"{_RULE} {enough}", read)
+    @cached_property
+    def reading(self) -> str:
+        """With the fields that a kind has beside those of images, as its bands."""
+        names = {f.name for f in fields(self)} - {f.name for f in fields(ImageInput)}
+        return f"{super().reading} {[(name, getattr(self, name)) for name in sorted(names)]}"
 
     def with_cache(self, given: Any) -> Self:
         """With a cache of decoded images, or with none."""
         cache = PixelCache.wanted(given)
+        own = [vars(c) for c in type(self).__mro__ if not c.__module__.startswith("onecycle.")]
+        if cache and any("array" in c for c in own) and not any("look_version" in c for c in own):
+            raise UsageError(
+                f"cache= keeps what {type(self).__name__}.array() gives between runs, and does not "
+                "see when its code changes: give the class look_version: ClassVar[int] = 1, and a "
+                "higher one with each change"
+            )
         return self if cache is self.cache else replace(self, cache=cache)
 
     def end_pass(self) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from onecycle.core.errors import UsageError, require_whole, warn
 from onecycle.core.file_cache import file_key
+from onecycle.core.paths import cache_folder
 
 _ROW = struct.Struct("<16sQIII")  # key, offset, height, width, checksum of the pixels
 _SEGMENT = 1 << 30  # bytes of a file, after which another is begun
@@ -29,6 +30,7 @@ _LARGEST = 1 << 24  # bytes of an image; a larger one takes as long to read as t
 _AGAIN = 10.0  # seconds after which it is asked what others have stored meanwhile
 _SMALL = 1 << 15  # bytes of an image of 100 x 100
 _ROOM = 1 << 26  # bytes that are left free on the disk
+_WRITERS = 64  # programs that may store at once: each takes such a share of the room at a time
 
 
 class PixelCache:
@@ -46,8 +48,7 @@ class PixelCache:
     """
 
     def __init__(self, folder: str | Path | None = None, most: int | None = None) -> None:
-        home = os.environ.get("ONECYCLE_CACHE") or Path.home() / ".cache" / "onecycle"
-        self.folder = Path(folder or Path(home) / "pixels").absolute()
+        self.folder = Path(folder or cache_folder("pixels")).absolute()
         if most is not None:
             require_whole("most", most, 1)
         self._index = dict[bytes, _Place]()
@@ -104,7 +105,8 @@ class PixelCache:
         if (found := self._find(key, bands, dtype)) is not None:
             return found
         pixels = decode()
-        self._store(key, pixels)
+        if pixels.dtype == dtype and pixels.shape[2:] == (bands,):
+            self._store(key, pixels)
         return pixels
 
     def report(self, stacklevel: int = 2) -> None:
@@ -216,7 +218,8 @@ class PixelCache:
         """Why `size` bytes find no room, or nothing; the disk is asked now and then."""
         if self._left < size:
             used, free = self._used(), shutil.disk_usage(self.folder).free
-            self._left = min(self.most - used, free - _ROOM, _SEGMENT)
+            room = min(self.most - used, free - _ROOM)
+            self._left = max(min(room // _WRITERS, _SEGMENT), min(room, size))
             if self.most - used < size:
                 return f"it holds {used / 1e9:.3g} of {self.most / 1e9:.3g} GB"
         return "" if self._left >= size else os.strerror(errno.ENOSPC)
