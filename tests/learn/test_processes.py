@@ -140,7 +140,7 @@ def test_only_the_first_process_writes(two):
 
 def test_different_data_is_an_error_in_every_process(two):
     for rank in range(2):
-        assert "different data: give the split a seed" in (two[0] / f"split{rank}.txt").read_text()
+        assert "different data, that is, other items" in (two[0] / f"split{rank}.txt").read_text()
 
 
 def test_a_batch_that_cannot_be_shared_is_an_error(two):

@@ -10,6 +10,7 @@ from torch import Tensor
 from onecycle.core.errors import UsageError, require_share
 from onecycle.learn.calibration import forget_temperature
 from onecycle.learn.callback import Callback, Run
+from onecycle.learn.sharding import refuse_shards
 
 
 class ModelEMA(Callback):
@@ -36,6 +37,7 @@ class ModelEMA(Callback):
         """The average begins as the weights are."""
         from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 
+        refuse_shards(run.model, "ModelEMA")
         self.average: Any = ModelEmaV3(run.model, self.decay, use_warmup=True)
         self.trained, self.validating = {}, False
 
@@ -89,6 +91,7 @@ def soup(learner: Any, files: Sequence[str | Path], greedy: bool = True) -> list
     that went on from the same pretrained weights: means of others answer nothing. Raises
     CheckpointError for files of other models; the learner is then as it was.
     """
+    refuse_shards(learner.model, "soup()")
     names = [files] if isinstance(files, str | Path) else list(files)
     if len(names) < 2:
         raise UsageError(f"a soup is made of two saved models or more, not of {len(names)}")

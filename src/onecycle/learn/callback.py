@@ -44,6 +44,7 @@ class Run:
     resumed: bool = False
     validating: bool = False
     stopping: bool = False
+    ending: bool = False
     complete: bool = False
     x: Any = None
     y: Any = None

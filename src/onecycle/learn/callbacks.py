@@ -115,7 +115,7 @@ class EarlyStopping(Patient):
     def after_epoch(self, run: Run) -> None:
         """Stop where it has waited long enough."""
         if self.out_of_patience(run):
-            print(f"epoch {run.epoch}: stopping early, {self.monitor} improves no more")
+            run.engine.say(f"epoch {run.epoch}: stopping early, {self.monitor} improves no more")
             raise StopFit
 
 
@@ -162,7 +162,8 @@ class ReduceLROnPlateau(Patient):
             for part in run.optimizer.param_groups:
                 part["lr"] *= self.factor
             self.waited = 0
-            print(f"epoch {run.epoch}: learning rate lowered to {run.optimizer.rates()[-1]:.2e}")
+            rate = run.optimizer.rates()[-1]
+            run.engine.say(f"epoch {run.epoch}: learning rate lowered to {rate:.2e}")
 
 
 class SaveModel(Monitor):
@@ -229,7 +230,7 @@ class SaveModel(Monitor):
         if saved or (not self.reset_on_fit and earlier is not None):
             self.learner.load(self.name, with_opt=False)
         if not saved and not self.reset_on_fit and earlier is not None:
-            print(
+            run.engine.say(
                 f"{self.name}: the best {self.monitor}, {earlier:.6g}, is still that of an earlier "
                 "fit; its weights are back"
             )

@@ -68,8 +68,8 @@ class Engine:
     def synchronize(self, model: nn.Module) -> None:
         """Give the model the same buffers in every process."""
 
-    def mean(self, loss: Tensor) -> float:
-        """The loss of a whole batch."""
+    def mean(self, loss: Tensor, weight: float = 1.0) -> float:
+        """The loss of a whole batch, of that of the share of it which has this weight."""
         return float(loss.detach())
 
     def total(self, weight: float) -> float:
@@ -88,8 +88,8 @@ class Engine:
         """What of each batch this process computes."""
         return batches
 
-    def require_even(self, batch_size: int) -> None:
-        """UsageError for a batch size of training that the processes cannot share."""
+    def require_shared(self, data: Any) -> None:
+        """UsageError for a batch size that the processes cannot share, DataError for other data."""
 
     def gradients(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
         """The context of a batch of training, which is the `last` one of its step or not."""
@@ -99,9 +99,17 @@ class Engine:
         """(outputs, y) of whole batches, of those that each process computed for its share."""
         return pairs
 
+    def rest(self, model: nn.Module) -> None:
+        """After an evaluation: give back what the model needs only while it computes."""
+
     def plain(self, model: nn.Module) -> nn.Module:
         """The model with all its weights in this process."""
         return model
+
+    def say(self, text: str) -> None:
+        """Print it, once for all processes."""
+        if self.main:
+            print(text, flush=True)
 
     def by_first(self, work: Callable[[], object]) -> None:
         """Done by the first process while the others wait; its error is one in all of them."""

@@ -178,6 +178,10 @@ class Foreign:
     def __init__(self, given: Any, target: Target | None) -> None:
         self.metric, self.parts = given, metric.parts_of(given)
         self.given = metric.for_torchmetrics(given, target)
+        parts: Iterable[Any] = given.modules() if isinstance(given, nn.Module) else ()
+        for part in parts:
+            if hasattr(part, "distributed_available_fn"):  # each process sees the whole set
+                part.distributed_available_fn = bool  # bool() is False
         given.reset()
 
     def update(self, outputs: Tensor, y: Tensor) -> None:

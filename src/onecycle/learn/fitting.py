@@ -84,7 +84,7 @@ def fit(
         try:
             loop.fit(run, found if validate else None, shown)
         except KeyboardInterrupt:
-            print(
+            engine.say(
                 f"stopped by hand in epoch {run.epoch}, after {run.step} steps of the fit; the "
                 "weights are kept"
             )

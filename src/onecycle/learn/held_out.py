@@ -243,7 +243,7 @@ def _note_look(learner: Any, side: LabelList, figures: Mapping[str, Figure]) -> 
             f"looked; {path} has all looks",
             4,
         )
-    if learner.engine.main:
+    if learner.engine.agree(True) and learner.engine.main:  # once all have read the file
         text = json.dumps({**known, key: looks}, indent=1, default=float)
         try:
             require_writable(path)

@@ -21,8 +21,9 @@ def stop_on_signals(run: Run, terminate: bool) -> Iterator[None]:
     """Ctrl-C sets `run.stopping`; a second one, or one during validation, is a KeyboardInterrupt.
 
     With `terminate` SIGTERM (Ctrl-Break on Windows) does the same, and then ends the program (exit
-    status 143, or as its own handler has it). Python gives signals to the main thread alone: in
-    others all stays as it is, and so it does where a program handles Ctrl-C itself.
+    status 143, or as its own handler has it), of several processes all. Python gives signals to the
+    main thread alone: in others all stays as it is, and so it does where a program handles Ctrl-C
+    itself.
     """
     asked: list[int] = []
 
@@ -32,9 +33,8 @@ def stop_on_signals(run: Run, terminate: bool) -> Iterator[None]:
         run.stopping = True
         if at_once:
             raise KeyboardInterrupt
-        if run.engine.main:
-            name = signal.Signals(number).name
-            print(f"{name}: stopping after this step; a second one stops at once", flush=True)
+        name = signal.Signals(number).name
+        run.engine.say(f"{name}: stopping after this step; a second one stops at once")
 
     old: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -47,7 +47,7 @@ def stop_on_signals(run: Run, terminate: bool) -> Iterator[None]:
     finally:
         for number, before in old.items():
             signal.signal(number, before)
-    if ENDS in asked:
-        if old[ENDS] is signal.SIG_DFL:
+    if terminate and run.engine.agree(ENDS in asked):  # else the others would go on without it
+        if old.get(ENDS, signal.SIG_DFL) is signal.SIG_DFL:
             raise SystemExit(128 + ENDS)  # so that the program's own `finally` runs
         signal.raise_signal(ENDS)  # Windows' os.kill would ask no handler

@@ -346,7 +346,7 @@ class Learner(Execution):
         """Measure the loss over growing rates, and put everything back; see `find_lr`."""
         curve = self.recorder.curve = find_lr(self, start_lr, end_lr, num_it, stop_div, wd)
         if defaults.progress and not self.silent:
-            print("LR Finder is complete, type learn.recorder.plot() to see the graph.")
+            self.engine.say("LR Finder is complete, type learn.recorder.plot() to see the graph.")
         return curve
 
     @contextmanager

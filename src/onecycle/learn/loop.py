@@ -63,15 +63,21 @@ def fit(run: Run, validate: Validate | None, show: bool = True) -> None:
 
 
 def _notify(run: Run, callbacks: Sequence[Callback], moment: str) -> None:
-    """Call every callback, also where one of them asks to stop."""
+    """Call every callback, also where one of them asks to stop (of several processes, in one)."""
     stop = None
     for callback in callbacks:
         try:
             getattr(callback, moment)(run)
         except StopFit as asked:
             stop = asked
-    if stop is not None:
+    if stop is None:
+        return
+    if run.engine.processes == 1 or moment not in _AGREED:
         raise stop
+    run.ending = True  # and the others shall know of it
+
+
+_AGREED = ("after_step", "after_epoch")  # the moments after which processes tell one another
 
 
 def _validate(run: Run, validate: Validate | None, notify: Notify) -> None:
@@ -87,9 +93,9 @@ def _validate(run: Run, validate: Validate | None, notify: Notify) -> None:
 
 
 def _stop_where_asked(run: Run) -> None:
-    """Ctrl-C, where any process has seen it."""
-    if run.engine.agree(run.stopping):
-        raise KeyboardInterrupt
+    """Ctrl-C or a callback's StopFit, where any process has seen it."""
+    if run.engine.agree(run.stopping or run.ending):
+        raise KeyboardInterrupt if run.engine.agree(run.stopping) else StopFit
 
 
 def train_epoch(run: Run, notify: Notify, show: bool) -> None:
@@ -97,7 +103,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
     run.model.train()
     _forget(run.model)
     notify("before_epoch")
-    run.engine.require_even(run.data.batch_size)
+    run.engine.require_shared(run.data)
     loader = run.engine.share(run.data.train_dl)
     total = len(loader)
     weight = weight_of(run.loss_func, run.data.task.target.weight)
@@ -110,7 +116,7 @@ def train_epoch(run: Run, notify: Notify, show: bool) -> None:
         with run.engine.gradients(run.model, steps.ends(run.batch)):
             run.outputs = _forward(run)
             run.loss = loss_of(run.loss_func, run.outputs, run.y, run.data.task.target)
-            run.loss_value = run.engine.mean(run.loss)
+            run.loss_value = steps.mean(run.loss, run.y)
             notify("after_loss")
             run.engine.backward(steps.part(run.loss, run.y, run.batch))
         run.loss_func = loss_func
@@ -160,9 +166,10 @@ def predict(
 
     The model's mode is put back at the end, or when the generator is closed.
     """
-    with modes_kept(model):
+    with modes_kept(model), ExitStack() as ends:
         model.eval()
         _forget(model)
+        ends.callback(engine.rest, model)
         for x, y in bar(batches, len(batches), label, show):
             with torch.no_grad():
                 outputs = engine.forward(model, x)
@@ -215,6 +222,10 @@ class Accumulation:
         mine = float(self.weight(y))
         self.weights.append(self.engine.total(mine))
         return loss * (mine * self.engine.processes / (count * self._first()))
+
+    def mean(self, loss: Tensor, y: Tensor) -> float:
+        """The loss of a batch, of those of its shares."""
+        return self.engine.mean(loss, self.weight(y) if self.engine.processes > 1 else 1.0)
 
     def ends(self, number: int) -> bool:
         """Whether batch `number` is the last one of its step."""

@@ -20,10 +20,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from onecycle.core import errors
-from onecycle.core.path_list import plain_items
 from onecycle.data.databunch import DataBunch
 from onecycle.learn.compiler import Compiler
 from onecycle.learn.engine import Engine, Pairs, whole_precision
+from onecycle.learn.settings import contents_of
 from onecycle.learn.sharding import gathered, shard
 from onecycle.learn.shared_norm import share_norms
 
@@ -69,20 +69,24 @@ class Processes(Engine):
         super().__init__(device, precision)
         try:
             from accelerate import Accelerator
-            from accelerate.utils import InitProcessGroupKwargs
+            from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
         except ImportError as error:
             raise errors.UsageError(
                 "several processes need Accelerate: pip install 'onecycle[scale]'"
             ) from error
         limit = InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
+        # Else each batch begins with the first process's buffers, and `synchronize` averages those.
+        own = DistributedDataParallelKwargs(broadcast_buffers=False)
         self.accelerator = Accelerator(
-            cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[limit]
+            cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[limit, own]
         )
         atexit.register(leave_group)
         self.timeout, self.main = timeout, self.accelerator.is_main_process
         self.processes, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         require_all(self.processes)
         self._parallel: nn.Module | None = None
+        self._learns: dict[str, nn.Parameter] = {}
+        self._compared: DataBunch | None = None  # data that is known to be the same in all
 
     def at(self, precision: str) -> Self:
         return type(self)(self.device, precision, self.timeout).compiling(self.compiler)
@@ -90,9 +94,20 @@ class Processes(Engine):
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         super().begin(model, optimizer)
         self._parallel = self.accelerator.prepare_model(self.runner(model))
+        self._learns = {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """As `Engine.unscale`; TrainingError where the processes had no gradients to average."""
+        if idle := [name for name, weight in self._learns.items() if weight.grad is None]:
+            raise errors.TrainingError(
+                f"the loss does not depend on {errors.listing(idle, 3)}, which several processes "
+                "cannot train: freeze what the model does not use "
+                f"(learn.model.get_parameter({idle[0]!r}).requires_grad_(False)), or take it out"
+            )
+        super().unscale(optimizer)
 
     def end(self) -> None:
-        self._parallel = None
+        self._parallel, self._learns = None, {}
         self.accelerator.free_memory()  # which held the model too
 
     def forward(self, model: nn.Module, x: Tensor) -> Tensor:
@@ -108,12 +123,13 @@ class Processes(Engine):
             return nullcontext()
         return self.accelerator.no_sync(self._parallel)
 
-    def mean(self, loss: Tensor) -> float:
-        return self._reduce(loss.detach().float(), "mean")
+    def mean(self, loss: Tensor, weight: float = 1.0) -> float:
+        part, weight = loss.detach().float(), max(weight, 1e-30)  # a plain mean if nothing counts
+        value, whole = self._sum(torch.stack([part * weight, torch.full_like(part, weight)]))
+        return value / whole
 
     def total(self, weight: float) -> float:
-        given = torch.tensor(weight, dtype=torch.float32, device=self.accelerator.device)
-        return self._reduce(given, "sum")
+        return self._sum(torch.tensor([weight], device=self.accelerator.device))[0]
 
     def agree(self, wish: bool) -> bool:
         return self.total(float(wish)) > 0
@@ -130,19 +146,22 @@ class Processes(Engine):
     def _gather(self, value: Tensor) -> Any:
         return self.accelerator.gather(value.contiguous())
 
-    def _reduce(self, value: Tensor, how: str) -> float:
-        found: Any = self.accelerator.reduce(value.reshape(1), how)
-        return float(found)
+    def _sum(self, values: Tensor) -> list[float]:
+        found: Any = self.accelerator.reduce(values, "sum")
+        return found.tolist()
 
     def share(self, batches: Any) -> Any:
         return Share(batches, self.rank, self.processes)
 
-    def require_even(self, batch_size: int) -> None:
-        if batch_size % self.processes:
+    def require_shared(self, data: DataBunch) -> None:
+        if data.batch_size % self.processes:
             raise errors.UsageError(
-                f"bs={batch_size} cannot be shared by {self.processes} processes: use a "
+                f"bs={data.batch_size} cannot be shared by {self.processes} processes: use a "
                 f"multiple of {self.processes}"
             )
+        if data is not self._compared:
+            require_same_data(self, data)
+            self._compared = data
 
     def whole(self, pairs: Pairs, share: Any) -> Pairs:
         for outputs, y in pairs:
@@ -172,7 +191,10 @@ class Processes(Engine):
         if caught:
             raise caught
         if kind:  # of the same kind, so that a program that catches it does so in every process
-            raise getattr(errors, kind, errors.OnecycleError)(f"in the first process: {message}")
+            known = getattr(errors, kind, errors.OnecycleError)
+            told = known.__new__(known)  # whatever its own __init__ wants
+            errors.OnecycleError.__init__(told, f"in the first process: {message}")
+            raise told
 
     @property
     def one_item(self) -> str:  # type: ignore[override]
@@ -221,7 +243,11 @@ class Sharded(Processes):
         return other
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Nothing: the model does it all by itself."""
+        """The model does the rest by itself."""
+        self.rest(model)
+
+    def rest(self, model: nn.Module) -> None:
+        model.reshard()  # type: ignore[operator]
 
     def gradients(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
         model.set_requires_gradient_sync(last)  # type: ignore[operator]
@@ -264,17 +290,20 @@ def leave_group() -> None:
 
 def require_same_data(engine: Engine, data: DataBunch) -> None:
     """DataError where processes differ: each made its data itself, and a split may lack a seed."""
-    sides = (data.train_ds, data.valid_ds)
-    total = sha256(repr(sorted(data.options.items(), key=str)).encode("utf-8", "replace"))
-    for side in sides:
-        total.update(f"{len(side)}\0".encode())
-        for item in plain_items(side.items):
-            total.update(f"{item}\0".encode("utf-8", "replace"))
-    if len({*engine.collect(total.digest())}) > 1:
-        raise errors.DataError(
-            "the processes have different data: give the split a seed, for example "
-            "split_by_rand_pct(0.2, seed=42), and databunch() the same seed everywhere"
-        )
+    found = {
+        "items or labels of the training set": contents_of(data.train_ds),
+        "items or labels of the validation set": contents_of(data.valid_ds),
+        "options of databunch()": sorted(data.options.items(), key=str),
+        "classes": data.task.target.to_json(),
+        "vocabularies": data.task.input.vocab,
+    }
+    for what, value in found.items():
+        if len({*engine.collect(sha256(repr(value).encode("utf-8", "replace")).digest())}) > 1:
+            raise errors.DataError(
+                f"the processes have different data, that is, other {what}: give the split a "
+                "seed, for example split_by_rand_pct(0.2, seed=42), and databunch() the same seed "
+                "everywhere; take no names from the order of a set(), which differs by process"
+            )
 
 
 def distribute(learner: Any, timeout: float, sync_bn: bool, shards: bool) -> Engine:
@@ -286,6 +315,9 @@ def distribute(learner: Any, timeout: float, sync_bn: bool, shards: bool) -> Eng
     if sync_bn and engine.processes > 1:
         share_norms(learner.model, learner.data.device)
     learner.model.to(learner.data.device)
+    for value in (*learner.model.parameters(), *learner.model.buffers()):
+        if engine.processes > 1:
+            dist.broadcast(value.detach(), 0)
     if isinstance(engine, Sharded):
         if engine.processes < 2:
             return Processes(learner.data.device, engine.precision, timeout)

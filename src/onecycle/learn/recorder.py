@@ -198,8 +198,9 @@ class CSVLogger(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Open the file; compare the columns that are known by now."""
-        if not run.engine.main:
-            return
+        run.engine.by_first(lambda: self._open(run))
+
+    def _open(self, run: Run) -> None:
         require_writable(self.path, in_place=True)
         goes_on = self.append or run.resumed
         self.columns, ends = _old_columns(self.path) if goes_on else (None, True)
@@ -279,8 +280,9 @@ class TensorBoardLogger(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Open the log."""
-        if not run.engine.main:
-            return
+        run.engine.by_first(self._open)
+
+    def _open(self) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:

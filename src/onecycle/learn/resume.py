@@ -95,10 +95,9 @@ class Checkpoint(Callback):
 
     def before_fit(self, run: Run) -> None:
         """Go back to where the fit was; or write the first file, so that it is seen that it can."""
-        if run.engine.main:
-            what = f"another process trains with the checkpoint {self.path.stem!r}"
-            lock = self.path.with_name(f".{self.path.stem}.lock")
-            self.held.enter_context(hold_alone(lock, what))
+        what = f"another process trains with the checkpoint {self.path.stem!r}"
+        lock = self.path.with_name(f".{self.path.stem}.lock")
+        run.engine.by_first(lambda: self.held.enter_context(hold_alone(lock, what)))
         self.settings = settings_of(run, without=(Checkpoint, Printer, Recorder))
         if self.source is None:
             _warn_of_lost(run, self.learner)
@@ -161,11 +160,11 @@ class Checkpoint(Callback):
             "optimizer": self.learner.opt is run.optimizer,  # not where the best weights came back
             "scaler": run.engine.scaler.state_dict(),
             "callbacks": [callback.state_dict() for callback in run.callbacks],
-            "carried": [module.carried() for module in _carriers(run)],
         }
         own: dict[str, Any] = {"random": random_states()}
+        own["carried"] = [module.carried() for module in _carriers(run)]
         if run.engine.processes > 1:  # statistics of batch norm, until they are averaged
-            own["buffers"] = dict(run.model.named_buffers())
+            own["buffers"] = _buffers(run)
         tensors: dict[str, Tensor] = {}
         return pack(state, "run", tensors), tensors, to_bytes(own)
 
@@ -258,12 +257,13 @@ class Checkpoint(Callback):
         run.data.train_dl.restore(state["data"], run.batch)
         for callback, saved in zip(run.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(saved)
-        for module, saved in zip(_carriers(run), state["carried"], strict=True):
-            module.carry([tensor.to(run.engine.device) for tensor in saved])
         own = from_bytes(tensors[f"{_PROCESS}{run.engine.rank}"].numpy().tobytes())
+        for module, saved in zip(_carriers(run), own["carried"], strict=True):
+            module.carry([tensor.to(run.engine.device) for tensor in saved])
         set_random_states(own["random"])
-        for name, value in own.get("buffers", {}).items():
-            run.model.get_buffer(name).copy_(value)
+        if run.engine.processes > 1:
+            for buffer, saved in zip(_buffers(run), own["buffers"], strict=True):
+                buffer.copy_(saved)
 
     def _say(self, run: Run) -> None:
         if self.learner.silent or not run.engine.main:
@@ -305,6 +305,13 @@ def _warn_of_lost(run: Run, learner: Any) -> None:
 def _epoch_ends(run: Run, steps: int) -> bool:
     """Whether validation comes next, once so many steps are done."""
     return run.batch >= len(run.data.train_dl) or steps >= run.n_steps
+
+
+def _buffers(run: Run) -> list[Tensor]:
+    """Those of the model, and of averages of it that callbacks keep."""
+    values = (value for callback in run.callbacks for value in vars(callback).values())
+    held = [value for value in values if isinstance(value, nn.Module)]
+    return [buffer for module in (run.model, *held) for buffer in module.buffers()]
 
 
 def _carriers(run: Run) -> list[Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from onecycle.core.errors import UsageError
+
 
 def is_sharded(value: Tensor) -> bool:
     """Whether other processes hold parts of it."""
@@ -18,6 +20,12 @@ def is_sharded(value: Tensor) -> bool:
     from torch.distributed.tensor import DTensor
 
     return isinstance(value, DTensor)
+
+
+def refuse_shards(model: nn.Module, what: str) -> None:
+    """UsageError where other processes hold parts of a model."""
+    if any(map(is_sharded, model.parameters())):
+        raise UsageError(f"{what} is not for distributed(shard=True): leave one of the two out")
 
 
 def whole(value: Any) -> Tensor:
@@ -36,7 +44,7 @@ def placed(value: Tensor, like: Any) -> Tensor:
 
 
 def shard(learner: Any, processes: int) -> nn.Module:
-    """Shard a learner's weights, those of the first process; returns its model without any.
+    """Shard a learner's weights, the same in all processes; returns its model without any.
 
     Layer groups, names and modules stay; the parameters are other objects.
     """
@@ -44,13 +52,12 @@ def shard(learner: Any, processes: int) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
     model = learner.model
-    for value in model.state_dict().values():
-        dist.broadcast(value, 0)
     empty = deepcopy(model).to("meta")
     names = {id(value): name for name, value in model.named_parameters()}
     groups = [[names[id(value)] for value in group] for group in learner.layer_groups]
     mesh = init_device_mesh(learner.data.device.type, (processes,))
-    fully_shard(model, mesh=mesh, reshard_after_forward=True)
+    # Outputs may hold weights, as a language model's do: `Engine.rest` shards after evaluations.
+    fully_shard(model, mesh=mesh, reshard_after_forward=False)
     now = dict(model.named_parameters())
     learner.layer_groups = [[now[name] for name in group] for group in groups]
     learner.opt = None

@@ -76,11 +76,14 @@ class Tracker(Callback):
 
     def before_epoch(self, run: Run) -> None:
         """Begin, or go on; then the rows of earlier epochs, which all callbacks have seen."""
-        if self.backend is None and run.engine.main:
+        run.engine.by_first(lambda: self._begin(run))
+        self._send_rows(run)
+
+    def _begin(self, run: Run) -> None:
+        if self.backend is None:
             backend = _KINDS[self.to](self)
             self.id = backend.begin(self.id, self.step, self._params(run))
             self.backend = backend
-        self._send_rows(run)
 
     def after_step(self, run: Run) -> None:
         """The figures of the step."""
@@ -89,8 +92,6 @@ class Tracker(Callback):
 
     def after_fit(self, run: Run) -> None:
         """The last row, the file, the end."""
-        if self.backend is None:
-            return
         self._send_rows(run)
         ended = "FINISHED" if run.complete else "KILLED" if run.stopping else "FAILED"
         try:

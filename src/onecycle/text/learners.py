@@ -79,11 +79,13 @@ class TextLearner(Learner):
 
     def save_encoder(self, name: str | Path) -> Path:
         """Write the encoder's weights and vocabulary to `path/model_dir/name.safetensors`."""
-        model: Any = self.model
-        if not hasattr(model, "encoder"):
+        if not hasattr(self.model, "encoder"):
             raise UsageError("an AWD-LSTM's encoder can be kept; keep this model with learn.save()")
         path, reading = self._encoder_path(name), reading_of(self.task.input)
-        return write_encoder(path, model.encoder, self.vocab, _bias(model), reading=reading)
+        model: Any = self.engine.plain(self.model)
+        what = path, model.encoder, self.vocab, _bias(model)
+        self.engine.by_first(lambda: write_encoder(*what, reading=reading))
+        return path
 
     def load_encoder(self, name: str | Path) -> Self:
         """Read what `save_encoder` wrote, by token: words it did not know get its mean word.
