@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "onecycle"
 SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
-    "code": 31_800,
+    "code": 31_860,
     "way of an image": 20_650,
     "imports in 100 lines": 10.1,
     "lines of a file": 500,

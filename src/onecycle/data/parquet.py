@@ -15,7 +15,7 @@ from itertools import accumulate
 from threading import Lock
 from typing import Any, BinaryIO
 
-from onecycle.core.addresses import open_here
+from onecycle.core.addresses import Stored, open_here
 from onecycle.core.display import threaded
 from onecycle.core.errors import ArchiveError, EmptyDataError, TableError, UsageError, listing
 from onecycle.core.json_text import parse_json
@@ -66,6 +66,9 @@ class ParquetFile(RowFile):
 
     def __str__(self) -> str:
         return str(self.place)
+
+    def unsigned(self) -> str:
+        return self.place.unsigned() if isinstance(self.place, Stored) else os.fspath(self.place)
 
     def open(self) -> BinaryIO:
         return open_here(self.place)

@@ -59,6 +59,10 @@ class Member(Stored):
     def __str__(self) -> str:
         return f"{self.shard}/{self.member}"
 
+    def unsigned(self) -> str:
+        shard = self.shard.unsigned() if isinstance(self.shard, Stored) else self.shard
+        return f"{shard}/{self.member}"
+
     def open(self) -> BinaryIO:
         if isinstance(self.shard, RowFile):
             return BytesIO(self.shard.row(self.offset))
