@@ -14,6 +14,8 @@ class Host:
 
     hides: set = field(default_factory=set)  # paths that are not there
     headers: dict = field(default_factory=dict)
+    failing: int = 0  # so many requests more are answered by an error
+    error: int = 503
     unpacks: bool = False  # sends .gz as what it holds, which the browser unpacks
     sent: Counter = field(default_factory=Counter)
     replies: Counter = field(default_factory=Counter)  # with content, by path
@@ -36,6 +38,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     def send_head(self):
         if self.path in self.host.hides:
             return self.send_error(404)
+        if self.host.failing:
+            self.host.failing -= 1
+            return self.send_error(self.host.error)
         return super().send_head()
 
     def end_headers(self):

@@ -137,6 +137,54 @@ def test_a_folder_of_other_answers_is_refused_and_begun_anew_where_that_is_said(
     assert (done.exit_code, "files of somebody else" in done.output) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (["--shard", "1/2"], ["--shard", "1/3"], "shard was 1/2, here it is 1/3"),
+        ([], ["--shard", "1/2"], "shard was None, here it is 1/2"),
+        (["--shard", "1/2"], [], "shard was 1/2, here it is None"),
+        (["--shard", "1/2"], ["--shard", "2/2", "--top", 1], "top was None, here it is 1"),
+    ],
+)
+def test_a_folder_is_shared_by_shards_of_one_whole_alone(texts, tmp_path, first, second, said):
+    out = tmp_path / "all"
+    out.mkdir()
+    (out / "_shard-9-of-9-answers.json").touch()  # of one that is just beginning
+    assert run(*texts, *first, "--out", out).exit_code == 0
+    before = len(pd.read_parquet(out))
+    for more in ([], ["--no-resume"]):
+        done = run(*texts, *second, *more, "--out", out)
+        assert (done.exit_code, said in " ".join(done.output.split())) == (2, True), done.output
+    assert len(pd.read_parquet(out)) == before
+
+
+def test_a_shard_is_one_however_its_number_is_written(texts, tmp_path):
+    for shard in ("1/2", "01/2", "2/02"):
+        assert run(*texts, "--shard", shard, "--out", tmp_path / "all").exit_code == 0
+    assert len(pd.read_parquet(tmp_path / "all")) == 7000
+
+
+def test_answers_are_not_gone_on_with_for_files_of_another_folder(images, tmp_path):
+    """The table names files alone; which they are, its folder says."""
+    for folder in ("monday", "tuesday"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes((images / "01.png").read_bytes())
+    (tmp_path / "names.csv").write_text("file\n1.png\n")
+    command = (made("category", tmp_path), tmp_path / "names.csv", "--out", tmp_path / "answers")
+    assert run(*command, "--folder", "monday").exit_code == 0
+    done = run(*command, "--folder", "tuesday")
+    assert done.exit_code == 2
+    assert "'folder': 'tuesday'" in " ".join(done.output.split())
+
+
+def test_what_cannot_be_fetched_is_said_without_its_password(tmp_path):
+    (tmp_path / "a.csv").write_text("file\nmemory://me:secret@h/1.png?sig=secret\n")
+    done = run(made("category", tmp_path), tmp_path / "a.csv", "--out", tmp_path / "a.parquet")
+    assert done.exit_code == 1
+    assert "memory://...@h/1.png?...: no such file" in " ".join(done.output.split())
+    assert "secret" not in done.output
+
+
 def test_answers_are_lines_of_json_and_nothing_else_is_on_standard_output(images, tmp_path):
     model = made("category", tmp_path)
     done = run(model, images, "--json", "--providers", "cpu")

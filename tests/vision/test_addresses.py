@@ -1,5 +1,7 @@
 """Images by their addresses: the same as by their paths, in bounds, and named where they fail."""
 
+import os
+import tarfile
 import warnings
 from contextlib import contextmanager
 from io import BytesIO
@@ -164,6 +166,86 @@ def test_a_network_that_fails_now_and_then_is_asked_again(stored):
     Counted.failures = 4
     with pytest.raises(ImageError, match=r"counted://.*red/2.jpg.*asked 4 times.*lost"):
         open_image(f"{stored}/train/red/2.jpg")
+
+
+def test_a_web_server_that_fails_now_and_then_is_asked_again(images, cache):
+    pytest.importorskip("aiohttp")
+    host = Host(failing=6)  # fsspec asks in two ways each time
+    with served(images / "train" / "red", host) as address:
+        assert open_image(f"{address}1.png").size == (40, 48)
+        host.failing = 99
+        with pytest.raises(ImageError, match=r"0\.jpg: cannot be read.*asked 4 times.*503"):
+            open_image(f"{address}0.jpg")
+        host.failing, host.error = 2, 403
+        with pytest.raises(ImageError, match=r"0\.jpg: cannot be read.*not allowed.*403"):
+            open_image(f"{address}0.jpg")
+        host.failing, host.error = 2, 410
+        with pytest.raises(ImageError, match=r"0\.jpg: no such file"):
+            open_image(f"{address}0.jpg")
+    with pytest.raises(ImageError, match=r"2\.jpg: cannot be read.*asked 4 times.*Connect"):
+        open_image(f"{address}2.jpg")  # nobody listens any more
+
+
+def test_a_web_file_of_the_same_size_and_another_time_is_fetched_again(
+    tmp_path, cache, monkeypatch
+):
+    pytest.importorskip("aiohttp")
+    file = tmp_path / "a.bmp"
+    with served(tmp_path) as address:
+        for i, colour in enumerate([(250, 0, 0), (0, 0, 250)]):
+            Pillow.new("RGB", (4, 4), colour).save(file)
+            os.utime(file, (1e9 + i, 1e9 + i))
+            assert open_image(f"{address}a.bmp").pixels[0, 0].tolist() == list(colour)
+            monkeypatch.setattr(addresses, "_SINCE", addresses.time.time() + 60)
+
+
+@pytest.mark.parametrize("word", ["blob_id", "ETag", "sha", "last_modified"])
+def test_a_store_tells_in_its_own_word_that_a_content_changed(cache, monkeypatch, word):
+    info = {"name": "/b/a.bmp", "size": 3, "type": "file"}
+    seen = []
+    for value in ("old", "new"):
+        monkeypatch.setattr(Counted, "info", lambda *_, told=value: {**info, word: told})
+        seen.append(addresses._kept().version(Address("counted://b/a.bmp")))
+    assert seen[0] != seen[1]
+
+
+def test_a_question_mark_is_a_part_of_a_name_where_no_query_follows(cache):
+    for who in ("who?1", "who?2"):
+        Counted().pipe_file(f"/bucket/{who}/a?.png", b"x")
+    items = ImageList.from_folder("counted://bucket").split_none().label_from_folder()
+    assert items.classes == ["who?1", "who?2"]
+    found = items.train.items[0]
+    assert (str(found), found.name) == ("counted://bucket/who?1/a?.png", "a?.png")
+    assert (found.stem, found.suffix, found.parent.name) == ("a?", ".png", "who?1")
+    for signed in ("https://me:pw@h/b/a.jpg?pw/x.png", "s3://me:pw@h/b/a.jpg?X-Amz-Key=pw"):
+        address = Address(signed)
+        assert (address.name, address.parent.name) == ("a.jpg", "b")
+        assert "pw" not in str(address)
+
+
+def test_an_item_keeps_side_and_name_when_its_signature_is_renewed(stored, cache):
+    png, names = Counted().cat("/bucket/photos/train/red/1.png"), [f"{i}.png" for i in range(40)]
+    sides, below = [], []
+    for key in ("old", "new"):
+        signed = [f"counted://me:{key}@h/b/{name}?sig={key}" for name in names]
+        shard = BytesIO()
+        with tarfile.open(fileobj=shard, mode="w") as tar:
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = len(png)
+                tar.addfile(info, BytesIO(png))
+        Counted().pipe_file(f"/h/s.tar?sig={key}", shard.getvalue())
+        lists = (
+            ImageList.from_paths(signed),
+            ImageList.from_paths(signed, f"counted://me:{key}@h"),
+            ImageList.from_shards(f"counted://h/s.tar?sig={key}"),
+        )
+        halves = [items.split_by_hash(0.5).valid.items for items in lists]
+        sides.append([[item.name for item in half] for half in halves])
+        below.append([items.relative(items.items[3]) for items in lists])
+    assert sides[0] == sides[1]
+    assert all(3 < len(half) < 37 for half in sides[0])
+    assert below == [["counted:/h/b/3.png", "b/3.png", "s.tar/3.png"]] * 2
 
 
 def test_what_is_cut_off_on_the_way_is_no_copy(stored, monkeypatch):

@@ -167,3 +167,43 @@ def test_a_group_that_is_damaged_later_is_an_error_with_file_and_row(lake):
     path.write_bytes(data)
     with pytest.raises(ImageError, match=rf"{FILES[2]}/picture/0.*row group 0 cannot be read"):
         items.input.read(items.items[12])
+
+
+def test_files_of_one_name_in_several_folders_are_told_apart(lake, tmp_path):
+    for side in ("train", "valid"):
+        (tmp_path / "both" / side).mkdir(parents=True)
+        (tmp_path / "both" / side / "0.parquet").write_bytes((lake / FILES[1]).read_bytes())
+    parts = [tmp_path / "both" / side / "0.parquet" for side in ("train", "valid")]
+    for given in (tmp_path / "both", parts):
+        items = ImageList.from_parquet(given)
+        assert items.path == tmp_path / "both"
+        assert items.frame["shard"].unique().tolist() == ["train/0.parquet", "valid/0.parquet"]
+        split = items.split_by_folder()
+        assert (len(split.train), len(split.valid)) == (9, 9)
+    with pytest.raises(UsageError, match=r"1 Parquet files are given twice: .*train/0\.parquet"):
+        ImageList.from_parquet([parts[0], tmp_path / "both"])
+
+
+def test_a_row_keeps_its_side_by_hash_when_a_file_comes(lake):
+    before = ImageList.from_parquet(lake).split_by_hash(0.4)
+    (lake / "0").mkdir()
+    (lake / "0" / FILES[0]).write_bytes((lake / FILES[0]).read_bytes())
+    after = ImageList.from_parquet(lake).split_by_hash(0.4)
+    assert {*map(str, before.valid.items)} < {*map(str, after.valid.items)}
+    assert {*map(str, before.train.items)} < {*map(str, after.train.items)}
+
+
+def test_a_folder_named_as_a_file_is_the_files_in_it(lake):
+    whole = lake.rename(lake.with_name("spark.parquet"))
+    assert len(ImageList.from_parquet(whole)) == 24
+
+
+def test_lists_of_text_in_a_column_are_tags(tmp_path):
+    rows = {
+        "image": [_png(np.full((8, 8, 3), i, np.uint8)) for i in range(3)],
+        "tags": [["sea", "sand"], [], ["sea"]],
+    }
+    parquet.write_table(pa.table(rows), tmp_path / "tags.parquet")
+    items = ImageList.from_parquet(tmp_path / "tags.parquet").split_by_idx([2])
+    labelled = items.label_from_df("tags", classes=["sand", "sea"])
+    assert [str(y) for y in (*labelled.train.y, *labelled.valid.y)] == ["sand;sea", "", "sea"]

@@ -16,7 +16,13 @@ import torch
 from learn_helpers import resumes_bit_for_bit, tiny_learner
 from PIL import Image
 
-from onecycle.core.errors import ArchiveError, EmptyDataError, OnecycleWarning, UsageError
+from onecycle.core.errors import (
+    ArchiveError,
+    EmptyDataError,
+    OnecycleWarning,
+    TableError,
+    UsageError,
+)
 from onecycle.core.machine import defaults
 from onecycle.data.shards import Member, shards_of
 from onecycle.text import TextList
@@ -325,3 +331,31 @@ def test_a_buffer_and_a_balanced_sampler_are_not_both(shards):
         by_side(items, sampler="balanced")
     with pytest.raises(UsageError, match="buffer is a whole number"):
         ImageList.from_shards(shards, buffer=0)
+
+
+@pytest.mark.parametrize("order", [("json", "txt"), ("txt", "json")])
+def test_two_values_for_one_column_are_an_error_and_equal_ones_are_none(images, tmp_path, order):
+    """As img2dataset writes them: the JSON has the key and the text once more."""
+    for name, text in (("same", "a cat"), ("other", "a dog")):
+        members = {"json": json.dumps({"key": "01", "txt": "a cat"}), "txt": text}
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            add(tar, "01.png", (images / "train/red/1.png").read_bytes())
+            for ending in order:
+                add(tar, f"01.{ending}", members[ending].encode())
+    items = ImageList.from_shards(tmp_path / "same.tar")
+    assert items.frame.iloc[0].to_dict() == {"key": "01", "shard": "same.tar", "txt": "a cat"}
+    with pytest.raises(TableError, match=rf"other\.tar/01\.{order[1]}: gives 'txt' a value"):
+        ImageList.from_shards(tmp_path / "other.tar")
+
+
+def test_shards_of_several_folders_lie_below_the_one_that_holds_them(shards, tmp_path):
+    more = tmp_path / "shards2"
+    more.mkdir()
+    (more / "part-000.tar").write_bytes((shards / "part-001.tar").read_bytes())
+    items = ImageList.from_shards([shards / "part-000.tar", more / "part-000.tar"])
+    assert items.path == tmp_path
+    assert [*items.frame["shard"].unique()] == ["shards/part-000.tar", "shards2/part-000.tar"]
+    again = shards / ".." / shards.name / "part-001.tar"
+    for twice in ([shards, shards / "part-001.tar"], [shards, again]):
+        with pytest.raises(UsageError, match=r"1 shards are given twice: .*part-001\.tar"):
+            ImageList.from_shards(twice)

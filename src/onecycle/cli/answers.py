@@ -119,19 +119,26 @@ class Answers:
         write_parquet(path, self.header, self.are_numbers, self.rows())
 
 
-def require_same(kept: Path, text: bytes, about: dict[str, Any]) -> None:
+def require_same(
+    kept: Path, text: bytes, about: dict[str, Any], ways: str = ", or begin anew with --no-resume"
+) -> None:
     """UsageError where what was kept is the answers to something else than `about`."""
-    try:
-        old = json.loads(text)
-    except ValueError:
-        old = {}
+    old = told_in(text)
     differ = [name for name in {**old, **about} if old.get(name) != about.get(name)]
     if differ:
         raise UsageError(
-            f"{kept} holds answers that were cut off, to something else ({differ[0]} was "
-            f"{old.get(differ[0])}, here it is {about.get(differ[0])}): go on with the same model "
-            "and options, give another --out, or begin anew with --no-resume"
+            f"{kept} tells of answers to something else ({differ[0]} was {old.get(differ[0])}, "
+            f"here it is {about.get(differ[0])}): go on with the same model and options, or give "
+            f"another --out{ways}"
         )
+
+
+def told_in(text: bytes) -> dict[str, Any]:
+    """What kept answers say of themselves; nothing where that is damaged."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
 
 
 def compare(

@@ -7,7 +7,15 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Self
 
-from onecycle.cli.answers import GROUP, Row, compare, parquet, require_same, write_parquet
+from onecycle.cli.answers import (
+    GROUP,
+    Row,
+    compare,
+    parquet,
+    require_same,
+    told_in,
+    write_parquet,
+)
 from onecycle.core.errors import UsageError
 from onecycle.core.files import hold_alone, write_atomically, write_errors
 
@@ -39,6 +47,7 @@ class Parts:
         if self.out.is_dir() and any(self.out.iterdir()) and not any(self.out.glob("_*.json")):
             raise UsageError(f"{self.out} holds files of somebody else: give another --out")
         parquet()
+        self._require_shared()
         what = f"another process writes {self.name or 'answers '}into {self.out}"
         self._open.enter_context(hold_alone(self.told, what, remove=False))
         with write_errors(self.told), self._open as opened:
@@ -53,6 +62,15 @@ class Parts:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def _require_shared(self) -> None:
+        """UsageError where what other commands put here are no other shards of the same rows."""
+        _, _, count = str(self.about["shard"]).partition("/")
+        for told in sorted(self.out.glob("_*answers.json")):
+            if told != self.told and (text := told.read_bytes()):
+                old = told_in(text).get("shard")
+                fits = count and str(old).endswith(f"/{count}")
+                require_same(told, text, {**self.about, "shard": old} if fits else self.about, "")
 
     def _remove(self) -> None:
         """Begin anew: what was written here before goes, the last part first."""

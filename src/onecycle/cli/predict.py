@@ -4,7 +4,7 @@ import csv
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from hashlib import file_digest
 from itertools import islice, tee
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from onecycle.cli.answers import Answers, Row, require_known_ending, write_csv
 from onecycle.cli.parts import Parts
 from onecycle.cli.series_table import is_series_table, series_rows
-from onecycle.core.addresses import Stored, is_address, local_file, place_of
+from onecycle.core.addresses import Stored, is_address, local_file, place_of, without_secrets
 from onecycle.core.display import bar, exact_text
 from onecycle.core.errors import DataError, TableError, UsageError, listing
 from onecycle.core.files import encoding_of
@@ -78,7 +78,8 @@ def predict(
     heading, total, asked = _find_items(sources, given, where)
     if not total:
         raise UsageError("there is nothing to look at: no file or row was found")
-    total, asked = _part(shard, total, asked)
+    about = {"rows": total, "sources": str(sources[0]), "where": asdict(where)}
+    shard, total, asked = _part(shard, total, asked)
     taken = (heading, "answer")
     names = (f"{name} (class)" if name in taken else name for name in columns.names)
     header = [*taken, *names]
@@ -90,7 +91,7 @@ def predict(
         with exact_text(sys.stdout, "write to a file with --out"):
             write_csv(sys.stdout, header, rows, "\n")  # the system makes its own line ends of it
         return _counts(total, failed)
-    about = {"model": _digest(model), "thresh": thresh, "top": top, "rows": total, "shard": shard}
+    about |= {"model": _digest(model), "thresh": thresh, "top": top, "shard": shard}
     how = (header, about, columns.are_numbers, running.resume)
     return _write_to(out, how, total, asked, answers, columns)
 
@@ -128,15 +129,16 @@ def _lines_of_json(
 
 def _part(
     shard: str | None, total: int, asked: Iterator[tuple[str, Any]]
-) -> tuple[int, Iterator[tuple[str, Any]]]:
-    """How many rows a shard has, and which; all without one."""
+) -> tuple[str | None, int, Iterator[tuple[str, Any]]]:
+    """A shard as it is always written, how many rows it has, and which; all without one."""
     if shard is None:
-        return total, asked
+        return None, total, asked
     first, slash, count = shard.partition("/")
     if not (slash and first.isdecimal() and count.isdecimal() and 0 < int(first) <= int(count)):
         raise UsageError(f"--shard is i/n, as 1/4 to 4/4, not {shard!r}")
     start, step = int(first) - 1, int(count)
-    return len(range(start, total, step)), islice(asked, start, None, step)
+    named = f"{start + 1}/{step}"
+    return named, len(range(start, total, step)), islice(asked, start, None, step)
 
 
 def _digest(file: Path) -> str:
@@ -334,7 +336,8 @@ def _rows(
         name = given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if isinstance(answer, DataError):
             failed.append(name)
-            print(answer if name in str(answer) else f"{name}: {answer}", file=sys.stderr)
+            shown, said = without_secrets(name), str(answer)
+            print(said if shown in said else f"{shown}: {said}", file=sys.stderr)
             yield name, None, [None] * len(columns.names)
         else:
             decoded, data, given = answer

@@ -29,13 +29,17 @@ from onecycle.core.machine import defaults
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")  # what pathlib makes of an address
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@|(?<=\?)[^\s'\")>]+")  # a password, a signed query
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+_SIGNED = re.compile(r"(?<=\?)[^\s'\")>]+")
 _TRIES = 4
 _WAIT = 0.5  # seconds before the second try, and twice as long before each that follows
 _PART = ".part"
 _STALE = 3600  # seconds without a byte, after which nobody fetches that part any more
 _SINCE = time.time()  # copies that were compared later are known to be what lies there
-_VERSION = ("size", "ETag", "etag", "mtime", "created", "LastModified", "last_modified", "oid")
+_VERSION = (  # what stores tell of a content, each in its own words
+    *("size", "ETag", "etag", "mtime", "created", "LastModified", "last_modified", "oid"),
+    *("Last-Modified", "Content-MD5", "Digest", "blob_id", "sha", "hex", "modified", "modify"),
+)
 
 
 class Stored(os.PathLike[str], ABC):
@@ -49,9 +53,13 @@ class Stored(os.PathLike[str], ABC):
     def version(self) -> str:
         """A text that changes with the content; OSError as for `open`."""
 
+    def unsigned(self) -> str:
+        """Its name without what is secret and may be renewed: a password, a signed query."""
+        return os.fspath(self)
+
     @property
     def _path(self) -> PurePosixPath:
-        return PurePosixPath(os.fspath(self).partition("?")[0])
+        return PurePosixPath(self.unsigned())
 
     @property
     def name(self) -> str:
@@ -89,7 +97,8 @@ class Address(Stored):
         return self.url
 
     def __str__(self) -> str:
-        return without_secrets(self.url)
+        begin = _without_query(self.url)
+        return _PASSWORD.sub("...@", begin) + "?..." * (begin != self.url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -99,10 +108,13 @@ class Address(Stored):
             return name if isinstance(name, Address) else Address(str(name))
         return Address(f"{self.url.rstrip('/')}/{os.fspath(name)}")  # type: ignore[call-overload]
 
+    def unsigned(self) -> str:
+        return _PASSWORD.sub("", _without_query(self.url))
+
     @property
     def parent(self) -> Address:
         """The folder that holds it."""
-        return Address(self.url.partition("?")[0].rstrip("/").rpartition("/")[0])
+        return Address(_without_query(self.url).rstrip("/").rpartition("/")[0])
 
     def open(self) -> BinaryIO:
         return open_here(self)
@@ -191,7 +203,13 @@ def exists(place: Any) -> bool:
 
 def without_secrets(text: str) -> str:
     """A text whose addresses have lost passwords and queries, in which signatures stand."""
-    return _SECRET.sub(lambda found: "...@" if found[0].endswith("@") else "...", text)
+    return _SIGNED.sub("...", _PASSWORD.sub("...@", text))
+
+
+def _without_query(url: str) -> str:
+    """What names the file: on the web all before a ?, which elsewhere may be a part of a name."""
+    begin, _, query = url.partition("?")
+    return begin if url.startswith("http") or re.match(r"[\w-]+=", query) else url
 
 
 # Asking a store.
@@ -217,15 +235,24 @@ def _try(address: Address, ask: Callable[[], Any]) -> Any:
     for wait in range(_TRIES):
         try:
             return ask()
-        except FileNotFoundError:
+        except Exception as given:  # of any kind: each store has its own
+            error = _meant(given)
+        if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{address}: no such file") from None
-        except PermissionError as error:
-            raise PermissionError(f"not allowed ({without_secrets(str(error))})") from None
-        except Exception as error:  # of any kind: each store has its own
-            fault = f"{type(error).__name__}: {without_secrets(str(error))}"
+        said = without_secrets(str(error))
+        if isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403):
+            raise PermissionError(f"not allowed ({said})") from None
         if wait < _TRIES - 1:
             time.sleep(_WAIT * 2**wait)
-    raise OSError(f"asked {_TRIES} times, the last answer: {fault}")
+    raise OSError(f"asked {_TRIES} times, the last answer: {type(error).__name__}: {said}")
+
+
+def _meant(error: Exception) -> Exception:
+    """What went wrong: of a web server fsspec says of any fault that there is no such file."""
+    cause = error.__cause__
+    of_web = type(cause).__module__.startswith("aiohttp") or isinstance(cause, TimeoutError)
+    told = of_web and getattr(cause, "status", 0) not in (404, 410)
+    return cause if told and isinstance(cause, Exception) else error
 
 
 # Copies.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from onecycle.core.addresses import is_address, place_of
+from onecycle.core.addresses import Stored, is_address, place_of
 from onecycle.core.errors import EmptyDataError, TableError, UsageError, listing, warn
 from onecycle.core.path_list import PathList, compact
 from onecycle.core.walk import FileKind, files_below, folders_in, with_dots
@@ -149,8 +149,7 @@ class Items:
 
     def relative(self, item: Any) -> str:
         """An item's name below the list's path, with forward slashes."""
-        full = file_of(item)
-        base = PurePath(self.path)
+        full, base = file_of(item), file_of(self.path)
         return (full.relative_to(base) if full.is_relative_to(base) else full).as_posix()
 
     def first_folder(self, item: Any) -> str:
@@ -229,7 +228,7 @@ def note_item(func: Any, doing: str) -> Callable[[Any], Any]:
 def file_of(item: Any) -> PurePath:
     """The path of an item; UsageError for arrays and whatever else is none."""
     try:
-        return PurePath(item)
+        return PurePath(item.unsigned() if isinstance(item, Stored) else item)
     except TypeError as error:
         raise UsageError(
             f"items of the kind {type(item).__name__} are no files: label_from_df() and "

@@ -53,8 +53,9 @@ def from_columns(
         columns = [column(items.frame, c) for c in column_list(cols)]
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
-        if not label_delim:
-            return columns[0]
+        if not label_delim:  # pandas reads lists of text out of Parquet as arrays
+            lists = (isinstance(c, np.ndarray) and c.dtype == object for c in columns[0])
+            return [c.tolist() if yes else c for c, yes in zip(columns[0], lists, strict=True)]
         tags = _split(items, columns[0], label_delim)
         return [[] if blank == "none" and is_blank(cell) else cell for cell in tags]
 

@@ -15,12 +15,12 @@ from itertools import accumulate
 from threading import Lock
 from typing import Any, BinaryIO
 
-from onecycle.core.addresses import open_here
+from onecycle.core.addresses import Stored, open_here
 from onecycle.core.display import threaded
 from onecycle.core.errors import ArchiveError, EmptyDataError, TableError, UsageError, listing
 from onecycle.core.json_text import parse_json
 from onecycle.core.walk import FileKind
-from onecycle.data.shards import Member, MemberList, RowFile, shards_of, version_of
+from onecycle.data.shards import Member, MemberList, RowFile, shards_with_names, version_of
 
 _KIND = FileKind("Parquet file", frozenset({".parquet"}), frozenset({".parq", ".pq"}))
 _REASONS = OSError, ValueError, NotImplementedError  # pyarrow's own are some of these
@@ -67,6 +67,9 @@ class ParquetFile(RowFile):
     def __str__(self) -> str:
         return str(self.place)
 
+    def unsigned(self) -> str:
+        return self.place.unsigned() if isinstance(self.place, Stored) else os.fspath(self.place)
+
     def open(self) -> BinaryIO:
         return open_here(self.place)
 
@@ -77,7 +80,7 @@ class ParquetFile(RowFile):
         group = bisect_right(self.starts, number) - 1
         data = self.held.cells(self, group)[number - self.starts[group]]
         if data is None:
-            raise OSError("the cell is empty")
+            raise OSError("the cell is empty: no bytes, and a path alone is not followed")
         return data
 
     def read(self, group: int) -> list[bytes | None]:
@@ -104,7 +107,8 @@ class _Look:
 def rows_of_parquet(given: Any, col: str | None, buffer: int) -> tuple[MemberList, Any, Any]:
     """An image of each row, a frame of the other columns, and where it all lies.
 
-    The frame has the name of each row's file as `shard`, unless the files have such a column.
+    The frame has the name of each row's file, below that place, as `shard`, unless the files have
+    such a column.
 
     Columns of images are structs with `bytes`, as the Hub has them, or binary; of several `col`
     names the items, and others, such as masks, hold a `Member` each. Numbers of classes become the
@@ -113,9 +117,7 @@ def rows_of_parquet(given: Any, col: str | None, buffer: int) -> tuple[MemberLis
     """
     import pandas as pd
 
-    places = shards_of(given, _KIND)
-    if not places:
-        raise EmptyDataError(f"there is no Parquet file in {given}")
+    places, place, names = shards_with_names(given, _KIND)
     looks = list(threaded(_look, places))
     _refuse_unlike(places, looks)
     images = looks[0].images
@@ -129,13 +131,14 @@ def rows_of_parquet(given: Any, col: str | None, buffer: int) -> tuple[MemberLis
         raise EmptyDataError(f"the {len(places)} Parquet files hold no rows")
     frame = pd.concat([look.frame for look in looks], ignore_index=True)
     if "shard" not in frame.columns:
-        frame["shard"] = [member.shard.place.name for member in members[col]]
+        counts = [sum(look.groups) for look in looks]
+        frame["shard"] = [name for name, n in zip(names, counts, strict=True) for _ in range(n)]
     for name in images:
         if name != col:
             frame[name] = pd.Series(members[name], dtype=object)
     rows = buffer + max(max(look.groups, default=0) for look in looks)
     held.most = max(_LEAST, 2 * rows * sum(look.size for look in looks) // len(frame))
-    return MemberList.of_members(members[col], buffer), frame, places[0].parent
+    return MemberList.of_members(members[col], buffer), frame, place
 
 
 def _members(

@@ -22,11 +22,19 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from onecycle.core.addresses import Stored, open_here, place_of
-from onecycle.core.errors import ArchiveError, EmptyDataError, TableError, listing, warn
+from onecycle.core.errors import (
+    ArchiveError,
+    EmptyDataError,
+    TableError,
+    UsageError,
+    listing,
+    warn,
+)
 from onecycle.core.file_cache import look_at_files
 from onecycle.core.json_text import parse_json
 from onecycle.core.path_list import Columns, PathList, PathListBuilder
 from onecycle.core.walk import FileKind, files_below
+from onecycle.data.items import file_of
 
 _TEXTS = frozenset({"cls", "cls2", "txt", "text", "transcript", "json", "id", "index", "inx"})
 # Members that hold programs: never read, and named in an error.
@@ -58,6 +66,10 @@ class Member(Stored):
 
     def __str__(self) -> str:
         return f"{self.shard}/{self.member}"
+
+    def unsigned(self) -> str:
+        shard = self.shard.unsigned() if isinstance(self.shard, Stored) else self.shard
+        return f"{shard}/{self.member}"
 
     def open(self) -> BinaryIO:
         if isinstance(self.shard, RowFile):
@@ -163,9 +175,27 @@ def shards_of(given: Any, kind: FileKind = _KIND) -> list[Any]:
             for shard in shards_of(text[: found.start()] + n + text[found.end() :], kind)
         ]
     place = place_of(given)
-    if place.suffix.lower() in kind.suffixes | kind.family:
+    is_folder = not isinstance(place, Stored) and place.is_dir()  # Spark and Dask: x.parquet/
+    if place.suffix.lower() in kind.suffixes | kind.family and not is_folder:
         return [place]
     return list(files_below(place, kind))
+
+
+def shards_with_names(given: Any, kind: FileKind = _KIND) -> tuple[list[Any], Any, list[str]]:
+    """The shards, the folder that they lie in or below, and their names there.
+
+    EmptyDataError for none; UsageError for one that is given twice, whose items would be, too.
+    """
+    shards = shards_of(given, kind)
+    if not shards:
+        raise EmptyDataError(f"there is no {kind.what} in {given}")
+    counts = Counter(s if isinstance(s, Stored) else s.resolve() for s in shards)
+    if twice := [str(shard) for shard, count in counts.items() if count > 1]:
+        raise UsageError(f"{len(twice)} {kind.what}s are given twice: {listing(twice)}")
+    place = _place_of_all(given, shards, kind)
+    base, full = file_of(place), [file_of(shard) for shard in shards]
+    below = (path.relative_to(base) if path.is_relative_to(base) else path for path in full)
+    return shards, place, [path.as_posix() for path in below]
 
 
 def samples_of(
@@ -180,19 +210,15 @@ def samples_of(
     """
     import pandas as pd
 
-    shards = shards_of(given)
-    if not shards:
-        raise EmptyDataError(f"there is no shard in {given}")
+    shards, place, names = shards_with_names(given)
     found = look_at_files("members of shards", look_through, shards, "looking through shards", 8)
     rows, items, others = list[dict[str, Any]](), list[Any](), Counter[str]()
-    place = _place_of_all(given, shards)
-    for shard, (members, texts) in zip(shards, found, strict=True):
+    for shard, name, (members, texts) in zip(shards, names, found, strict=True):
         for key, own in _samples(shard, members).items():
             item = _item_of(shard, key, own, suffixes, col)
             rest = {ending: own[ending] for ending in own if ending != item}
             items.append(texts[own[item].member] if item in _TEXTS else own[item])
-            about = {"key": key, "shard": str(shard).removeprefix(str(place)).lstrip("/\\")}
-            rows.append(_row(about, rest, texts, suffixes, others))
+            rows.append(_row({"key": key, "shard": name}, rest, texts, suffixes, others))
     if not rows:
         raise EmptyDataError(f"the {len(shards)} shards hold no sample")
     if others:
@@ -201,9 +227,16 @@ def samples_of(
     return items, pd.DataFrame(rows), place
 
 
-def _place_of_all(given: Any, shards: Sequence[Any]) -> Any:
-    is_folder = isinstance(given, str | os.PathLike) and shards_of(given) != [place_of(given)]
-    return place_of(given) if is_folder and "{" not in os.fspath(given) else shards[0].parent
+def _place_of_all(given: Any, shards: Sequence[Any], kind: FileKind) -> Any:
+    is_folder = isinstance(given, str | os.PathLike) and shards_of(given, kind) != [place_of(given)]
+    if is_folder and not _RANGE.search(os.fspath(given)):
+        return place_of(given)
+    place = shards[0].parent
+    while not all(file_of(shard).is_relative_to(file_of(place)) for shard in shards):
+        if place == place.parent:
+            return shards[0].parent
+        place = place.parent
+    return place
 
 
 def look_through(shard: Any) -> tuple[list[tuple[str, int, int]], dict[str, str]]:
@@ -301,16 +334,19 @@ def _row(
     for ending, member in own.items():
         if ending == "json":
             content = parse_json(texts[member.member])
-            if not isinstance(content, dict) or row.keys() & content.keys():
-                raise TableError(
-                    f"{member}: an object is wanted, without the names {listing(row)}, which have "
-                    "a column already"
-                )
-            row |= content
+            if not isinstance(content, dict):
+                raise TableError(f"{member}: an object is wanted, {{...}}")
         elif ending in _TEXTS:
-            row[ending] = texts[member.member].strip()
+            content = {ending: texts[member.member].strip()}
         elif PurePosixPath(f"x.{ending}").suffix in suffixes:
-            row[ending] = member
+            content = {ending: member}
         else:
             others[ending] += 1
+            continue
+        if twice := [name for name in content if name in row and row[name] != content[name]]:
+            raise TableError(
+                f"{member}: gives {listing(twice)} a value, and the sample's other members or its "
+                "name give another: rename or drop one"
+            )
+        row |= content
     return row
