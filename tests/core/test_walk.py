@@ -48,7 +48,7 @@ def test_a_folder_with_the_name_of_a_file_is_no_file(tmp_path):
 @pytest.mark.parametrize(
     "hidden",
     ["a/.ipynb_checkpoints/1.wav", "a/._1.wav", "__MACOSX/a/1.wav", ".trash/x/y/1.wav",
-     "@eaDir/1.wav", "a/.1.wav"],
+     "@eaDir/1.wav", "a/.1.wav", "a/_temporary/0/1.wav"],
 )  # fmt: skip
 def test_what_tools_hide_is_left_out_and_counted(tmp_path, hidden):
     fill(tmp_path, "a/1.wav", hidden, hidden.replace("1.wav", "2.txt"))

@@ -235,6 +235,9 @@ def test_a_blank_cell_of_tags_may_mean_that_there_is_none(blank):
     assert made.valid.y.items.tolist() == [[0, 0], [1, 0]]
     with pytest.raises(UsageError, match="for tags"):
         split.label_from_df("label", blank="none")
+    of_lists = table(label=[["a", "b"], blank, ["b"], ["a"], blank])
+    labels = of_lists.label_from_df("label", blank="none")
+    assert [str(y) for y in labels.train.y] == [str(y) for y in made.train.y]
 
 
 def test_blank_labels_in_a_nullable_column():

@@ -145,6 +145,18 @@ def test_a_buffer_keeps_few_shards_at_hand_and_gives_each_item_once(shards, imag
     assert np.concatenate(again.train_dl._positions(2)).tolist() == passes[2]
 
 
+def test_lists_that_are_added_keep_their_buffer(shards):
+    one, *others = sorted(shards.glob("*.tar"))
+    whole = ImageList.from_shards(shards, buffer=3)
+    both = ImageList.from_shards(one, buffer=3).add(ImageList.from_shards(others, buffer=3))
+    assert (type(both.items), both.items.buffer) == (type(whole.items), 3)
+    assert list(both.items) == list(whole.items)
+    again, first = ([*items.items.draw(np.random.default_rng(1))] for items in (both, whole))
+    assert again == first
+    with pytest.raises(UsageError, match="buffer=3 and buffer=None, and one pass has one"):
+        whole.add(ImageList.from_shards(one))
+
+
 def test_with_a_buffer_a_shard_elsewhere_is_fetched_about_once_a_pass(
     shards, tmp_path, monkeypatch
 ):

@@ -88,6 +88,15 @@ class PathList(Sequence[Path]):
         """Both, one after the other: as tuples, and as two of these, go together."""
         return joined(self, other)
 
+    @classmethod
+    def joined(cls, lists: Sequence[Self]) -> Sequence[Any]:
+        """Lists of this kind, one after the other."""
+        made = PathListBuilder()
+        for paths in lists:
+            for folder, names in paths.runs():
+                made.add(folder, names)
+        return cls(made.columns())
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PathList | tuple | list):
             return NotImplemented
@@ -183,14 +192,9 @@ def joined(*parts: Sequence[Any]) -> Sequence[Any]:
     """All one after the other, as a `PathList` where each is one."""
     lists = [part for part in parts if isinstance(part, PathList)]
     kind = type(lists[0]) if lists else PathList
-    plain = kind in (PathList, AddressList) and all(type(part) is kind for part in lists)
-    if len(lists) < len(parts) or not plain:
+    if len(lists) < len(parts) or not all(type(part) is kind for part in lists):
         return tuple(chain.from_iterable(parts))
-    made = PathListBuilder()
-    for paths in lists:
-        for folder, names in paths.runs():
-            made.add(folder, names)
-    return kind(made.columns())
+    return kind.joined(lists)
 
 
 def plain_items(items: Iterable[Any]) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from onecycle.core.path_list import AddressList, PathList, PathListBuilder
 from onecycle.core.paths import Path
 
 _OF_TOOLS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
+_OF_TOOLS |= {"_temporary", "_delta_log"}  # of Spark: parts of runs that were cut off, and a log
 _NO_DATA = {".git", ".hg", ".svn", ".venv", ".cache"}  # hidden, large, and never anybody's data
 _MOST_HIDDEN = 5000  # entries of hidden folders that are looked at, to count what is left out
 _MOST_ENDINGS = 30  # unknown endings of which one file is opened

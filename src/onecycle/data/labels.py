@@ -38,11 +38,8 @@ def from_columns(
     cols: Column | Sequence[Column], label_delim: str | None = None, blank: str = "error"
 ) -> Labeller:
     """Labels from the list's frame: one column, one column of tags, or several columns."""
-    if blank not in ("error", "none") or (blank == "none" and not label_delim):
-        raise UsageError(
-            f'blank= is "error", or for tags (label_delim=) "none", where a blank cell means no '
-            f"tag at all; not {blank!r}"
-        )
+    if blank not in ("error", "none"):
+        raise _no_blank(blank)
     if label_delim is not None and not (isinstance(label_delim, str) and label_delim):
         raise UsageError(f"label_delim= is the text between two tags, not {label_delim!r}")
     if label_delim and len(column_list(cols)) > 1:
@@ -51,15 +48,29 @@ def from_columns(
     def label(items: Items) -> Sequence[Any]:
         items.refuse_inputs(column_list(cols))
         columns = [column(items.frame, c) for c in column_list(cols)]
+        if blank == "none" and len(columns) > 1:
+            raise _no_blank(blank)
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
-        if not label_delim:  # pandas reads lists of text out of Parquet as arrays
+        if label_delim:
+            cells = _split(items, columns[0], label_delim)
+        else:  # pandas reads lists of text out of Parquet as arrays
             lists = (isinstance(c, np.ndarray) and c.dtype == object for c in columns[0])
-            return [c.tolist() if yes else c for c, yes in zip(columns[0], lists, strict=True)]
-        tags = _split(items, columns[0], label_delim)
-        return [[] if blank == "none" and is_blank(cell) else cell for cell in tags]
+            cells = [c.tolist() if yes else c for c, yes in zip(columns[0], lists, strict=True)]
+        if blank == "error":
+            return cells
+        if not (label_delim or any(isinstance(cell, list) for cell in cells)):
+            raise _no_blank(blank)
+        return [[] if is_blank(cell) else cell for cell in cells]
 
     return label
+
+
+def _no_blank(given: Any) -> UsageError:
+    return UsageError(
+        'blank= is "error", or for tags (label_delim=, or cells that are lists) "none", where a '
+        f"blank cell means no tag at all; not {given!r}"
+    )
 
 
 def _split(items: Items, cells: Sequence[Any], delimiter: str) -> Sequence[Any]:

@@ -84,6 +84,12 @@ class ItemList(Items):
             import pandas as pd
 
             frame = pd.concat([self.inner_df, other.inner_df], ignore_index=True)
+        buffers = [getattr(part.items, "buffer", None) for part in (self, other)]
+        if buffers[0] != buffers[1]:
+            raise UsageError(
+                f"the two lists have buffer={buffers[0]} and buffer={buffers[1]}, and one pass has "
+                "one: give both the same"
+            )
         return replace(self, items=joined(self.items, other.items), inner_df=frame)
 
     def _keep(self, chosen: Iterable[Any]) -> Self:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self
 
@@ -142,6 +143,13 @@ class MemberList(PathList):
             part = order[start : start + self.buffer]
             order[start : start + self.buffer] = rng.permutation(part)
         return order
+
+    @classmethod
+    def joined(cls, lists: Sequence[Self]) -> Sequence[Any]:
+        """They keep their buffer where that is the same."""
+        first, *others = {members.buffer for members in lists}
+        items: Iterable[Any] = chain.from_iterable(lists)
+        return tuple(items) if others else cls.of_members(items, first)
 
     @classmethod
     def of_members(cls, members: Iterable[Member], buffer: int | None) -> Self:

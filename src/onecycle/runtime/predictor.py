@@ -128,6 +128,10 @@ class Predictor:
         self, sources: Sequence[Any], thresh: float | None = None
     ) -> list[Prediction]:
         """The answers for several sources, in their order; alike ones run together."""
+        if isinstance(sources, str | bytes | os.PathLike):
+            raise UsageError(
+                f"predict_batch() takes several sources, not {sources!r:.60}: predict()"
+            )
         remarks = Remarks()
         items = [self.input.array(source, remarks) for source in sources]
         remarks.warn(len(items), stacklevel=3)
@@ -263,6 +267,7 @@ def _short(provider: str) -> str:
 def _providers(ort: Any, names: Sequence[str]) -> list[str]:
     """The runtime's names of what is to compute; UsageError for one that it has not."""
     have = {_short(name): name for name in ort.get_available_providers()}
+    names = names if isinstance(names, str) else tuple(names)
     absent = [name for name in names if name not in have]
     if absent or not names or isinstance(names, str):
         more = (
