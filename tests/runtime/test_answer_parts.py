@@ -229,6 +229,14 @@ def test_what_the_runtime_has_not_is_an_error_that_says_what_it_has(images, tmp_
         Predictor(model, providers=["lost", "cpu"])
 
 
+def test_names_and_sources_are_several(tmp_path):
+    model = made("category", tmp_path)
+    assert Predictor(model, providers=iter(["cpu"])).providers == ("cpu",)
+    for one in ("a.png", b"png", tmp_path):
+        with pytest.raises(UsageError, match="takes several sources, in a list, not"):
+            Predictor(model).predict_batch(one)
+
+
 def test_threads_and_providers_of_weights_are_refused(images, tmp_path):
     (tmp_path / "m.safetensors").touch()
     for option, value in (("--workers", 2), ("--providers", "cpu")):
