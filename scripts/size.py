@@ -19,7 +19,7 @@ SAMPLES = "samples"
 IMAGE_ROOMS = ("core", "runtime", "data", "models", "learn", "vision")
 MOST = {  # docs/architecture.md says where these come from: they rise with what the changelog names
     "code": 31_980,
-    "way of an image": 20_750,
+    "way of an image": 20_780,
     "imports in 100 lines": 10.1,
     "lines of a file": 500,
 }

@@ -1,14 +1,18 @@
 """Changed files of every kind are read or refused: no bare error, no hang, no gigabyte."""
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
 import pytest
-from mutations import KINDS, Model, fuzz, mutate_bytes
+from mutations import KINDS, Model, fuzz, mutate_bytes, resealed
+from PIL import Image as Pillow
 
-from onecycle.core.errors import OnecycleError
+from onecycle.core.errors import DataError, ModelError, OnecycleError
 from onecycle.core.json_text import parse_json
+from onecycle.runtime.inputs import pixels
+from onecycle.runtime.predictor import Predictor
 
 
 @pytest.mark.filterwarnings("ignore::onecycle.core.errors.OnecycleWarning")
@@ -22,6 +26,45 @@ def test_whatever_is_changed_in_a_file_it_is_read_or_refused(name, count, tmp_pa
     found = Counter(what for _, what in fuzz(name, tmp_path, count))
     assert set(found) <= {"read", "refused"}, found.most_common(9)
     assert found["refused"] > count / 20  # some changes were seen
+
+
+@pytest.mark.parametrize("form", ["jpg", "tif"])
+def test_a_size_that_is_none_is_refused_with_the_name_of_the_file(form, tmp_path):
+    """A turned JPEG of two thousand million pixels; a TIFF with two heights."""
+    path, exif = tmp_path / f"odd.{form}", Pillow.Exif()
+    exif[274] = 6
+    more = {"exif": exif} if form == "jpg" else {}
+    Pillow.fromarray(np.zeros((9, 7, 3), np.uint8)).save(path, **more)
+    data = path.read_bytes()
+    if form == "jpg":
+        changed, count = re.subn(rb"(?s)(\xff\xc0...)....", rb"\1" + b"\xff\xff\x7f\xff", data)
+    else:
+        two = rb"\1" + b"\2\0\0\0"
+        changed, count = re.subn(rb"(?s)(\x01\x01[\x03\x04]\x00)\x01\x00\0\0", two, data)
+    assert count == 1
+    path.write_bytes(changed)
+    for read in (pixels.open_size, pixels.open_indexes, pixels.open_pixels):
+        with pytest.raises(DataError, match=f"odd.{form}"):
+            read(path)
+
+
+@pytest.mark.parametrize("operator", ["Max", "Concat"])
+def test_an_input_that_is_not_there_is_refused_before_the_runtime_reads_it(operator, tmp_path):
+    """ONNX Runtime ends the whole process for some of these."""
+    import onnx
+
+    seen = 0
+    for seed in Model(tmp_path).seeds:
+        model = onnx.ModelProto.FromString(seed)
+        for node in [node for node in model.graph.node if node.op_type == operator][:1]:
+            node.input[1] = ""
+            (tmp_path / "m.onnx").write_bytes(
+                resealed(model, json.loads(model.metadata_props[0].value))
+            )
+            with pytest.raises(ModelError, match=f"a {operator} whose inputs are not all there"):
+                Predictor(tmp_path / "m.onnx")
+            seen += 1
+    assert seen
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(20_000, marks=pytest.mark.slow)])

@@ -3,6 +3,7 @@
 import gc
 import json
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -264,6 +265,15 @@ def test_tokens_that_no_word_belongs_to_are_refused(tmp_path):
     raw[at + 2] = 255
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="do not agree"):
+        load_data(tmp_path, "d")
+
+
+def test_labels_of_classes_that_are_not_there_are_refused(tmp_path):
+    path = clas(tmp_path).save("d")
+    raw = path.read_bytes()
+    names = re.search(rb'\\"classes\\": ?\[(.*?)\]', raw)
+    path.write_bytes(raw[: names.start(1)] + b" " * len(names[1]) + raw[names.end(1) :])
+    with pytest.raises(CheckpointError, match="damaged"):
         load_data(tmp_path, "d")
 
 

@@ -72,6 +72,16 @@ def test_another_language_from_texts_to_an_exported_classifier(language, model, 
     assert predictor.input.page_fault() is None
 
 
+@pytest.mark.filterwarnings("ignore:the texts give .* pieces, not")
+def test_a_number_far_beyond_all_tokens_is_damage_and_no_list_of_that_length():
+    known = json.loads(train_subwords(["a fine film"] * 9, 30, "bpe"))
+    known["model"]["vocab"]["zz"] = 5_000_000
+    with pytest.raises(
+        UsageError, match=r"damaged: it has 2.. tokens, and numbers up to 5,000,000"
+    ):
+        pieces_of(json.dumps(known))
+
+
 def test_ids_of_a_loader_are_those_of_each_text(tmp_path):
     rows = frame("turkish")
     for options in ({"tokenizer": train_subwords(rows.text, 40)}, {}, {"backwards": True}):

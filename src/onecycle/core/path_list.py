@@ -158,7 +158,7 @@ class PathListBuilder:
         text = "".join(names)
         encoded = names if text.isascii() else [os.fsencode(name) for name in names]
         self._names += os.fsencode(text)
-        self._lengths.extend(map(len, encoded))
+        self._lengths.fromlist(list(map(len, encoded)))
         self._folder += array("i", [number]) * len(names)
 
     def columns(self) -> Columns:

@@ -71,7 +71,7 @@ def _check(
     fits = [
         all(isinstance(word, str) for word in tokens.words),
         len(labels) == len(indexes),
-        all(target.check(label) is None for side in labels for label in set(side or ())),
+        all(_takes(target, label) for side in labels for label in set(side or ())),
         len(texts) == len(tokens.ends),
         not len(whole) or 0 <= whole.min() <= whole.max() < len(texts),
         all(np.all(np.diff(ends, prepend=0) >= 0) for ends in (texts.ends, tokens.ends)),
@@ -82,3 +82,8 @@ def _check(
     ]
     if not all(fits):
         raise CheckpointError(f"{file}: damaged: its parts do not agree")
+
+
+def _takes(target: Any, label: Any) -> bool:
+    """Whether a label can be encoded; KeyError and others where its class is not there."""
+    return target.check(label) is None and target.encode(label) is not None

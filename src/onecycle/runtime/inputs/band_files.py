@@ -108,6 +108,8 @@ def _size(page: Any) -> tuple[int, int]:
 
 def _require_bands(page: Any, name: str) -> None:
     h, w = _size(page)
+    if not all(isinstance(n, int) for n in (h, w, page.samplesperpixel, page.imagedepth)):
+        raise DamagedImageError(f"{name}: a TIFF that is damaged (its size is {h} x {w})")
     if h * w > MOST or h * w * page.samplesperpixel > _MOST_VALUES:
         raise ImageError(
             f"{name}: too many pixels ({w} x {h}, {page.samplesperpixel} bands): save it in tiles"

@@ -14,6 +14,8 @@ import numpy as np
 from onecycle.core.errors import DataError, UsageError, warn
 from onecycle.runtime.inputs.words import BOS, PAD, SPECIAL, UNK
 
+_MOST_GAPS = 1_000_000  # numbers without a token; published vocabularies have some hundred
+
 
 @lru_cache(maxsize=8)
 def tokenizer_of(definition: str) -> Any:
@@ -102,9 +104,16 @@ def whole(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def pieces_of(definition: str) -> tuple[str, ...]:
-    """The tokens in the order of their numbers."""
+    """The tokens in the order of their numbers, "" where a number has none."""
     made = tokenizer_of(definition)
-    return tuple(made.id_to_token(i) or "" for i in range(1 + max(made.get_vocab().values())))
+    known = made.get_vocab()
+    count = 1 + max(known.values(), default=-1)
+    if count > len(known) + _MOST_GAPS:
+        raise UsageError(
+            f"the tokenizer's JSON is damaged: it has {len(known):,} tokens, and numbers up to "
+            f"{count - 1:,}"
+        )
+    return tuple(made.id_to_token(i) or "" for i in range(count))
 
 
 @lru_cache(maxsize=8)
