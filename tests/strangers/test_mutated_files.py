@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image as Pillow
 
 from onecycle.core.errors import DataError, ModelError, OnecycleError
 from onecycle.core.json_text import parse_json
-from onecycle.runtime.inputs import pixels
+from onecycle.runtime.inputs import band_files, pixels
 from onecycle.runtime.predictor import Predictor
 
 
@@ -43,7 +44,10 @@ def test_a_size_that_is_none_is_refused_with_the_name_of_the_file(form, tmp_path
         changed, count = re.subn(rb"(?s)(\x01\x01[\x03\x04]\x00)\x01\x00\0\0", two, data)
     assert count == 1
     path.write_bytes(changed)
-    for read in (pixels.open_size, pixels.open_indexes, pixels.open_pixels):
+    readers = [pixels.open_size, pixels.open_indexes, pixels.open_pixels]
+    if form == "tif":
+        readers.append(lambda path: band_files.shape_of(BytesIO(path.read_bytes()), path.name))
+    for read in readers:
         with pytest.raises(DataError, match=f"odd.{form}"):
             read(path)
 
