@@ -31,7 +31,7 @@ def test_whatever_is_changed_in_a_file_it_is_read_or_refused(name, count, tmp_pa
 
 @pytest.mark.parametrize("form", ["jpg", "tif"])
 def test_a_size_that_is_none_is_refused_with_the_name_of_the_file(form, tmp_path):
-    """A turned JPEG of two thousand million pixels; a TIFF with two heights."""
+    """A turned JPEG of two thousand million pixels; a TIFF with two widths."""
     path, exif = tmp_path / f"odd.{form}", Pillow.Exif()
     exif[274] = 6
     more = {"exif": exif} if form == "jpg" else {}
@@ -40,8 +40,8 @@ def test_a_size_that_is_none_is_refused_with_the_name_of_the_file(form, tmp_path
     if form == "jpg":
         changed, count = re.subn(rb"(?s)(\xff\xc0...)....", rb"\1" + b"\xff\xff\x7f\xff", data)
     else:
-        two = rb"\1" + b"\2\0\0\0"
-        changed, count = re.subn(rb"(?s)(\x01\x01[\x03\x04]\x00)\x01\x00\0\0", two, data)
+        two = b"\0\1\3\0\2\0\0\0"
+        changed, count = re.subn(rb"\x00\x01[\x03\x04]\x00\x01\x00\0\0", two, data)
     assert count == 1
     path.write_bytes(changed)
     readers = [pixels.open_size, pixels.open_indexes, pixels.open_pixels]
