@@ -130,7 +130,7 @@ class Predictor:
         """The answers for several sources, in their order; alike ones run together."""
         if isinstance(sources, str | bytes | os.PathLike):
             raise UsageError(
-                f"predict_batch() takes several sources, not {sources!r:.60}: predict()"
+                f"predict_batch() takes several sources, in a list, not {sources!r:.60}"
             )
         remarks = Remarks()
         items = [self.input.array(source, remarks) for source in sources]
