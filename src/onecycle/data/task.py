@@ -82,7 +82,7 @@ class Input(InputSpec):
 
     def table(self, items: Sequence[Any], y: Sequence[Any], target: Any) -> Table:
         """Items with their labels as a table, for kinds that are shown `in_tables`."""
-        raise NotImplementedError(f"{type(self).__name__} is drawn, not shown in tables")
+        raise undefined(self, "table")
 
     def save_data(self, data: Any, file: str | PurePath) -> Path:
         """Write `data` into one file for `load_data`; for kinds that take time to make."""
